@@ -1,0 +1,5 @@
+"""What ./inv starts."""
+
+from forge.cli import main
+
+main()

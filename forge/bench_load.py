@@ -1,0 +1,293 @@
+"""The load that the bench puts on a mail server: many senders, one careful one, a thousand slow ones, one huge mail.
+
+Everything stays on loopback and ends by itself. Run as a program (`-m forge.bench_load PORT COUNT ADDRESSES`) it holds
+slow connections until its input ends: in a process of its own, so that it takes no time from the client that is timed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import selectors
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from forge import paths
+from forge.errors import ForgeError
+from forge.postfix import Instance
+
+SENDER, RECIPIENT = "plc@plant.example", "owner@phone.example"
+MESSAGE_BYTES = 1024
+STARVED_SECONDS = 5.0
+
+# What the slow connections do: one byte of a command at a time, so slowly that a deadline for silence never ends them;
+# whoever is thrown out comes back, in bounded numbers.
+SLOW_INTERVAL = 5.0
+SLOW_RECONNECTS = 100  # a second
+SLOW_COMMAND = b"EHLO slow-machine-with-a-long-name.example\r\n"
+
+
+class Sink:
+    """Postfix's smtp-sink: takes every mail, throws it away and counts; can be away for a while."""
+
+    def __init__(self, tools: Instance, port: int) -> None:
+        self._tools = tools
+        self.port = port
+        self._process: subprocess.Popen[bytes] | None = None
+        self._changed = threading.Condition()
+        self.count = 0
+
+    def __enter__(self) -> Sink:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Counts from 0 again."""
+        self.count = 0
+        user = [] if os.getuid() else ["-u", "nobody"]  # it refuses to stay root
+        self._process = subprocess.Popen(
+            [*self._tools.tool("smtp-sink"), "-c", *user, f"127.0.0.1:{self.port}", "256"], stdout=subprocess.PIPE
+        )
+        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        deadline = time.monotonic() + 5
+        while True:
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            if time.monotonic() > deadline:
+                raise ForgeError("smtp-sink does not listen")
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        """smtp-sink rewrites one line: sess=1 quit=1 mesg=7, ended by a carriage return."""
+        assert process.stdout
+        rest = b""
+        while data := os.read(process.stdout.fileno(), 65536):
+            *lines, rest = (rest + data).replace(b"\n", b"\r").split(b"\r")
+            for line in lines:
+                _, found, number = line.rpartition(b"mesg=")
+                if found and process is self._process:
+                    with self._changed:
+                        self.count = int(number.split()[0])
+                        self._changed.notify_all()
+        process.stdout.close()
+
+    def wait_for(self, count: int, timeout: float) -> None:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.count >= count, timeout):
+                raise ForgeError(f"{self.count} of {count} mails came out of the relay within {timeout:g} s")
+
+
+def send_many(tools: Instance, port: int, *, connections: int, count: int, each: bool, timeout: float = 120.0) -> float:
+    """Accepted messages a second, by smtp-source; with `each`, every message has a connection of its own."""
+    argv = [*tools.tool("smtp-source"), "-s", str(connections), "-m", str(count), "-l", str(MESSAGE_BYTES)]
+    argv += ["-f", SENDER, "-t", RECIPIENT, "-M", "plc.example"]
+    if not each:
+        argv.append("-d")
+    started = time.perf_counter()
+    done = subprocess.run([*argv, f"127.0.0.1:{port}"], capture_output=True, text=True, timeout=timeout)
+    took = time.perf_counter() - started
+    if done.returncode or done.stderr.strip():
+        raise ForgeError(f"smtp-source failed: {done.stderr.strip()[-500:] or done.returncode}")
+    return count / took
+
+
+def session(port: int, *, body: bytes = b"Subject: alarm\r\n\r\npump 3\r\n", timeout: float = STARVED_SECONDS) -> float:
+    """Seconds for a whole session with one mail, as a sensible client speaks it: each command waits for its reply."""
+    started = time.perf_counter()
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        replies = client.makefile("rb")
+
+        def ask(line: bytes, code: bytes) -> None:
+            if line:
+                client.sendall(line)
+            while True:
+                reply = replies.readline()
+                if not reply.startswith(code):
+                    raise ForgeError(f"{line[:20]!r} was answered {reply!r}")
+                if reply[3:4] != b"-":
+                    return
+
+        ask(b"", b"220")
+        ask(b"EHLO plc.example\r\n", b"250")
+        ask(f"MAIL FROM:<{SENDER}>\r\n".encode(), b"250")
+        ask(f"RCPT TO:<{RECIPIENT}>\r\n".encode(), b"250")
+        ask(b"DATA\r\n", b"354")
+        ask(body + b".\r\n", b"250")
+        ask(b"QUIT\r\n", b"221")
+    return time.perf_counter() - started
+
+
+def greeting(port: int) -> None:
+    """Returns once the server greets."""
+    with socket.create_connection(("127.0.0.1", port), timeout=STARVED_SECONDS) as client:
+        if not client.recv(3):
+            raise ForgeError(f"the server on port {port} does not greet")
+
+
+def latencies(port: int, count: int) -> list[float]:
+    """Seconds of `count` sessions, one after another, each at least 5 ms after the one before; sorted."""
+    found = []
+    for _ in range(count):
+        found.append(session(port))
+        time.sleep(0.005)
+    return sorted(found)
+
+
+def latency_or_starved(port: int, count: int) -> float:
+    """The median of `count` sessions in seconds; infinite if the server left a client waiting for STARVED_SECONDS."""
+    found: list[float] = []
+    for _ in range(count):
+        try:
+            found.append(session(port))
+        except (OSError, ForgeError):
+            return float("inf")
+        time.sleep(0.005)
+    return statistics.median(found)
+
+
+def big_body(size: int) -> bytes:
+    line = b"0123456789abcdef" * 4 + b"\r\n"
+    return b"Subject: big\r\n\r\n" + line * (size // len(line))
+
+
+@contextlib.contextmanager
+def slow_connections(port: int, count: int, addresses: int) -> Iterator[None]:
+    """Holds `count` slow connections from as many loopback addresses; entered once all have been tried."""
+    argv = [sys.executable, "-m", "forge.bench_load", str(port), str(count), str(addresses)]
+    attacker = subprocess.Popen(argv, cwd=paths.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert attacker.stdin and attacker.stdout
+    try:
+        if not attacker.stdout.readline():
+            raise ForgeError("the slow clients did not start")
+        yield
+    finally:
+        attacker.stdin.close()
+        attacker.wait()
+        attacker.stdout.close()
+
+
+@dataclass
+class Peak:
+    """The highest of each figure while a `with peak_memory(...)` block ran."""
+
+    highest: dict[str, int] = field(default_factory=dict)
+
+    def add(self, sample: dict[str, int]) -> None:
+        for name, value in sample.items():
+            self.highest[name] = max(value, self.highest.get(name, 0))
+
+
+@contextlib.contextmanager
+def peak_memory(sample: Callable[[], dict[str, int]], interval: float = 0.05) -> Iterator[Peak]:
+    peak = Peak()
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            peak.add(sample())
+            over.wait(interval)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        thread.join()
+        peak.add(sample())
+
+
+def raise_file_limit(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            raise ForgeError(f"{wanted} open files are needed and {hard} allowed", hint="raise it: ulimit -n 4096")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+class _Slow:
+    """One slow client: connected or waiting for its next try."""
+
+    def __init__(self, port: int, address: str) -> None:
+        self.port, self.address = port, address
+        self.socket: socket.socket | None = None
+        self.sent = 0
+
+    def connect(self) -> socket.socket:
+        client = socket.socket()
+        client.setblocking(False)
+        client.bind((self.address, 0))
+        client.connect_ex(("127.0.0.1", self.port))
+        self.socket, self.sent = client, 0
+        return client
+
+    def drip(self) -> None:
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                self.socket.send(SLOW_COMMAND[self.sent : self.sent + 1])
+                self.sent = min(self.sent + 1, len(SLOW_COMMAND) - 2)
+
+
+def _hold(port: int, count: int, addresses: int) -> None:
+    raise_file_limit(count + 64)
+    clients = [_Slow(port, f"127.0.{1 + n % addresses // 250}.{1 + n % addresses % 250}") for n in range(count)]
+    waiting = list(clients)
+    ready = False
+    second, budget = time.monotonic(), 10 * SLOW_RECONNECTS  # at first, all of them quickly
+    drip = second + 1.0
+    settled = second + 2.0  # time for the server to see them all
+    with selectors.DefaultSelector() as selector:
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        while True:
+            now = time.monotonic()
+            if now - second >= 1.0:
+                second, budget = now, SLOW_RECONNECTS
+            while waiting and budget:
+                client = waiting.pop()
+                selector.register(client.connect(), selectors.EVENT_READ, client)
+                budget -= 1
+            if not ready and now >= settled:
+                ready = True
+                print("ready", flush=True)
+            if now >= drip:
+                drip = now + SLOW_INTERVAL
+                for client in clients:
+                    client.drip()
+            for key, _ in selector.select(0.05):
+                if key.data is None:
+                    return
+                client = key.data
+                try:
+                    gone = not client.socket.recv(4096)
+                except OSError:
+                    gone = True
+                if gone:
+                    selector.unregister(client.socket)
+                    client.socket.close()
+                    client.socket = None
+                    waiting.insert(0, client)
+
+
+if __name__ == "__main__":
+    _hold(*map(int, sys.argv[1:4]))

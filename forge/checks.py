@@ -1,0 +1,260 @@
+"""All that says whether the project is sound: the linters and the tests, as stages that run two at a time.
+
+Every stage runs even if another one fails. At the end stand a table of what each took, what was skipped and why, and
+pytest's own closing line. The tasks `test` and `lint` call this.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from forge import cli, console, host, interpreters, paths, proc
+from forge.errors import ForgeError
+from forge.interpreters import Interpreter
+
+LANES = 2  # stages at a time
+LINT_TIMEOUT = 600.0
+PYTEST_TIMEOUT = 1800.0
+FAILURE_LINES = 400  # of a failed stage's output
+NOT_OURS = {".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+SHELLS = re.compile(rb"#! ?/\S*?(?:/env +)?\b(?:sh|ash|dash|bash)\b")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass
+class Outcome:
+    """What came of a stage: `detail` for the table, `output` to show if it failed, `closing` pytest's last line."""
+
+    ok: bool
+    detail: str = ""
+    output: str = ""
+    closing: str = ""
+    skips: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    action: Callable[[], Outcome]
+
+
+class ChecksFailed(ForgeError):
+    """Stages failed; their output has been shown."""
+
+
+def run_all(*, only: str = "", lint: bool = True, pytest_args: Sequence[str] = ()) -> None:
+    """The stages of `./inv test`; `only` is an area (areas()) or "lint". Raises ChecksFailed."""
+    if only:
+        cli.choice(only, [*areas(), "lint"], "--only")
+    stages = []
+    if only != "lint":
+        host.require("test")
+        stages.append(main_tests(paths.TESTS / only, pytest_args))
+    if lint and only in ("", "lint"):
+        stages += lint_stages()
+    absent: dict[int, str] = {}
+    if only in ("", "relay") and not pytest_args:
+        console.note("looking for other Pythons to run the relay's tests on")
+        others, absent = _other_interpreters()
+        stages += [relay_tests(interpreter) for interpreter in others]
+    _run(stages, absent)
+
+
+def run_lint() -> None:
+    _run(lint_stages(), {})
+
+
+def areas() -> list[str]:
+    """The parts that can be tested by themselves: the folders of tests/ that hold tests."""
+    return sorted(folder.name for folder in paths.TESTS.iterdir() if any(folder.glob("**/test_*.py")))
+
+
+# ---- the stages -----------------------------------------------------------------------------------------------------
+
+
+def lint_stages() -> list[Stage]:
+    host.require("lint")
+    mypy: list[proc.Arg] = [sys.executable, "-m", "mypy", "--strict"]
+    ruff: list[proc.Arg] = [sys.executable, "-m", "ruff"]
+    return [
+        _command("mypy, relay", [*mypy, "--python-version=3.10", paths.RELAY]),
+        _command("mypy, host", [*mypy, "--python-version=3.11", paths.ROOT / "forge", paths.ROOT / "tasks.py"]),
+        _command("ruff check", [*ruff, "check", "--quiet", "--output-format=concise", "."]),
+        _command("ruff format", [*ruff, "format", "--quiet", "--check", "--output-format=concise", "."]),
+        _command("shellcheck", ["shellcheck", *map(str, shell_files())]),
+    ]
+
+
+def _command(name: str, argv: Sequence[proc.Arg]) -> Stage:
+    def action() -> Outcome:
+        result = proc.run(argv, cwd=paths.ROOT, check=False, timeout=LINT_TIMEOUT)
+        lines = result.output.rstrip().splitlines()
+        return Outcome(result.status == 0, lines[-1] if lines else "", result.output)
+
+    return Stage(name, action)
+
+
+def shell_files() -> list[Path]:
+    """Every shell script of the project, known by its ending or its first line."""
+    found = []
+    for folder, folders, names in os.walk(paths.ROOT):
+        folders[:] = sorted(set(folders) - NOT_OURS)
+        for name in sorted(names):
+            path = Path(folder, name)
+            if path.suffix == ".sh" or (not path.suffix and _is_shell(path)):
+                found.append(path.relative_to(paths.ROOT))
+    return found
+
+
+def _is_shell(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return bool(SHELLS.match(file.readline(200)))
+
+
+def main_tests(folder: Path, arguments: Sequence[str]) -> Stage:
+    """The tests on the Python that runs the tasks; their progress is shown while they run."""
+    argv: list[proc.Arg] = [sys.executable, "-m", "pytest", *(arguments or [folder])]
+    # With arguments of the caller's that name no path, pytest's own testpaths would widen `folder` to everything.
+    if arguments and not any((paths.ROOT / word.partition("::")[0]).exists() for word in arguments):
+        argv.append(str(folder))
+    if console.is_terminal():
+        argv.append("--color=yes")
+    return _pytest(f"tests, Python {sys.version.split()[0]}", argv, {}, console.say)
+
+
+def relay_tests(interpreter: Interpreter) -> Stage:
+    """The relay's tests on another Python."""
+
+    def action() -> Outcome:
+        environment = {"PYTHONPATH": str(interpreters.test_packages(interpreter))}
+        argv: list[proc.Arg] = [interpreter.path, "-m", "pytest", "-p", "no:cacheprovider", paths.TESTS / "relay"]
+        return _pytest("", argv, environment, None).action()
+
+    return Stage(f"relay tests, Python {interpreter.version}", action)
+
+
+def _pytest(
+    name: str, argv: Sequence[proc.Arg], environment: dict[str, str], on_line: Callable[[str], None] | None
+) -> Stage:
+    def action() -> Outcome:
+        with tempfile.TemporaryDirectory(prefix="mailrelay-test-") as scratch:
+            report = Path(scratch, "report.xml")
+            result = proc.run(
+                [*argv, f"--junitxml={report}"],
+                cwd=paths.ROOT,
+                env={"PYTHONUNBUFFERED": "1", **environment},
+                check=False,
+                timeout=PYTEST_TIMEOUT,
+                on_line=on_line,
+            )
+            skips = _skips(report)
+        lines = result.output.rstrip().splitlines()
+        closing = lines[-1] if lines else ""
+        # What was shown while it ran is not shown again; of the rest, what failed and why.
+        failures = next((at for at, line in enumerate(lines) if re.match("=+ (FAILURES|ERRORS) =", line)), 0)
+        output = "" if on_line else "\n".join(lines[failures:][-FAILURE_LINES:])
+        return Outcome(result.status == 0, COLOUR.sub("", closing).strip("= "), output, closing, skips)
+
+    return Stage(name, action)
+
+
+def _skips(report: Path) -> Counter[str]:
+    """How many tests were skipped for which reason, from pytest's report."""
+    if not report.exists():
+        return Counter()
+    return Counter(skipped.get("message", "") for skipped in ElementTree.parse(report).iter("skipped"))
+
+
+def _other_interpreters() -> tuple[list[Interpreter], dict[int, str]]:
+    """All but the one that runs this; and why the minor versions that are missing are missing."""
+    found = interpreters.find()
+    reasons = {}
+    for minor in interpreters.absent(found):
+        try:
+            found.append(interpreters.from_debian(minor))
+        except ForgeError as error:
+            reasons[minor] = error.message.splitlines()[0]
+    others = sorted((one for one in found if not one.is_main), key=lambda one: one.minor)
+    for one in others:
+        console.note(f"Python {one.version}: {one.path} ({one.origin})")
+    return others, reasons
+
+
+# ---- running them ---------------------------------------------------------------------------------------------------
+
+
+def _run(stages: Sequence[Stage], absent: dict[int, str]) -> None:
+    console.title(f"{len(stages)} stages, {LANES} at a time")
+    durations: dict[str, float] = {}
+    outcomes: dict[str, Outcome] = {}
+    with ThreadPoolExecutor(LANES) as pool:
+        futures = [pool.submit(_timed, stage, durations) for stage in stages]
+        try:
+            for future in as_completed(futures):
+                stage, outcome = future.result()
+                outcomes[stage.name] = outcome
+                (console.good if outcome.ok else console.bad)(f"{stage.name} ({outcome.detail})")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            proc.end_all()
+            raise
+    _report(stages, outcomes, durations, absent)
+
+
+def _timed(stage: Stage, durations: dict[str, float]) -> tuple[Stage, Outcome]:
+    console.note(f"{stage.name}…")
+    started = time.monotonic()
+    try:
+        outcome = stage.action()
+    except ForgeError as error:
+        outcome = Outcome(False, error.message.splitlines()[0], str(error))
+    durations[stage.name] = time.monotonic() - started
+    return stage, outcome
+
+
+def _report(
+    stages: Sequence[Stage], outcomes: dict[str, Outcome], durations: dict[str, float], absent: dict[int, str]
+) -> None:
+    failed = [stage.name for stage in stages if not outcomes[stage.name].ok]
+    for name in failed:
+        if outcomes[name].output:
+            console.say()
+            console.title(f"{name} failed")
+            console.say(outcomes[name].output.rstrip())
+    console.say()
+    rows = []
+    for stage in stages:
+        outcome = outcomes[stage.name]
+        rows.append(
+            ("ok" if outcome.ok else "FAIL", console.seconds(durations[stage.name]), stage.name, outcome.detail)
+        )
+    console.table(("", "took", "stage", "result"), rows)
+    console.say()
+    skips = [
+        (str(count), stage.name, reason)
+        for stage in stages
+        for reason, count in sorted(outcomes[stage.name].skips.items())
+    ]
+    if skips:
+        console.table(("skipped", "in", "because"), skips)
+    else:
+        console.say("Nothing was skipped.")
+    for minor, reason in absent.items():
+        console.say(f"Python 3.{minor} was not at hand: {reason}")
+    for stage in stages:
+        if stage.name.startswith("tests") and outcomes[stage.name].closing:
+            console.say(outcomes[stage.name].closing)
+    if failed:
+        raise ChecksFailed(f"failed: {', '.join(failed)}")

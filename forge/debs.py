@@ -1,0 +1,202 @@
+"""Debian packages fetched and unpacked privately: nothing is installed, nothing needs root.
+
+apt-get does the fetching under the machine's own configuration (mirrors, proxy, keys), so every file is checked against
+the signed lists. Another suite than the machine's own (Debian 13 on Debian 12) gets private lists, derived from the
+machine's sources. host.py and interpreters.py call this; everything is kept in the cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from forge import paths, proc
+from forge.errors import CommandError, MissingError
+
+# Seconds: a mirror that does not answer must not hold a task up for minutes.
+CONNECT_TIMEOUT = 15
+UPDATE_TIMEOUT = 300.0
+DOWNLOAD_TIMEOUT = 600.0
+
+CONFIG = """\
+Dir::State "{folder}/state";
+Dir::State::status "{folder}/status";
+Dir::Cache "{folder}/cache";
+Dir::Etc::sourcelist "{folder}/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear DPkg::Post-Invoke;
+"""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A .deb as the lists name it."""
+
+    package: str
+    file: str
+
+
+class Apt:
+    """apt-get for one suite: the machine's own lists (suite ""), or private ones."""
+
+    def __init__(self, suite: str = "") -> None:
+        if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+            raise MissingError("Debian's packages can't be fetched: there is no apt-get here")
+        self.suite = suite
+        self._options = [
+            "-qq",
+            "-oDebug::NoLocking=1",
+            "-oAPT::Sandbox::User=root",
+            "-oAPT::Install-Recommends=false",
+            f"-oAcquire::http::Timeout={CONNECT_TIMEOUT}",
+            f"-oAcquire::https::Timeout={CONNECT_TIMEOUT}",
+            "-oAcquire::Retries=2",
+        ]
+        self._private = bool(suite)
+        if suite:
+            self._configure(suite)
+
+    def archives(self, packages: Sequence[str]) -> list[Archive]:
+        """The .debs of `packages` and of all they depend on, less what the machine has (if the suite is its own)."""
+        try:
+            return self._archives(packages)
+        except CommandError:
+            # Lists that are missing or stale; a machine's own are left alone and private ones are fetched.
+            if not self._private:
+                self._private = True
+                self._configure("")
+            self._update()
+            return self._archives(packages)
+
+    def _archives(self, packages: Sequence[str]) -> list[Archive]:
+        plan = self._apt("--simulate", "install", *packages).output
+        names = {*packages, *re.findall(r"^Inst (\S+) ", plan, re.MULTILINE)}
+        if not self.suite:
+            # The loader is the machine's own, and a C library works with no other than its own loader.
+            names.discard("libc6")
+        uris = self._apt("download", "--print-uris", *sorted(names)).output
+        files = re.findall(r"^'[^']+' (\S+\.deb) \d+ \S+$", uris, re.MULTILINE)
+        return [Archive(file.partition("_")[0], file) for file in files]
+
+    def download(self, archives: Sequence[Archive], folder: Path) -> list[Path]:
+        """Fetches what is not in `folder` yet; returns all the files."""
+        lacking = [archive for archive in archives if not (folder / archive.file).exists()]
+        if lacking:
+            with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as scratch:
+                self._apt(
+                    "download", *(archive.package for archive in lacking), cwd=Path(scratch), timeout=DOWNLOAD_TIMEOUT
+                )
+                for file in Path(scratch).iterdir():
+                    file.replace(folder / file.name)
+        return [folder / archive.file for archive in archives]
+
+    def _configure(self, suite: str) -> None:
+        """Private state for apt: with an empty dpkg status for another suite, with the machine's for its own."""
+        folder = paths.cache("apt", suite or "own")
+        for name in ("state/lists/partial", "cache/archives/partial"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        status = folder / "status"
+        if suite:
+            status.touch()
+            (folder / "sources.list").write_text("\n".join(sources(suite)) + "\n")
+        config = CONFIG.format(folder=folder)
+        if not suite:
+            config = "\n".join(line for line in config.splitlines() if "status" not in line and "::Etc::" not in line)
+            config += '\nDir::State::status "/var/lib/dpkg/status";\n'
+        (folder / "apt.conf").write_text(config)
+        self._options = [f"-c={folder / 'apt.conf'}", *self._options]
+
+    def _update(self) -> None:
+        self._apt("update", "-oAPT::Update::Error-Mode=any", timeout=UPDATE_TIMEOUT)
+
+    def _apt(self, *argv: str, cwd: Path | None = None, timeout: float = 60.0) -> proc.Result:
+        return proc.run(
+            ["apt-get", *self._options, *argv],
+            cwd=cwd,
+            env={"LC_ALL": "C"},
+            timeout=timeout,
+            hint="is the package mirror reachable? Try `apt-get update`",
+        )
+
+
+def sources(suite: str) -> list[str]:
+    """Lines for sources.list: the mirrors that the machine takes its own release from, with `suite` in its place."""
+    own = release().get("VERSION_CODENAME", "")
+    listed = proc.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
+        env={"LC_ALL": "C"},
+    ).output
+    keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+    signed = f"[signed-by={keyring}] " if keyring.exists() else ""
+    found = []
+    for line in listed.splitlines():
+        uri, codename, component = line.split()
+        if codename == own and component == "main":
+            found.append(f"deb {signed}{uri} {suite} main")
+    if not found or release().get("ID") != "debian":
+        raise MissingError(f"no mirror is known for Debian's {suite}", hint="this needs a Debian machine")
+    return found
+
+
+def release() -> dict[str, str]:
+    pairs = (line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    return {key: value.strip('"') for key, value in pairs}
+
+
+def download(packages: Sequence[str], *, suite: str = "") -> list[Path]:
+    """The .debs of `packages`, with those they depend on and the machine lacks, in the cache folder."""
+    folder = paths.cache("debs", suite or "own")
+    with FileLock(folder / ".lock"):
+        plan = folder / f"{_digest([*packages, _installed(suite)])}.list"
+        if plan.exists():
+            files = [folder / name for name in plan.read_text().split()]
+            if all(file.exists() for file in files):
+                return files
+        apt = Apt(suite)
+        files = apt.download(apt.archives(packages), folder)
+        scratch = plan.with_suffix(".new")
+        scratch.write_text("\n".join(file.name for file in files))
+        scratch.replace(plan)
+        return files
+
+
+def unpack(packages: Sequence[str], *, suite: str = "") -> Path:
+    """A folder with the contents of `packages` and of those they depend on; made once, and only ever whole."""
+    files = download(packages, suite=suite)
+    parent = paths.cache("unpacked")
+    folder = parent / _digest([file.name for file in files])
+    with FileLock(parent / f".{folder.name}.lock"):
+        if not folder.exists():
+            scratch = Path(tempfile.mkdtemp(prefix=".unpack-", dir=parent))
+            try:
+                for file in files:
+                    proc.run(["dpkg-deb", "--extract", file, scratch])
+                scratch.chmod(0o755)
+                scratch.rename(folder)
+            except BaseException:
+                shutil.rmtree(scratch, ignore_errors=True)
+                raise
+    return folder
+
+
+def _installed(suite: str) -> str:
+    """Changes whenever a package is installed or removed, if that matters to what has to be fetched."""
+    if suite:
+        return suite
+    try:
+        return str(Path("/var/lib/dpkg/status").stat().st_mtime_ns)
+    except FileNotFoundError:
+        return ""
+
+
+def _digest(words: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]

@@ -1,0 +1,446 @@
+"""Debian's Postfix, unpacked into a folder of its own, as the relay's counterpart in the demo, the tests and the bench.
+
+`Provider` is what a mail provider offers (STARTTLS and TLS ports, a login, nothing without it) with one maildir for all
+that arrives; `Baseline` is a plain relay to compare ours with. Neither installs, stops or configures anything of the
+machine's own: postfix_keeper.py holds the instance, on loopback and unprivileged ports, and removes it afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from forge import host
+from forge.certificates import make_certificates
+from forge.errors import ForgeError
+
+KEEPER = Path(__file__).with_name("postfix_keeper.py")
+
+# On a disk even where /tmp is memory: the bench compares what survives a power cut.
+PARENT = "/var/tmp"
+ANSWER_SECONDS = 60.0
+
+COMMON_CONFIG = """\
+compatibility_level = 3.6
+queue_directory = @DIR@/queue
+data_directory = @DIR@/data
+command_directory = @DIR@/tree/usr/sbin
+daemon_directory = @DIR@/tree/usr/lib/postfix/sbin
+shlib_directory = @DIR@/tree/usr/lib/postfix
+meta_directory = @DIR@/etc
+mail_owner = @MAIL_OWNER@
+setgid_group = @SETGID_GROUP@
+import_environment = MAIL_CONFIG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME
+    LD_LIBRARY_PATH=@LD_LIBRARY_PATH@ SASL_PATH=@SASL_PATH@
+maillog_file = @DIR@/log/mail.log
+maillog_file_prefixes = @DIR@/log
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+smtpd_peername_lookup = no
+smtp_dns_support_level = disabled
+smtp_host_lookup = native
+alias_maps =
+alias_database =
+mydestination =
+local_recipient_maps =
+biff = no
+append_dot_mydomain = no
+message_size_limit = 104857600
+mailbox_size_limit = 0
+"""
+
+COMMON_SERVICES = """\
+pickup    unix  n  -  n  60    1  pickup
+cleanup   unix  n  -  n  -     0  cleanup
+qmgr      unix  n  -  n  300   1  qmgr
+tlsmgr    unix  -  -  n  1000? 1  tlsmgr
+rewrite   unix  -  -  n  -     -  trivial-rewrite
+bounce    unix  -  -  n  -     0  bounce
+defer     unix  -  -  n  -     0  bounce
+trace     unix  -  -  n  -     0  bounce
+verify    unix  -  -  n  -     1  verify
+flush     unix  n  -  n  1000? 0  flush
+proxymap  unix  -  -  n  -     -  proxymap
+proxywrite unix -  -  n  -     1  proxymap
+smtp      unix  -  -  n  -     -  smtp
+relay     unix  -  -  n  -     -  smtp
+showq     unix  n  -  n  -     -  showq
+error     unix  -  -  n  -     -  error
+retry     unix  -  -  n  -     -  error
+discard   unix  -  -  n  -     -  discard
+virtual   unix  -  n  n  -     -  virtual
+anvil     unix  -  -  n  -     1  anvil
+scache    unix  -  -  n  -     1  scache
+postlog   unix-dgram n - n -   1  postlogd
+"""
+
+# As strict as the providers people use: no login before TLS, no mail without a login, no bare LF, no EHLO localhost;
+# and it adds nothing to a message but its own Received, so that what arrives is what was sent.
+PROVIDER_CONFIG = """\
+myhostname = mail.provider.example
+mynetworks =
+smtpd_banner = $myhostname ESMTP provider
+smtpd_tls_cert_file = @DIR@/etc/cert.pem
+smtpd_tls_key_file = @DIR@/etc/key.pem
+smtpd_tls_security_level = encrypt
+smtpd_tls_auth_only = yes
+smtpd_tls_loglevel = 1
+smtpd_tls_received_header = yes
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = cyrus
+smtpd_sasl_path = smtpd
+smtpd_sasl_authenticated_header = yes
+smtpd_sasl_security_options = noanonymous
+cyrus_sasl_config_path = @DIR@/etc/sasl
+smtpd_helo_required = yes
+smtpd_helo_restrictions = check_helo_access inline:{ { localhost = REJECT 5.7.0 EHLO localhost is refused here } }
+smtpd_relay_restrictions = permit_sasl_authenticated, reject
+smtpd_recipient_restrictions = permit_sasl_authenticated, reject
+smtpd_forbid_bare_newline = reject
+smtpd_forbid_unauth_pipelining = yes
+strict_rfc821_envelopes = yes
+smtpd_client_connection_count_limit = 0
+local_header_rewrite_clients =
+in_flow_delay = 0
+virtual_mailbox_domains = static:all
+virtual_mailbox_maps = static:box/
+virtual_mailbox_base = @DIR@/mail
+virtual_mailbox_limit = 0
+virtual_minimum_uid = 1
+virtual_transport = virtual
+transport_maps =
+"""
+
+SASL_CONFIG = """\
+pwcheck_method: auxprop
+auxprop_plugin: sasldb
+sasldb_path: @DIR@/sasl/sasldb2
+mech_list: PLAIN LOGIN CRAM-MD5
+log_level: 3
+"""
+
+# Debian's main.cf as installed for an internet site with a smarthost, less TLS towards the client, which ours does not
+# speak either, and with the limit of 50 connections from one address lifted.
+BASELINE_CONFIG = """\
+myhostname = baseline.example
+mynetworks = 127.0.0.0/8
+smtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)
+relayhost = [127.0.0.1]:{sink}
+smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
+smtpd_client_connection_count_limit = 0
+smtp_tls_security_level = none
+"""
+
+
+def obstacle() -> str:
+    """Why no instance can be started here without asking anybody, or nothing."""
+    if not os.getuid():
+        return ""
+    with contextlib.suppress(FileNotFoundError):
+        if not subprocess.run(["sudo", "-n", "true"], stdin=subprocess.DEVNULL, capture_output=True).returncode:
+            return ""
+    return "Postfix starts as root only, and there is no sudo without a password here"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on 127.0.0.1 that nothing listens on; all different, as they are held until all are found."""
+    with contextlib.ExitStack() as stack:
+        ports = []
+        for _ in range(count):
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            ports.append(int(listener.getsockname()[1]))
+        return ports
+
+
+@dataclass(frozen=True)
+class InstanceSpec:
+    """What the keeper is told: files by their path below the instance's folder, and the ports to wait for."""
+
+    files: dict[str, str]
+    ports: list[int]
+    logins: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def as_json(self, packages: list[Path]) -> str:
+        # Postfix delivers as nobody it trusts little: never as root.
+        mail_uid, mail_gid = (os.getuid(), os.getgid()) if os.getuid() else (8, 8)
+        files = dict(self.files)
+        if mail_uid:
+            files["etc/main.cf"] += f"virtual_uid_maps = static:{mail_uid}\nvirtual_gid_maps = static:{mail_gid}\n"
+        return json.dumps(
+            {
+                "parent": PARENT,
+                "debs": [str(deb) for deb in packages],
+                "files": files,
+                "ports": self.ports,
+                "logins": self.logins,
+                "mail_uid": mail_uid,
+                "mail_gid": mail_gid,
+            }
+        )
+
+
+class Instance:
+    """A private Postfix, from `with` to the end of it; can be stopped and started again in between."""
+
+    def __init__(self, spec: InstanceSpec) -> None:
+        self._spec = spec
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self.folder = Path()
+        self.pid = 0
+
+    def __enter__(self) -> Instance:
+        argv = [sys.executable, "-I", str(KEEPER)]
+        if os.getuid():
+            argv = ["sudo", *([] if sys.stdin.isatty() else ["-n"]), "--", *argv]
+        files = host.postfix_debs()
+        self._keeper = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            self.folder = Path(self._ask(self._spec.as_json(files))["folder"])
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends Postfix and removes its folder. The keeper does both when its input ends."""
+        if self._keeper is None:
+            return
+        keeper, self._keeper = self._keeper, None
+        assert keeper.stdin and keeper.stdout
+        with contextlib.suppress(OSError):
+            keeper.stdin.close()
+        keeper.wait()
+        keeper.stdout.close()
+
+    def start(self) -> None:
+        self.pid = int(self._ask("start")["pid"])
+
+    def stop(self) -> None:
+        """Connections to its ports are refused from here on; what it has accepted stays in its queue."""
+        self._ask("stop")
+        self.pid = 0
+
+    def flush(self) -> None:
+        """Tries everything in the queue now, however often it has failed."""
+        self._ask("flush")
+
+    def memory(self) -> dict[str, int]:
+        """See postfix_keeper.memory: all processes of this instance."""
+        return {name: int(value) for name, value in self._ask("memory").items()}
+
+    def tool(self, name: str) -> list[str]:
+        """The start of a command line for one of Postfix's own programs, such as smtp-source."""
+        tree = self.folder / "tree"
+        folders = [tree / "usr/lib/postfix", *tree.glob("usr/lib/*-linux-*"), *tree.glob("lib/*-linux-*")]
+        path = ":".join(map(str, folders))
+        return ["env", f"LD_LIBRARY_PATH={path}", f"MAIL_CONFIG={self.folder}/etc", str(tree / "usr/sbin" / name)]
+
+    @property
+    def version(self) -> str:
+        argv = [*self.tool("postconf"), "-h", "mail_version"]
+        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log/mail.log").read_text(errors="replace")
+
+    def _ask(self, line: str) -> dict[str, Any]:
+        keeper = self._keeper
+        if keeper is None:
+            raise ForgeError("this Postfix instance is closed")
+        assert keeper.stdin and keeper.stdout
+        answer = b""
+        with contextlib.suppress(OSError), selectors.DefaultSelector() as selector:
+            keeper.stdin.write(line.encode() + b"\n")
+            keeper.stdin.flush()
+            selector.register(keeper.stdout, selectors.EVENT_READ)
+            if not selector.select(ANSWER_SECONDS):
+                raise ForgeError(f"Postfix did not answer within {ANSWER_SECONDS:.0f} seconds")
+            answer = keeper.stdout.readline()
+        if not answer:
+            raise ForgeError(
+                "the private Postfix could not be started as root", hint="run this as root, or as a user with sudo"
+            )
+        facts: dict[str, Any] = json.loads(answer)
+        if "trouble" in facts:
+            raise ForgeError(f"Postfix: {facts['trouble']}")
+        return facts
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One transaction as the provider took it, with all the recipients it delivered to.
+
+    `raw` is the content as the client sent it, in the maildir's LF line ends; `received` is the field that the provider
+    put on top, which names the TLS version and the login.
+    """
+
+    queue_id: str
+    envelope_from: str
+    recipients: tuple[str, ...]
+    received: str
+    raw: bytes
+
+    @property
+    def header(self) -> bytes:
+        return self.raw.partition(b"\n\n")[0] + b"\n"
+
+    @property
+    def body(self) -> bytes:
+        return self.raw.partition(b"\n\n")[2]
+
+
+_DELIVERED = re.compile(
+    rb"Return-Path: <(?P<sender>.*)>\nX-Original-To: (?P<recipient>.*)\nDelivered-To: .*\n"
+    rb"(?P<received>Received: (?:.*\n[ \t])*?.*\bid (?P<id>[0-9A-Za-z]+)\b.*\n(?:[ \t].*\n)*)"
+)
+
+
+class Provider:
+    """A mail provider on loopback: the names and ports a client needs, and what it has received."""
+
+    host = "localhost"
+
+    def __init__(self) -> None:
+        self.username = "controllino@provider.example"
+        self.password = secrets.token_urlsafe(15)
+        self.starttls_port, self.tls_port = free_ports(2)
+        self.certificates = make_certificates("localhost", "mail.provider.example", "127.0.0.1")
+        services = COMMON_SERVICES + (
+            f"127.0.0.1:{self.starttls_port} inet n - n - - smtpd -o syslog_name=provider/starttls\n"
+            f"127.0.0.1:{self.tls_port} inet n - n - - smtpd -o syslog_name=provider/tls -o smtpd_tls_wrappermode=yes\n"
+        )
+        name, _, realm = self.username.partition("@")
+        self.instance = Instance(
+            InstanceSpec(
+                files={
+                    "etc/main.cf": COMMON_CONFIG + PROVIDER_CONFIG,
+                    "etc/master.cf": services,
+                    "etc/cert.pem": self.certificates.certificate.decode(),
+                    "etc/key.pem": self.certificates.key.decode(),
+                    "etc/ca.pem": self.certificates.authority.decode(),
+                    "etc/sasl/smtpd.conf": SASL_CONFIG,
+                },
+                ports=[self.starttls_port, self.tls_port],
+                logins=[(name, realm, self.password)],
+            )
+        )
+        self._files: dict[str, re.Match[bytes]] = {}
+
+    def __enter__(self) -> Provider:
+        self.instance.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.instance.close()
+
+    def start(self) -> None:
+        self.instance.start()
+
+    def stop(self) -> None:
+        self.instance.stop()
+
+    @property
+    def ca_file(self) -> Path:
+        return self.instance.folder / "etc/ca.pem"
+
+    @property
+    def log(self) -> str:
+        return self.instance.log
+
+    def forget(self) -> None:
+        """Drops what has arrived so far."""
+        for name in self._names():
+            (self._box / name).unlink()
+        self._files.clear()
+
+    def messages(self) -> list[Mail]:
+        """What has arrived, in that order. A mail to several people counts once all their copies are there."""
+        for name in self._names():
+            if name not in self._files:
+                match = _DELIVERED.match((self._box / name).read_bytes())
+                if match is None:
+                    raise ForgeError(f"the provider stored a message without its own header: {self._box / name}")
+                self._files[name] = match
+        copies: dict[str, list[re.Match[bytes]]] = {}
+        for match in self._files.values():
+            copies.setdefault(match["id"].decode(), []).append(match)
+        wanted = dict(re.findall(r" ([0-9A-Za-z]+): from=<.*>, size=\d+, nrcpt=(\d+) ", self.log))
+        return [
+            Mail(
+                queue_id,
+                group[0]["sender"].decode(errors="surrogateescape"),
+                tuple(sorted(match["recipient"].decode(errors="surrogateescape") for match in group)),
+                group[0]["received"].decode(errors="surrogateescape"),
+                group[0].string[group[0].end() :],
+            )
+            for queue_id, group in copies.items()
+            if len(group) >= int(wanted.get(queue_id, 1))
+        ]
+
+    def wait_for(self, count: int, timeout: float = 20.0) -> list[Mail]:
+        """The messages, as soon as there are `count`; fails naming how many came and the last lines of the log."""
+        deadline = time.monotonic() + timeout
+        while True:
+            if len(self._names()) >= count:
+                mails = self.messages()
+                if len(mails) >= count:
+                    return mails
+            if time.monotonic() > deadline:
+                last = "\n  ".join(self.log.splitlines()[-8:])
+                arrived = f"{len(self.messages())} of {count} mails arrived within {timeout:g} s"
+                raise ForgeError(f"{arrived}; the provider's log ends:\n  {last}")
+            time.sleep(0.02)
+
+    @property
+    def _box(self) -> Path:
+        return self.instance.folder / "mail/box/new"
+
+    def _names(self) -> list[str]:
+        """In order of arrival: a maildir name starts with the second, then the microsecond."""
+        try:
+            names = [path.name for path in self._box.iterdir()]
+        except FileNotFoundError:
+            return []
+        return sorted(names, key=_arrival)
+
+
+def _arrival(name: str) -> tuple[int, int]:
+    seconds, _, rest = name.partition(".")
+    microseconds = re.search(r"M(\d+)", rest)
+    return int(seconds), int(microseconds[1]) if microseconds else 0
+
+
+class Baseline(Instance):
+    """Postfix as a plain relay from loopback to a sink, to measure ours against."""
+
+    def __init__(self, sink_port: int) -> None:
+        (self.port,) = free_ports(1)
+        config = COMMON_CONFIG + BASELINE_CONFIG.format(sink=sink_port)
+        services = COMMON_SERVICES + f"127.0.0.1:{self.port} inet n - n - - smtpd\n"
+        super().__init__(InstanceSpec({"etc/main.cf": config, "etc/master.cf": services}, [self.port]))
+
+    def __enter__(self) -> Baseline:
+        super().__enter__()
+        return self

@@ -1,0 +1,82 @@
+"""Envelope paths: the argument of MAIL and RCPT, and which addresses this relay takes.
+
+Called by the SMTP server session. It judges syntax and refuses what routes mail behind the relay's back; it does not
+ask whether a mailbox exists, and it knows nothing of header addresses (mailboxes.py does).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# RFC 5321 4.5.3.1: 64 octets, "@", 255 octets.
+MAX_ADDRESS: Final = 320
+
+_SPECIALS = b'<>()[]:;,\\"@'
+_DOMAIN = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._" + bytes(range(128, 256))
+
+
+def split(argument: bytes, keyword: bytes) -> tuple[bytes, bytes] | None:
+    """Cut `FROM: <a@b> SIZE=1` into address and parameters; None if it is no such argument.
+
+    Spaces around the colon and inside the brackets, lower case, and an address without brackets are all fine: the
+    machines on a LAN write every one of these.
+    """
+    if argument[: len(keyword)].upper() != keyword:
+        return None
+    rest = argument[len(keyword) :].lstrip()
+    if rest[:1] != b":":
+        return None
+    rest = rest[1:].lstrip()
+    if rest[:1] != b"<":
+        address, _, parameters = rest.partition(b" ")
+        return address, parameters
+    address, bracket, parameters = rest[1:].partition(b">")
+    if not bracket:
+        return None
+    return address.strip(b" "), parameters
+
+
+def fault(address: bytes) -> bytes:
+    """Why this relay cannot take the address, in words for a reply line; b"" if it can.
+
+    A bare local part (`root`) passes, as do local parts that begin or end with a dot. Whether non-ASCII is allowed
+    depends on the transaction and is the caller's question.
+    """
+    if len(address) > MAX_ADDRESS:
+        return b"The address is too long"
+    try:
+        printable = address.decode().isprintable()
+    except UnicodeDecodeError:
+        return b"The address is not valid UTF-8"
+    if not printable or b" " in address:
+        return b"The address holds spaces or control characters"
+    if address[:1] == b"@" and b":" in address:
+        return b"Source routes are not accepted; write the address alone"
+    local, at, domain = address.rpartition(b"@")
+    if not at:
+        local = domain
+    elif not _is_domain(domain):
+        return b"What follows the @ is not a domain name"
+    if len(local) > 2 and local[:1] == b'"' == local[-1:]:
+        local = local[1:-1]
+    if not local:
+        return b"Nothing stands before the @"
+    if b"%" in local or b"!" in local:
+        return b"Routing through the local part (% or !) is not accepted"
+    if local.translate(None, _SPECIALS) != local:
+        return b"This is not a single plain address like name@example.org"
+    return b""
+
+
+def folded(address: bytes) -> bytes:
+    """The form by which two recipients are the same mailbox: the domain is case-insensitive, the local part is not."""
+    local, at, domain = address.rpartition(b"@")
+    return local + at + domain.lower() if at else address
+
+
+def _is_domain(domain: bytes) -> bool:
+    if domain[:1] == b"[" and domain[-1:] == b"]":
+        return len(domain) > 2 and not domain[1:-1].translate(None, _DOMAIN + b":")
+    return bool(domain) and domain[:1] != b"." and b".." not in domain and not domain.translate(None, _DOMAIN)

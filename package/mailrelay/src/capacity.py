@@ -1,0 +1,75 @@
+"""How many bytes a message may have now: the queue's limit and the disk's free space, without asking a disk for each.
+
+The listener's only source for SIZE and 452. What leaves the spool is noticed by looking again, in a thread.
+"""
+
+from __future__ import annotations
+
+import _thread
+
+import spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    pass
+
+_EVERY = 5.0  # seconds between two looks while the spool is over half full
+
+
+class Capacity:
+    """`room` is always there to be read."""
+
+    def __init__(self, where: spool.Spool, limit: int, reserve: int) -> None:
+        self._spool = where
+        self._limit = limit
+        self._reserve = reserve
+        self._used = 0
+        self._looked = 0.0
+        self._looking = False
+        self._due = False
+        self.room = 0
+
+    def start(self) -> None:
+        """Measure before the first client is served. Without a limit, a quarter of what is free or used already."""
+        self._used = self._spool.usage()
+        if not self._limit:
+            self._limit = (self._spool.free() + self._used) // 4
+        self._update()
+
+    def used(self, size: int) -> None:
+        """A message of that size has come in."""
+        self._used += size + 1024  # the envelope, and some of what the file system adds
+        self.room -= size + 1024
+        if self._used > self._limit // 2:
+            self._due = True
+
+    def refresh(self) -> None:
+        """Something failed for want of room: look again soon."""
+        self._due = True
+        self._looked = 0.0
+
+    def tick(self, now: float) -> None:
+        """Once a second, from the loop."""
+        self._update()
+        if (self._due or self.room <= 0) and not self._looking and now - self._looked >= _EVERY:
+            self._looked = now
+            self._looking = True
+            _thread.start_new_thread(self._look, ())
+
+    def _look(self) -> None:
+        try:
+            before = self._used
+            found = self._spool.usage()
+            self._used = found + (self._used - before)  # what came in while it looked
+            self._due = self._used > self._limit // 2
+        except OSError:
+            pass
+        finally:
+            self._looking = False
+
+    def _update(self) -> None:
+        try:
+            free = self._spool.free()
+        except OSError:
+            free = 0
+        self.room = max(0, min(self._limit - self._used, free - self._reserve))

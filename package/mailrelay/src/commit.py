@@ -1,0 +1,107 @@
+"""Sync threads: they write and fsync drafts side by side, and one directory sync covers all renames before it.
+
+The listener's loop hands drafts in and collects verdicts; it never waits for a disk. Nothing else uses this module.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+from _queue import SimpleQueue
+
+import spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    Token: TypeAlias = Any  # whatever the caller wants back with the verdict
+    Verdict: TypeAlias = "tuple[Token, OSError | None]"
+
+THREADS = 4
+_WRITE, _SEAL, _DISCARD = range(3)
+
+
+class Committer:
+    """Give it drafts with write() and seal(), one at a time for each draft; take results from collect().
+
+    `fd` becomes readable when there is something to collect.
+    """
+
+    def __init__(self, where: spool.Spool, threads: int = THREADS) -> None:
+        self._jobs: SimpleQueue[tuple[int, spool.Draft, list[bytes], Token]] = SimpleQueue()
+        self._lock = _thread.allocate_lock()
+        self._renamed: list[tuple[spool.Draft, Token]] = []
+        self._syncing = False
+        self._done: list[Verdict] = []
+        self._queue_fd = where.open_directory(spool.QUEUE)
+        self.fd, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for _ in range(threads):
+            _thread.start_new_thread(self._work, ())
+
+    def write(self, draft: spool.Draft, chunks: list[bytes], token: Token) -> None:
+        """Append to the draft; the verdict says that there is room for more."""
+        self._jobs.put((_WRITE, draft, chunks, token))
+
+    def seal(self, draft: spool.Draft, chunks: list[bytes], token: Token) -> None:
+        """Append the last chunks and commit; a verdict without an error says that a power cut cannot take it."""
+        self._jobs.put((_SEAL, draft, chunks, token))
+
+    def discard(self, draft: spool.Draft) -> None:
+        """Throw a draft away that no other job is under way for; there is no verdict."""
+        self._jobs.put((_DISCARD, draft, [], None))
+
+    def collect(self) -> list[Verdict]:
+        """The verdicts since the last call. After an error the draft is gone."""
+        try:
+            os.read(self.fd, 4096)
+        except BlockingIOError:
+            pass
+        with self._lock:
+            done, self._done = self._done, []
+        return done
+
+    def _work(self) -> None:
+        while True:
+            job, draft, chunks, token = self._jobs.get()
+            try:
+                if job == _SEAL:
+                    draft.seal(chunks)
+                    self._sync(draft, token)
+                elif job == _WRITE:
+                    draft.write(chunks)
+                    self._finish([(token, None)])
+                else:
+                    draft.discard()
+            except OSError as error:
+                draft.discard()
+                self._finish([(token, error)])
+
+    def _sync(self, draft: spool.Draft, token: Token) -> None:
+        """Group commit: the first thread here syncs for all whose renames came before each of its syncs."""
+        with self._lock:
+            self._renamed.append((draft, token))
+            if self._syncing:
+                return
+            self._syncing = True
+        while True:
+            with self._lock:
+                batch, self._renamed = self._renamed, []
+                if not batch:
+                    self._syncing = False
+                    return
+            failure: OSError | None = None
+            try:
+                os.fsync(self._queue_fd)
+            except OSError as error:
+                failure = error
+                for one, _ in batch:
+                    one.discard()
+            self._finish([(one, failure) for _, one in batch])
+
+    def _finish(self, verdicts: list[Verdict]) -> None:
+        with self._lock:
+            ring = not self._done
+            self._done += verdicts
+        if ring:
+            os.write(self._bell, b"\0")

@@ -1,0 +1,482 @@
+"""The courier: delivers what is due and leaves.
+
+Forked by the supervisor when mail is due. Reads the smarthosts' secrets as whoever started the relay, then becomes the
+spool's owner. Blocking sockets, one connection at a time; docs/INTERNALS.md says what a message goes through here.
+What the next courier must know goes to the supervisor as text: when mail is due, which smarthost rests until when.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import select
+import signal
+from collections import deque
+
+import clock
+import explain
+import headers
+import log
+import notices
+import schema
+import spool
+import status
+import upstream
+from routing import Router
+from transaction import Outcome, Transaction
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from settings import Settings, Smarthost
+    from supervisor import Supervisor
+
+_LINGER = 1.0  # seconds that an idle connection waits for more mail
+_SYNC_EVERY = 32  # messages that may leave the queue before that is synced
+_HURRY = 3.0  # seconds that the message under way has when we are told to end
+_DAY = 86400.0
+
+
+def run(supervisor: Supervisor, scan: bool, flush: bool) -> None:
+    """The life of one courier, in a child of the supervisor that still has the supervisor's rights."""
+    _thread.start_new_thread(_watch, (supervisor.lifeline_r,))
+    path = f"{supervisor.plan['run_dir']}/{status.ACCEPTED_CONFIG}"
+    with open(path, "rb") as file:
+        settings = schema.check(file.read(), path)[0]
+    if settings is None:
+        raise ValueError(path)
+    supervisor.drop_rights()
+    courier = Courier(
+        settings, supervisor.spool, supervisor.counters, supervisor.wake_r, supervisor.report_w, supervisor.memory
+    )
+    signal.signal(signal.SIGTERM, lambda *_: courier.stop())
+    courier.run(scan, flush)
+
+
+def _watch(lifeline: int) -> None:
+    """End at once when the supervisor is gone, whatever the main thread waits for."""
+    os.read(lifeline, 1)
+    os._exit(1)
+
+
+class Unreadable(Exception):
+    """A message cannot be put into words for the smarthost."""
+
+    def __init__(self, message: spool.Message, error: Exception) -> None:
+        super().__init__(type(error).__name__)
+        self.message = message
+        self.error = error
+
+
+class Courier:
+    """One courier and what it knows of the queue. memory: what earlier couriers left, see Router."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        where: spool.Spool,
+        counters: memoryview,
+        wake: int,
+        report: int,
+        memory: dict[str, list[str]],
+    ) -> None:
+        self.settings = settings
+        self.main = settings.main
+        self.spool = where
+        self.counters = counters
+        self.wake = wake
+        self.report_fd = report
+        self.router = Router(settings, memory, self.tell)
+        self.turns: dict[str, list[str]] = {}  # client → queue ids, newest last
+        self.order: deque[str] = deque()  # clients, next one first
+        self.aside: dict[str, deque[str]] = {one.name: deque() for one in settings.smarthosts}
+        self.due = float("inf")  # when the first of the messages that must wait is due
+        self.flush = False
+        self.unsynced = 0
+        self.notices = notices.Notices(settings, where)
+        self.success: tuple[str, str] | None = None
+        self.stopping = False
+        self.up: upstream.Upstream | None = None
+
+    def run(self, scan: bool, flush: bool) -> None:
+        self.flush = flush
+        if scan:
+            self.scan()
+        self.hear()
+        while not self.stopping:
+            smarthost = self.next_smarthost()
+            if smarthost is not None:
+                self.visit(smarthost)
+                self.hear()
+            elif not self.turns:
+                break
+        self.leave(scan)
+
+    def stop(self) -> None:
+        """From a signal: finish the message under way, if it goes quickly."""
+        self.stopping = True
+        if self.up is not None:
+            self.up.hurry(_HURRY)
+
+    # What is there to do?
+
+    def scan(self) -> None:
+        """Look at everything: what is due, what is damaged, which failed mail has been kept long enough."""
+        for queue_id in self.spool.ids(spool.QUEUE):
+            self.enqueue(queue_id)
+        for ids in self.turns.values():
+            ids.sort()
+        expired = notices.expire_failed(self.spool, self.main.failed_lifetime)
+        if expired is not None:
+            self.due = min(self.due, clock.boottime() + expired)
+
+    def enqueue(self, queue_id: str) -> None:
+        try:
+            client, due = self.spool.peek(queue_id)
+        except FileNotFoundError:
+            return
+        except (spool.Damaged, OSError) as error:
+            self.set_aside(queue_id, error)
+            return
+        if due > clock.boottime() and not self.flush:
+            self.due = min(self.due, due)
+            return
+        if client not in self.turns:
+            self.turns[client] = []
+            self.order.append(client)
+        self.turns[client].append(queue_id)
+
+    def set_aside(self, queue_id: str, error: Exception) -> None:
+        """A file that is no whole message goes where the owner sees it and the queue does not."""
+        log.event("damaged", log.ERROR, id=queue_id, reason=error)
+        try:
+            os.rename(self.spool.path(spool.QUEUE, queue_id), self.spool.path(spool.FAIL, queue_id))
+        except OSError:
+            pass
+
+    def hear(self, wait: float = 0.0) -> bool:
+        """Take the ids of new mail from the pipe, within `wait` seconds. True if there were any."""
+        if not select.select([self.wake], [], [], wait)[0]:
+            return False
+        try:
+            data = os.read(self.wake, 65536)
+        except BlockingIOError:
+            return False
+        for word in data.decode("ascii", "replace").split():
+            if spool.is_id(word):
+                self.enqueue(word)
+        return True
+
+    def next_id(self) -> str | None:
+        """One message of each client in turn, each client's newest first."""
+        while self.order:
+            client = self.order[0]
+            ids = self.turns[client]
+            queue_id = ids.pop()
+            self.order.rotate(-1)
+            if not ids:
+                del self.turns[client]
+                self.order.remove(client)
+            return queue_id
+        return None
+
+    def next_smarthost(self) -> Smarthost | None:
+        """One that something waits for and that may be tried; looks into the next messages to find out."""
+        while True:
+            for one in self.settings.smarthosts:
+                if self.aside[one.name]:
+                    if self.router.free_at(one) <= clock.boottime():
+                        return one
+                    self.park(self.aside[one.name])
+            queue_id = self.next_id()
+            if queue_id is None:
+                return None
+            if self.router.all_rest():
+                self.due = min(self.due, self.router.first_free())
+                self.turns.clear()
+                self.order.clear()
+                return None
+            message = self.take(queue_id)
+            if message is not None:
+                message.close()
+                self.assign(message)
+
+    def take(self, queue_id: str) -> spool.Message | None:
+        """Open a message that may still be there and is nobody else's."""
+        try:
+            message = self.spool.open(queue_id)
+        except FileNotFoundError:
+            return None
+        except spool.Busy:
+            self.due = min(self.due, clock.boottime() + 5.0)
+            return None
+        except (spool.Damaged, OSError) as error:
+            self.set_aside(queue_id, error)
+            return None
+        if message.due > clock.boottime() and not self.flush:
+            self.due = min(self.due, message.due)
+            message.close()
+            return None
+        return message
+
+    def assign(self, message: spool.Message) -> Smarthost | None:
+        """Put a message aside for the smarthost that is to have it, or let it wait until there is one."""
+        smarthost = self.router.choose(message.envelope.sender)
+        if smarthost is not None:
+            self.aside[smarthost.name].append(message.id)
+        elif self.router.candidates(message.envelope.sender):
+            self.due = min(self.due, self.router.first_free(message.envelope.sender))
+        else:
+            with message:
+                self.settle_all(message, "5.7.1 No smarthost is set up for this sender", permanent=True)
+        return smarthost
+
+    def park(self, ids: deque[str]) -> None:
+        """These waited for a smarthost that rests now; another one may take them."""
+        waiting = list(ids)
+        ids.clear()
+        for queue_id in waiting:
+            message = self.take(queue_id)
+            if message is not None:
+                message.close()
+                self.assign(message)
+
+    # Deliver.
+
+    def visit(self, smarthost: Smarthost) -> None:
+        """One connection: everything that is due for this smarthost, and what comes in while it is open."""
+        up = self.up = upstream.Upstream(smarthost, self.main.hostname.encode())
+        settled = 0
+        try:
+            up.open()
+            self.router.works(smarthost)
+            while True:
+                for transaction, outcome in up.deliver(self.transactions(smarthost)):
+                    settled += 1
+                    self.settle(smarthost, transaction, outcome)
+                self.sync()
+                if self.stopping or not self.hear(0.0 if self.due <= clock.boottime() else _LINGER):
+                    break
+        except upstream.Failure as failure:
+            self.connection_failed(smarthost, failure, settled)
+        except Unreadable as unreadable:
+            self.set_aside(unreadable.message.id, unreadable.error)
+            unreadable.message.close()
+        finally:
+            self.up = None
+            up.close()
+            self.sync()
+
+    def transactions(self, smarthost: Smarthost) -> Iterator[Transaction]:
+        """The messages for this smarthost, opened one by one as they are asked for."""
+        mine = self.aside[smarthost.name]
+        while not self.stopping:
+            self.hear()
+            queue_id = mine.popleft() if mine else self.next_id()
+            if queue_id is None:
+                return
+            message = self.take(queue_id)
+            if message is None:
+                continue
+            if self.router.free_at(smarthost) > clock.boottime() or (
+                self.router.choose(message.envelope.sender) is not smarthost
+            ):
+                message.close()
+                self.assign(message)
+                if self.router.free_at(smarthost) > clock.boottime():
+                    return
+                continue
+            self.router.spend(smarthost)
+            yield self.transaction(message)
+
+    def transaction(self, message: spool.Message) -> Transaction:
+        envelope = message.envelope
+        rewritten = self.main.sender.encode()
+        sender = rewritten if rewritten and envelope.sender else envelope.sender
+        recipients = [envelope.recipients[i] for i in message.pending()]
+        facts = headers.Facts(
+            queue_id=message.id,
+            hostname=self.main.hostname,
+            sender=sender,
+            original_sender=envelope.sender,
+            recipients=recipients,
+            client=envelope.client,
+            helo=envelope.helo,
+            date=envelope.date(),
+            smtputf8=envelope.smtputf8,
+        )
+        rules = headers.Rules(rewritten or None)
+
+        def content() -> Iterator[bytes]:
+            try:
+                yield from headers.complete(facts, message.chunks(), rules)
+            except Exception as error:
+                raise Unreadable(message, error) from error
+
+        return Transaction(
+            sender,
+            recipients,
+            content,
+            size=message.size + 1024,
+            smtputf8=envelope.smtputf8,
+            eightbit=envelope.eightbit,
+            tag=message,
+        )
+
+    def settle(self, smarthost: Smarthost, transaction: Transaction, outcome: Outcome) -> None:
+        """Record what became of each recipient of one message."""
+        message: spool.Message = transaction.tag
+        with message:
+            statuses = list(message.statuses)
+            deferral = ""
+            for place, reply in zip(message.pending(), outcome.recipients):
+                recipient = message.envelope.recipients[place]
+                facts: dict[str, Any] = {
+                    "id": message.id,
+                    "to": recipient,
+                    "smarthost": smarthost.host,
+                    "answer": reply,
+                }
+                if reply.ok:
+                    statuses[place] = spool.DELIVERED
+                    log.event("delivered", delay=f"{message.envelope.age():.1f}", **facts)
+                elif reply.permanent:
+                    statuses[place] = spool.FAILED
+                    advice = explain.explain_reply(reply, outcome.stage, smarthost)
+                    log.event("failed", log.ERROR, **facts, advice=advice)
+                    self.notices.failed(message, recipient, str(reply), advice)
+                    self.tell("failure", message.id, smarthost.host, outcome.stage, str(reply), advice)
+                else:
+                    deferral = str(reply)
+                    log.event("deferred", log.WARNING, **facts)
+            if all(status == spool.DELIVERED for status in statuses):
+                message.delete()
+                self.counters[status.DELIVERED] += 1
+                self.success = (message.id, smarthost.host)
+                self.left_queue()
+                return
+            if statuses != message.statuses:
+                message.set_statuses(statuses)
+            self.unsettled(message, deferral)
+
+    def unsettled(self, message: spool.Message, deferral: str) -> None:
+        """Some recipients are pending or have failed: wait, or give up what has waited too long."""
+        if message.pending():
+            if message.envelope.age() > self.main.queue_lifetime:
+                self.settle_all(
+                    message, f"4.4.7 Given up after {self.main.queue_lifetime} s: {deferral}", permanent=True
+                )
+                return
+            attempts = message.attempts + 1
+            wait = min(self.main.retry_min * 2.0 ** min(attempts - 1, 30), self.main.retry_max)
+            message.note_attempt(attempts, clock.boottime() + wait, deferral)
+            self.due = min(self.due, message.due)
+            self.counters[status.DEFERRED] += 1
+            if message.attempts == 1:
+                self.tell("failure", message.id, "", "deferred", deferral, "")
+        else:
+            message.finish()
+            self.counters[status.FAILED] += 1
+            self.left_queue()
+
+    def settle_all(self, message: spool.Message, answer: str, *, permanent: bool) -> None:
+        """The same fate for every pending recipient, without asking a smarthost."""
+        for place in message.pending():
+            recipient = message.envelope.recipients[place]
+            log.event("failed", log.ERROR, id=message.id, to=recipient, answer=answer)
+            self.notices.failed(message, recipient, answer, "")
+        message.set_statuses([spool.FAILED if one == spool.PENDING else one for one in message.statuses])
+        message.note_attempt(message.attempts + 1, 0.0, answer)
+        self.unsettled(message, answer)
+
+    def connection_failed(self, smarthost: Smarthost, failure: upstream.Failure, settled: int) -> None:
+        """The smarthost rests for what fails before MAIL, the messages under way for what fails after it."""
+        if self.stopping:  # it was us who would not wait
+            for transaction in failure.in_flight:
+                log.event("interrupted", log.NOTICE, id=transaction.tag.id, stage=failure.stage)
+                transaction.tag.close()
+            return
+        advice = explain.explain(failure, smarthost)
+        log.event(
+            "smarthost-failed",
+            log.ERROR,
+            smarthost=smarthost.host,
+            stage=failure.stage,
+            cause=failure.cause,
+            answer=failure.text,
+            advice=advice,
+        )
+        idle = settled and failure.stage == "mail" and failure.code != 421  # it hung up while nothing was on its way
+        for transaction in failure.in_flight:
+            message: spool.Message = transaction.tag
+            with message:
+                if idle:
+                    self.aside[smarthost.name].append(message.id)
+                    continue
+                if transaction is failure.unsure:
+                    log.event(
+                        "answer-lost", log.WARNING, id=message.id, text="sent but not confirmed, will be sent again"
+                    )
+                self.unsettled(message, f"{failure.stage}: {failure.text}")
+        self.tell("failure", "", smarthost.host, failure.stage, failure.text, advice)
+        if not settled or failure.code == 421:
+            self.router.rest(smarthost, failure)
+            if failure.cause in notices.OWNERS_BUSINESS:
+                self.notices.trouble(smarthost, failure, advice)
+
+    def left_queue(self) -> None:
+        self.unsynced += 1
+        if self.unsynced >= _SYNC_EVERY:
+            self.sync()
+
+    def sync(self) -> None:
+        """Make it last that messages have left the queue; until then a power cut sends them again."""
+        if self.unsynced:
+            self.unsynced = 0
+            self.spool.sync(spool.QUEUE)
+        if self.success is not None:
+            self.tell("success", *self.success)
+            self.success = None
+
+    # Leave.
+
+    def leave(self, scanned: bool) -> None:
+        """Write the notices, look for mail that is stuck, and tell the supervisor when to start the next courier."""
+        self.sync()
+        if self.router.all_rest() and not self.stopping:
+            self.give_up_expired()
+        for queue_id in self.notices.send():
+            if not self.router.all_rest():
+                self.due = min(self.due, 0.0)
+            log.event("notice", id=queue_id, to=self.main.postmaster)
+        told = self.router.memory.get("stuck")
+        stuck = self.notices.stuck(float(told[0]) if told else None)
+        if stuck is not None:
+            self.tell("remember", "stuck", str(stuck)) if stuck else self.tell("forget", "stuck")
+        if self.router.all_rest():
+            self.due = min(self.due, self.router.first_free())
+        due = "" if self.due == float("inf") else f"{self.due:.3f}"
+        blocked = self.router.first_free() if self.router.all_rest() else 0.0
+        self.tell("leaving", "0" if self.stopping else due, "0" if self.stopping else f"{blocked:.3f}")
+
+    def give_up_expired(self) -> None:
+        """While no smarthost can be reached, mail still gets too old; oldest first, as far as needed."""
+        for queue_id in self.spool.ids(spool.QUEUE):
+            message = self.take(queue_id)
+            if message is None:
+                continue
+            with message:
+                if message.envelope.age() <= self.main.queue_lifetime:
+                    return
+                self.settle_all(message, "4.4.7 Given up: no smarthost could be reached in time", permanent=True)
+
+    def tell(self, *words: str) -> None:
+        """A line for the supervisor."""
+        line = "\t".join(" ".join(word.split()) for word in words)[:2000] + "\n"
+        select.select([], [self.report_fd], [], 5.0)
+        try:
+            os.write(self.report_fd, line.encode("utf-8", "replace"))
+        except BlockingIOError:
+            pass

@@ -1,0 +1,80 @@
+"""Values as people read them on a terminal: ages, sizes, moments, addresses. What came from a mail never goes out raw.
+
+Knows nothing of where the values come from. Used by the commands, never by the relay itself.
+"""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
+
+
+def printable(value: str | bytes, kept: str = "") -> str:
+    """Text without anything that a terminal would obey; control characters become \\x1b. `kept` ones stay."""
+    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+    if text.isprintable():
+        return text
+    return "".join([c if c.isprintable() or c in kept else _escaped(ord(c)) for c in text])
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+def address(value: bytes) -> str:
+    """An envelope address; the null sender is <>."""
+    return printable(value) or "<>"
+
+
+def duration(seconds: float) -> str:
+    """ "45s", "3m 10s", "2h 5m", "4d 3h"."""
+    left = max(int(seconds), 0)
+    for place, (size, unit) in enumerate(_UNITS):
+        if left >= size:
+            smaller, name = _UNITS[place + 1] if place + 1 < len(_UNITS) else (1, "s")
+            rest = left % size // smaller
+            return f"{left // size}{unit}" + (f" {rest}{name}" if rest else "")
+    return f"{left}s"
+
+
+def size(count: int) -> str:
+    """Bytes: "912", "1.4K", "25.0M"."""
+    if count < 1024:
+        return str(count)
+    value = count / 1024
+    for unit in "KM":
+        if value < 1000:
+            return f"{value:.1f}{unit}"
+        value /= 1024
+    return f"{value:.1f}G"
+
+
+def moment(seconds: float) -> str:
+    """Wall time in the machine's own time zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def count(number: int, noun: str) -> str:
+    """ "1 message", "2 messages"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def for_terminal(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The text of a mail, LF line ends, for a terminal: whatever is not a character or a line end is escaped."""
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    for chunk in chunks:
+        yield printable(decoder.decode(chunk), "\n\t")
+    yield printable(decoder.decode(b"", True), "\n\t")
+
+
+def complain(program: str, text: str) -> None:
+    """One line on stderr."""
+    sys.stdout.flush()
+    print(f"{program}: {printable(text)}", file=sys.stderr, flush=True)

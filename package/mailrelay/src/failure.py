@@ -1,0 +1,67 @@
+"""Why a smarthost could not be used, and the steps on the way there: what upstream raises and reports.
+
+Says nothing about a message: those have a transaction.Outcome. Read by the courier, explain and the `test` command.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from reply import Reply
+    from transaction import Transaction
+
+
+class Failure(Exception):
+    """The smarthost failed.
+
+    stage: 'name', 'connect', 'tls', 'certificate', 'banner', 'ehlo', 'starttls', 'login', 'mail', 'rcpt', 'data',
+        'dot', 'quit'; 'lost' if nothing was awaited.
+    cause: 'no-such-name', 'name-timeout', 'refused', 'timeout', 'unreachable', 'cert-expired', 'cert-not-yet-valid',
+        'cert-wrong-name', 'cert-untrusted', 'cert-fingerprint', 'ca-file', 'tls-protocol', 'no-starttls',
+        'login-refused', 'login-required', 'no-common-auth', 'rejected' (banner or EHLO with 4xx or 5xx),
+        'closing' (421), 'garbage' (not SMTP), 'lost'.
+    code, enhanced, text: what the server said, or 0, "" and our own words.
+    permanent: waiting will not help, a setting has to change. It never makes a message fail.
+    in_flight: transactions begun without a result, oldest first. unsure: the one of them whose dot was not answered.
+    detail: more facts for people; for a certificate its subject, issuer, names, dates and sha256.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        cause: str,
+        text: str,
+        *,
+        reply: Reply | None = None,
+        permanent: bool = False,
+        detail: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(stage, cause, text)
+        self.stage = stage
+        self.cause = cause
+        self.text = text
+        self.code = reply.code if reply else 0
+        self.enhanced = reply.enhanced if reply else ""
+        self.permanent = permanent
+        self.detail = detail or {}
+        self.in_flight: list[Transaction] = []
+        self.unsure: Transaction | None = None
+
+    def __str__(self) -> str:
+        return f"{self.stage}: " + " ".join(filter(None, (str(self.code or ""), self.enhanced, self.text)))
+
+
+class Step:
+    """One step done, for people who watch: `seconds` it took, `ok` or not, in `text` what the other side said."""
+
+    __slots__ = ("stage", "ok", "text", "seconds", "detail")
+
+    def __init__(self, stage: str, ok: bool, text: str, seconds: float, detail: dict[str, str]) -> None:
+        self.stage = stage
+        self.ok = ok
+        self.text = text
+        self.seconds = seconds
+        self.detail = detail
+
+    def __repr__(self) -> str:
+        return f"<Step {self.stage} {'ok' if self.ok else 'failed'}: {self.text}>"

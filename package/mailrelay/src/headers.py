@@ -1,0 +1,410 @@
+"""Completes and rewrites a message's header section at byte level, at delivery, and hands the body through.
+
+A message is never parsed and re-serialised: fields that need nothing keep their bytes. The courier calls complete() for
+each delivery, sendmail calls recipients_from_headers() for `-t`. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+from body import MAX_LINE, Body, cut_before
+from mailboxes import (
+    CONTROL,
+    addr_spec,
+    address_of,
+    addresses,
+    display_name,
+    encoded_addresses,
+    encoded_words,
+    is_public,
+    is_utf8,
+    named,
+    parse,
+    phrase,
+    rewrite_sender,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["MAX_HEAD", "Facts", "Rules", "address_of", "complete", "recipients_from_headers", "rewrite_sender"]
+
+MAX_HEAD = 65536  # octets looked at to find the header section, and to guess an unlabelled body's charset
+
+# A name starts with a letter and "//" does not follow the colon: "12:30 pump on" and "http://..." are text.
+_FIELD = re.compile(rb"([A-Za-z][!-9;-~]*)[ \t]*:(?!//)([^\n]*(?:(?:\n[ \t]+)*\n[ \t]+[^ \t\n][^\n]*)*)\n")
+_WHITE_LINE = re.compile(rb"[ \t]+\n")
+_MESSAGE_ID = re.compile(rb"\s*<[^<>\s]+>")
+_BARE_ID = re.compile(rb"[^<>@\s]+@[^<>@\s]+")
+
+# What marks the end of a header section that no body follows. A field in none of these may be the mail's text.
+_KNOWN_PREFIXES = (b"x-", b"resent-", b"list-", b"content-", b"arc-", b"dkim-", b"ms-", b"original-", b"delivered-")
+_KNOWN = frozenset(
+    b"date from sender reply-to to cc bcc message-id in-reply-to references subject comments keywords received "
+    b"return-path mime-version importance priority precedence sensitivity organization organisation user-agent mailer "
+    b"auto-submitted autocrypt disposition-notification-to return-receipt-to errors-to apparently-to mail-followup-to "
+    b"mail-reply-to newsgroups followup-to lines status encoding language accept-language thread-topic thread-index "
+    b"archived-at authentication-results received-spf feedback-id domainkey-signature require-recipient-valid-since "
+    b"tls-required deferred-delivery expires expiry-date supersedes message-context envelope-to envelope-from "
+    b"illegal-object bimi-selector".split()
+)
+# May stand once (RFC 5322 3.6, RFC 2045); Gmail refuses mail with two. The first that says something is kept.
+_SINGLE = frozenset(
+    b"date from sender reply-to to cc message-id in-reply-to references subject mime-version content-type "
+    b"content-transfer-encoding".split()
+)
+_MERGED = frozenset([b"to", b"cc", b"reply-to"])
+# Bcc is nobody's business, the final host writes Return-Path, and Content-Length is wrong once a line changes.
+_BCC = frozenset([b"bcc", b"resent-bcc"])
+_DROPPED = _BCC | {b"return-path", b"content-length"}
+_MIME = frozenset([b"content-type", b"content-transfer-encoding"])
+_ADDRESS_FIELDS = frozenset(
+    b"from sender reply-to to cc resent-from resent-sender resent-to resent-cc resent-reply-to errors-to "
+    b"disposition-notification-to return-receipt-to mail-followup-to mail-reply-to x-original-from".split()
+)
+# Structured otherwise: an encoded word would break them, so stray 8-bit octets stay.
+_STRUCTURED = frozenset(
+    b"date received message-id in-reply-to references resent-date resent-message-id mime-version content-type "
+    b"content-transfer-encoding content-disposition content-id content-location dkim-signature domainkey-signature "
+    b"arc-seal arc-message-signature arc-authentication-results authentication-results received-spf autocrypt "
+    b"list-id list-unsubscribe list-unsubscribe-post list-post list-help list-archive list-owner archived-at".split()
+)
+
+_DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
+_MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
+_NOT_HELO = re.compile(rb"[^A-Za-z0-9._:@\[\]-]+")
+_NOT_HOST = re.compile(rb"[^A-Za-z0-9.-]+")
+_NOT_TOKEN = re.compile(rb"[^A-Za-z0-9.:-]+")
+
+Field = tuple[bytes, bytes, bytes]  # lower-case name, name as written, value with its folds as LF + white space
+
+
+class Facts:
+    """What the relay knows about a message and the message may not say itself."""
+
+    __slots__ = (
+        "client",
+        "date",
+        "helo",
+        "hostname",
+        "original_sender",
+        "queue_id",
+        "recipients",
+        "sender",
+        "smtputf8",
+    )
+
+    def __init__(
+        self,
+        queue_id: str,
+        hostname: str,
+        sender: bytes,  # the envelope's, as it goes upstream; empty for the null sender
+        original_sender: bytes,  # as the client gave it
+        recipients: Sequence[bytes],
+        client: str,  # IP address; empty for mail made on this machine
+        helo: bytes,
+        date: float,  # seconds since the epoch
+        smtputf8: bool = False,
+    ) -> None:
+        self.queue_id = queue_id
+        self.hostname = hostname
+        self.sender = sender
+        self.original_sender = original_sender
+        self.recipients = recipients
+        self.client = client
+        self.helo = helo
+        self.date = date
+        self.smtputf8 = smtputf8
+
+
+class Rules:
+    """What the owner wants changed. sender: the only address that may stand in From, or None."""
+
+    __slots__ = ("sender",)
+
+    def __init__(self, sender: bytes | None = None) -> None:
+        self.sender = sender
+
+
+def complete(facts: Facts, chunks: Iterable[bytes], rules: Rules | None = None) -> Iterator[bytes]:
+    """The message for DATA, from raw chunks as received (dot-stuffed, end mark removed) to clean, stuffed CRLF lines.
+
+    A message of up to MAX_HEAD octets comes as one chunk. The result does not depend on how the input is cut, ends with
+    CRLF, and lacks only the final dot.
+    """
+    body = Body()
+    source = iter(chunks)
+    ended = False
+    head = b""
+
+    def pull() -> bool:
+        nonlocal head, ended
+        for chunk in source:
+            head += body.plain(chunk)
+            return True
+        head += body.plain_end()
+        if head and not head.endswith(b"\n"):
+            head += b"\n"
+        ended = True
+        return False
+
+    while len(head) < MAX_HEAD and not _has_body(head) and pull():
+        pass
+    fields, start = _split(head[:MAX_HEAD])
+    if ended and not head[start:].strip():
+        fields, text = _without_text(fields)
+        if text:
+            head, start = text, 0
+    charset = b""
+    keys = {key for key, _, _ in fields}
+    if keys.isdisjoint(_MIME):
+        while not ended and len(head) < MAX_HEAD and pull():
+            pass
+        charset = _charset(head[start:MAX_HEAD], ended and len(head) <= MAX_HEAD)
+    out = _completed(fields, facts, rules.sender if rules else None, charset).replace(b"\n", b"\r\n")
+    out += body.wire(head[start:])
+    head = b""
+    if not ended:
+        yield out
+        out = b""
+        for chunk in source:
+            out = body.feed(chunk)
+            if out:
+                yield out
+        out = b""
+    out += body.finish()
+    if out:
+        yield out
+
+
+def recipients_from_headers(raw: bytes) -> list[bytes]:
+    """The addresses in To, Cc and Bcc, or in their Resent- forms if there are any, each once, in order.
+
+    `raw` is a header section or a whole message, with any line ends, not dot-stuffed.
+    """
+    text = raw.replace(b"\0", b"").replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\n"
+    fields, _ = _split(text)
+    for names in ((b"resent-to", b"resent-cc", b"resent-bcc"), (b"to", b"cc", b"bcc")):
+        found = [address for key, _, value in fields if key in names for address in addresses(value)]
+        if found:
+            return list(dict.fromkeys(found))
+    return []
+
+
+def _has_body(head: bytes) -> bool:
+    """Whether a blank line with text after it is there: more data cannot change where the header section ends."""
+    blank = head.find(b"\n\n", 0, MAX_HEAD)
+    return blank >= 0 and not head[blank:MAX_HEAD].isspace()
+
+
+def _split(head: bytes) -> tuple[list[Field], int]:
+    """The header fields at the start of plain text, and where the body starts."""
+    fields: list[Field] = []
+    position = 0
+    if head.startswith((b"From ", b">From ")):  # an mbox file's separator
+        position = head.find(b"\n") + 1 or len(head)
+    while True:
+        match = _FIELD.match(head, position)
+        if match:
+            name, value = match.groups()
+            fields.append((name.lower(), name, value))
+            position = match.end()
+            continue
+        if head.startswith(b"\n", position):
+            return fields, position + 1
+        white = _WHITE_LINE.match(head, position)
+        if not white:
+            return fields, position
+        position = white.end()
+        # A line of white space is the blank line that println(" ") makes, unless the header section evidently goes on.
+        match = _FIELD.match(head, position)
+        if not (match and _is_known(match[1].lower())) and not head.startswith(b"\n", position):
+            return fields, position
+
+
+def _is_known(key: bytes) -> bool:
+    return key in _KNOWN or key.startswith(_KNOWN_PREFIXES)
+
+
+def _without_text(fields: list[Field]) -> tuple[list[Field], bytes]:
+    """No body came: unknown fields after the last known one are what the sender wanted to say."""
+    count = len(fields)
+    while count and not _is_known(fields[count - 1][0]):
+        count -= 1
+    return fields[:count], b"".join([name + b":" + value + b"\n" for _, name, value in fields[count:]])
+
+
+def _charset(text: bytes, whole: bool) -> bytes:
+    """What to label an unlabelled body with; empty if it is known to be ASCII.
+
+    Of a longer body only the start is known. ASCII is UTF-8 too: that label is right unless the start says otherwise.
+    """
+    if text.isascii():
+        return b"" if whole else b"utf-8"
+    if not whole:  # the last sequence may go on beyond the part that is looked at
+        text = text[: cut_before(text + b"\x80", len(text))]
+    return b"utf-8" if is_utf8(text) else b"iso-8859-1"
+
+
+def _completed(fields: list[Field], facts: Facts, rewrite: bytes | None, charset: bytes) -> bytes:
+    """The header section with LF line ends, the blank line included."""
+    hostname = _NOT_HOST.sub(b"", facts.hostname.encode("ascii", "ignore")) or b"mailrelay.invalid"
+    date = _date(facts.date)
+    hidden = any(key in _BCC for key, _, _ in fields)
+    found = _singled(fields)
+    _set_from(found, facts, rewrite, hostname)
+    have = {key: value for key, _, value in found}
+    added: list[tuple[bytes, bytes]] = []
+    if b"date" not in have:
+        added.append((b"Date", date))
+    if b"to" not in have and b"cc" not in have:
+        added.append((b"To", _to(facts, hidden, hostname)))
+    if b"message-id" not in have:
+        added.append((b"Message-ID", _message_id(facts, hostname)))
+    mime = not _MIME.isdisjoint(have)
+    if (mime or charset) and b"mime-version" not in have:
+        added.append((b"MIME-Version", b"1.0"))
+    if charset and not mime:
+        added.append((b"Content-Type", b"text/plain; charset=" + charset))
+        added.append((b"Content-Transfer-Encoding", b"8bit"))
+    lines = [_received(facts, hostname, date)]
+    for key, name, value in found:
+        plain = value.isascii() and len(value) < 900 and b"\n" not in value
+        lines.append(name + b":" + value if plain else _field(key, name, value, facts.smtputf8))
+    lines += [_field(name.lower(), name, b" " + value, facts.smtputf8) for name, value in added]
+    lines.append(b"\n")
+    return b"\n".join(lines)
+
+
+def _singled(fields: list[Field]) -> list[Field]:
+    """The fields without those that must not leave, without empty single ones, and each single one once."""
+    found: list[Field] = []
+    places: dict[bytes, int] = {}
+    for field in fields:
+        key, name, value = field
+        if key in _DROPPED:
+            continue
+        if key in _SINGLE:
+            if key == b"message-id":
+                value = _valid_id(value)
+                field = (key, name, value)
+            if not value or value.isspace():
+                continue
+            place = places.setdefault(key, len(found))
+            if place < len(found):
+                if key in _MERGED:
+                    value = found[place][2].rstrip(b", \t\n") + b",\n " + value.lstrip()
+                    found[place] = (key, found[place][1], value)
+                continue
+        found.append(field)
+    return found
+
+
+def _valid_id(value: bytes) -> bytes:
+    """A Message-ID value as it may leave: Gmail refuses one without brackets. Empty where a new one is due."""
+    if _MESSAGE_ID.match(value):
+        return value
+    text = value.strip()
+    return b" <" + text + b">" if _BARE_ID.fullmatch(text) else b""
+
+
+def _set_from(found: list[Field], facts: Facts, rewrite: bytes | None, hostname: bytes) -> None:
+    """Gives the message a From with an address in it: its own, the envelope's, or the one that a rule demands."""
+    place = next((i for i, field in enumerate(found) if field[0] == b"from"), -1)
+    value = found[place][2] if place >= 0 else b""
+    if not rewrite and b"@" in address_of(value):
+        return
+    sender = addr_spec(rewrite or facts.sender or b"MAILER-DAEMON", hostname)
+    if place < 0:
+        original = facts.original_sender.translate(None, CONTROL).strip()
+        found.append((b"from", b"From", b" " + sender))
+    else:
+        original = value.strip()
+        written = parse(value)
+        if rewrite and len(written) == 1 and written[0][1].lower() == sender.lower():
+            original = b""
+        else:
+            name = display_name(value) or (b"" if rewrite else phrase(address_of(value)))
+            found[place] = (b"from", found[place][1], b" " + named(name, sender))
+    if not rewrite:
+        return
+    found[:] = [f for f in found if f[0] != b"sender" or address_of(f[2]).lower() == sender.lower()]
+    _keep_original(found, original, sender)
+
+
+def _keep_original(found: list[Field], original: bytes, sender: bytes) -> None:
+    """Notes whom a rewritten message is from: where answers go if they can reach it, else for the reader."""
+    written = parse(original)
+    address = written[0][1] if len(written) == 1 else b""
+    if not original or address.lower() == sender.lower():
+        return
+    if is_public(address) and not any(key == b"reply-to" for key, _, _ in found):
+        found.append((b"reply-to", b"Reply-To", b" " + address))
+    else:
+        found.append((b"x-original-from", b"X-Original-From", b" " + original))
+
+
+def _to(facts: Facts, hidden: bool, hostname: bytes) -> bytes:
+    """The one recipient. Several stay undisclosed: who they are may be what a stripped Bcc was to hide."""
+    if hidden or len(facts.recipients) != 1 or not (facts.smtputf8 or facts.recipients[0].isascii()):
+        return b"undisclosed-recipients:;"
+    return addr_spec(facts.recipients[0], hostname)
+
+
+def _message_id(facts: Facts, hostname: bytes) -> bytes:
+    return b"<" + _NOT_TOKEN.sub(b"", facts.queue_id.encode("ascii", "ignore")) + b"@" + hostname + b">"
+
+
+def _received(facts: Facts, hostname: bytes, date: bytes) -> bytes:
+    """RFC 5321 4.4. The HELO argument is a stranger's word: what could end a line, comment or clause is replaced."""
+    client = _NOT_TOKEN.sub(b"", facts.client.partition("%")[0].encode("ascii", "ignore"))
+    helo = _NOT_HELO.sub(b"?", facts.helo)[:255]
+    literal = b"[IPv6:" + client + b"]" if b":" in client else b"[" + client + b"]"
+    source = (helo + b" (" + literal + b")" if helo else literal) if client else b"localhost"
+    protocol = b"UTF8SMTP" if facts.smtputf8 else b"ESMTP"
+    queue_id = _NOT_TOKEN.sub(b"", facts.queue_id.encode("ascii", "ignore"))
+    line = b"Received: from " + source + b"\n\tby " + hostname + b" (mailrelay) with " + protocol + b" id " + queue_id
+    if len(facts.recipients) == 1 and (facts.smtputf8 or facts.recipients[0].isascii()):
+        line += b"\n\tfor <" + addr_spec(facts.recipients[0], hostname) + b">"
+    return line + b";\n\t" + date
+
+
+def _date(seconds: float) -> bytes:
+    """RFC 5322 date-time in UTC, independent of any locale."""
+    year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(min(max(seconds, 0), 253402300799))
+    parts = (_DAYS[weekday], day, _MONTHS[month - 1], year, hour, minute, second)
+    return b"%s, %d %s %04d %02d:%02d:%02d +0000" % parts
+
+
+def _field(key: bytes, name: bytes, value: bytes, smtputf8: bool) -> bytes:
+    """A field as it goes out: 8-bit text encoded where the message did not announce SMTPUTF8, long lines folded."""
+    if not value.isascii() and not (smtputf8 and is_utf8(value)):
+        if key in _ADDRESS_FIELDS:
+            value = encoded_addresses(value)
+        elif key not in _STRUCTURED:
+            value = b" " + encoded_words(value.replace(b"\n", b"").strip())
+    line = name + b":" + value
+    if b"\n" in line:
+        lines = [part for part in line.split(b"\n") if not part.isspace()]
+        return b"\n".join([_folded(part) for part in lines])
+    return _folded(line) if len(line) > MAX_LINE else line
+
+
+def _folded(line: bytes) -> bytes:
+    """A header line in pieces of at most MAX_LINE octets, broken before white space, else anywhere, a space put in."""
+    pieces: list[bytes] = []
+    while len(line) > MAX_LINE:
+        colon = line.find(b":") + 1 if not pieces else 0
+        first = len(line) - len(line[colon:].lstrip(b" \t"))
+        end = max(line.rfind(b" ", first, MAX_LINE + 1), line.rfind(b"\t", first, MAX_LINE + 1))
+        if end > 0:
+            pieces.append(line[:end])
+            line = line[end:]
+        else:
+            end = cut_before(line, MAX_LINE)
+            pieces.append(line[:end])
+            line = b" " + line[end:]
+    return b"\n".join([piece for piece in [*pieces, line] if not piece.isspace()])

@@ -1,0 +1,181 @@
+"""From the command line and the config file to a plan: what `serve` needs to know, in plain values.
+
+Runs in a short-lived child of the supervisor, so that neither the parsers nor a secret stay in memory; the plan goes
+back through a pipe. Also leaves the config as accepted in the run directory, which is what the courier reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+import socket
+
+import interfaces
+import log
+import schema
+import settings
+import status
+from settings import Net
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+DEFAULT_CONFIG = "/etc/config/mailrelay"
+DEFAULT_RUN_DIR = "/var/run/mailrelay"
+DEFAULT_USER = "mailrelay"
+
+EX_USAGE, EX_NOUSER, EX_CANTCREAT, EX_CONFIG = 64, 67, 73, 78
+LOOPBACK = ("127.0.0.1", "::1")
+
+
+class Refused(Exception):
+    """The relay cannot run like this: an exit code (sysexits.h) and lines that say why and what to do."""
+
+    def __init__(self, code: int, *lines: str) -> None:
+        super().__init__(*lines)
+        self.code = code
+        self.lines = lines
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of `serve`."""
+    options = argparse.ArgumentParser(
+        prog="mailrelay serve",
+        description="Take plain SMTP from the LAN and send it on with TLS and a login. Runs in the foreground.",
+    )
+    options.add_argument("--config", metavar="FILE", default=DEFAULT_CONFIG, help="settings (default %(default)s)")
+    options.add_argument(
+        "--listen",
+        metavar="ADDR:PORT",
+        action="append",
+        default=[],
+        help="listen here and nowhere else; repeatable; replaces what the settings name, loopback too",
+    )
+    options.add_argument(
+        "--allow",
+        metavar="NET",
+        action="append",
+        default=[],
+        help="who may send; repeatable; replaces what the settings name (loopback always may)",
+    )
+    options.add_argument("--spool", metavar="DIR", help="where mail waits (default: what the settings name)")
+    options.add_argument("--run-dir", metavar="DIR", default=DEFAULT_RUN_DIR, help="status file (default %(default)s)")
+    options.add_argument("--user", metavar="NAME", help=f"as root: run as this user (default {DEFAULT_USER})")
+    options.add_argument("--log", choices=("auto", "syslog", "stderr"), default="auto", help="(default %(default)s)")
+    return options
+
+
+def plan(arguments: list[str]) -> dict[str, Any]:
+    """Everything that `serve` runs by. Raises Refused, or SystemExit for --help and wrong options."""
+    options = parser().parse_args(arguments)
+    log.setup(options.log)
+    listen = [_endpoint(text) for text in options.listen]
+    for text in options.allow:
+        try:
+            Net.parse(text)
+        except ValueError as error:
+            raise Refused(EX_USAGE, f"--allow {text}: {error}; write for example 192.168.1.0/24") from None
+    owner = _owner(options.user)
+
+    data = _read(options.config)
+    found, faults, warnings = schema.check(data, options.config)
+    if found is None:
+        raise Refused(EX_CONFIG, *map(str, faults))
+    main = found.main
+
+    allow = options.allow
+    if not listen or not allow:
+        try:
+            addresses, subnets = interfaces.resolve(main.network)
+        except ValueError as error:
+            raise Refused(EX_CONFIG, f"{options.config}: option network: {error}") from None
+        if not listen:
+            listen = [(address, port) for address in (*LOOPBACK, *addresses) for port in main.port]
+        if not options.allow:
+            allow = [*main.allow, *subnets]
+
+    listen = list(dict.fromkeys(listen))
+    for one in found.smarthosts:
+        if any(port == one.port for _, port in listen) and interfaces.own(one.host):
+            raise Refused(EX_CONFIG, f"{options.config}: smarthost {one.host}:{one.port} is this relay itself")
+
+    os.makedirs(options.run_dir, mode=0o755, exist_ok=True)
+    _keep(f"{options.run_dir}/{status.ACCEPTED_CONFIG}", data)
+    return {
+        "config": options.config,
+        "listen": listen,
+        "allow": allow,
+        "spool": os.path.abspath(options.spool or main.spool),
+        "run_dir": os.path.abspath(options.run_dir),
+        "owner": owner,
+        "log": options.log,
+        "warnings": [str(warning) for warning in warnings],
+        "public": settings.public(found),
+        "smarthosts": [f"{one.host}:{one.port}" for one in found.smarthosts],
+    }
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise Refused(EX_CONFIG, f"{path}: {error.strerror}; name the settings with --config FILE") from None
+
+
+def _keep(path: str, data: bytes) -> None:
+    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+    os.rename(f"{path}.new", path)
+
+
+def _endpoint(text: str) -> tuple[str, int]:
+    """ADDR:PORT or [ADDR]:PORT."""
+    address, _, port = text.rpartition(":")
+    address = address.strip("[]")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        socket.inet_pton(family, address.partition("%")[0])
+        if not 0 < int(port) < 65536:
+            raise ValueError
+    except (OSError, ValueError):
+        example = "write for example 192.168.1.1:25 or [fd00::1]:25"
+        raise Refused(EX_USAGE, f"--listen {text}: not an address and a port; {example}") from None
+    return address, int(port)
+
+
+def _owner(name: str | None) -> tuple[int, int] | None:
+    """uid and gid to run as; None where we are not root and stay who we are."""
+    if os.geteuid() != 0:
+        if name and name != pwd.getpwuid(os.geteuid()).pw_name:
+            raise Refused(EX_USAGE, f"--user {name}: only root can run the relay as somebody else")
+        return None
+    try:
+        entry = pwd.getpwnam(name or DEFAULT_USER)
+    except KeyError:
+        missing = f"--user {name}: there is no such user" if name else f"There is no user '{DEFAULT_USER}' to run as"
+        raise Refused(EX_NOUSER, f"{missing}; make one or name another with --user NAME") from None
+    return entry.pw_uid, entry.pw_gid
+
+
+def main(arguments: list[str], answer: int) -> int:
+    """The child: write the plan to the pipe `answer` and return 0, or say what is wrong and return why."""
+    import marshal
+
+    try:
+        found = plan(arguments)
+    except Refused as refused:
+        for line in refused.lines:
+            log.event("refused-to-run", log.ERROR, reason=line)
+        return refused.code
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else EX_USAGE
+    except OSError as error:
+        log.event("refused-to-run", log.ERROR, reason=f"{error.filename}: {error.strerror}")
+        return EX_CANTCREAT
+    with os.fdopen(answer, "wb") as pipe:
+        marshal.dump(found, pipe)
+    return 0

@@ -1,0 +1,198 @@
+"""Finds the relay of this machine: what its status file says, if it runs, its spool and the way in, its control FIFO.
+
+For the commands that people and programs call. The relay itself knows all this from its plan.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+
+import clock
+import spool
+import status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from settings import Settings
+
+DEFAULT_CONFIG = "/etc/config/mailrelay"
+DEFAULT_RUN_DIR = "/var/run/mailrelay"
+
+_IDS_A_WRITE = 200  # queue ids that fit into PIPE_BUF: the supervisor never reads half of one
+_PATIENCE = 5.0  # seconds for the supervisor to read what we say
+
+
+class Stop(Exception):
+    """A command cannot be done: an exit code (sysexits.h) and one line that says why and what to do."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class Relay:
+    """The relay that uses this run directory, running or not. `status`: what its file says, {} without one."""
+
+    def __init__(self, config: str = DEFAULT_CONFIG, run_dir: str = DEFAULT_RUN_DIR, spool_dir: str = "") -> None:
+        self.config = config
+        self.run_dir = run_dir
+        self.status = self._read_status()
+        self.running = self._lives()
+        self._spool_dir = spool_dir
+
+    def _read_status(self) -> dict[str, Any]:
+        import json
+
+        path = f"{self.run_dir}/{status.FILE}"
+        try:
+            with open(path, "rb") as file:
+                found = json.loads(file.read())
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except PermissionError:
+            raise Stop(os.EX_NOPERM, f"{path}: cannot be read by this user; run this as root") from None
+        except ValueError:
+            raise Stop(os.EX_DATAERR, f"{path}: not a status file; name the relay's with --run-dir DIR") from None
+        return found if isinstance(found, dict) else {}
+
+    def _lives(self) -> bool:
+        """Whether the process that wrote the file still is, and is no other one that got its number."""
+        pid = self.status.get("pid")
+        if not isinstance(pid, int) or pid <= 0:
+            return False
+        try:
+            os.kill(pid, 0)
+        except PermissionError:
+            pass  # somebody else's, and alive
+        except OSError:
+            return False
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                return b"serve" in file.read().split(b"\0")  # empty for a zombie
+        except OSError:
+            return True  # /proc hides other users' processes
+
+    def settings(self) -> Settings:
+        """The checked config. Stop if it cannot be read or has faults."""
+        import schema
+
+        found, faults, _ = schema.load(self.config)
+        if found is None:
+            code = os.EX_CONFIG
+            if not os.path.exists(self.config):
+                code = os.EX_NOINPUT
+            elif not os.access(self.config, os.R_OK):
+                code = os.EX_NOPERM
+            more = f" (and {len(faults) - 1} more: mailrelay check)" if len(faults) > 1 else ""
+            raise Stop(code, f"{faults[0]}{more}")
+        return found
+
+    def spool_dir(self) -> str:
+        """Where the spool is: as the caller said, as the running relay says, or as the config says."""
+        if self._spool_dir:
+            return self._spool_dir
+        if self.running and isinstance(self.status.get("spool"), str):
+            return str(self.status["spool"])
+        try:
+            return self.settings().main.spool
+        except Stop as stop:
+            raise Stop(stop.code, f"{stop.text}; or name the spool with --spool DIR") from None
+
+    def enter(self) -> spool.Spool:
+        """The spool, as its owner: from here on root is no longer root, and works in no stranger's directory.
+
+        What is to be imported has to be by now: the owner may be unable to read this code.
+        """
+        path = self.spool_dir()
+        was_root = os.geteuid() == 0
+        become_owner(path)
+        found = spool.Spool(path)
+        try:
+            os.listdir(path)
+        except PermissionError:
+            text = "only root and the relay's user may look in there; run this as root"
+            if was_root:
+                text = f"its owner (uid {os.geteuid()}) cannot reach it; open the folders above it to that user"
+            raise Stop(os.EX_NOPERM, f"{path}: {text}") from None
+        return found
+
+    def control(self) -> Control:
+        """The way to tell the running relay something. Stop if it does not run or may not be told by us."""
+        if not self.running:
+            raise Stop(
+                os.EX_TEMPFAIL,
+                "the relay is not running; start it with 'mailrelay serve', it then tries all that waits",
+            )
+        path = f"{self.run_dir}/{status.CONTROL}"
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except PermissionError:
+            raise Stop(os.EX_NOPERM, "only root may tell the relay what to do; run this as root") from None
+        except OSError as error:
+            reason = "nobody listens" if error.errno == errno.ENXIO else error.strerror
+            raise Stop(
+                os.EX_TEMPFAIL, f"{path}: {reason}; the relay seems to be starting or ending, try again"
+            ) from None
+        if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise Stop(os.EX_TEMPFAIL, f"{path}: not a FIFO; restart the relay")
+        return Control(fd)
+
+
+class Control:
+    """The supervisor's FIFO, opened before rights are dropped."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def flush(self) -> None:
+        """Everything is due now."""
+        self._say(["flush"])
+
+    def announce(self, ids: Sequence[str]) -> None:
+        """These messages are in the queue and due."""
+        for start in range(0, len(ids), _IDS_A_WRITE):
+            self._say(ids[start : start + _IDS_A_WRITE])
+
+    def _say(self, words: Sequence[str]) -> None:
+        data = "".join([f"{word}\n" for word in words]).encode()
+        deadline = clock.boottime() + _PATIENCE
+        while True:
+            try:
+                os.write(self._fd, data)
+                return
+            except BlockingIOError:
+                poll = select.poll()
+                poll.register(self._fd, select.POLLOUT)
+                left = deadline - clock.boottime()
+                if left <= 0 or not poll.poll(left * 1000):
+                    raise Stop(
+                        os.EX_TEMPFAIL, "the relay does not read what it is told; try again, or restart it"
+                    ) from None
+            except BrokenPipeError:
+                raise Stop(os.EX_TEMPFAIL, "the relay ended just now; it tries all that waits when it starts") from None
+
+
+def become_owner(path: str) -> None:
+    """As root, become the owner of a directory for good. Stop if there is no such directory."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        text = f"{path}: there is no spool; the relay makes it when it first starts, or name another with --spool DIR"
+        raise Stop(os.EX_NOINPUT, text) from None
+    except PermissionError:
+        raise Stop(os.EX_NOPERM, f"{path}: not for this user; run this as root") from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise Stop(os.EX_NOINPUT, f"{path}: not a directory; name the spool with --spool DIR")
+    if os.geteuid() == 0 and found.st_uid != 0:
+        os.setgroups([])
+        os.setresgid(found.st_gid, found.st_gid, found.st_gid)
+        os.setresuid(found.st_uid, found.st_uid, found.st_uid)
+        os.umask(0o077)

@@ -1,0 +1,237 @@
+"""Addresses in header fields (RFC 5322 3.4): read as people and devices write them, written so that nothing breaks out.
+
+Not for the paths of SMTP commands (addresses) and not a validator: it takes what it can make sense of, and drops the
+rest. headers calls it to complete, rewrite and find the recipients of `sendmail -t`. Every scan is linear in its input.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+from body import cut_before
+
+WORD, QUOTED, COMMENT, ANGLE, SEPARATOR, SPACE = range(6)
+
+_ATOM = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]+"
+_SPACE = re.compile(rb"\s+")
+_WORD = re.compile(rb"[^\s\"()<>,;:\[\]]+")
+_LITERAL = re.compile(rb"\[[^\[\]<>\s]*\]")
+_QUOTED = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ANGLE = re.compile(rb'<[^<>"]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^<>"]*)*>', re.DOTALL)
+_PARENTHESIS = re.compile(rb"[()]|\\.", re.DOTALL)
+_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
+_AROUND_SIGN = re.compile(rb" ?([@.]) ?")
+_QUOTED_ADDRESS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"@[^\s"]+', re.DOTALL)
+_SIMPLE = re.compile(rb"(?:([A-Za-z0-9][A-Za-z0-9 _.-]*)<)?([A-Za-z0-9._+-]+@[A-Za-z0-9.-]+)>?")
+_ROUTE = re.compile(rb"[^:]*:")
+_PLAIN_NAME = re.compile(rb"[^()<>@,;:\\\[\].\x00-\x1f\x7f\"]*")
+_DOT_ATOM = re.compile(_ATOM + rb"(?:\." + _ATOM + rb")*")
+_DOMAIN_NAME = re.compile(rb"[A-Za-z0-9_\x80-\xff-]+(?:\.[A-Za-z0-9_\x80-\xff-]+)*")
+_DOMAIN_LITERAL = re.compile(rb"\[[A-Za-z0-9.:-]+\]")
+_NOT_DOMAIN = re.compile(rb"[^A-Za-z0-9._\x80-\xff-]")
+CONTROL = bytes(range(32)) + b"\x7f"
+
+
+def tokens(value: bytes) -> list[tuple[int, bytes]]:
+    """(kind, bytes) of an address list, comments and white space included; stray brackets and quotes are skipped."""
+    found: list[tuple[int, bytes]] = []
+    position = 0
+    quotes = comments = True  # false once one never ends: to look for its end at each opening takes quadratic time
+    while position < len(value):
+        character = value[position : position + 1]
+        kind = WORD
+        end = -1
+        match: re.Match[bytes] | None = None
+        if character == b'"':
+            kind = QUOTED
+            match = _QUOTED.match(value, position) if quotes else None
+            quotes = match is not None
+        elif character == b"(":
+            kind = COMMENT
+            end = _comment_end(value, position) if comments else -1
+            comments = end > 0
+        elif character == b"<":
+            kind = ANGLE
+            match = _ANGLE.match(value, position)
+        elif character in b",;:":
+            kind = SEPARATOR
+            end = position + 1
+        elif character == b"[":
+            match = _LITERAL.match(value, position)
+        elif character.isspace():
+            kind = SPACE
+            match = _SPACE.match(value, position)
+        else:
+            match = _WORD.match(value, position)
+        if match:
+            end = match.end()
+        if end > 0:
+            found.append((kind, value[position:end]))
+            position = end
+        else:
+            position += 1
+    return found
+
+
+def _comment_end(value: bytes, start: int) -> int:
+    depth = 0
+    for match in _PARENTHESIS.finditer(value, start):
+        if match[0] == b"(":
+            depth += 1
+        elif match[0] == b")":
+            depth -= 1
+            if not depth:
+                return match.end()
+    return -1
+
+
+def parse(value: bytes) -> list[tuple[bytes, bytes]]:
+    """(display name as written, address) of each mailbox, groups flattened. What is missing is empty."""
+    simple = _SIMPLE.fullmatch(value.strip())
+    if simple:
+        return [((simple[1] or b"").rstrip(), simple[2])]
+    found: list[tuple[bytes, bytes]] = []
+    element: list[tuple[int, bytes]] = []
+    for kind, text in [*tokens(value), (SEPARATOR, b",")]:
+        if kind != SEPARATOR:
+            element.append((kind, text))
+            continue
+        if text != b":":  # a colon ends a group's name (or a "mailto"), which is no mailbox
+            found += _parse_element(element)
+        element = []
+    return found
+
+
+def _parse_element(element: list[tuple[int, bytes]]) -> list[tuple[bytes, bytes]]:
+    angles = [text[1:-1] for kind, text in element if kind == ANGLE]
+    if angles:
+        name = b"".join([text for kind, text in element if kind in (WORD, QUOTED, SPACE)]).strip()
+        return [(name, address) for address in map(_bare, angles) if address or name]
+    text = b"".join([b" " if kind in (SPACE, COMMENT) else text for kind, text in element]).strip()
+    if not text:
+        return []
+    joined = _AROUND_SIGN.sub(rb"\1", b" ".join(text.split(b" ")))  # "user @ host" was legal once
+    if _QUOTED_ADDRESS.fullmatch(joined) or not (b" " in joined or b'"' in joined):
+        return [(b"", joined.translate(None, CONTROL))]
+    written = [word.translate(None, CONTROL) for word in text.split() if b"@" in word.strip(b"@")]
+    if written:  # brackets or commas forgotten: every word that can be an address is one
+        return [(b"", address) for address in written]
+    return [(text, b"")]
+
+
+def _bare(address: bytes) -> bytes:
+    """What stands between angle brackets without comments, white space, control characters and a source route."""
+    parts = [text for kind, text in tokens(address) if kind not in (COMMENT, SPACE, ANGLE)]
+    joined = b"".join(parts).translate(None, CONTROL)
+    if joined.startswith(b"@"):
+        joined = _ROUTE.sub(b"", joined, count=1).lstrip(b"@")
+    return joined.strip(b",;:")
+
+
+def addresses(value: bytes) -> list[bytes]:
+    """All addresses in a field's value; "root" is one, a display name of several words is not."""
+    return [address for _, address in parse(value) if address.strip(b"@.")]
+
+
+def address_of(value: bytes) -> bytes:
+    """The first address in a field's value, without display name and comments; empty if there is none."""
+    found = addresses(value)
+    return found[0] if found else b""
+
+
+def is_public(address: bytes) -> bool:
+    """Whether an answer could reach the address from the internet: its domain is a name with a dot in it."""
+    local, _, domain = address.rpartition(b"@")
+    if not local or b" " in address or not _DOMAIN_NAME.fullmatch(domain):
+        return False
+    return not domain.rpartition(b".")[2].isdigit() and b"." in domain
+
+
+def addr_spec(address: bytes, hostname: bytes) -> bytes:
+    """An envelope address made safe for a header: the local part quoted if need be ("ilo."@host), `hostname` as the
+    domain if there is none, and nothing in it that could end the address, the field or the line."""
+    local, at, domain = address.translate(None, CONTROL).rpartition(b"@")
+    if not at:
+        local, domain = domain, b""
+    if not _DOT_ATOM.fullmatch(local) and not _QUOTED.fullmatch(local):
+        local = b'"' + local.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+    if not _DOMAIN_LITERAL.fullmatch(domain):
+        domain = _NOT_DOMAIN.sub(b"", domain).strip(b".") or hostname
+    return local + b"@" + domain
+
+
+def rewrite_sender(value: bytes, address: bytes) -> bytes:
+    """A From value with its address replaced and its display name kept. `address` must be safe: see addr_spec()."""
+    return named(display_name(value), address)
+
+
+def named(name: bytes, address: bytes) -> bytes:
+    return name + b" <" + address + b">" if name else address
+
+
+def display_name(value: bytes) -> bytes:
+    """The first display name in an address field, ready to stand before an angle address; empty if there is none."""
+    found = parse(value)
+    name = found[0][0] if found else b""
+    if not name:  # the old form: pump@plant.example (Pump 3)
+        name = next((text[1:-1] for kind, text in tokens(value) if kind == COMMENT), b"")
+    return phrase(name)
+
+
+def phrase(name: bytes) -> bytes:
+    """Text as an RFC 5322 phrase: as it is where that is one, else as one quoted string."""
+    name = b" ".join(name.split()).translate(None, CONTROL)
+    if _PLAIN_NAME.fullmatch(name) or _QUOTED.fullmatch(name):
+        return name
+    text = _ESCAPE.sub(rb"\1", name).replace(b'"', b"")
+    return b'"' + text.replace(b"\\", b"\\\\") + b'"'
+
+
+def encoded_words(text: bytes) -> bytes:
+    """RFC 2047 encoded words, folded, for text with 8-bit octets: as UTF-8 if it is that, else as ISO 8859-1."""
+    charset = b"utf-8" if is_utf8(text) else b"iso-8859-1"
+    words = []
+    start = 0
+    while start < len(text):
+        end = min(start + 39, len(text))  # words of at most 69 octets; RFC 2047 allows 75 and lines of 76
+        if charset == b"utf-8" and end < len(text):
+            end = cut_before(text, end, start)
+        words.append(b"=?" + charset + b"?b?" + binascii.b2a_base64(text[start:end], newline=False) + b"?=")
+        start = end
+    return b"\n ".join(words)
+
+
+def encoded_addresses(value: bytes) -> bytes:
+    """An address list with the 8-bit octets of names and comments as encoded words; addresses stay as they are."""
+    out = []
+    name: list[tuple[int, bytes]] = []
+    for kind, text in [*tokens(value), (SEPARATOR, b"")]:
+        if kind in (WORD, QUOTED, SPACE):
+            name.append((kind, text))
+            continue
+        out.append(_encoded_name(name, kind == ANGLE))
+        name = []
+        if kind == COMMENT and not text.isascii():
+            out.append(b"(" + encoded_words(_ESCAPE.sub(rb"\1", text[1:-1]).replace(b"\n", b"")) + b")")
+        else:
+            out.append(text)
+    return b"".join(out)
+
+
+def _encoded_name(name: list[tuple[int, bytes]], before_angle: bool) -> bytes:
+    written = b"".join([text for _, text in name])
+    if written.isascii() or (b"@" in written and not before_angle):
+        return written
+    text = b"".join([_ESCAPE.sub(rb"\1", text[1:-1]) if kind == QUOTED else text for kind, text in name])
+    before = b" " if written[:1].isspace() else b""
+    after = b" " if before_angle or written[-1:].isspace() else b""
+    return before + encoded_words(b" ".join(text.split())) + after
+
+
+def is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

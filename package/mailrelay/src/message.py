@@ -1,0 +1,172 @@
+"""A message that lies in the spool, locked while it is looked at; its states are in docs/INTERNALS.md.
+
+Opened through `spool.Spool`. Reads the file format of `envelope` and changes it in place.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+
+from envelope import (
+    END,
+    END_SIZE,
+    FAILED,
+    MAGIC,
+    PENDING,
+    RECORD_END,
+    Envelope,
+    decode_record,
+    encode_record,
+    netstring,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spool import Spool
+
+QUEUE, HOLD, FAIL = "queue", "hold", "failed"
+STATES = (QUEUE, HOLD, FAIL)
+
+
+class Damaged(Exception):
+    """A file in the spool is not a whole message: what is wrong with it, for the log."""
+
+
+class Busy(Exception):
+    """The message is locked: it is being delivered right now."""
+
+
+class Message:
+    """A whole message in the spool, locked against every other process until close()."""
+
+    __slots__ = (
+        "_body", "_fd", "_spool", "_status", "answer", "attempts", "due", "envelope", "id", "size", "state", "statuses",
+    )  # fmt: skip
+
+    def __init__(self, spool: Spool, state: str, queue_id: str) -> None:
+        self._spool = spool
+        self.state = state
+        self.id = queue_id
+        self._fd = os.open(spool.path(state, queue_id), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stat = os.fstat(self._fd)
+            if not os.path.exists(spool.path(state, queue_id)):
+                raise FileNotFoundError(errno.ENOENT, "gone in the meantime", queue_id)
+            self._read(stat.st_size)
+        except BlockingIOError:
+            os.close(self._fd)
+            raise Busy(queue_id) from None
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def _read(self, file_size: int) -> None:
+        head = os.pread(self._fd, 4096, 0)
+        if not head.startswith(MAGIC):
+            raise Damaged("it does not begin like a message")
+        while True:
+            try:
+                self._parse(head)
+                break
+            except EOFError:
+                more = os.pread(self._fd, 1 << 20, len(head))
+                if not more:
+                    raise Damaged("its envelope is cut off") from None
+                head += more
+            except (ValueError, IndexError) as error:
+                raise Damaged(f"its envelope cannot be read: {error}") from None
+        self.size = file_size - self._body - END_SIZE
+        if self.size < 0 or os.pread(self._fd, END_SIZE, file_size - END_SIZE) != END % self.size:
+            raise Damaged("its end is missing")
+
+    def _parse(self, head: bytes) -> None:
+        self.attempts, self.due, self.answer = decode_record(head[len(MAGIC) : RECORD_END])
+        fields: list[bytes] = []
+        at = RECORD_END
+        wanted = 9
+        while len(fields) < wanted:
+            field, at = netstring(head, at)
+            fields.append(field)
+            if len(fields) == 9:
+                self._status = at - 1 - len(field)
+                wanted += len(field)
+        if head[at : at + 1] != b"\n":
+            if at >= len(head):
+                raise EOFError
+            raise ValueError("no line end after the recipients")
+        self._body = at + 1
+        envelope = Envelope.__new__(Envelope)
+        envelope.received = float(fields[0])
+        envelope.boottime = float(fields[1])
+        envelope.boot_id = fields[2].decode("ascii")
+        envelope.clock_trusted = fields[3] == b"1"
+        envelope.client = fields[4].decode("ascii", "replace")
+        envelope.helo = fields[5]
+        envelope.smtputf8, envelope.eightbit, envelope.notice = (flag == 49 for flag in fields[6])
+        envelope.sender = fields[7]
+        envelope.recipients = fields[9:]
+        self.envelope = envelope
+        self.statuses = [fields[8][i : i + 1] for i in range(len(fields[8]))]
+
+    def pending(self) -> list[int]:
+        """The places of the recipients that are still to be served."""
+        return [i for i, status in enumerate(self.statuses) if status == PENDING]
+
+    def chunks(self, size: int = 65536) -> Iterator[bytes]:
+        """The message as it came in over the wire, dots still stuffed."""
+        at, end = self._body, self._body + self.size
+        while at < end:
+            chunk = os.pread(self._fd, min(size, end - at), at)
+            if not chunk:
+                raise Damaged("it shrank while it was read")
+            at += len(chunk)
+            yield chunk
+
+    def set_statuses(self, statuses: list[bytes]) -> None:
+        """Record what became of each recipient; on disk when this returns."""
+        os.pwrite(self._fd, b"".join(statuses), self._status)
+        os.fdatasync(self._fd)
+        self.statuses = statuses
+
+    def note_attempt(self, attempts: int, due: float, answer: str) -> None:
+        """Record an attempt that did not settle everything. due: CLOCK_BOOTTIME seconds of this boot.
+
+        Not synced: a power cut loses a wait, never a message.
+        """
+        os.pwrite(self._fd, encode_record(attempts, due, answer), len(MAGIC))
+        self.attempts, self.due, self.answer = attempts, due, answer
+
+    def finish(self) -> None:
+        """Nothing is pending any more: gone if all were delivered, else into failed/. The caller syncs the queue."""
+        if FAILED in self.statuses:
+            self.move(FAIL)
+        else:
+            self.delete()
+
+    def move(self, state: str) -> None:
+        os.rename(self._spool.path(self.state, self.id), self._spool.path(state, self.id))
+        self.state = state
+
+    def delete(self) -> None:
+        os.unlink(self._spool.path(self.state, self.id))
+
+    def release(self) -> None:
+        """Back into the queue, due at once, failed recipients and all."""
+        self.set_statuses([PENDING if status == FAILED else status for status in self.statuses])
+        self.note_attempt(0, 0.0, "")
+        if self.state != QUEUE:
+            self.move(QUEUE)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def __enter__(self) -> Message:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,164 @@
+"""What the owner is told: mail to the postmaster about failed mail, and the notify program for what mail cannot say.
+
+Collected during one courier's life and sent once at its end. Never a bounce to the sender, never a notice about a
+notice.
+"""
+
+from __future__ import annotations
+
+import os
+
+import clock
+import log
+import spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from settings import Settings, Smarthost
+    from upstream import Failure
+
+_PROGRAM_TIMEOUT = 30  # seconds that the notify program may take
+_REMIND = 86400.0  # seconds until the owner hears again of mail that is still stuck
+_LISTED = 100  # failures spelt out in one notice
+_HEAD = 4096  # bytes of the original shown in a notice
+
+# Failures of a smarthost that no waiting mends: the owner hears of them at once.
+OWNERS_BUSINESS = (
+    "login-refused", "no-common-auth", "no-starttls", "cert-expired", "cert-not-yet-valid", "cert-wrong-name",
+    "cert-untrusted", "cert-fingerprint", "tls-protocol",
+)  # fmt: skip
+
+
+class Notices:
+    """Collects during one courier's life; send() and stuck() at its end."""
+
+    def __init__(self, settings: Settings, where: spool.Spool) -> None:
+        self._main = settings.main
+        self._spool = where
+        self._failures: list[tuple[str, str, str, str]] = []
+        self._head = b""
+        self._count = 0
+
+    def failed(self, message: spool.Message, recipient: bytes, answer: str, advice: str) -> None:
+        """A recipient will never be served. Nothing is said of notices, nor of mail from the null sender."""
+        if message.envelope.notice or not message.envelope.sender:
+            return
+        self._count += 1
+        if self._count > _LISTED:
+            return
+        if not self._failures:
+            self._head = next(message.chunks(_HEAD), b"")
+        self._failures.append(
+            (message.id, _text(message.envelope.sender), _text(recipient), f"{answer}\n{advice}".strip())
+        )
+
+    def send(self) -> list[str]:
+        """Queue one mail to the postmaster about everything that failed; its id, if there was need for one."""
+        if not self._failures or not self._main.postmaster:
+            return []
+        envelope = spool.Envelope(
+            self._main.sender.encode(), [self._main.postmaster.encode()], "127.0.0.1", b"localhost", notice=True
+        )
+        try:
+            queue_id = self._spool.submit(envelope, [self._mail()])
+        except OSError as error:
+            log.event("no-notice", log.ERROR, reason=error.strerror)
+            return []
+        self._failures.clear()
+        return [queue_id]
+
+    def _mail(self) -> bytes:
+        host = self._main.hostname
+        lines = [
+            f"From: Mail relay <{self._main.sender or 'MAILER-DAEMON@' + host}>",
+            f"To: {self._main.postmaster}",
+            f"Subject: {self._count} mail{'s' if self._count > 1 else ''} could not be delivered",
+            "Auto-Submitted: auto-generated",
+            "MIME-Version: 1.0",
+            "Content-Type: text/plain; charset=utf-8",
+            "Content-Transfer-Encoding: 8bit",
+            "",
+            f"The mail relay {host} could not deliver this mail and will not try again.",
+            "It is kept for a while: 'mailrelay queue' lists it, 'mailrelay release ID' tries it again.",
+            "",
+        ]
+        for queue_id, sender, recipient, answer in self._failures:
+            lines += [f"{queue_id}  from {sender} to {recipient}", *(f"    {line}" for line in answer.splitlines()), ""]
+        if self._count > len(self._failures):
+            lines += [f"... and {self._count - len(self._failures)} more.", ""]
+        lines += ["The first of them began like this:", ""]
+        lines += [
+            f"    {line}" for line in self._head.decode("utf-8", "replace").replace("\r", "\n").splitlines() if line
+        ]
+        text = "\n".join(lines).replace("\0", "")
+        return "".join(f"{'.' if line.startswith('.') else ''}{line}\r\n" for line in text.split("\n")).encode()
+
+    def trouble(self, smarthost: Smarthost, failure: Failure, advice: str) -> None:
+        """A smarthost wants its settings mended; mail waits and cannot say so itself."""
+        self._notify(failure.cause, SMARTHOST=smarthost.host, STAGE=failure.stage, ANSWER=failure.text, ADVICE=advice)
+
+    def stuck(self, told: float | None) -> float | None:
+        """Tell of mail that waits longer than notify_after. The time to remember; 0 to forget it; None: no change."""
+        if not self._main.notify:
+            return None
+        ids = self._spool.ids(spool.QUEUE)
+        for queue_id in ids:
+            try:
+                with self._spool.open(queue_id) as message:
+                    age, answer = message.envelope.age(), message.answer
+                    break
+            except (OSError, spool.Busy, spool.Damaged):
+                continue
+        else:
+            return 0.0 if told is not None else None
+        if age < self._main.notify_after:
+            return 0.0 if told is not None else None
+        if told is not None and clock.boottime() < told + _REMIND:
+            return None
+        self._notify("stuck", ID=queue_id, COUNT=str(len(ids)), AGE=f"{age:.0f}", ANSWER=answer)
+        return clock.boottime()
+
+    def _notify(self, event: str, **facts: str) -> None:
+        """Run the owner's program with the facts in its environment, as who we are, and not for long."""
+        if not self._main.notify:
+            return
+        import subprocess
+
+        environment = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "MAILRELAY_EVENT": event}
+        environment.update({f"MAILRELAY_{name}": value.replace("\0", "") for name, value in facts.items()})
+        try:
+            done = subprocess.run(
+                [self._main.notify],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_PROGRAM_TIMEOUT,
+            )
+            log.event("notified", event=event, program=self._main.notify, code=done.returncode)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            log.event("not-notified", log.ERROR, event=event, program=self._main.notify, error=type(error).__name__)
+
+
+def expire_failed(where: spool.Spool, lifetime: int) -> float | None:
+    """Delete failed mail that has been kept long enough. Seconds until the next look, None when none is left."""
+    soonest: float | None = None
+    for queue_id in where.ids(spool.FAIL):
+        path = where.path(spool.FAIL, queue_id)
+        try:
+            changed = os.stat(path, follow_symlinks=False).st_mtime
+            known = clock.trusted() and changed >= clock.EARLIEST
+            left = lifetime - (clock.wall() - changed if known else clock.boottime())
+            if left <= 0 and known:
+                os.unlink(path)
+                log.event("expired", id=queue_id, text="failed mail, kept long enough")
+                continue
+        except OSError:
+            continue
+        left = min(max(left, 60.0), 86400.0)
+        soonest = left if soonest is None else min(soonest, left)
+    return soonest
+
+
+def _text(address: bytes) -> str:
+    return address.decode("utf-8", "replace") or "<>"

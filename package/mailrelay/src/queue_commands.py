@@ -1,0 +1,228 @@
+"""What the owner does to single messages: show, delete, hold, release, flush.
+
+Each works on the files through spool.Message, locked, and syncs the directories it changed, so that it lasts. Called by
+admin as the spool's owner; the running relay hears of it through its control FIFO.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import spool
+from body import Body
+from display import address, complain, count, duration, for_terminal, moment, printable
+from locate import Stop
+from queue_view import RECIPIENT_STATES, Glance
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from locate import Control
+
+
+class Damage(Exception):
+    """The file of that state is not a whole message."""
+
+    def __init__(self, state: str, reason: str) -> None:
+        super().__init__(reason)
+        self.state = state
+        self.reason = reason
+
+
+def show(where: spool.Spool, queue_id: str) -> int:
+    """The envelope's facts, an empty line, and the message as text; dots are unstuffed, line ends are the machine's."""
+    for state in spool.STATES if spool.is_id(queue_id) else ():
+        try:
+            message = Glance(where, state, queue_id)
+        except FileNotFoundError:
+            continue
+        except spool.Damaged as damaged:
+            complain("mailrelay show", f"{queue_id}: damaged ({damaged}); what follows is the file as it is")
+            _print(_raw(where.path(state, queue_id)))
+            return os.EX_DATAERR
+        with message:
+            print("\n".join(_facts(message)), end="\n\n", flush=True)
+            _print(_text(message))
+        return 0
+    raise Stop(os.EX_NOINPUT, f"{printable(queue_id)}: no such message; 'mailrelay queue' lists them")
+
+
+def _facts(message: Glance) -> Iterator[str]:
+    envelope = message.envelope
+    yield f"id           {message.id}"
+    yield f"state        {message.state}"
+    helo = f" (it said {printable(envelope.helo)})" if envelope.helo else ""
+    yield f"received     {moment(envelope.date())}, {duration(envelope.age())} ago"
+    yield f"client       {printable(envelope.client)}{helo}"
+    yield f"sender       {address(envelope.sender)}"
+    for recipient, settled in zip(envelope.recipients, message.statuses):
+        yield f"recipient    {address(recipient)}  {RECIPIENT_STATES.get(settled, 'unknown')}"
+    yield f"size         {message.size}"
+    flags = [
+        name
+        for name, is_set in (
+            ("8BITMIME", envelope.eightbit),
+            ("SMTPUTF8", envelope.smtputf8),
+            ("a notice of this relay", envelope.notice),
+        )
+        if is_set
+    ]
+    if flags:
+        yield f"flags        {', '.join(flags)}"
+    yield f"attempts     {message.attempts}"
+    if message.answer:
+        yield f"last answer  {printable(message.answer)}"
+
+
+def _text(message: Glance) -> Iterator[bytes]:
+    body = Body()
+    for chunk in message.chunks():
+        yield body.plain(chunk)
+    yield body.plain_end()
+
+
+def _raw(path: str) -> Iterator[bytes]:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    with os.fdopen(fd, "rb") as file:
+        while chunk := file.read(65536):
+            yield chunk
+
+
+def _print(chunks: Iterator[bytes]) -> None:
+    """Bytes as they are into a file or pipe, but nothing to a terminal that it would obey."""
+    if sys.stdout.isatty():
+        for text in for_terminal(chunks):
+            sys.stdout.write(text)
+    else:
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+    sys.stdout.flush()
+
+
+def delete(where: spool.Spool, ids: Sequence[str], all_of_them: bool) -> int:
+    """Gone for good, damaged files too. With all_of_them: whatever is there when we look."""
+    touched: set[str] = set()
+
+    def act(queue_id: str) -> None:
+        try:
+            message = _open(where, queue_id)
+        except Damage as damage:
+            os.unlink(where.path(damage.state, queue_id))
+            touched.add(damage.state)
+            return
+        with message:
+            message.delete()
+            touched.add(message.state)
+
+    if all_of_them:
+        ids = [queue_id for state in spool.STATES for queue_id in where.ids(state)]
+    done, code = _each("delete", ids, act)
+    for state in touched:
+        where.sync(state)
+    if all_of_them:
+        print(f"{count(len(done), 'message')} deleted")
+    else:
+        _say("deleted", done)
+    return code
+
+
+def hold(where: spool.Spool, ids: Sequence[str]) -> int:
+    """Nobody touches them until `release` or `delete`; failed ones may be held too, and are then kept."""
+    touched: set[str] = set()
+
+    def act(queue_id: str) -> None:
+        with _open(where, queue_id) as message:
+            touched.update((message.state, spool.HOLD))
+            if message.state != spool.HOLD:
+                message.move(spool.HOLD)
+
+    done, code = _each("hold", ids, act)
+    for state in touched:
+        where.sync(state)
+    _say("held", done)
+    return code
+
+
+def release(where: spool.Spool, ids: Sequence[str], control: Control | None) -> int:
+    """Held and failed ones go back into the queue, failed recipients and all, and are due."""
+    touched: set[str] = set()
+
+    def act(queue_id: str) -> None:
+        with _open(where, queue_id) as message:
+            if message.state != spool.QUEUE or spool.FAILED in message.statuses:
+                touched.update((message.state, spool.QUEUE))
+                message.release()
+
+    done, code = _each("release", ids, act)
+    for state in touched:
+        where.sync(state)
+    if control is not None:
+        control.announce(done)
+    _say("released" if control else "released, to be sent when the relay runs:", done)
+    return code
+
+
+def flush(where: spool.Spool, ids: Sequence[str], control: Control) -> int:
+    """These are due now, and so is every smarthost."""
+
+    def act(queue_id: str) -> None:
+        try:
+            message = _open(where, queue_id)
+        except _Sending:
+            return
+        with message:
+            if message.state != spool.QUEUE:
+                what = "is held" if message.state == spool.HOLD else "has failed"
+                raise Stop(os.EX_DATAERR, f"{queue_id}: {what}; 'mailrelay release {queue_id}' puts it into the queue")
+            message.note_attempt(message.attempts, 0.0, message.answer)
+
+    done, code = _each("flush", ids, act)
+    control.announce(done)
+    _say("due now", done)
+    return code
+
+
+class _Sending(Stop):
+    """It is being delivered at this moment."""
+
+
+def _open(where: spool.Spool, queue_id: str) -> spool.Message:
+    """The message in whichever state, locked. Stop, or Damage, which delete mends."""
+    for state in spool.STATES if spool.is_id(queue_id) else ():
+        try:
+            return where.open(queue_id, state)
+        except FileNotFoundError:
+            continue
+        except spool.Busy:
+            raise _Sending(os.EX_TEMPFAIL, f"{queue_id}: is being delivered right now; try again in a moment") from None
+        except spool.Damaged as damaged:
+            raise Damage(state, str(damaged)) from None
+    raise Stop(os.EX_NOINPUT, f"{printable(queue_id)}: no such message; 'mailrelay queue' lists them")
+
+
+def _each(command: str, ids: Sequence[str], act: Callable[[str], None]) -> tuple[list[str], int]:
+    """Do it to each and complain of those that fail: the ones done, and the exit code of the first that failed."""
+    done: list[str] = []
+    code = 0
+    for queue_id in dict.fromkeys(ids):
+        try:
+            act(queue_id)
+        except Stop as stop:
+            complain(f"mailrelay {command}", stop.text)
+            code = code or stop.code
+        except Damage as damage:
+            complain(f"mailrelay {command}", f"{queue_id}: damaged ({damage.reason}); only show and delete work on it")
+            code = code or os.EX_DATAERR
+        except OSError as error:
+            complain(f"mailrelay {command}", f"{queue_id}: {error.strerror}")
+            code = code or os.EX_IOERR
+        else:
+            done.append(queue_id)
+    return done, code
+
+
+def _say(what: str, ids: Sequence[str]) -> None:
+    if ids:
+        print(what, *ids)

@@ -1,0 +1,222 @@
+"""What lies in the spool, for people and programs: the table and the JSON of `queue`, the list of `mailq`.
+
+Only reads, and takes no lock, so that looking never stands in a courier's way. Needs the rights of the spool's owner.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import clock
+import spool
+import status
+from display import address, count, duration, printable, size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+RECIPIENT_STATES = {spool.PENDING: "pending", spool.DELIVERED: "delivered", spool.FAILED: "failed"}
+_WORDS = {spool.QUEUE: "queued", spool.HOLD: "held", spool.FAIL: "failed"}
+
+
+class Glance(spool.Message):
+    """A message opened for reading, without its lock. Not for acting on: it may be gone in the next moment."""
+
+    __slots__ = ("inode",)
+
+    def __init__(self, where: spool.Spool, state: str, queue_id: str) -> None:
+        self._spool = where
+        self.state = state
+        self.id = queue_id
+        self._fd = os.open(where.path(state, queue_id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            found = os.fstat(self._fd)
+            self.inode = found.st_ino
+            self._read(found.st_size)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def __enter__(self) -> Glance:
+        return self
+
+
+class Entry:
+    """One line of the queue. message: None if the file is damaged; then `damage` says how. Closed when listed."""
+
+    __slots__ = ("damage", "id", "message", "sending", "state")
+
+    def __init__(self, state: str, queue_id: str, message: Glance | None, damage: str, sending: bool) -> None:
+        self.state = state
+        self.id = queue_id
+        self.message = message
+        self.damage = damage
+        self.sending = sending
+
+    @property
+    def word(self) -> str:
+        """Its state in a word: queued, sending, held, failed or damaged."""
+        return "damaged" if self.damage else "sending" if self.sending else _WORDS[self.state]
+
+    def bytes(self) -> int:
+        return self.message.size if self.message else 0
+
+    def next_try(self, rest: float) -> float | None:
+        """Wall time of the next attempt, 0 for at once, None for never. rest: when the first smarthost may be tried."""
+        if self.message is None or self.state != spool.QUEUE or self.sending:
+            return None
+        wait = self.message.due - clock.boottime()
+        due = clock.wall() + wait if wait > 0 else 0.0
+        return max(due, rest if rest > clock.wall() else 0.0)
+
+
+def entries(where: spool.Spool) -> Iterator[Entry]:
+    """Everything in the spool: the queue, then what is held, then what failed; each oldest first. OSError."""
+    locked = _locked_inodes()
+    for state in spool.STATES:
+        for queue_id in where.ids(state):
+            try:
+                with Glance(where, state, queue_id) as message:
+                    yield Entry(state, queue_id, message, "", state == spool.QUEUE and message.inode in locked)
+            except FileNotFoundError:  # delivered or moved in the meantime
+                pass
+            except (spool.Damaged, OSError) as error:
+                yield Entry(state, queue_id, None, getattr(error, "strerror", None) or str(error), False)
+
+
+def _locked_inodes() -> set[int]:
+    """Inodes of every file with a flock(2) lock: a message that has one is being delivered."""
+    found = set()
+    try:
+        with open("/proc/locks", "rb") as file:
+            for line in file:
+                words = line.split()
+                if words[1:2] == [b"FLOCK"]:
+                    found.add(int(words[5].rpartition(b":")[2]))
+    except (OSError, ValueError, IndexError):
+        pass
+    return found
+
+
+def table(where: spool.Spool, relay: dict[str, Any], running: bool) -> None:
+    """The queue for people, and a line that sums it up."""
+    rest = _rest(relay, running)
+    row = "{:<16}  {:<7}  {:>7}  {:>6}  {:>5}  {:<8}  {}"
+    numbers: dict[str, int] = {}
+    total = 0
+    for entry in entries(where):
+        if not numbers:
+            print(row.format("ID", "STATE", "AGE", "SIZE", "TRIES", "NEXT TRY", "SENDER > RECIPIENTS"))
+        numbers[entry.word] = numbers.get(entry.word, 0) + 1
+        total += entry.bytes()
+        if entry.message is None:
+            print(row.format(entry.id, entry.word, "-", "-", "-", "-", printable(entry.damage)))
+            continue
+        message = entry.message
+        when = entry.next_try(rest)
+        wait = "-" if when is None else "now" if not when else duration(when - clock.wall())
+        age = duration(message.envelope.age())
+        line = row.format(
+            entry.id, entry.word, age, size(message.size), message.attempts, wait, address(message.envelope.sender)
+        )
+        indent = " " * len(row.format("", "", "", "", "", "", ""))
+        for place, (recipient, settled) in enumerate(zip(message.envelope.recipients, message.statuses)):
+            note = "" if settled == spool.PENDING else f" ({RECIPIENT_STATES.get(settled, 'unknown')})"
+            print(f"{line if not place else indent} > {address(recipient)}{note}")
+        if message.answer:
+            print(f"{'':<16}  {printable(message.answer)}")
+    if not numbers:
+        print("The queue is empty.")
+    else:
+        parts = ", ".join(f"{number} {word}" for word, number in numbers.items())
+        print(f"\n{count(sum(numbers.values()), 'message')}, {size(total)}: {parts}.")
+    if not running:
+        print("The relay is not running: nothing is sent until it is.")
+    elif rest:
+        print(f"The provider cannot be reached; it is tried again in {duration(rest - clock.wall())}.")
+
+
+def _rest(relay: dict[str, Any], running: bool) -> float:
+    """Wall time until which no smarthost is tried; 0 if one may be."""
+    until = relay.get("next_try") if running else None
+    return float(until) if isinstance(until, (int, float)) and until > clock.wall() else 0.0
+
+
+def as_json(where: spool.Spool, relay: dict[str, Any], running: bool) -> None:
+    """The queue for programs: the object that `mailrelay queue --help` describes."""
+    rest = _rest(relay, running)
+    now = clock.wall()
+    head = {"spool": where.root, "running": running, "messages": 0}
+    print(status.dump(head).rpartition("0}")[0] + "[", end="")
+    separator = "\n"
+    for entry in entries(where):
+        print(separator + status.dump(_plain(entry, now, rest)), end="")
+        separator = ",\n"
+    print("]}")
+
+
+def _plain(entry: Entry, now: float, rest: float) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": entry.id,
+        "state": entry.state,
+        "sending": entry.sending,
+        "damage": entry.damage or None,
+    }
+    if entry.message is None:
+        return found
+    message, envelope = entry.message, entry.message.envelope
+    when = entry.next_try(rest)
+    recipients = [
+        {"address": _text(one), "state": RECIPIENT_STATES.get(settled, "unknown")}
+        for one, settled in zip(envelope.recipients, message.statuses)
+    ]
+    found.update(
+        received=envelope.date(),
+        age=envelope.age(),
+        size=message.size,
+        sender=_text(envelope.sender),
+        recipients=recipients,
+        client=envelope.client,
+        notice=envelope.notice,
+        attempts=message.attempts,
+        next_try=None if when is None else when or now,
+        last_answer=message.answer,
+    )
+    return found
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")
+
+
+def mailq(where: spool.Spool) -> None:
+    """The list as sendmail has always printed it: * is being sent, ! is held, # has failed."""
+    total = number = 0
+    for entry in entries(where):
+        if not number:
+            print("-Queue ID-------  --Size-- ----Arrival Time---- -Sender/Recipient-------")
+        number += 1
+        total += entry.bytes()
+        mark = {"sending": "*", "held": "!", "failed": "#", "damaged": "#"}.get(entry.word, " ")
+        if entry.message is None:
+            print(f"{entry.id}{mark} {0:>8} {'':<19}  (damaged: {printable(entry.damage)})\n")
+            continue
+        envelope = entry.message.envelope
+        arrival = time.strftime("%a %b %d %H:%M:%S", time.localtime(envelope.date()))
+        sender = address(envelope.sender) if envelope.sender else "MAILER-DAEMON"
+        print(f"{entry.id}{mark} {entry.message.size:>8} {arrival}  {sender}")
+        if entry.message.answer:
+            print(f"({printable(entry.message.answer)})".rjust(80))
+        for recipient, settled in zip(envelope.recipients, entry.message.statuses):
+            if settled != spool.DELIVERED:
+                print(f"{'':<47}{address(recipient)}")
+        print()
+    if number:
+        print(f"-- {(total + 1023) // 1024} Kbytes in {number} Request{'' if number == 1 else 's'}.")
+    else:
+        print("Mail queue is empty")
+    sys.stdout.flush()

@@ -1,0 +1,259 @@
+"""sendmail, mailq and newaliases, as programs have called them for forty years: nut, smartd, cron scripts, PHP, git.
+
+Reads the options and the mail, and leaves the rest to `submission`. Needs no rights: what no relay takes is not kept
+but answered with exit status 75, so that the caller tries again. Nothing here decides where mail goes.
+"""
+
+from __future__ import annotations
+
+import os
+
+from display import complain
+from locate import Relay, Stop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_USAGE = """usage: sendmail [options] [RECIPIENT...]    the mail comes from standard input
+
+  -t          recipients are those in To, Cc and Bcc, and those named as arguments too
+  -i, -oi     a line that is a single dot does not end the mail
+  -f ADDRESS  the sender; '<>' for none (also -r)
+  -F NAME     the sender's name, where the mail has no From
+  -v          show the dialogue with the relay
+  -bp         list the queue (as mailq)
+  -bs         speak SMTP on standard input and output
+  -bm         take a mail, as without it
+  -bi         nothing: aliases are in the config (as newaliases)
+  -q          try everything in the queue now
+  --config FILE, --spool DIR, --run-dir DIR    as for the other commands of mailrelay
+  --help, --version
+
+What others take besides (-B -C -e -h -L -m -n -N -o -O -R -U -V -X ...) is accepted and changes nothing.
+Exit status: 0 taken, 64 wrong usage, 67 no such recipient, 69 refused, 75 try again later, 77 only root may."""
+
+_WITH_VALUE = "ABCDFLMNOPRVXbfhoprs"  # the rest of the argument, or the next one
+_ATTACHED = "deqT"  # a value only if it follows at once, as in -q15m
+_FLAGS = "EGIJUacikmntvx"
+_LONG = ("--config", "--spool", "--run-dir")
+_MODES = "mpsi"  # of -b
+
+
+class Options:
+    """What the arguments say."""
+
+    __slots__ = (
+        "dot_ends", "flush", "from_headers", "mode", "name", "paths", "recipients", "sender", "verbose",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.mode = "m"
+        self.flush = False
+        self.from_headers = False
+        self.dot_ends = True
+        self.verbose = False
+        self.sender: bytes | None = None
+        self.name: bytes | None = None
+        self.recipients: list[bytes] = []
+        self.paths = dict.fromkeys(_LONG, "")
+
+
+def main(name: str, arguments: Sequence[str]) -> int:
+    """Called as `name`: sendmail, mailq or newaliases. The exit code."""
+    try:
+        if "--help" in arguments:
+            print(_USAGE)
+            return 0
+        if "--version" in arguments:
+            from supervisor import VERSION
+
+            print(f"mailrelay {VERSION}")
+            return 0
+        options = read_options(arguments)
+        options.mode = {"mailq": "p", "newaliases": "i"}.get(name, options.mode)
+        return _run(options)
+    except Stop as stop:
+        complain(name, stop.text)
+        return stop.code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return os.EX_IOERR
+    except OSError as error:
+        complain(name, f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
+        return os.EX_TEMPFAIL
+    except KeyboardInterrupt:
+        return 130
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    """Options may stand after recipients too, up to --. Stop for those that nobody knows."""
+    found = Options()
+    left = list(arguments)
+    while left:
+        argument = left.pop(0)
+        if argument == "--":
+            found.recipients += map(os.fsencode, left)
+            break
+        if argument.startswith("--"):
+            key, equals, value = argument.partition("=")
+            if key not in _LONG or not (equals or left):
+                raise Stop(os.EX_USAGE, f"there is no option {argument}, or its value is missing; see sendmail --help")
+            found.paths[key] = value if equals else left.pop(0)
+        elif argument.startswith("-") and argument != "-":
+            _read_letters(found, argument[1:], left)
+        else:
+            found.recipients.append(os.fsencode(argument))
+    return found
+
+
+def _read_letters(found: Options, letters: str, left: list[str]) -> None:
+    """One argument of option letters, the last of which may have a value."""
+    while letters:
+        letter, letters = letters[0], letters[1:]
+        if letter in _WITH_VALUE:
+            if not letters and not left and letter not in "Vo":
+                raise Stop(os.EX_USAGE, f"-{letter} wants a value; see sendmail --help")
+            value = letters or (left.pop(0) if left else "")
+            _take_value(found, letter, value)
+            return
+        if letter in _ATTACHED:
+            found.flush = found.flush or letter == "q"
+            return
+        if letter not in _FLAGS:
+            raise Stop(os.EX_USAGE, f"there is no option -{letter}; see sendmail --help")
+        if letter == "t":
+            found.from_headers = True
+        elif letter == "i":
+            found.dot_ends = False
+        elif letter == "v":
+            found.verbose = True
+        elif letter == "I":
+            found.mode = "i"
+
+
+def _take_value(found: Options, letter: str, value: str) -> None:
+    if letter in "fr":
+        found.sender = os.fsencode(value)
+    elif letter == "F":
+        found.name = os.fsencode(value)
+    elif letter == "o" and value == "i":
+        found.dot_ends = False
+    elif letter == "b":
+        if value in ("d", "D"):
+            raise Stop(os.EX_USAGE, f"-b{value} would start a daemon; 'mailrelay serve' does that")
+        if value not in tuple(_MODES):
+            raise Stop(os.EX_USAGE, f"-b{value} is not known here; it can be -bm, -bp, -bs or -bi")
+        found.mode = value
+
+
+def _run(options: Options) -> int:
+    if options.mode == "i":
+        print(
+            "Aliases are in the config of mailrelay (list alias 'root=owner@example.org'); there is nothing to build."
+        )
+        return 0
+    paths = {"config": options.paths["--config"], "run_dir": options.paths["--run-dir"]}
+    relay = Relay(**{key: value for key, value in paths.items() if value}, spool_dir=options.paths["--spool"])
+    if options.mode == "p":
+        return _list(relay)
+    if options.flush:
+        relay.control().flush()
+        return 0
+    if options.mode == "s":
+        import proxy
+
+        return proxy.run(relay)
+    return _send(relay, options)
+
+
+def _list(relay: Relay) -> int:
+    import queue_view
+
+    try:
+        where = relay.enter()
+    except Stop as stop:
+        if stop.code == os.EX_NOPERM and relay.running:
+            found = relay.status
+            numbers = f"{found.get('queue')} waiting, {found.get('hold')} held, {found.get('failed')} failed"
+            raise Stop(stop.code, f"only root may list the queue; by the relay's status {numbers}") from None
+        raise
+    queue_view.mailq(where)
+    return 0
+
+
+def _send(relay: Relay, options: Options) -> int:
+    import submission
+    from letter import Letter, text_of
+
+    recipients = [address for argument in options.recipients for address in _addresses(argument)]
+    if not recipients and not options.from_headers:
+        raise Stop(os.EX_USAGE, "no recipient; name them as arguments, or use -t to take those in To, Cc and Bcc")
+    letter = Letter(text_of(_stdin(), options.dot_ends))
+    if options.from_headers:
+        import headers
+
+        recipients += headers.recipients_from_headers(letter.head())
+    recipients = list(dict.fromkeys(recipients))
+    if not recipients:
+        raise Stop(os.EX_USAGE, "no recipient; the mail has no To, Cc or Bcc with an address in it")
+
+    def sender(hostname: str) -> bytes:
+        address = _sender(options.sender, hostname)
+        if options.name and not letter.has_from():
+            from mailboxes import named, phrase
+
+            letter.put_first(b"From: " + named(phrase(options.name), address or b"MAILER-DAEMON") + b"\n")
+        return address
+
+    def tell(line: str) -> None:
+        if options.verbose:
+            print(line, flush=True)
+
+    try:
+        try:
+            submission.submit(relay, sender, recipients, letter, tell)
+        except submission.Down as down:
+            tell(f"no relay takes it: {down}")
+            if os.geteuid() != 0:
+                raise
+            queue_id = submission.enqueue(relay, sender, recipients, letter)
+            tell(f"queued as {queue_id}, to be sent when the relay runs")
+    except submission.Refused as refused:
+        for reason in refused.reasons:
+            complain("sendmail", reason)
+        return refused.code
+    except submission.Down as down:
+        raise Stop(os.EX_TEMPFAIL, f"not sent and not kept, try again later: {down}") from None
+    return 0
+
+
+def _stdin() -> Iterator[bytes]:
+    while chunk := os.read(0, 65536):
+        yield chunk
+
+
+def _addresses(argument: bytes) -> list[bytes]:
+    """The addresses in an argument: one, or several with commas, or with names."""
+    if not any(mark in argument for mark in b',<(" '):
+        return [argument] if argument else []
+    from mailboxes import addresses
+
+    return addresses(argument)
+
+
+def _sender(given: bytes | None, hostname: str) -> bytes:
+    """The envelope sender: as given, with the relay's name where a domain is missing; else who calls us."""
+    hostname = hostname or os.uname().nodename or "localhost"
+    if given is None:
+        import pwd
+
+        uid = os.getuid()
+        try:
+            address = os.fsencode(pwd.getpwuid(uid).pw_name)
+        except KeyError:
+            address = b"%d" % uid
+    else:
+        found = _addresses(given)
+        address = found[0] if found else b""
+    return address + b"@" + hostname.encode() if address and b"@" not in address else address

@@ -1,0 +1,221 @@
+"""The checked settings as plain values: what `schema` fills in and every other part reads.
+
+Holds no defaults, no help texts and no parsing of files (those are in `schema`, which is never resident).
+The listener keeps this module in memory, so it stays small and imports nothing but `_socket`.
+"""
+
+from __future__ import annotations
+
+from _socket import AF_INET, AF_INET6, inet_pton
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Values:
+    """A class of slots only; its annotations are its fields."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def __init__(self, **values: Any) -> None:
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and pack(self) == pack(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Main(Values):
+    """Section `mailrelay 'main'`. Sizes are bytes, durations seconds."""
+
+    __slots__ = (
+        "enabled", "network", "allow", "port", "hostname", "spool",
+        "max_message_size", "max_queue_size", "min_free_space",
+        "sender", "recipient", "postmaster", "notify", "notify_after", "alias", "allowed_recipient",
+        "max_connections", "max_connections_per_client", "max_recipients", "max_command_length", "max_line_length",
+        "max_header_length", "max_useless_commands", "command_timeout", "min_data_rate",
+        "queue_lifetime", "failed_lifetime", "retry_min", "retry_max",
+    )  # fmt: skip
+
+    enabled: bool
+    network: list[str]  # names of networks or interfaces, see interfaces.resolve
+    allow: list[str]  # "address/length" or "address", each one that Net.parse takes
+    port: list[int]
+    hostname: str
+    spool: str
+    max_message_size: int
+    max_queue_size: int  # 0: a quarter of the free space
+    min_free_space: int
+    sender: str  # "" where mail keeps its own
+    recipient: list[str]
+    postmaster: str
+    notify: str  # absolute path of a program, or ""
+    notify_after: int
+    alias: list[str]  # "name=address[,address...]"; the name is a local part or an address
+    allowed_recipient: list[str]  # "address" or "domain"; empty: everyone
+    max_connections: int
+    max_connections_per_client: int
+    max_recipients: int
+    max_command_length: int
+    max_line_length: int
+    max_header_length: int
+    max_useless_commands: int
+    command_timeout: int
+    min_data_rate: int  # bytes a second
+    queue_lifetime: int
+    failed_lifetime: int
+    retry_min: int
+    retry_max: int
+
+
+class Smarthost(Values):
+    """Section `smarthost`. Holds secrets: never leaves the process that delivers."""
+
+    __slots__ = (
+        "name", "enabled", "host", "port", "tls", "allow_cleartext", "verify", "ca_file", "fingerprint",
+        "auth", "username", "password", "priority", "sender", "rate_minute", "rate_day", "family", "timeout",
+    )  # fmt: skip
+
+    name: str  # the section's name, or "smarthost[0]"
+    enabled: bool
+    host: str  # a host name, or an address without brackets
+    port: int
+    tls: str  # "starttls", "tls" or "none"
+    allow_cleartext: bool
+    verify: bool
+    ca_file: str
+    fingerprint: str  # SHA-256 of the certificate: 64 lower-case hex digits, or ""
+    auth: str  # "auto", "plain", "login", "cram-md5" or "none"
+    username: str
+    password: str
+    priority: int  # lower goes first
+    sender: list[str]  # "address" or "@domain"; empty: any
+    rate_minute: int  # 0: no limit
+    rate_day: int
+    family: str  # "any", "ipv4" or "ipv6"
+    timeout: int
+
+    def __repr__(self) -> str:
+        return f"<smarthost {self.name}>"
+
+
+class Client(Values):
+    """Section `client`: what holds for the machines at one address or in one network."""
+
+    __slots__ = ("address", "accept_any_login", "username", "password", "rate_limit")
+
+    address: str
+    accept_any_login: bool
+    username: str
+    password: str
+    rate_limit: int  # messages a minute; 0: no limit
+
+    def __repr__(self) -> str:
+        return f"<client {self.address}>"
+
+
+class Settings(Values):
+    """Everything of one config. After `from_public` the smarthosts are empty and `provider` tells if any was set."""
+
+    __slots__ = ("main", "smarthosts", "clients", "provider")
+
+    main: Main
+    smarthosts: list[Smarthost]  # the enabled ones, by priority and then in the order of the file
+    clients: list[Client]  # the most specific first: the first whose Net contains the address counts
+    provider: bool
+
+    def __repr__(self) -> str:
+        return "<settings>"
+
+
+def pack(values: Values) -> dict[str, Any]:
+    """The fields of one object as a dict that `marshal` takes."""
+    return {name: getattr(values, name) for name in values.__slots__}
+
+
+def public(settings: Settings) -> dict[str, Any]:
+    """What the listener may know: nothing of a smarthost but that there is one. Plain types only, for `marshal`."""
+    return {
+        "main": pack(settings.main),
+        "clients": [pack(client) for client in settings.clients],
+        "provider": settings.provider,
+    }
+
+
+def from_public(values: dict[str, Any]) -> Settings:
+    """The settings that `public` made into `values`."""
+    return Settings(
+        main=Main(**values["main"]),
+        smarthosts=[],
+        clients=[Client(**client) for client in values["clients"]],
+        provider=values["provider"],
+    )
+
+
+_V4_MAPPED = b"\0" * 10 + b"\xff\xff"
+
+
+def number(address: str) -> tuple[int, int]:
+    """An IP address as (width in bits, value). A zone id is dropped, IPv4 mapped into IPv6 is IPv4. ValueError."""
+    try:
+        if ":" not in address:
+            return 32, int.from_bytes(inet_pton(AF_INET, address), "big")
+        packed = inet_pton(AF_INET6, address.partition("%")[0])
+    except (OSError, UnicodeError, ValueError):
+        raise ValueError("is not an IP address") from None
+    if packed.startswith(_V4_MAPPED):
+        return 32, int.from_bytes(packed[12:], "big")
+    return 128, int.from_bytes(packed, "big")
+
+
+class Net:
+    """An IP network, or one address. Host bits may be set: 192.168.1.1/24 is the network around that address."""
+
+    __slots__ = ("bits", "length", "_prefix")
+
+    def __init__(self, bits: int, length: int, value: int) -> None:
+        self.bits = bits
+        self.length = length
+        self._prefix = value >> (bits - length)
+
+    @classmethod
+    def parse(cls, text: str) -> Net:
+        """The network of "address" or "address/length". ValueError says in plain words what is wrong."""
+        address, slash, length = text.partition("/")
+        if "%" in address:
+            raise ValueError("has a zone id (%...), which a network cannot have")
+        bits, value = number(address)
+        width = bits
+        if slash:
+            if not (length.isascii() and length.isdigit()):
+                raise ValueError("has a mask that is not a number of bits")
+            least = 96 if ":" in address and bits == 32 else 0
+            width = int(length[:9]) - least
+            if not 0 <= width <= bits:
+                raise ValueError(f"has a mask that is not between {least} and {least + bits} bits")
+        return cls(bits, width, value)
+
+    def contains(self, address: str) -> bool:
+        """True if the address lies in this network; false also for text that is no address."""
+        try:
+            bits, value = number(address)
+        except ValueError:
+            return False
+        return bits == self.bits and value >> (bits - self.length) == self._prefix
+
+    def covers(self, other: Net) -> bool:
+        """True if every address of `other` lies in this network."""
+        return (
+            self.bits == other.bits
+            and self.length <= other.length
+            and (other._prefix >> (other.length - self.length) == self._prefix)
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Net) and self.covers(other) and other.covers(self)
+
+    def __hash__(self) -> int:
+        return hash((self.bits, self.length, self._prefix))

@@ -1,0 +1,92 @@
+"""The `status` command: the status file for people. It asks no spool and no relay, so that any user may call it."""
+
+from __future__ import annotations
+
+import clock
+import status
+from display import count, duration, moment, printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from locate import Relay
+
+NOT_RUNNING = 3  # as LSB init scripts answer
+_COUNTS = {
+    "accepted": "accepted", "delivered": "delivered", "deferred": "deferred", "failed": "failed",
+    "refused": "refused", "aborted": "broken off by the sender", "connections": "connections",
+}  # fmt: skip
+
+
+def run(relay: Relay, as_json: bool) -> int:
+    """Print it; 0 if the relay runs, 3 if not."""
+    if as_json:
+        print(status.dump({"running": relay.running, **relay.status}))
+    else:
+        for name, text in _lines(relay):
+            print(f"{name:<13} {printable(text)}".rstrip())
+    return 0 if relay.running else NOT_RUNNING
+
+
+def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
+    found = relay.status
+    if not relay.running:
+        yield "mailrelay", "is not running; start it with 'service mailrelay start' or 'mailrelay serve'"
+        if found:
+            left = f"{relay.run_dir}/{status.FILE} is what process {found.get('pid')} left"
+            yield "", f"{left}, written {_ago(found, 'updated')}"
+        return
+    since = f"is running since {_when(found, 'started')}"
+    yield "mailrelay", f"{found.get('version', '')} {since} (process {found.get('pid')})"
+    yield "listening", ", ".join(found.get("listening", [])) or "nowhere"
+    for endpoint, reason in found.get("not_listening", {}).items():
+        yield "cannot listen", f"{endpoint}: {reason}; tried again every few seconds"
+    yield "sending for", ", ".join([*found.get("allow", []), "this machine itself"])
+    yield "providers", ", ".join(found.get("smarthosts", [])) or "none is set, all mail is refused for now"
+    until = found.get("next_try")
+    if until:
+        yield "", f"not to be tried for another {duration(until - clock.wall())}"
+    yield "queue", _queue(found)
+    counts = found.get("counts", {})
+    yield "since start", ", ".join(f"{counts[name]} {word}" for name, word in _COUNTS.items() if name in counts)
+    success, failure = found.get("last_success"), found.get("last_failure")
+    if success:
+        yield "last success", f"{_ago(success, 'time')}: {success.get('id')} to {success.get('smarthost')}"
+    if failure:
+        yield from _failure(failure, bool(success and success.get("time", 0) > failure.get("time", 0)))
+    if not found.get("clock_trusted", True):
+        yield "clock", "nothing vouches for it yet, so that no mail expires"
+    for warning in found.get("warnings", []):
+        yield "warning", warning
+
+
+def _queue(found: dict[str, Any]) -> str:
+    text = f"{count(found.get('queue', 0), 'message')} waiting"
+    oldest = found.get("oldest")
+    if oldest is not None:
+        text += f" (the oldest for {duration(clock.wall() - oldest)})"
+    text += f", {found.get('hold', 0)} held, {found.get('failed', 0)} failed"
+    return text + ("; sending now" if found.get("delivering") else "")
+
+
+def _failure(failure: dict[str, Any], mended: bool) -> Iterator[tuple[str, str]]:
+    where = failure.get("smarthost") or failure.get("id") or "the relay"
+    stage = failure.get("stage")
+    at_stage = f" ({stage})" if stage and stage != "deferred" else ""
+    yield "last failure", f"{_ago(failure, 'time')}: {where}{at_stage}: {failure.get('answer', '')}"
+    if failure.get("advice"):
+        yield "", str(failure["advice"])
+    if mended:
+        yield "", "Mail has gone out since then."
+
+
+def _when(found: dict[str, Any], name: str) -> str:
+    value = found.get(name)
+    return moment(value) if isinstance(value, (int, float)) else "an unknown time"
+
+
+def _ago(found: dict[str, Any], name: str) -> str:
+    value = found.get(name)
+    return f"{moment(value)}, {duration(clock.wall() - value)} ago" if isinstance(value, (int, float)) else "once"

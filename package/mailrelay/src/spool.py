@@ -1,0 +1,219 @@
+"""The spool: one directory, one file a message, every change of state one atomic step.
+
+Spool and Draft, a message being received, live here; `envelope` has the file's layout, `message` what is done with a
+whole one. Who syncs when is the business of `commit` and `courier`. docs/INTERNALS.md lists the states.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+
+import clock
+from envelope import DELIVERED, END, FAILED, MAGIC, PENDING, RECORD_END, Envelope, decode_record, netstring
+from message import FAIL, HOLD, QUEUE, STATES, Busy, Damaged, Message
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "DELIVERED", "FAIL", "FAILED", "HOLD", "ID_LENGTH", "PENDING", "QUEUE", "STATES",
+    "Busy", "Damaged", "Draft", "Envelope", "Message", "Spool", "arrival", "is_id",
+]  # fmt: skip
+
+_TMP = "tmp"
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+ID_LENGTH = 16
+
+
+class Draft:
+    """A message being received: a file in tmp/ that nothing but its writer knows. Not for two threads at once."""
+
+    __slots__ = ("_fd", "_spool", "envelope", "id", "size")
+
+    def __init__(self, spool: Spool, envelope: Envelope) -> None:
+        self._spool = spool
+        self._fd = -1
+        self.id = spool.new_id()
+        self.envelope = envelope
+        self.size = 0
+
+    def write(self, chunks: list[bytes]) -> None:
+        """Append to the message; the file is made at the first call."""
+        self.size += sum(map(len, chunks))
+        self._write(chunks)
+
+    def seal(self, chunks: list[bytes]) -> None:
+        """Append the last of it and the end mark, sync the file and rename it into the queue.
+
+        It survives a power cut once the queue directory has been synced too, which is the caller's to do.
+        """
+        self.size += sum(map(len, chunks))
+        self._write([*chunks, END % self.size])
+        os.fsync(self._fd)
+        os.close(self._fd)
+        self._fd = -1
+        os.rename(self._path(), self._spool.path(QUEUE, self.id))
+
+    def _write(self, parts: list[bytes]) -> None:
+        if self._fd < 0:
+            self._fd = os.open(self._path(), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            parts = [self.envelope.encode(), *parts]
+        _write_all(self._fd, b"".join(parts))
+
+    def discard(self) -> None:
+        """Leave nothing behind, however far it came."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        for path in (self._path(), self._spool.path(QUEUE, self.id)):
+            try:
+                os.unlink(path)
+            except OSError:
+                pass
+
+    def _path(self) -> str:
+        return self._spool.path(_TMP, self.id)
+
+
+class Spool:
+    """The directory. Every method may raise OSError."""
+
+    def __init__(self, path: str) -> None:
+        self.root = path
+        self._lock = -1
+
+    def path(self, state: str, queue_id: str) -> str:
+        return f"{self.root}/{state}/{queue_id}"
+
+    def prepare(self) -> None:
+        """Make the folders where they are missing and delete what was never acknowledged. Needs the lock."""
+        for state in (_TMP, *STATES):
+            os.makedirs(f"{self.root}/{state}", mode=0o700, exist_ok=True)
+        for name in os.listdir(f"{self.root}/{_TMP}"):
+            os.unlink(f"{self.root}/{_TMP}/{name}")
+
+    def lock(self) -> bool:
+        """Take the spool for this process and the children it forks; False if somebody else has it.
+
+        The lock is on the directory itself and goes when the last holder has ended, however it ended.
+        """
+        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        self._lock = fd
+        return True
+
+    def unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def open_directory(self, state: str) -> int:
+        """A descriptor to fsync that state's directory with."""
+        return os.open(f"{self.root}/{state}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def sync(self, state: str) -> None:
+        fd = self.open_directory(state)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def ids(self, state: str) -> list[str]:
+        """The queue ids in that state, oldest first."""
+        try:
+            return sorted(name for name in os.listdir(f"{self.root}/{state}") if is_id(name))
+        except FileNotFoundError:
+            return []
+
+    def usage(self) -> int:
+        """Bytes that all messages hold, whatever their state."""
+        total = 0
+        for state in (_TMP, *STATES):
+            try:
+                with os.scandir(f"{self.root}/{state}") as entries:
+                    for entry in entries:
+                        try:
+                            total += entry.stat(follow_symlinks=False).st_size
+                        except FileNotFoundError:
+                            pass
+            except FileNotFoundError:
+                pass
+        return total
+
+    def free(self) -> int:
+        """Bytes that this user may still write on the spool's file system."""
+        stats = os.statvfs(self.root)
+        return stats.f_bavail * stats.f_frsize
+
+    def new_id(self) -> str:
+        """45 bits of milliseconds, which sort by arrival, and 35 random ones, in Crockford's base32."""
+        number = (int(clock.wall() * 1000) & (1 << 45) - 1) << 35 | int.from_bytes(os.urandom(5), "big") >> 5
+        return "".join([_ALPHABET[number >> shift & 31] for shift in range(75, -1, -5)])
+
+    def open(self, queue_id: str, state: str = QUEUE) -> Message:
+        """The message, locked. Raises FileNotFoundError, Busy or Damaged."""
+        return Message(self, state, queue_id)
+
+    def peek(self, queue_id: str) -> tuple[str, float]:
+        """Whose turn a queued message takes, and when: client and due, read without a lock. OSError or Damaged."""
+        fd = os.open(self.path(QUEUE, queue_id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            head = os.read(fd, 1024)
+        finally:
+            os.close(fd)
+        try:
+            at = RECORD_END
+            for _ in range(5):
+                field, at = netstring(head, at)
+        except (ValueError, EOFError):
+            raise Damaged("its envelope cannot be read") from None
+        return field.decode("ascii", "replace"), decode_record(head[len(MAGIC) : RECORD_END])[1]
+
+    def find(self, queue_id: str) -> Message:
+        """The message in whichever state it is. Raises as open() does."""
+        if is_id(queue_id):
+            for state in STATES:
+                try:
+                    return Message(self, state, queue_id)
+                except FileNotFoundError:
+                    pass
+        raise FileNotFoundError(errno.ENOENT, "no such message", queue_id)
+
+    def submit(self, envelope: Envelope, chunks: Iterable[bytes]) -> str:
+        """Put one message into the queue and return its id once it would survive a power cut."""
+        draft = Draft(self, envelope)
+        try:
+            for chunk in chunks:
+                draft.write([chunk])
+            draft.seal([])
+            self.sync(QUEUE)
+        except BaseException:
+            draft.discard()
+            raise
+        return draft.id
+
+
+def is_id(name: str) -> bool:
+    """True for what new_id() makes, so that no name from a user leaves the spool."""
+    return len(name) == ID_LENGTH and all(char in _ALPHABET for char in name)
+
+
+def arrival(queue_id: str) -> float:
+    """The wall time, in seconds, that new_id() put into an id."""
+    number = 0
+    for char in queue_id[:9]:
+        number = number << 5 | _ALPHABET.index(char)
+    return number / 1000
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, data[written:])

@@ -1,0 +1,175 @@
+"""Hands a mail to the relay of this machine: over loopback SMTP, or into its spool where root may and no relay runs.
+
+The dialogue is upstream's, with the relay as the smarthost. Called by sendmail.
+"""
+
+from __future__ import annotations
+
+import os
+
+import spool
+from failure import Failure
+from locate import DEFAULT_RUN_DIR
+from settings import Smarthost
+from upstream import Outcome, Step, Transaction, Upstream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from letter import Letter
+    from locate import Relay
+    from settings import Main
+
+_TIMEOUT = 60  # seconds; ten times that for the answer to the dot
+_WHEN_UNKNOWN = [("127.0.0.1", 25), ("::1", 25)]
+
+
+class Down(Exception):
+    """No relay answers, or it cannot take mail now."""
+
+
+class Refused(Exception):
+    """The mail, or some of its recipients, will not be taken: an exit code, and a line for each reason."""
+
+    def __init__(self, code: int, reasons: list[str]) -> None:
+        super().__init__(*reasons)
+        self.code = code
+        self.reasons = reasons
+
+
+def endpoints(relay: Relay) -> list[tuple[str, int]]:
+    """Where the relay listens, loopback first. Nowhere if it does not run; but the usual relay, whose run directory
+    may be another one, is looked for at port 25 of this machine."""
+    found = []
+    for text in relay.status.get("listening", []) if relay.running else []:
+        host, _, port = str(text).rpartition(":")
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))
+        if port.isdigit():
+            found.append((host, int(port)))
+    found.sort(key=lambda endpoint: not (endpoint[0].startswith("127.") or endpoint[0] == "::1"))
+    return found or ([] if relay.run_dir != DEFAULT_RUN_DIR else _WHEN_UNKNOWN)
+
+
+def smarthost(host: str, port: int) -> Smarthost:
+    """The relay itself as a smarthost: no TLS, no login."""
+    return Smarthost(
+        name="relay", enabled=True, host=host, port=port, tls="none", allow_cleartext=True, verify=False, ca_file="",
+        fingerprint="", auth="none", username="", password="", priority=0, sender=[], rate_minute=0, rate_day=0,
+        family="any", timeout=_TIMEOUT,
+    )  # fmt: skip
+
+
+def submit(
+    relay: Relay,
+    sender: Callable[[str], bytes],
+    recipients: list[bytes],
+    letter: Letter,
+    tell: Callable[[str], None],
+) -> None:
+    """Send it to the relay. `sender` makes the address from the relay's host name. Down or Refused.
+
+    `recipients` is shortened to those that wait for an answer. A relay that takes only so many at a time gets the rest
+    in another transaction.
+    """
+    last: Failure | None = None
+    helo = os.uname().nodename.encode("ascii", "replace") or b"localhost"
+    for host, port in endpoints(relay):
+        name: list[str] = []
+
+        def on_step(step: Step, name: list[str] = name) -> None:
+            if step.stage == "banner" and step.ok:
+                name.extend(step.text.split()[1:2])
+            tell(f"{step.stage}: {step.text}")
+
+        up = Upstream(smarthost(host, port), helo, on_step=on_step)
+        try:
+            up.open()
+            _deliver(up, sender("".join(name)), recipients, letter)
+            return
+        except Failure as failure:
+            if failure.code >= 500:
+                raise Refused(os.EX_UNAVAILABLE, [f"the relay refuses: {failure}"]) from None
+            last = failure
+            if failure.stage != "connect":
+                break
+        finally:
+            up.close()
+    raise Down(str(last or "the relay is not running"))
+
+
+def _deliver(up: Upstream, sender: bytes, recipients: list[bytes], letter: Letter) -> None:
+    refused: list[str] = []
+    code = 0
+    while recipients:
+        transaction = Transaction(
+            sender, list(recipients), letter.wire, size=letter.wire_size(), eightbit=letter.eightbit
+        )
+        (_, outcome), *_ = list(up.deliver([transaction]))
+        for recipient, reply in zip(transaction.recipients, outcome.recipients):
+            if reply.permanent:
+                refused.append(f"{recipient.decode('utf-8', 'backslashreplace')}: {reply}")
+                code = code or _exit_code(outcome, reply.enhanced)
+        settled = [reply.ok or reply.permanent for reply in outcome.recipients]
+        recipients[:] = [one for one, is_settled in zip(transaction.recipients, settled) if not is_settled]
+        if not any(settled):
+            raise Down(str(outcome.recipients[0]))
+    if refused:
+        raise Refused(code, refused)
+
+
+def _exit_code(outcome: Outcome, enhanced: str) -> int:
+    return os.EX_NOUSER if enhanced.startswith("5.1.") and outcome.stage in ("rcpt", "dot") else os.EX_UNAVAILABLE
+
+
+def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes], letter: Letter) -> str:
+    """Root alone, with no relay running: put it into the spool as the spool's owner; the queue id. Down or Refused.
+
+    By the relay's own rules about addresses, recipients and size.
+    """
+    from addresses import fault
+    from locate import Stop
+    from recipients import Recipients
+
+    try:
+        settings = relay.settings()
+        main = settings.main
+        rules = Recipients(main)
+        refused = []
+        taken = []
+        for recipient in recipients:
+            reason = fault(recipient) or rules.refusal(recipient)
+            if reason:
+                refused.append(f"{recipient.decode('utf-8', 'backslashreplace')}: {reason.decode().strip()}")
+            else:
+                taken.append(recipient)
+        size = letter.wire_size()
+        if size > main.max_message_size:
+            raise Refused(os.EX_UNAVAILABLE, [f"the mail has {size} bytes, the relay takes {main.max_message_size}"])
+        address = sender(main.hostname)  # while we know who called us
+        if address and (reason := fault(address)):
+            raise Refused(os.EX_DATAERR, [f"sender: {reason.decode()}"])
+        if not settings.provider:
+            raise Down("no provider is set, so that it could not be sent")
+        queue_id = _keep(relay.enter(), main, address, rules.expand(taken), letter) if taken else ""
+    except Stop as stop:
+        raise Down(stop.text) from None
+    except OSError as error:
+        raise Down(str(error.strerror)) from None
+    if refused:
+        raise Refused(os.EX_NOUSER, refused)
+    return queue_id
+
+
+def _keep(where: spool.Spool, main: Main, sender: bytes, recipients: list[bytes], letter: Letter) -> str:
+    envelope = spool.Envelope(sender, recipients, "127.0.0.1", b"localhost", eightbit=letter.eightbit)
+    envelope.smtputf8 = not (sender + b"".join(recipients)).isascii()
+    if where.free() - letter.wire_size() < main.min_free_space:
+        raise Down(f"{where.root}: too little space is left on the disk")
+    if not where.lock():
+        raise Down("another relay uses the spool")
+    try:
+        where.prepare()
+        return where.submit(envelope, letter.wire())
+    finally:
+        where.unlock()

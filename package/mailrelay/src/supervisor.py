@@ -1,0 +1,522 @@
+"""The supervisor: binds the ports, starts and reaps listener and courier, writes the status file.
+
+Single-threaded; root where it was started as root; reads nothing from the network and parses no secret. What children
+say to it is taken as text from a stranger. Called by `serve`.
+"""
+
+from __future__ import annotations
+
+import gc
+import marshal
+import os
+import resource
+import select
+import sys
+
+import clock
+import log
+import settings
+import spool
+import status
+from doors import Doors, show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+    from typing import Any
+else:
+    import _signal as signal  # signal and socket would cost a megabyte for their enums
+
+VERSION = "1.0.0"
+
+_STOP = 3.5  # seconds that children have to end
+_TAKEOVER = 10.0  # seconds that an earlier instance's children have to let go of the spool
+_STATUS = 1.0  # seconds between two writes of the status file, at least
+_HEARTBEAT = 10.0  # seconds without any event after which counters are looked at
+_UNAVAILABLE, _SOFTWARE, _CONFIG = 69, 70, 78  # sysexits.h
+
+
+def main(arguments: list[str]) -> int:
+    """`mailrelay serve`: returns the exit code."""
+    plan = load(arguments)
+    if isinstance(plan, int):
+        return plan
+    log.setup(plan["log"])
+    if not plan["public"]["main"]["enabled"]:
+        log.event("switched-off", log.NOTICE, config=plan["config"], text="option enabled is '0' in section 'main'")
+        return _CONFIG
+    try:
+        return Supervisor(arguments, plan).run()
+    except OSError as error:
+        log.event("failed", log.ERROR, reason=f"{error.filename or 'start'}: {error.strerror}")
+        return _UNAVAILABLE
+
+
+def load(arguments: list[str]) -> dict[str, Any] | int:
+    """Have a child read options and config; the plan, or the exit code of a child that has said what is wrong."""
+    answer_r, answer_w = os.pipe()
+    pid = os.fork()
+    if not pid:
+        code = _SOFTWARE
+        try:
+            os.close(answer_r)
+            import loading
+
+            code = loading.main(arguments, answer_w)
+            sys.stdout.flush()
+        finally:
+            os._exit(code)
+    os.close(answer_w)
+    with os.fdopen(answer_r, "rb") as pipe:
+        data = pipe.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return marshal.loads(data) if code == 0 and data else code
+
+
+class Supervisor:
+    """One running relay."""
+
+    def __init__(self, arguments: list[str], plan: dict[str, Any]) -> None:
+        self.arguments = arguments
+        self.plan = plan
+        self.spool = spool.Spool(plan["spool"])
+        self.counters = status.counters()
+        self.seen = self.counters.tolist()
+        self.doors = Doors()
+        self.listener = 0  # pids; 0: none
+        self.courier = 0
+        self.retired: set[int] = set()
+        self.listener_due = 0.0  # when the next one may be started
+        self.courier_due = 0.0
+        self.crashes = 0  # of the courier, in a row
+        self.scan_due: float | None = 0.0  # when the queue wants a courier that looks through it; None: never
+        self.blocked_until = 0.0  # before then no smarthost is to be tried
+        self.flushing = False
+        self.memory: dict[str, list[str]] = {}  # what couriers leave for their successors
+        self.report = b""  # the running courier's words that are not a line yet
+        self.last: dict[str, Any] = {"success": None, "failure": None}
+        self.started = clock.wall()
+        self.status_due = 0.0
+        self.dirty = True
+        self.stopping = 0.0
+
+    # Start.
+
+    def run(self) -> int:
+        self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.lifeline_r, self.lifeline_w = os.pipe2(os.O_CLOEXEC)
+        self.report_r, self.report_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.signal_r, signal_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(signal_w, warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        if not self.take_spool():
+            return _UNAVAILABLE
+        self.control = self.open_control()
+        self.doors.bind(self.plan["listen"])
+        if not self.doors.open:
+            return _UNAVAILABLE
+        self.raise_limits()
+        log.event(
+            "started",
+            log.NOTICE,
+            version=VERSION,
+            listen=",".join(self.doors.names()),
+            allow=",".join(self.plan["allow"]) or "loopback only",
+            spool=self.plan["spool"],
+            smarthosts=",".join(self.plan["smarthosts"]) or "none",
+        )
+        self.warn()
+        gc.collect()
+        gc.freeze()
+        return self.loop()
+
+    def take_spool(self) -> bool:
+        """Make, lock and recover the spool; only the last as its owner, because root trusts nothing in there."""
+        path = self.plan["spool"]
+        owner = self.plan["owner"]
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.mkdir(path, 0o700)
+            if owner:
+                os.chown(path, *owner)
+        except FileExistsError:
+            uid = os.stat(path).st_uid
+            if uid != (owner[0] if owner else os.geteuid()):
+                log.event(
+                    "failed", log.ERROR, reason=f"{path}: belongs to uid {uid}; give it to the relay or use --spool"
+                )
+                return False
+        deadline = clock.boottime() + _TAKEOVER
+        while not self.spool.lock():
+            if clock.boottime() > deadline:
+                log.event("failed", log.ERROR, reason=f"{path}: another relay uses this spool; stop it or use --spool")
+                return False
+            signal.sigtimedwait([signal.SIGTERM], 0.1)
+
+        def prepare() -> None:
+            self.drop_rights()
+            self.spool.prepare()
+
+        pid = self.fork(prepare)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+    def open_control(self) -> int:
+        path = f"{self.plan['run_dir']}/{status.CONTROL}"
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        os.mkfifo(path, 0o600)
+        return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def raise_limits(self) -> None:
+        """Files for every connection, while we still may."""
+        wanted = self.plan["public"]["main"]["max_connections"] + 128
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < wanted:
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+            except (ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+                log.event("few-files", log.WARNING, limit=hard, wanted=wanted)
+
+    def warn(self) -> None:
+        for warning in self.plan["warnings"]:
+            log.event("warning", log.WARNING, text=warning)
+
+    # Children.
+
+    def fork(self, run: Callable[[], None]) -> int:
+        """Run a role in a child that never returns. The role drops its rights and watches the lifeline."""
+        pid = os.fork()
+        if pid:
+            return pid
+        code = _SOFTWARE
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if hasattr(self, "lifeline_w"):
+                os.close(self.lifeline_w)
+            run()
+            code = 0
+        except BaseException as error:  # where it happened, never what it said: that may hold a secret
+            place = error.__traceback__
+            while place is not None and place.tb_next is not None:
+                place = place.tb_next
+            where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else ""
+            reason = error.strerror if isinstance(error, OSError) else None
+            log.event("crashed", log.ERROR, error=type(error).__name__, reason=reason, where=where)
+        finally:
+            os._exit(code)
+
+    def drop_rights(self) -> None:
+        """Become the spool's owner for good."""
+        owner = self.plan["owner"]
+        if owner:
+            os.setgroups([])
+            os.setresgid(owner[1], owner[1], owner[1])
+            os.setresuid(owner[0], owner[0], owner[0])
+        os.umask(0o077)
+
+    def start_listener(self) -> None:
+        self.listener = self.fork(self.run_listener)
+        self.listener_due = clock.boottime() + 1.0
+        self.dirty = True
+
+    def run_listener(self) -> None:
+        import listener
+
+        self.drop_rights()
+        listener.Listener(
+            settings.from_public(self.plan["public"]),
+            [settings.Net.parse(net) for net in self.plan["allow"]],
+            self.doors.sockets(),
+            self.spool,
+            self.counters,
+            self.wake_w,
+            self.lifeline_r,
+        ).run()
+
+    def wants_courier(self, now: float) -> bool:
+        """True when mail is due: told by a pipe, by the last courier, or by the owner."""
+        if self.courier or self.stopping or not self.plan["smarthosts"] or now < self.courier_due:
+            return False
+        if self.flushing:
+            return True
+        if now < self.blocked_until:
+            return False
+        if self.counters[status.OVERFLOW]:
+            self.scan_due = 0.0
+        if self.scan_due is not None and now >= self.scan_due:
+            return True
+        return bool(select.select([self.wake_r], [], [], 0)[0])
+
+    def start_courier(self, now: float) -> None:
+        scan = self.flushing or (self.scan_due is not None and now >= self.scan_due)
+        flush, self.flushing = self.flushing, False
+        if scan:
+            self.scan_due = None
+            self.counters[status.OVERFLOW] = 0
+        if flush:
+            self.memory = _without_hosts(self.memory)
+        self.report = b""
+
+        def run() -> None:
+            import courier
+
+            courier.run(self, scan, flush)
+
+        self.courier = self.fork(run)
+
+    def reap(self) -> None:
+        while True:
+            try:
+                pid, code = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            exit_code = os.waitstatus_to_exitcode(code)
+            if pid == self.listener:
+                self.listener = 0
+                self.scan_due = 0.0  # it may have promised mail that it could not announce any more
+                if not self.stopping:
+                    log.event("listener-ended", log.ERROR, code=exit_code)
+            elif pid == self.courier:
+                self.hear()
+                self.courier = 0
+                if exit_code:
+                    self.crashes += 1
+                    pause = min(2.0 ** (self.crashes - 1), 60.0)
+                    self.courier_due = clock.boottime() + (pause if self.crashes > 1 else 0.0)
+                    self.scan_due = 0.0
+                    if not self.stopping:
+                        log.event("courier-ended", log.ERROR, code=exit_code)
+                else:
+                    self.crashes = 0
+            self.retired.discard(pid)
+            self.dirty = True
+
+    def hear(self) -> None:
+        """Take the courier's report: tab-separated words, a line each, from an unprivileged process."""
+        try:
+            self.report += os.read(self.report_r, 65536)
+        except BlockingIOError:
+            return
+        *lines, self.report = self.report[-65536:].split(b"\n")
+        for line in lines:
+            words = line.decode("utf-8", "replace").split("\t")
+            try:
+                self.note(words[0], words[1:])
+            except (ValueError, IndexError):
+                log.event("bad-report", log.ERROR, line=line[:200])
+        self.dirty = True
+
+    def note(self, kind: str, words: list[str]) -> None:
+        if kind == "leaving":  # when the queue is due again, and until when no smarthost is to be tried
+            dues = [float(word) for word in words[:1] if word] + [due for due in (self.scan_due,) if due is not None]
+            self.scan_due = min(dues, default=None)
+            self.blocked_until = float(words[1])
+        elif kind == "success":
+            self.last["success"] = {"time": clock.wall(), "id": words[0], "smarthost": words[1]}
+        elif kind == "failure":
+            names = ("id", "smarthost", "stage", "answer", "advice")
+            self.last["failure"] = {"time": clock.wall(), **dict(zip(names, words))}
+        elif kind == "remember":
+            self.memory[words[0]] = words[1:]
+        elif kind == "forget":
+            self.memory.pop(words[0], None)
+
+    # The loop.
+
+    def loop(self) -> int:
+        poll = select.poll()
+        poll.register(self.signal_r, select.POLLIN)
+        poll.register(self.control, select.POLLIN)
+        poll.register(self.report_r, select.POLLIN)
+        watching = False
+        while True:
+            now = clock.boottime()
+            if self.stopping:
+                if not (self.listener or self.courier or self.retired) or now >= self.stopping:
+                    return self.leave()
+            else:
+                if self.doors.missing and now >= self.doors.retry_due and self.doors.bind(self.plan["listen"]):
+                    self.replace_listener()
+                if not self.listener and now >= self.listener_due:
+                    self.start_listener()
+                if self.wants_courier(now):
+                    self.start_courier(now)
+            if self.counters.tolist() != self.seen:
+                self.dirty = True
+            if self.dirty and now >= self.status_due:
+                self.write_status()
+            listening_for_mail = not self.courier and bool(self.plan["smarthosts"]) and now >= self.blocked_until
+            if listening_for_mail and now < self.courier_due:
+                listening_for_mail = False
+            if listening_for_mail != watching:
+                watching = listening_for_mail
+                (poll.register if watching else poll.unregister)(*((self.wake_r, select.POLLIN)[: 1 + watching]))
+            for fd, _ in poll.poll(self.pause(now) * 1000):
+                if fd == self.signal_r:
+                    for number in os.read(self.signal_r, 64):
+                        self.on_signal(number)
+                elif fd == self.control:
+                    self.on_control()
+                elif fd == self.report_r:
+                    self.hear()
+
+    def pause(self, now: float) -> float:
+        """Seconds until something is to be done without anybody's asking."""
+        dues = [now + _HEARTBEAT]
+        if self.stopping:
+            dues.append(self.stopping)
+        else:
+            if self.dirty:
+                dues.append(self.status_due)
+            if self.doors.missing:
+                dues.append(self.doors.retry_due)
+            if not self.listener:
+                dues.append(self.listener_due)
+            if not self.courier and self.plan["smarthosts"]:
+                if self.scan_due is not None:
+                    dues.append(max(self.scan_due, self.blocked_until, self.courier_due))
+                if self.flushing or self.courier_due > now:
+                    dues.append(self.courier_due)
+                if self.blocked_until > now:
+                    dues.append(self.blocked_until)
+        return max(min(dues) - now, 0.0) + 0.001
+
+    def on_signal(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            self.reap()
+        elif number in (signal.SIGTERM, signal.SIGINT):
+            self.stop()
+        elif number == signal.SIGHUP:
+            self.reload()
+        elif number == signal.SIGUSR1:
+            self.flush()
+
+    def on_control(self) -> None:
+        """Words of `flush` and `release`: queue ids go the way of new mail."""
+        ids = []
+        for line in os.read(self.control, 65536).decode("ascii", "replace").split():
+            if line == "flush":
+                self.flush()
+            elif spool.is_id(line):
+                ids.append(line)
+        if ids:
+            self.blocked_until = 0.0
+            self.memory = _without_hosts(self.memory)
+            try:
+                os.write(self.wake_w, "".join([f"{one}\n" for one in ids]).encode())
+            except BlockingIOError:
+                self.flush()
+        self.dirty = True
+
+    def flush(self) -> None:
+        """Every message is due now, and so is every smarthost."""
+        log.event("flush", log.NOTICE)
+        self.flushing = True
+        self.blocked_until = self.courier_due = 0.0
+
+    def reload(self) -> None:
+        """Take the config as it is now, or go on with the old one and say so."""
+        plan = load(self.arguments)
+        if isinstance(plan, int):
+            log.event("reload-refused", log.ERROR, text="the settings have faults; going on with the old ones")
+            return
+        if not plan["public"]["main"]["enabled"]:
+            log.event("switched-off", log.NOTICE, config=plan["config"])
+            self.stop()
+            return
+        for name in ("spool", "run_dir", "owner"):
+            if plan[name] != self.plan[name]:
+                log.event("restart-needed", log.WARNING, option=name, text="takes effect at the next start")
+                plan[name] = self.plan[name]
+        self.plan = plan
+        self.doors.bind(self.plan["listen"])
+        self.replace_listener()
+        self.memory = {}
+        self.blocked_until = self.courier_due = 0.0
+        self.scan_due = 0.0
+        if self.courier:
+            os.kill(self.courier, signal.SIGTERM)
+        log.event("reloaded", log.NOTICE, listen=",".join(self.doors.names()))
+        self.warn()
+
+    def replace_listener(self) -> None:
+        """A new one takes over; the sessions of the old one may come to their end."""
+        if self.listener:
+            os.kill(self.listener, signal.SIGUSR2)
+            self.retired.add(self.listener)
+        self.start_listener()
+
+    # The end.
+
+    def stop(self) -> None:
+        if self.stopping:
+            return
+        self.stopping = clock.boottime() + _STOP
+        for pid in (self.listener, self.courier, *self.retired):
+            if pid:
+                os.kill(pid, signal.SIGTERM)
+
+    def leave(self) -> int:
+        for pid in (self.listener, self.courier, *self.retired):
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        for name in (status.FILE, status.CONTROL):
+            try:
+                os.unlink(f"{self.plan['run_dir']}/{name}")
+            except FileNotFoundError:
+                pass
+        log.event("stopped", log.NOTICE)
+        return 0
+
+    # The status file.
+
+    def write_status(self) -> None:
+        self.dirty = False
+        self.status_due = clock.boottime() + _STATUS
+        self.seen = self.counters.tolist()
+        counts, oldest = status.census(self.plan["spool"])
+        now = clock.boottime()
+        found = {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "started": self.started,
+            "updated": clock.wall(),
+            "clock_trusted": clock.trusted(),
+            "listening": self.doors.names(),
+            "not_listening": {show(endpoint): reason for endpoint, reason in self.doors.missing.items()},
+            "allow": self.plan["allow"],
+            "spool": self.plan["spool"],
+            "provider": bool(self.plan["smarthosts"]),
+            "smarthosts": self.plan["smarthosts"],
+            "counts": {name: self.seen[place] for place, name in status.NAMES.items()},
+            "queue": counts[spool.QUEUE],
+            "hold": counts[spool.HOLD],
+            "failed": counts[spool.FAIL],
+            "oldest": spool.arrival(oldest) if oldest else None,
+            "delivering": bool(self.courier),
+            "next_try": clock.wall() + self.blocked_until - now if self.blocked_until > now else None,
+            "last_success": self.last["success"],
+            "last_failure": self.last["failure"],
+            "warnings": self.plan["warnings"],
+        }
+        try:
+            status.write(self.plan["run_dir"], found)
+        except OSError as error:
+            log.event("no-status", log.WARNING, reason=error.strerror)
+
+
+def _without_hosts(memory: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What stays when every smarthost is to be tried again."""
+    return {name: words for name, words in memory.items() if not name.startswith("host ")}

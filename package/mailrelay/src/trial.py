@@ -1,0 +1,220 @@
+"""The `test` command: one mail straight to the provider, past the queue, each step shown as it happens.
+
+Same rules as the courier: aliases, routing, sender rewriting, completed headers, the rights of the spool's owner. What
+it cannot tell is whether the mail reaches the mailbox; the provider's answer is the last thing we see.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import clock
+import explain
+import headers
+import locate
+import spool
+import status
+from display import address, moment, printable
+from locate import Stop
+from recipients import Recipients
+from routing import Router
+from supervisor import VERSION
+from transaction import Transaction
+from upstream import Failure, Step, Upstream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from locate import Relay
+    from settings import Settings, Smarthost
+
+_NAMES = {
+    "name": "name lookup", "connect": "connection", "tls": "TLS", "certificate": "certificate", "banner": "greeting",
+    "ehlo": "EHLO", "starttls": "STARTTLS", "login": "login", "mail": "sender", "rcpt": "recipient", "data": "DATA",
+    "dot": "message", "quit": "goodbye", "lost": "connection",
+}  # fmt: skip
+
+
+def run(relay: Relay, recipient: str, sender: str, json_lines: bool) -> int:
+    """Send it; 0 if the provider accepted it for everybody it goes to, else 1."""
+    settings = relay.settings()
+    explain.rules()  # what the dropped rights may keep us from importing
+    if any(smarthost.tls != "none" for smarthost in settings.smarthosts):
+        import certificate  # noqa: F401
+    drop_rights(relay, settings)
+    return Trial(settings, (JsonReport if json_lines else Report)()).run(os.fsencode(recipient), os.fsencode(sender))
+
+
+def drop_rights(relay: Relay, settings: Settings) -> None:
+    """Become who the courier is, so that what it cannot read cannot be read here either."""
+    if os.geteuid() != 0:
+        return
+    try:
+        locate.become_owner(relay.spool_dir() if relay.running else settings.main.spool)
+    except Stop:
+        pass  # it has not run yet
+
+
+class Trial:
+    """One test mail."""
+
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self.settings = settings
+        self.main = settings.main
+        self.report = report
+        self.original = b""  # the sender before option `sender` changes it
+
+    def run(self, recipient: bytes, sender: bytes) -> int:
+        sender = sender or (self.main.sender or f"mailrelay@{self.main.hostname}").encode()
+        rules = Recipients(self.main)
+        refusal = rules.refusal(recipient)
+        recipients = [] if refusal else rules.expand([recipient])
+        smarthosts = Router(self.settings, {}, lambda *_: None).candidates(sender)
+        self.original, sender = sender, self.main.sender.encode() or sender
+        self.report.begin(self.original, sender, recipient, recipients)
+        if refusal:
+            return self.report.end(False, refusal.decode("utf-8", "replace").strip(), "")
+        if not self.settings.smarthosts:
+            return self.report.end(False, "no provider is set", "Add a section config smarthost with its host.")
+        if not smarthosts:
+            text = f"no smarthost is set up for mail from {address(self.original)}"
+            return self.report.end(False, text, "Every smarthost has option sender; leave it out in one of them.")
+        for smarthost in smarthosts:
+            code = self.send(smarthost, sender, recipients, last=smarthost is smarthosts[-1])
+            if code is not None:
+                return code
+        return 1
+
+    def send(self, smarthost: Smarthost, sender: bytes, recipients: list[bytes], *, last: bool) -> int | None:
+        """The exit code; None if this smarthost could not be used and another one is to be tried."""
+        self.report.smarthost(smarthost)
+        up = Upstream(smarthost, self.main.hostname.encode(), on_step=self.report.step)
+        try:
+            up.open()
+            for _, outcome in up.deliver([self.transaction(sender, recipients)]):
+                bad = next((reply for reply in outcome.recipients if not reply.ok), None)
+                if bad is None:
+                    return self.report.end(True, str(outcome.recipients[0]), "")
+                if outcome.stage == "local":
+                    self.report.step(Step("mail", False, str(bad), 0.0, {}))
+                return self.report.end(False, str(bad), explain.explain_reply(bad, outcome.stage, smarthost))
+        except Failure as failure:
+            advice = explain.explain(failure, smarthost)
+            if last:
+                return self.report.end(False, str(failure), advice)
+            self.report.next(str(failure), advice)
+        finally:
+            up.close()
+        return None
+
+    def transaction(self, sender: bytes, recipients: list[bytes]) -> Transaction:
+        facts = headers.Facts(
+            queue_id=spool.Spool("").new_id(),
+            hostname=self.main.hostname,
+            sender=sender,
+            original_sender=self.original,
+            recipients=recipients,
+            client="",
+            helo=b"",
+            date=clock.wall(),
+            smtputf8=not (sender + b"".join(recipients)).isascii(),
+        )
+        rules = headers.Rules(self.main.sender.encode() or None)
+        content = b"".join(headers.complete(facts, [self.mail()], rules))
+        return Transaction(sender, recipients, lambda: [content], size=len(content), smtputf8=facts.smtputf8)
+
+    def mail(self) -> bytes:
+        host = self.main.hostname
+        lines = [
+            f"Subject: Test mail from {host}",
+            "Auto-Submitted: auto-generated",
+            "",
+            f"The mail relay on {host} can send mail: this one was sent by hand to try it.",
+            "",
+            f"Sent:      {moment(clock.wall())} by the clock of {host}",
+            f"Software:  mailrelay {VERSION}",
+            "",
+        ]
+        return "\r\n".join(lines).encode()
+
+
+class Report:
+    """The steps for people, each on its line as soon as it is over."""
+
+    def begin(self, original: bytes, sender: bytes, asked: bytes, recipients: list[bytes]) -> None:
+        rewritten = f" (option sender; asked for was {address(original)})" if sender != original else ""
+        print(f"from  {address(sender)}{rewritten}")
+        names = ", ".join(address(one) for one in recipients) or address(asked)
+        print(f"to    {names}" + (f" (that is where {address(asked)} goes)" if recipients not in ([], [asked]) else ""))
+
+    def smarthost(self, smarthost: Smarthost) -> None:
+        tls = {"starttls": "STARTTLS", "tls": "TLS", "none": "no encryption"}[smarthost.tls]
+        unverified = "" if smarthost.verify or smarthost.tls == "none" else ", certificate not verified"
+        print(f"\n{smarthost.host} port {smarthost.port}, {tls}{unverified}", flush=True)
+
+    def step(self, step: Step) -> None:
+        name = _NAMES.get(step.stage, step.stage)
+        result = "ok" if step.ok else "FAILED"
+        print(f"  {name:<12} {result:<6} {step.seconds * 1000:>6.0f} ms  {printable(step.text)}", flush=True)
+        for label, text in step_facts(step):
+            print(f"  {'':<12} {'':<6} {'':>9}  {label} {printable(text)}", flush=True)
+
+    def next(self, text: str, advice: str) -> None:
+        """This smarthost could not be used, the next one is tried."""
+        self.end(False, text, advice)
+        print("The next provider is tried.")
+
+    def end(self, ok: bool, text: str, advice: str) -> int:
+        if ok:
+            print(f"\nAccepted by the provider: {printable(text)}")
+        else:
+            print(f"\nFailed: {printable(text)}")
+            if advice:
+                print(printable(advice, "\n"))
+        sys.stdout.flush()
+        return 0 if ok else 1
+
+
+def step_facts(step: Step) -> list[tuple[str, str]]:
+    """What is worth showing of a step's details."""
+    if step.stage == "certificate":
+        labels = {"issuer": "issued by", "names": "for", "not_after": "valid until", "sha256": "SHA-256"}
+        found = [(label, step.detail[name]) for name, label in labels.items() if step.detail.get(name)]
+        subject = step.detail.get("subject")
+        return [("subject", subject), *found] if subject and subject != step.text else found
+    if step.stage == "login" and step.detail.get("mechanism"):
+        return [("by", step.detail["mechanism"])]
+    if step.stage == "ehlo" and step.detail.get("extensions"):
+        return [("offers", step.detail["extensions"])]
+    return []
+
+
+class JsonReport(Report):
+    """The same for programs: a JSON object a line."""
+
+    def __init__(self) -> None:
+        self._host = ""
+        self._facts: dict[str, Any] = {}
+
+    def begin(self, original: bytes, sender: bytes, asked: bytes, recipients: list[bytes]) -> None:
+        self._facts = {"sender": address(sender), "recipients": [address(one) for one in recipients]}
+
+    def smarthost(self, smarthost: Smarthost) -> None:
+        self._host = f"{smarthost.host}:{smarthost.port}"
+
+    def step(self, step: Step) -> None:
+        facts = {"step": step.stage, "ok": step.ok, "text": step.text, "seconds": step.seconds}
+        self._print(**facts, smarthost=self._host, detail=step.detail)
+
+    def next(self, text: str, advice: str) -> None:
+        self._print(step="next", ok=False, text=text, advice=advice, smarthost=self._host)
+
+    def end(self, ok: bool, text: str, advice: str) -> int:
+        result = "accepted" if ok else "failed"
+        self._print(result=result, ok=ok, text=text, advice=advice, smarthost=self._host, **self._facts)
+        return 0 if ok else 1
+
+    def _print(self, **values: Any) -> None:
+        print(status.dump(values), flush=True)

@@ -1,0 +1,195 @@
+"""A connection to a smarthost and the way to it: names, sockets, and TLS on top; every wait here has an end.
+
+Knows no SMTP. upstream calls it. Host names are bytes throughout: for a `str` Python wants encodings.idna, which
+OpenWrt's python3-light lacks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from _thread import allocate_lock, start_new_thread
+from time import monotonic
+
+from failure import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+    Address = tuple[int, tuple[Any, ...]]  # family and socket address
+
+BLOCK = 65536  # bytes that must be through within one time limit
+SLICE = 0.5  # seconds: how soon a wait notices that it was cut short
+FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+
+
+class Patience:
+    """Until when anything may wait, whatever limit a single wait has. A signal handler may set `until`."""
+
+    __slots__ = ("until",)
+
+    def __init__(self) -> None:
+        self.until = float("inf")
+
+    def left(self, deadline: float) -> float:
+        """Seconds until `deadline`, as far as the patience goes."""
+        return min(deadline, self.until) - monotonic()
+
+
+def resolve(host: bytes, port: int, family: str, limit: float, patience: Patience) -> list[Address]:
+    """The addresses of `host`, in the resolver's order. Failure 'no-such-name' or 'name-timeout'.
+
+    The resolver's own waiting cannot be interrupted, so that it is done by a thread, left alone if it takes too long.
+    """
+    kind = FAMILIES[family]
+    try:
+        return _addresses(host, port, kind, socket.AI_NUMERICHOST)
+    except OSError:
+        pass
+    answer: list[list[Address] | OSError] = []
+    done = allocate_lock()
+    done.acquire()
+
+    def ask() -> None:
+        try:
+            answer.append(_addresses(host, port, kind, socket.AI_ADDRCONFIG if family == "any" else 0))
+        except OSError as error:
+            answer.append(error)
+        finally:
+            done.release()
+
+    start_new_thread(ask, ())
+    deadline = monotonic() + limit
+    while not done.acquire(timeout=max(0.0, min(SLICE, patience.left(deadline)))):
+        if patience.left(deadline) <= 0:
+            raise Failure("name", "name-timeout", f"no answer from the name server within {limit:.0f} s")
+    found = answer[0]
+    if isinstance(found, list):
+        return found
+    name = host.decode("ascii", "replace")
+    if found.errno in (socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_FAIL, getattr(socket, "EAI_ADDRFAMILY", None)):
+        raise Failure("name", "no-such-name", f"{name}: {found.strerror}", permanent=True)
+    raise Failure("name", "name-timeout", f"{name}: {found.strerror}")
+
+
+def _addresses(host: bytes, port: int, kind: int, flags: int) -> list[Address]:
+    found = socket.getaddrinfo(host, port, kind, socket.SOCK_STREAM, 0, flags)
+    return [(family, (str(address[0]).encode(), *address[1:])) for family, _, _, _, address in found]
+
+
+def printable(address: Address) -> str:
+    return f"{address[1][0].decode()} port {address[1][1]}"
+
+
+def connect(addresses: list[Address], limit: float, patience: Patience) -> tuple[Wire, Address]:
+    """A connection to the first address that answers, each in turn. Failure 'refused', 'timeout' or 'unreachable'.
+
+    One that swallows packets (often IPv6 without a route) must not use up the time of those after it.
+    """
+    share = max(limit / len(addresses), min(limit, 10.0))
+    failures = []
+    for address in addresses:
+        family, target = address
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            failures.append((error.errno, address))
+            continue
+        try:
+            problem = _connect(sock, target, monotonic() + share, patience)
+        except BaseException:
+            sock.close()
+            raise
+        if not problem:
+            return Wire(sock, limit, patience), address
+        sock.close()
+        failures.append((problem, address))
+    text = "; ".join(f"{printable(address)}: {os.strerror(number or 0)}" for number, address in failures)
+    numbers = [number for number, _ in failures]
+    if errno.ECONNREFUSED in numbers:
+        raise Failure("connect", "refused", text)
+    if errno.ETIMEDOUT in numbers:
+        raise Failure("connect", "timeout", text)
+    raise Failure("connect", "unreachable", text)
+
+
+def _connect(sock: socket.socket, target: tuple[Any, ...], deadline: float, patience: Patience) -> int:
+    sock.setblocking(False)
+    number = sock.connect_ex(target)
+    if number != errno.EINPROGRESS:
+        return number
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    while not poll.poll(max(0.0, min(SLICE, patience.left(deadline))) * 1000):
+        if patience.left(deadline) <= 0:
+            return errno.ETIMEDOUT
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+
+class Wire:
+    """A connected socket, later maybe with TLS. TimeoutError without an errno means that a limit of ours has passed."""
+
+    def __init__(self, sock: socket.socket, limit: float, patience: Patience) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(min(SLICE, limit))
+        self._sock = sock
+        self._patience = patience
+        self.tls: ssl.SSLSocket | None = None
+
+    def _patiently(self, operation: Callable[..., T], argument: Any, deadline: float) -> T:
+        while True:
+            try:
+                return operation(argument)
+            except TimeoutError as error:
+                if error.errno is not None or self._patience.left(deadline) <= 0:
+                    raise
+
+    def read(self, deadline: float) -> bytes:
+        """Some bytes; b"" once the connection is closed or broken."""
+        try:
+            return self._patiently(self._sock.recv, BLOCK, deadline)
+        except OSError as error:
+            if is_our_timeout(error):
+                raise
+            return b""
+
+    def write(self, data: bytes, limit: float) -> None:
+        """Send everything, at least BLOCK bytes in every `limit` seconds. OSError if the connection is broken."""
+        deadline = monotonic() + limit * (1 + len(data) // BLOCK)
+        sent = self._patiently(self._sock.send, data, deadline)
+        if sent < len(data):
+            rest = memoryview(data)[sent:]
+            while rest:
+                if self._patience.left(deadline) <= 0:  # it may be taken byte by byte
+                    raise TimeoutError
+                rest = rest[self._patiently(self._sock.send, rest, deadline) :]
+
+    def readable(self) -> bool:
+        """True if there may be something to read now."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def secure(self, context: ssl.SSLContext, host: bytes, limit: float) -> None:
+        """Do the TLS handshake. ssl.SSLError, OSError or TimeoutError."""
+        self.tls = context.wrap_socket(
+            self._sock,
+            server_hostname=host,
+            do_handshake_on_connect=False,
+        )
+        self._sock = self.tls
+        tls = self.tls
+        self._patiently(lambda _: tls.do_handshake(), None, monotonic() + limit)
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+def is_our_timeout(error: OSError) -> bool:
+    return isinstance(error, TimeoutError) and error.errno is None

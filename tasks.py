@@ -1,0 +1,52 @@
+"""The tasks, for ./inv and for Invoke: thin, each a few lines over forge/. Start with ./inv --list."""
+
+from invoke.context import Context
+
+from forge import cli
+
+
+@cli.task(
+    help={
+        "local": "run the relay on this machine (the only kind there is so far, and the default)",
+        "keep": "leave provider and relay running until Ctrl-C, to try them by hand",
+    }
+)
+def demo(_: Context, local: bool = False, keep: bool = False) -> None:
+    """Show the relay at work: a machine's plain mail goes in, a provider with TLS and a login gets it."""
+    from forge import demo
+
+    demo.run(keep=keep)
+
+
+@cli.task(
+    help={"only": "one area alone: the name of a folder in tests/, or lint", "lint": "also run the linters"},
+)
+def test(_: Context, only: str = "", lint: bool = True) -> None:
+    """Run the linters and the tests, the relay's on every Python at hand. After -- : arguments for pytest."""
+    from forge import checks
+
+    checks.run_all(only=only, lint=lint, pytest_args=cli.remainder())
+
+
+@cli.task()
+def lint(_: Context) -> None:
+    """Run the linters alone: ruff, mypy, shellcheck."""
+    from forge import checks
+
+    checks.run_lint()
+
+
+@cli.task()
+def doctor(_: Context) -> None:
+    """Show what this machine has of what the tasks need, and what is missing."""
+    from forge import host
+
+    host.doctor()
+
+
+@cli.task(help={"rounds": "how often each figure is taken (5)"})
+def bench(_: Context, rounds: str = "5") -> None:
+    """Measure the relay side by side with Postfix on this machine."""
+    from forge import bench
+
+    bench.run(rounds=cli.number(rounds, "--rounds", least=1, most=100))

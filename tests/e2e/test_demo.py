@@ -1,0 +1,90 @@
+"""`./inv demo` shows what it promises in seconds, says so by its exit status, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from forge import demo, postfix, relay
+from forge.errors import ForgeError
+from forge.paths import ROOT
+
+pytestmark = pytest.mark.skipif(bool(postfix.obstacle()), reason=postfix.obstacle() or "-")
+
+
+def left_behind() -> set[Path]:
+    return set(Path(relay.PARENT).glob("mailrelay-*"))
+
+
+@pytest.fixture
+def running() -> Iterator[subprocess.Popen[str]]:
+    argv = [sys.executable, "-c", "from forge import demo; demo.run(keep=True)"]
+    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True, text=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def told_folders(process: subprocess.Popen[str]) -> set[Path]:
+    """The folders it works in, read from what it prints, up to the end of its story."""
+    assert process.stdout
+    text = ""
+    for line in process.stdout:
+        text += line
+        if line.startswith("  arrived  "):
+            break
+    return {Path(name) for name in re.findall(rf"{relay.PARENT}/mailrelay-[\w-]+", text)}
+
+
+def test_tells_the_whole_story_and_keeps_the_password_to_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    passwords = []
+
+    class Watched(postfix.Provider):
+        def __init__(self) -> None:
+            super().__init__()
+            passwords.append(self.password)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "Provider", Watched)
+        demo.run()
+    shown = capsys.readouterr().out
+    for promise in (
+        "530 5.7.0 Must issue a STARTTLS",
+        "C: mail from: <plc@plant.example>",
+        "250 2.0.0 Queued as ",
+        "TLSv1.",
+        "sasl_username=controllino@provider.example",
+        "+ Message-ID: <",
+        "+ Date: ",
+        "  Tank level is 87 % and rising.",
+        "Connection refused",
+        "kill -9",
+        "The queue is empty.",
+        "It works",
+    ):
+        assert promise in shown
+    assert passwords[0] not in shown
+    assert "\x1b" not in shown, "no colours where there is no terminal"
+
+
+def test_fails_when_the_mail_does_not_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "WAIT", 0.5)
+    monkeypatch.setattr(demo, "_config", lambda provider: relay.uci([("mailrelay main", {"network": ["lo"]})]))
+    with pytest.raises(ForgeError):
+        demo.run()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_kept_up_it_ends_with_nothing_left_on_any_signal(running: subprocess.Popen[str], number: int) -> None:
+    folders = told_folders(running)
+    assert len(folders) == 2 and all(folder.is_dir() for folder in folders)
+    os.killpg(running.pid, number)
+    assert running.wait(20) == 0
+    assert not folders & left_behind()

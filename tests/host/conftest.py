@@ -1,0 +1,81 @@
+"""A checkout of its own for tests of ./inv: the real wrapper and tasks, with a lock file that holds Invoke alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NEEDED = ("inv", "tasks.py", "forge")
+
+
+class Checkout:
+    """A folder with a copy of what ./inv needs, and a way to start it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.inv = folder / "inv"
+        self.venv = folder / ".venv"
+        self.stamp = self.venv / ".stamp"
+        folder.mkdir(parents=True)
+        for name in NEEDED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, folder / name)
+        entries = re.split(r"\n(?=[a-z0-9])", (ROOT / "requirements.txt").read_text().rstrip())
+        (invoke,) = (entry for entry in entries if entry.startswith("invoke=="))
+        (folder / "requirements.txt").write_text(invoke + "\n")
+
+    def start(self, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
+        """Runs ./inv to its end, with both its outputs."""
+        settings: dict[str, object] = {"cwd": "/", "env": clean_environment(), "argv0": self.inv, **options}
+        argv0 = settings.pop("argv0")
+        shell = settings.pop("shell", [])
+        return subprocess.run(  # type: ignore[call-overload, no-any-return]
+            [*shell, argv0, *words],  # type: ignore[misc]
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            **settings,
+        )
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """This process's environment without what pytest's own virtual environment or sudo put there."""
+    left_out = ("VIRTUAL_ENV", "PYTHONPATH", "SUDO_UID", "SUDO_GID", "SUDO_USER")
+    return {**{name: value for name, value in os.environ.items() if name not in left_out}, **more}
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """An empty folder that every user can look into, which pytest's own are not."""
+    folder = Path(tempfile.mkdtemp(prefix="mailrelay-inv-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def checkout(scratch: Path) -> Checkout:
+    return Checkout(scratch / "a checkout")
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Checkout]:
+    """A checkout in which ./inv has been started once."""
+    folder = Path(tempfile.mkdtemp(prefix="mailrelay-inv-", dir="/var/tmp"))
+    checkout = Checkout(folder / "a checkout")
+    first = checkout.start("--list")
+    assert first.returncode == 0, first.stderr
+    yield checkout
+    shutil.rmtree(folder)

@@ -1,0 +1,222 @@
+"""The host side's small parts: programs run, errors told, command lines read, packages and Pythons found."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from forge import checks, cli, debs, host, interpreters, paths, proc
+from forge.checks import Outcome, Stage
+from forge.errors import CommandError, ForgeError, MissingError, UsageError
+
+# ---- proc -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_program_is_named_with_the_end_of_what_it_printed() -> None:
+    with pytest.raises(CommandError) as caught:
+        proc.run(["sh", "-c", "seq 100; echo the reason >&2; exit 7"], hint="do that")
+    assert caught.value.status == 7
+    assert "sh -c" in str(caught.value)
+    assert "| the reason" in str(caught.value)
+    assert "| 60\n" not in str(caught.value)
+    assert str(caught.value).endswith("do that")
+
+
+def test_a_program_that_is_not_there_is_an_error_a_person_can_act_on() -> None:
+    with pytest.raises(MissingError, match="no-such-program is not on this machine"):
+        proc.run(["no-such-program"])
+
+
+def test_a_program_that_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    before = time.monotonic()
+    with pytest.raises(CommandError, match=r"did not end within 0\.5 s"):
+        proc.run(["sh", "-c", f"sleep 60 & echo $! >{tmp_path}/pid; wait"], timeout=0.5)
+    assert time.monotonic() - before < proc.GRACE
+    child = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() - before < proc.GRACE:
+            os.kill(child, 0)
+
+
+def test_lines_are_handed_on_while_the_program_runs(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    lines = []
+
+    def take(line: str) -> None:
+        lines.append(line)
+        if line == "first":
+            fifo.write_text("second\n")  # blocks until the program, still running, reads it
+
+    proc.run(["sh", "-c", f"echo first; cat {fifo}"], on_line=take, timeout=30)
+    assert lines == ["first", "second"]
+
+
+def test_an_interrupted_task_ends_the_programs_of_all_its_threads() -> None:
+    ended = threading.Event()
+
+    def wait() -> None:
+        proc.run(["sleep", "60"], check=False)
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    deadline = time.monotonic() + 30
+    while not ended.is_set() and time.monotonic() < deadline:
+        proc.end_all()
+    assert ended.is_set()
+
+
+# ---- cli ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (UsageError("no such thing", hint="try that"), 2, "example: no such thing\n  try that"),
+        (MissingError("not here"), 3, "example: not here"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_an_error_becomes_a_line_and_an_exit_code(raised: BaseException, code: int, said: str) -> None:
+    @cli.task()
+    def example(_: Context) -> None:
+        raise raised
+
+    with pytest.raises(Exit) as caught:
+        example(Context())
+    assert (caught.value.code, caught.value.message) == (code, said)
+
+
+def test_a_mistake_of_ours_stays_a_traceback() -> None:
+    @cli.task()
+    def example(_: Context) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        example(Context())
+
+
+@pytest.mark.parametrize("text", ["x", "", "1.5", "0", "101"])
+def test_a_number_that_is_none_or_out_of_range_names_its_flag_and_what_would_be_right(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--rounds: ") as caught:
+        cli.number(text, "--rounds", least=1, most=100)
+    assert caught.value.hint == "write a whole number from 1 to 100"
+
+
+def test_a_choice_that_does_not_exist_is_answered_with_near_ones() -> None:
+    assert cli.choice("relay", ["relay", "host"], "--only") == "relay"
+    with pytest.raises(UsageError, match=r"--only: there is no 'rely'\. Did you mean relay\?"):
+        cli.choice("rely", ["relay", "host"], "--only")
+
+
+# ---- checks ---------------------------------------------------------------------------------------------------------
+
+
+def test_shell_scripts_are_known_by_ending_and_by_first_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts = {"a.sh": "", "b": "#!/bin/sh\n", "c": "#!/usr/bin/env bash\n", "d": "#! /bin/ash -e\n"}
+    others = {
+        "e": "#!/usr/bin/env python3\n",
+        "f.py": "#!/bin/sh\n",
+        "g": "sh\n",
+        ".venv/h.sh": "",
+        "i": "#!/bin/fish\n",
+    }
+    (tmp_path / ".venv").mkdir()
+    for name, text in {**scripts, **others}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    assert [str(path) for path in checks.shell_files()] == sorted(scripts)
+
+
+def test_the_wrapper_and_the_ci_script_are_checked() -> None:
+    assert {Path("inv"), Path(".ci/run")} <= set(checks.shell_files())
+
+
+def test_one_failed_stage_fails_the_run_and_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = []
+
+    def stage(name: str, ok: bool) -> Stage:
+        return Stage(name, lambda: ran.append(name) or Outcome(ok, output=f"why {name}"))  # type: ignore[func-returns-value]
+
+    def broken() -> Outcome:
+        raise MissingError("a tool is missing")
+
+    with pytest.raises(checks.ChecksFailed, match="failed: bad, broken"):
+        checks._run([stage("bad", False), Stage("broken", broken), stage("good", True)], {})
+    assert sorted(ran) == ["bad", "good"]
+    output = capsys.readouterr().out
+    assert "why bad" in output
+    assert "a tool is missing" in output
+    assert "why good" not in output
+
+
+def test_skipped_tests_are_counted_by_reason_and_pytests_last_line_closes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.parametrize('n', [1, 2])\n"
+        "def test_skipped(n): pytest.skip('no such disk')\n"
+        "def test_run(): pass\n"
+    )
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, tmp_path]
+    checks._run([checks._pytest("tests", argv, {}, None)], {10: "nobody has it"})
+    lines = capsys.readouterr().out.rstrip().splitlines()
+    assert any(line.split() == ["2", "tests", "no", "such", "disk"] for line in lines)
+    assert "Python 3.10 was not at hand: nobody has it" in lines
+    assert "1 passed, 2 skipped in" in lines[-1]
+
+
+# ---- host, debs, interpreters ---------------------------------------------------------------------------------------
+
+
+def test_what_is_missing_is_told_with_its_reason_and_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "command", lambda name: None)
+    with pytest.raises(MissingError) as caught:
+        host.require("lint")
+    assert "shellcheck (checks the shell scripts)" in caught.value.message
+    assert "apt-get install --no-install-recommends shellcheck" in caught.value.hint
+
+
+def test_no_system_package_is_a_mail_server() -> None:
+    names = {package.name for package in host.system_packages()}
+    assert names
+    assert not names & {"postfix", "exim4", "sendmail", "opensmtpd", "nullmailer", "msmtp-mta"}
+
+
+def test_interpreters_at_hand_start_and_have_their_own_minor_version() -> None:
+    found = interpreters.find()
+    assert sys.version_info.minor in {one.minor for one in found}
+    for one in found:
+        assert interpreters.probe(one.path, "again") is not None
+
+
+def test_what_does_not_start_is_no_interpreter(tmp_path: Path) -> None:
+    for name, text in {"fails": "#!/bin/sh\nexit 1\n", "babbles": "#!/bin/sh\necho hello\n"}.items():
+        path = tmp_path / name
+        path.write_text(text)
+        path.chmod(0o755)
+        assert interpreters.probe(path, "") is None
+    assert interpreters.probe(tmp_path / "absent", "") is None
+
+
+def test_the_tests_packages_are_the_locked_ones_without_linters() -> None:
+    lock = interpreters._lock_for_tests()
+    assert "\npytest==" in lock
+    assert "\nruff==" not in lock
+    assert lock.count("--hash=sha256:") > 50
+
+
+def test_a_debian_mirror_for_another_suite_is_the_machines_own() -> None:
+    try:
+        lines = debs.sources("trixie")
+    except ForgeError as error:
+        pytest.skip(error.message)
+    assert all(line.startswith("deb ") and line.endswith(" trixie main") for line in lines)

@@ -1,0 +1,251 @@
+"""A relay for tests: the real processes on loopback, with a scratch spool, and the few things a test asks of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+SOURCE = Path(__file__).resolve().parents[2] / "package" / "mailrelay" / "src"
+PATIENCE = 20.0  # seconds until something that should happen at once counts as not happening
+
+SMARTHOST = """
+config smarthost 'provider'
+	option host '127.0.0.1'
+	option port '{port}'
+	option tls 'none'
+	option auth 'none'
+"""
+
+
+def wait(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """Poll until the condition is true, and return what it returned."""
+    deadline = time.monotonic() + patience
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {patience:.0f} s: {what}")
+        time.sleep(0.01)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def relay_python() -> str:
+    """The Python that the relay runs on: the tests' own, unless root's is out of reach of the user it drops to."""
+    own = sys.executable
+    if os.environ.get("MAILRELAY_PYTHON"):
+        return os.environ["MAILRELAY_PYTHON"]
+    return own
+
+
+def user() -> list[str]:
+    """--user for a relay started as root: somebody harmless who can read this Python, else root itself."""
+    if os.geteuid() != 0:
+        return []
+    real = Path(relay_python()).resolve()
+    open_to_all = all(part.stat().st_mode & 0o001 for part in (real, *real.parents, *SOURCE.parents))
+    return ["--user", "nobody" if open_to_all else "root"]
+
+
+class Relay:
+    """Started by `with`. `main` are lines of the config's main section, `rest` are further sections as text."""
+
+    def __init__(
+        self, main: str = "", rest: str = "", *, allow: tuple[str, ...] = (), options: tuple[str, ...] = ()
+    ) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="mailrelay-test-"))
+        self.folder.chmod(0o755)
+        self.port = free_port()
+        self.spool = self.folder / "spool"
+        self.run_dir = self.folder / "run"
+        self.config = self.folder / "config"
+        self.log_file = self.folder / "log"
+        self.allow = allow
+        self.options = options
+        self.process: subprocess.Popen[bytes] | None = None
+        self.configure(main, rest)
+
+    def configure(self, main: str = "", rest: str = "") -> None:
+        head = "config mailrelay 'main'\n\toption hostname 'relay.example.net'\n\toption min_free_space '0'\n"
+        lines = "".join(f"\t{line.strip()}\n" for line in main.strip().splitlines())
+        self.config.write_text(head + lines + rest)
+        self.config.chmod(0o600)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [relay_python(), "-I", "-S", str(SOURCE), *arguments]
+
+    def start(self) -> None:
+        argv = self.command("serve", "--config", str(self.config), "--listen", f"127.0.0.1:{self.port}")
+        argv += ["--spool", str(self.spool), "--run-dir", str(self.run_dir), "--log", "stderr", *user(), *self.options]
+        for net in self.allow:
+            argv += ["--allow", net]
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(argv, stderr=log, stdin=subprocess.DEVNULL)
+        process = self.process
+        wait(lambda: process.poll() is not None or self.status().get("pid") == process.pid, "the relay starts")
+        if process.poll() is not None:
+            raise AssertionError(f"the relay ended with {process.returncode}:\n{self.log()}")
+
+    def __enter__(self) -> Relay:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        if kind is not None:
+            print(self.log())
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End the supervisor and wait for its children to be gone too; its exit code."""
+        if self.process is None:
+            return 0
+        children = self.children()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        try:
+            code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        wait(lambda: not any(alive(pid) for pid in children), "the children end with their supervisor")
+        self.process = None
+        return code
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def children(self) -> list[int]:
+        assert self.process is not None
+        try:
+            return [int(word) for word in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+        except FileNotFoundError:
+            return []
+
+    def role(self, name: str) -> int | None:
+        """The pid of the listener (it has an epoll descriptor) or of the courier (it has none)."""
+        for pid in self.children():
+            with contextlib.suppress(OSError):
+                links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+                if any("eventpoll" in link for link in links) == (name == "listener"):
+                    return pid
+        return None
+
+    def listener(self) -> int:
+        return int(wait(lambda: self.role("listener"), "there is a listener"))
+
+    def courier(self) -> int:
+        return int(wait(lambda: self.role("courier"), "there is a courier"))
+
+    def status(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads((self.run_dir / "status.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def wait_log(self, text: str, count: int = 1, patience: float = PATIENCE) -> str:
+        """Until that text stands in the log so many times; the last line that holds it."""
+        wait(lambda: self.log().count(text) >= count, f"{text!r} in the log:\n{self.log()[-3000:]}", patience)
+        return next(line for line in reversed(self.log().splitlines()) if text in line)
+
+    def queue(self, state: str = "queue") -> list[str]:
+        return sorted(path.name for path in (self.spool / state).glob("*"))
+
+    def flush(self) -> None:
+        os.kill(self.pid, signal.SIGUSR1)
+
+    def connect(self, source: str = "127.0.0.1") -> Client:
+        return Client(self.port, source)
+
+    def send(
+        self,
+        content: bytes = b"Subject: Alarm\r\n\r\npump 3\r\n",
+        *recipients: str,
+        sender: str = "plc@example.net",
+        source: str = "127.0.0.1",
+    ) -> str:
+        """One whole session of a well-behaved client; the queue id."""
+        with self.connect(source) as client:
+            return client.mail(content, *recipients, sender=sender)
+
+
+class Client:
+    """A client on a socket that checks each reply's code."""
+
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=(source, 0))
+        self.file = self.sock.makefile("rb")
+        self.banner = self.reply()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.file.close()
+        self.sock.close()
+
+    def reply(self) -> str:
+        lines = []
+        while True:
+            line = self.file.readline().decode()
+            lines.append(line.rstrip("\r\n"))
+            if line[3:4] != "-":
+                return "\n".join(lines)
+
+    def say(self, command: str | bytes, code: str = "") -> str:
+        self.sock.sendall((command if isinstance(command, bytes) else command.encode()) + b"\r\n")
+        reply = self.reply()
+        assert reply.startswith(code), f"{command!r}: {reply}"
+        return reply
+
+    def mail(self, content: bytes, *recipients: str, sender: str = "plc@example.net") -> str:
+        self.say("EHLO plc", "250")
+        self.say(f"MAIL FROM:<{sender}>", "250")
+        for recipient in recipients or ("owner@example.org",):
+            self.say(f"RCPT TO:<{recipient}>", "250")
+        self.say("DATA", "354")
+        return self.say(content + b".", "250").split()[-1]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def nobody() -> pwd.struct_passwd:
+    return pwd.getpwnam("nobody")
+
+
+@contextlib.contextmanager
+def running(main: str = "", rest: str = "", **options: Any) -> Iterator[Relay]:
+    with Relay(main, rest, **options) as relay:
+        yield relay

@@ -1,0 +1,97 @@
+"""Drives a server session as a loop would, for the tests: plays events into messages and replies, answers END."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import smtp_in
+
+VERDICT = b"250 2.0.0 Queued\r\n"
+
+
+@dataclass
+class Message:
+    sender: bytes
+    recipients: list[bytes]
+    smtputf8: bool
+    eightbit: bool
+    content: bytes = b""
+
+
+@dataclass
+class Loop:
+    """What a listener makes of one session, with no time in it. `strict` checks the order of events as they come."""
+
+    session: smtp_in.Session
+    verdict: bytes = VERDICT
+    replies: bytes = b""
+    messages: list[Message] = field(default_factory=list)
+    begun: int = 0
+    aborted: int = 0
+    closed: bool = False
+    draft: Message | None = None
+
+    def send(self, data: bytes) -> bytes:
+        """Give bytes to the session; the replies that come of them."""
+        return self.play(self.session.receive(data))
+
+    def quiet(self) -> bytes:
+        return self.play(self.session.quiet())
+
+    def disconnect(self) -> bytes:
+        return self.play(self.session.disconnected())
+
+    def play(self, events: list[Any]) -> bytes:
+        before = len(self.replies)
+        while True:
+            for event in events:
+                self.take(event)
+            if not self.session.waiting:
+                return self.replies[before:]
+            events = self.session.verdict(self.verdict)
+
+    def take(self, event: Any) -> None:
+        assert not self.closed, "nothing follows CLOSE"
+        kind = event[0]
+        if kind == smtp_in.REPLY:
+            assert event[1].endswith(b"\r\n")
+            self.replies += event[1]
+        elif kind == smtp_in.BEGIN:
+            assert self.draft is None
+            self.begun += 1
+            self.draft = Message(*event[1:])
+        elif kind == smtp_in.DATA:
+            assert self.draft is not None and event[1]
+            self.draft.content += event[1]
+        elif kind == smtp_in.END:
+            assert self.draft is not None
+            self.messages.append(self.draft)
+            self.draft = None
+        elif kind == smtp_in.ABORT:
+            assert self.draft is not None
+            self.aborted += 1
+            self.draft = None
+        else:
+            assert kind == smtp_in.CLOSE
+            self.closed = True
+
+    def outcome(self) -> tuple[Any, ...]:
+        """All that may not depend on how the input was cut into chunks."""
+        session = self.session
+        draft = self.draft.content if self.draft else None
+        state = (session.in_data, session.doubtful, session.closing, session.buffered, session.progress, session.helo)
+        return self.replies, self.messages, self.begun, self.aborted, self.closed, draft, state
+
+
+def connect(*, allowed: bool = True, login: Any = None, **settings: Any) -> Loop:
+    """A session that has said its greeting; settings are the Policy's."""
+    policy = smtp_in.Policy(b"relay.lan", **settings)
+    loop = Loop(smtp_in.Session(policy, "192.168.1.5", allowed=allowed, login=login))
+    loop.session.greeting()
+    return loop
+
+
+def codes(replies: bytes) -> list[int]:
+    """The codes of all replies, each once."""
+    return [int(line[:3]) for line in replies.splitlines() if line[3:4] == b" "]

@@ -1,0 +1,158 @@
+"""Failures in plain words: for what people really meet, the advice that mends it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from explain import explain, explain_reply, rules
+from failure import Failure
+from reply import Reply
+from settings import Smarthost
+
+CAUSES = (
+    *("no-such-name", "name-timeout", "refused", "timeout", "unreachable", "cert-expired", "cert-not-yet-valid"),
+    *("cert-wrong-name", "cert-untrusted", "cert-fingerprint", "ca-file", "tls-protocol", "no-starttls"),
+    *("login-refused", "login-required", "no-common-auth", "rejected", "closing", "garbage", "lost"),
+)
+STAGES = (
+    *("name", "connect", "tls", "certificate", "banner", "ehlo", "starttls", "login"),
+    *("mail", "rcpt", "data", "dot", "quit", "lost"),
+)
+
+
+def smarthost(host: str = "smtp.example.org", port: int = 587, tls: str = "starttls") -> Smarthost:
+    return Smarthost(name="test", host=host, port=port, tls=tls)
+
+
+def reply(line: str) -> Reply:
+    return Reply(int(line[:3]), [line[4:].encode()])
+
+
+def advice(stage: str, cause: str, answer: str = "", detail: dict[str, str] | None = None, **host: Any) -> str:
+    said = reply(answer) if answer else None
+    return explain(Failure(stage, cause, said.text if said else "", reply=said, detail=detail), smarthost(**host))
+
+
+@pytest.mark.parametrize(
+    ("host", "answer", "words"),
+    [
+        ("smtp.gmail.com", "535 5.7.8 Username and Password not accepted.", "App Password"),
+        ("smtp.gmail.com", "534 5.7.9 Application-specific password required.", "App Password"),
+        (
+            "smtp.office365.com",
+            "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled",
+            "SMTP AUTH",
+        ),
+        ("smtp.office365.com", "535 5.7.3 Authentication unsuccessful", "Authenticated SMTP"),
+        ("mail.example.org", "535 5.7.139 Authentication unsuccessful, basic authentication is disabled", "Microsoft"),
+        ("smtp-mail.outlook.com", "535 5.7.139 Authentication unsuccessful", "OAuth2"),
+        ("smtp.mail.yahoo.com", "535 5.7.0 (#AUTH005) Too many bad auth attempts.", "app password"),
+        ("smtp.mail.me.com", "535 5.7.8 Error: authentication failed", "app-specific"),
+        ("smtp.fastmail.com", "535 5.7.0 Incorrect username or password", "app password"),
+        ("smtp.zoho.eu", "535 Authentication Failed", "smtp.zoho.eu"),
+        ("mail.gmx.net", "535 Authentication credentials invalid", "POP3"),
+        ("smtp.web.de", "535 Authentication credentials invalid", "POP3"),
+        ("email-smtp.eu-central-1.amazonaws.com", "535 Authentication Credentials Invalid", "SMTP credentials"),
+        ("smtp.sendgrid.net", "535 Authentication failed: Bad username / password", "apikey"),
+        ("mail.example.org", "535 5.7.8 Error: authentication failed", "username and password"),
+        ("mail.example.org", "534 5.7.9 Application-specific password required", "app password"),
+        ("smtp.gmail.com", "454 4.7.0 Too many login attempts, please try again later.", "tried again"),
+    ],
+)
+def test_a_refused_login_says_what_this_provider_wants(host: str, answer: str, words: str) -> None:
+    assert words in advice("login", "login-refused", answer, host=host)
+
+
+@pytest.mark.parametrize(
+    ("stage", "answer", "host", "words"),
+    [
+        ("dot", "554 5.2.252 SendAsDenied; x@y not allowed to send as z@y", "smtp.office365.com", "option sender"),
+        ("dot", "550 5.7.60 Client does not have permissions to send as", "smtp.office365.com", "option sender"),
+        ("mail", "553 5.7.1 <a@x>: Sender address rejected: not owned by user b", "mail.example.org", "option sender"),
+        ("dot", "554 Message rejected: Email address is not verified.", "email-smtp.eu-west-1.amazonaws.com", "Verify"),
+        ("dot", "550 5.4.5 Daily user sending limit exceeded.", "smtp.gmail.com", "limit for one day"),
+        ("mail", "450 4.2.1 The user is receiving mail too quickly: rate limited", "x.example", "option rate"),
+        ("dot", "552 5.3.4 Message size exceeds fixed limit", "mail.example.org", "max_message_size"),
+        ("mail", "552 message size exceeds maximum", "mail.example.org", "max_message_size"),
+        ("rcpt", "550 5.1.1 no such user", "mail.example.org", "typing mistake"),
+        ("rcpt", "554 5.7.1 <a@x>: Relay access denied", "mail.example.org", "login"),
+        ("local", "553 5.6.7 non-ASCII", "mail.example.org", "umlauts"),
+        ("rcpt", "452 4.2.2 The email account is over quota", "mail.example.org", "option rate|full"),
+        ("rcpt", "450 4.2.0 Greylisted, try again", "mail.example.org", "does not know yet"),
+        ("dot", "550 5.7.1 this message is likely spam", "mail.example.org", "spam"),
+        ("dot", "550 something else", "mail.example.org", "something else"),
+        ("dot", "451 4.3.0 something else", "mail.example.org", "tried again"),
+    ],
+)  # fmt: skip
+def test_an_answer_to_a_message_says_what_to_change(stage: str, answer: str, host: str, words: str) -> None:
+    assert re.search(words, explain_reply(reply(answer), stage, smarthost(host)))
+
+
+@pytest.mark.parametrize(
+    ("stage", "cause", "port", "tls", "words"),
+    [
+        ("banner", "timeout", 465, "starttls", "tls to 'tls'"),
+        ("banner", "tls-protocol", 465, "starttls", "tls to 'tls'"),
+        ("banner", "tls-protocol", 8465, "starttls", "tls to 'tls'"),
+        ("tls", "tls-protocol", 587, "tls", "tls to 'starttls'"),
+        ("connect", "timeout", 25, "starttls", "block port 25"),
+        ("connect", "timeout", 587, "starttls", "blocks? this port"),
+        ("connect", "refused", 587, "starttls", "refuses connections"),
+        ("starttls", "no-starttls", 587, "starttls", "offers no encryption"),
+        ("name", "name-timeout", 587, "starttls", "WAN"),
+        ("name", "no-such-name", 587, "starttls", "typing mistake"),
+        ("ehlo", "rejected", 587, "starttls", "option hostname"),
+        ("ehlo", "closing", 587, "starttls", "option hostname"),
+        ("login", "login-required", 587, "starttls", "username and password"),
+        ("certificate", "cert-not-yet-valid", 587, "starttls", "date and time"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_the_right_one(stage: str, cause: str, port: int, tls: str, words: str) -> None:
+    assert re.search(words, advice(stage, cause, port=port, tls=tls)), advice(stage, cause, port=port, tls=tls)
+
+
+def test_certificates_are_explained_with_their_facts() -> None:
+    detail = {
+        "names": "mail.example.org",
+        "not_after": "2026-01-01 00:00 UTC",
+        "issuer": "CN=Firewall",
+        "sha256": "abc",
+    }
+    assert "is for mail.example.org, not for 10.0.0.1" in advice(
+        "certificate", "cert-wrong-name", detail=detail, host="10.0.0.1"
+    )
+    assert "2026-01-01" in advice("certificate", "cert-expired", detail=detail)
+    untrusted = advice("certificate", "cert-untrusted", detail=detail)
+    assert "CN=Firewall" in untrusted
+    assert untrusted.endswith("fingerprint to abc")
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_every_cause_at_every_stage_has_advice_without_gaps(cause: str) -> None:
+    for stage in STAGES:
+        for host, port, tls in (("smtp.gmail.com", 465, "tls"), ("x.example", 25, "none"), ("x", 587, "starttls")):
+            text = advice(stage, cause, "550 5.0.0 {curly} %s", host=host, port=port, tls=tls)
+            assert text.endswith((".", ")", "(unknown)", "%s")), text
+            assert not re.search(r"\{(?!curly)", text)
+
+
+def test_what_a_server_says_is_not_taken_for_a_place_to_fill_in() -> None:
+    assert "{host} {0}" in explain_reply(reply("550 {host} {0}"), "dot", smarthost())
+
+
+def test_the_table_holds_only_conditions_that_exist_and_no_rule_that_cannot_be_reached() -> None:
+    seen = []
+    for conditions, text in rules():
+        assert set(conditions) <= {"host", "port", "tls", "cause", "stage", "code", "enhanced", "text"}, conditions
+        assert text
+        assert conditions not in seen
+        seen.append(conditions)
+        for cause in conditions.get("cause", []):
+            assert cause == "login-*" or cause in CAUSES
+        assert set(conditions.get("stage", [])) <= {*STAGES, "local"}
+        assert all(word == word.lower() for word in conditions.get("text", []))
+    assert seen[-1] == {}
+    assert {} not in seen[:-1]

@@ -1,0 +1,473 @@
+"""The whole relay, as real processes, between a client and a provider that follows a script."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.relay.running import SMARTHOST, Relay, alive, wait
+from tests.relay.scripted import Drop, DropAfter, Hang, ScriptedProvider
+
+
+def smarthost(provider: ScriptedProvider | int, name: str = "provider", *options: str) -> str:
+    port = provider if isinstance(provider, int) else provider.port
+    lines = "".join(f"\toption {option}\n" if "list " not in option else f"\t{option}\n" for option in options)
+    return SMARTHOST.format(port=port).replace("'provider'", f"'{name}'") + lines
+
+
+@pytest.fixture
+def provider() -> Iterator[ScriptedProvider]:
+    with ScriptedProvider() as found:
+        yield found
+        assert found.violations == []
+
+
+@pytest.fixture
+def relay(provider: ScriptedProvider) -> Iterator[Relay]:
+    with Relay("option retry_min '1'", smarthost(provider)) as found:
+        yield found
+
+
+# ---- from the LAN to the provider -----------------------------------------------------------------------------------
+
+
+def test_what_a_controllino_sends_arrives_with_its_headers_completed(relay: Relay, provider: ScriptedProvider) -> None:
+    with socket.create_connection(("127.0.0.1", relay.port)) as sock:
+        for line in (b"ehlo\n", b"mail from: plc@example.net\n", b"rcpt to: owner@example.org\n", b"data\n"):
+            sock.sendall(line)
+        sock.sendall(b"Subject: Alarm\npump 3 stands still\n.\n")
+    provider.wait_for(1)
+    [mail] = provider.messages
+    assert (mail.sender, mail.recipients) == (b"plc@example.net", [b"owner@example.org"])
+    head, _, body = mail.data.partition(b"\r\n\r\n")
+    assert body == b"pump 3 stands still\r\n"
+    for field in (b"Subject: Alarm", b"From: ", b"To: ", b"Date: ", b"Message-ID: <", b"Received: "):
+        assert field in head
+    wait(lambda: relay.queue() == [], "the queue is empty")
+
+
+def test_many_messages_of_one_client_go_over_one_connection(relay: Relay, provider: ScriptedProvider) -> None:
+    with relay.connect() as client:
+        for i in range(20):
+            client.mail(b"Subject: %d\r\n\r\nx\r\n" % i)
+    provider.wait_for(20)
+    assert len({mail.connection for mail in provider.messages}) <= 3
+
+
+def test_strangers_read_554_and_nothing_of_theirs_is_taken(relay: Relay, provider: ScriptedProvider) -> None:
+    with relay.connect(source="127.0.0.2") as client:
+        assert client.banner.startswith("554 5.7.1")
+        client.sock.sendall(b"EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n")
+        assert client.reply().startswith("554")
+    relay.wait_log("refused client=127.0.0.2")
+    assert provider.messages == []
+
+
+def test_allowed_networks_may_send() -> None:
+    with ScriptedProvider() as provider, Relay("", smarthost(provider), allow=("127.0.0.0/29",)) as relay:
+        relay.send(source="127.0.0.3")
+        provider.wait_for(1)
+        with relay.connect(source="127.0.0.9") as client:
+            assert client.banner.startswith("554")
+
+
+def test_without_a_provider_the_client_is_told_so_and_nothing_piles_up() -> None:
+    with Relay() as relay, relay.connect() as client:
+        client.say("EHLO x", "250")
+        assert "provider" in client.say("MAIL FROM:<a@example.org>", "451")
+        assert relay.queue() == []
+
+
+def test_aliases_and_override_and_allowed_recipients() -> None:
+    with ScriptedProvider() as provider:
+        main = "list alias 'root=owner@example.org,second@example.org'\nlist allowed_recipient 'example.org'"
+        with Relay(main, smarthost(provider)) as relay, relay.connect() as client:
+            client.mail(b"Subject: x\r\n\r\nx\r\n", "root")
+            provider.wait_for(1)
+            assert provider.messages[0].recipients == [b"owner@example.org", b"second@example.org"]
+            client.say("MAIL FROM:<a@example.org>", "250")
+            client.say("RCPT TO:<x@elsewhere.net>", "550")
+            client.say("RCPT TO:<nobody-here>", "550")
+        with Relay("list recipient 'all@example.org'", smarthost(provider)) as relay:
+            relay.send(b"Subject: y\r\n\r\ny\r\n", "a@x.org", "b@y.org", "root")
+            provider.wait_for(2)
+            assert provider.messages[1].recipients == [b"all@example.org"]
+
+
+def test_a_rewritten_sender_keeps_the_original_in_reply_to_also_for_mail_that_waits() -> None:
+    with (
+        ScriptedProvider({"banner": ["421 not now"]}) as provider,
+        Relay("option retry_min '1'", smarthost(provider)) as relay,
+    ):
+        relay.send(sender="plc@cabinet.lan")
+        relay.wait_log("smarthost-failed")
+        relay.configure("option retry_min '1'\noption sender 'shop@example.com'", smarthost(provider))
+        os.kill(relay.pid, signal.SIGHUP)
+        provider.wait_for(1)
+        [mail] = provider.messages
+        assert mail.sender == b"shop@example.com"
+        assert b"From: shop@example.com" in mail.data.replace(b"<", b"").replace(b">", b"")
+        assert b"plc@cabinet.lan" in mail.data
+
+
+# ---- the provider fails ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["mail", "rcpt", "data", "dot"])
+def test_a_4xx_answer_lets_the_message_wait_and_go_later(relay: Relay, provider: ScriptedProvider, step: str) -> None:
+    provider.script = {step: ["451 4.7.1 greylisted", None]}
+    relay.send()
+    assert "greylisted" in relay.wait_log("deferred ")
+    provider.wait_for(1)
+    wait(lambda: relay.queue() == [], "the queue is empty")
+    assert len(provider.messages) == 1
+
+
+@pytest.mark.parametrize("step", ["mail", "rcpt", "data", "dot"])
+def test_a_5xx_answer_fails_the_message_and_the_next_one_goes(
+    relay: Relay, provider: ScriptedProvider, step: str
+) -> None:
+    provider.script = {step: ["550 5.1.1 never", None]}
+    queue_id = relay.send()
+    assert "never" in relay.wait_log("failed id=")
+    wait(lambda: relay.queue("failed") == [queue_id], "the message lies in failed/")
+    relay.send()
+    provider.wait_for(1)
+
+
+@pytest.mark.parametrize("step", ["connect", "ehlo", "mail", "rcpt", "data", "content", "dot"])
+def test_a_connection_lost_at_any_step_loses_nothing(relay: Relay, provider: ScriptedProvider, step: str) -> None:
+    provider.script = {step: [Drop(), None]}
+    relay.send()
+    provider.wait_for(1)
+    wait(lambda: relay.queue() == [], "the queue is empty")
+    assert len(provider.messages) == 1
+
+
+def test_an_answer_lost_after_the_dot_sends_the_message_again(relay: Relay, provider: ScriptedProvider) -> None:
+    provider.script = {"dot": [DropAfter(), None]}
+    relay.send()
+    relay.wait_log("answer-lost")
+    provider.wait_for(2)
+    assert provider.messages[0].raw.count(b"pump 3") == provider.messages[1].raw.count(b"pump 3") == 1
+
+
+@pytest.mark.parametrize("banner", ["554 5.7.1 go away", b"HTTP/1.1 400 Bad Request\r\n\r\n", "421 busy"])
+def test_a_smarthost_that_will_not_talk_makes_no_message_fail(
+    relay: Relay, provider: ScriptedProvider, banner: str | bytes
+) -> None:
+    provider.script = {"banner": [banner]}
+    for _ in range(3):
+        relay.send()
+    relay.wait_log("smarthost-failed")
+    provider.wait_for(3)
+    assert relay.queue("failed") == []
+
+
+def test_refused_recipients_fail_while_the_others_go_on(relay: Relay, provider: ScriptedProvider) -> None:
+    provider.script = {"rcpt#2": "550 5.1.1 no such user", "rcpt#3": "450 4.2.1 later"}
+    queue_id = relay.send(b"Subject: x\r\n\r\nx\r\n", "a@x.org", "b@x.org", "c@x.org")
+    provider.wait_for(2)
+    assert [mail.recipients for mail in provider.messages] == [[b"a@x.org"], [b"c@x.org"]]
+    wait(lambda: relay.queue("failed") == [queue_id], "the refused one is kept in failed/")
+
+
+def test_all_recipients_refused_but_data_accepted_sends_nothing(relay: Relay, provider: ScriptedProvider) -> None:
+    provider.script = {"rcpt": ["550 5.1.1 no such user"] * 2, "data": ["354 go ahead"]}
+    relay.send(b"Subject: x\r\n\r\nx\r\n", "a@x.org", "b@x.org")
+    wait(lambda: len(relay.queue("failed")) == 1, "the message has failed")
+    assert [mail for mail in provider.messages if mail.raw] == []
+
+
+def test_five_thousand_waiting_mails_cost_one_attempt_each_time() -> None:
+    main = "option retry_min '3600'\noption retry_max '3600'"
+    script = {"banner": "421 4.3.2 closed for today"}
+    with ScriptedProvider(script) as provider, Relay(main, smarthost(provider)) as relay:
+        with relay.connect() as client:
+            for _ in range(200):
+                client.mail(b"Subject: x\r\n\r\nx\r\n")
+        relay.wait_log("smarthost-failed")
+        relay.send()
+        wait(lambda: relay.status().get("queue") == 201 and not relay.status()["delivering"], "all wait")
+        assert provider.count("connect") == 1
+        relay.flush()
+        wait(lambda: provider.count("connect") == 2, "flush tries once more")
+
+
+def test_a_wrong_password_waits_and_says_what_to_do() -> None:
+    with ScriptedProvider(users={"shop": "right"}) as provider:
+        section = smarthost(provider).replace("option auth 'none'", "option auth 'plain'")
+        section += "\toption username 'shop'\n\toption password 'wr0ng-s3cret'\n"
+        with Relay("", section) as relay:
+            relay.send()
+            assert "advice=" in relay.wait_log("cause=login-refused")
+            wait(lambda: (relay.status().get("last_failure") or {}).get("stage") == "login", "status tells of it")
+            assert relay.status()["last_failure"]["advice"]
+            assert len(relay.queue()) == 1 and relay.queue("failed") == []
+            assert "wr0ng-s3cret" not in relay.log() + str(relay.status())
+            relay.configure("", section.replace("wr0ng-s3cret", "right"))
+            os.kill(relay.pid, signal.SIGHUP)
+            provider.wait_for(1)
+            assert provider.messages[0].username == "shop"
+
+
+def test_the_next_smarthost_takes_over_and_the_first_comes_back() -> None:
+    with ScriptedProvider({"banner": "421 no"}) as first, ScriptedProvider() as second:
+        sections = smarthost(second, "b", "priority '20'") + smarthost(first, "a", "priority '5'")
+        with Relay("option retry_min '1'", sections) as relay:
+            relay.send()
+            second.wait_for(1)
+            first.script = {}
+            wait(lambda: first.count("connect") >= 1, "the first was tried")
+            deadline = time.monotonic() + 20
+            while not first.messages and time.monotonic() < deadline:
+                relay.send()
+                time.sleep(0.2)
+            assert first.messages
+
+
+def test_a_senders_own_smarthost_gets_its_mail() -> None:
+    with ScriptedProvider() as general, ScriptedProvider() as own:
+        sections = smarthost(general, "a") + smarthost(
+            own, "b", "list sender '@shop.example'", "list sender 'cam@x.org'"
+        )
+        with Relay("", sections) as relay:
+            relay.send(sender="PLC@Shop.example")
+            relay.send(sender="cam@x.org")
+            relay.send(sender="other@x.org")
+            own.wait_for(2)
+            general.wait_for(1)
+            assert {mail.sender for mail in own.messages} == {b"PLC@Shop.example", b"cam@x.org"}
+
+
+def test_no_more_messages_a_minute_than_the_owner_says() -> None:
+    with ScriptedProvider() as provider, Relay("", smarthost(provider, "a", "rate '3/minute'")) as relay:
+        for _ in range(5):
+            relay.send()
+        provider.wait_for(3)
+        wait(lambda: relay.status().get("next_try"), "the rest waits for the next minute")
+        assert len(provider.messages) == 3
+        assert len(relay.queue()) == 2
+
+
+# ---- what the owner hears -------------------------------------------------------------------------------------------
+
+
+def test_the_postmaster_hears_of_failed_mail_but_never_of_a_failed_notice() -> None:
+    script = {"rcpt": ["550 5.1.1 no such user", "550 5.1.1 no postmaster either"]}
+    with (
+        ScriptedProvider(script) as provider,
+        Relay("option postmaster 'boss@example.org'", smarthost(provider)) as relay,
+    ):
+        queue_id = relay.send()
+        wait(lambda: len(relay.queue("failed")) == 2, "mail and notice have failed")
+        relay.send()
+        provider.wait_for(1)
+        assert provider.count("rcpt") == 3, "no notice about a notice"
+        provider.script = {"rcpt#4": "550 5.1.1 no such user"}
+        relay.send(b"Subject: lost one\r\n\r\nx\r\n")
+        provider.wait_for(2)
+        notice = provider.messages[1]
+        assert (notice.sender, notice.recipients) == (b"", [b"boss@example.org"])
+        assert b"no such user" in notice.data and b"lost one" in notice.data
+        assert queue_id.encode() not in notice.data
+
+
+def test_a_mail_from_the_null_sender_is_never_answered() -> None:
+    main = "option postmaster 'boss@example.org'"
+    with ScriptedProvider({"rcpt": ["550 no"]}) as provider, Relay(main, smarthost(provider)) as relay:
+        relay.send(sender="")
+        wait(lambda: len(relay.queue("failed")) == 1, "it has failed")
+        relay.send()
+        provider.wait_for(1)
+        assert provider.count("rcpt") == 2
+
+
+def test_the_owners_program_hears_of_stuck_mail_with_the_facts(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == os.getuid() and str(parent) != "/tmp" and parent != parent.parent:
+            parent.chmod(parent.stat().st_mode | 0o055)
+    program = tmp_path / "notify"
+    program.write_text(f"#!/bin/sh\nenv | sort >{tmp_path}/heard\n")
+    program.chmod(0o755)
+    with ScriptedProvider({"banner": "421 no"}) as provider:
+        main = f"option notify '{program}'\noption notify_after '1s'\noption retry_min '1'\noption retry_max '1'"
+        with Relay(main, smarthost(provider)) as relay:
+            queue_id = relay.send()
+            wait(lambda: (tmp_path / "heard").exists(), f"the program runs: {relay.log()}")
+            relay.wait_log("notified event=stuck")
+            heard = dict(line.split("=", 1) for line in (tmp_path / "heard").read_text().splitlines() if "=" in line)
+            assert heard["MAILRELAY_EVENT"] == "stuck"
+            assert heard["MAILRELAY_ID"] == queue_id
+            assert int(heard["MAILRELAY_AGE"]) >= 1
+
+
+# ---- signals, kills, secrets ----------------------------------------------------------------------------------------
+
+
+def test_a_faulty_config_is_refused_and_the_old_one_goes_on(relay: Relay, provider: ScriptedProvider) -> None:
+    good = relay.config.read_text()
+    relay.config.write_text(good.replace("option retry_min", "option retyr_min"))
+    os.kill(relay.pid, signal.SIGHUP)
+    assert "retyr_min" in relay.wait_log("refused-to-run")
+    relay.wait_log("reload-refused")
+    relay.send()
+    provider.wait_for(1)
+
+
+def test_a_session_that_has_begun_survives_a_reload(relay: Relay, provider: ScriptedProvider) -> None:
+    with relay.connect() as client:
+        client.say("EHLO x", "250")
+        before = relay.listener()
+        os.kill(relay.pid, signal.SIGHUP)
+        relay.wait_log("reloaded")
+        client.mail(b"Subject: x\r\n\r\nx\r\n")
+    provider.wait_for(1)
+    wait(lambda: not alive(before), "the old listener ends after its last session")
+
+
+def test_term_ends_within_four_seconds_even_while_the_provider_hangs() -> None:
+    with ScriptedProvider({"dot": Hang()}) as provider, Relay("", smarthost(provider)) as relay:
+        queue_id = relay.send()
+        wait(lambda: provider.count("dot") == 1, "the provider hangs at the dot")
+        began = time.monotonic()
+        assert relay.stop() == 0
+        assert time.monotonic() - began < 4.0
+        assert relay.queue() == [queue_id]
+        provider.script = {}
+        relay.start()
+        provider.wait_for(1)
+
+
+@pytest.mark.parametrize("role", ["listener", "courier", "supervisor"])
+def test_kill_9_of_any_role_leaves_no_orphan_and_loses_nothing(role: str) -> None:
+    with ScriptedProvider({"dot": [Hang()]}) as provider, Relay("option retry_min '1'", smarthost(provider)) as relay:
+        relay.send()
+        wait(lambda: provider.count("dot") == 1, "the provider hangs at the dot")
+        pids = {"listener": relay.listener(), "courier": relay.courier(), "supervisor": relay.pid}
+        os.kill(pids[role], signal.SIGKILL)
+        if role == "supervisor":
+            assert relay.process is not None
+            relay.process.wait()
+            wait(lambda: not any(alive(pid) for pid in pids.values()), "the children end by themselves")
+            relay.start()
+        else:
+            wait(lambda: not alive(pids[role]), "it is dead")
+        relay.send()
+        if role == "listener":
+            os.kill(pids["courier"], signal.SIGKILL)  # it would wait for the provider for ten minutes
+        provider.wait_for(2)
+        couriers = [pid for pid in relay.children() if pid != relay.listener()]
+        assert len(couriers) <= 1
+
+
+def test_a_second_relay_on_the_same_spool_is_refused(relay: Relay) -> None:
+    other = Relay("", smarthost(1))
+    other.spool = relay.spool
+    with pytest.raises(AssertionError, match="another relay uses this spool"):
+        other.start()
+
+
+def test_the_listeners_memory_never_holds_the_password() -> None:
+    with ScriptedProvider(users={"shop": "t0psecret-Xyzzy"}) as provider:
+        section = smarthost(provider).replace("option auth 'none'", "option auth 'login'")
+        section += "\toption username 'shop'\n\toption password 't0psecret-Xyzzy'\n"
+        with Relay("", section) as relay:
+            relay.send()
+            provider.wait_for(1)
+            for pid in (relay.listener(), relay.pid):
+                assert b"relay.example.net" in memory(pid), "the search finds what is there"
+                assert b"t0psecret" + b"-Xyzzy" not in memory(pid)
+            assert "t0psecret-Xyzzy" not in Path(f"/proc/{relay.pid}/cmdline").read_text()
+
+
+def memory(pid: int) -> bytes:
+    """All writable memory of a process."""
+    found = []
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            span, rights, *_ = line.split()
+            if rights.startswith("rw") and "[v" not in line:
+                start, end = (int(word, 16) for word in span.split("-"))
+                mem.seek(start)
+                try:
+                    found.append(mem.read(end - start))
+                except OSError:
+                    continue
+    return b"".join(found)
+
+
+# ---- the spool's order ----------------------------------------------------------------------------------------------
+
+
+def test_todays_alarm_does_not_wait_behind_last_weeks() -> None:
+    with ScriptedProvider({"banner": ["421 no"]}) as provider:
+        main = "option retry_min '3600'\noption retry_max '3600'"
+        with Relay(main, smarthost(provider), allow=("127.0.0.0/29",)) as relay:
+            relay.send(b"Subject: first\r\n\r\nx\r\n")
+            relay.wait_log("smarthost-failed")
+            for i in range(3):
+                relay.send(b"Subject: chatty %d\r\n\r\nx\r\n" % i)
+            relay.send(b"Subject: other\r\n\r\nx\r\n", source="127.0.0.2")
+            relay.flush()
+            provider.wait_for(5)
+            subjects = [mail.data.split(b"Subject: ")[1].split(b"\r")[0].decode() for mail in provider.messages]
+            ours = [subject for subject in subjects if subject != "other"]
+            assert ours == ["chatty 2", "chatty 1", "chatty 0", "first"]
+            assert subjects.index("other") <= 1
+
+
+def test_a_damaged_file_is_set_aside_and_the_rest_goes_on(relay: Relay, provider: ScriptedProvider) -> None:
+    (relay.spool / "queue" / "0000000000000000").write_bytes(b"mailrelay 1\nrubbish")
+    relay.flush()
+    relay.wait_log("damaged id=0000000000000000")
+    relay.send()
+    provider.wait_for(1)
+
+
+# ---- logins of clients ----------------------------------------------------------------------------------------------
+
+
+def test_clients_that_insist_on_a_login_get_one() -> None:
+    clients = """
+config client
+	option address '127.0.0.2'
+	option accept_any_login '1'
+
+config client
+	option address '127.0.0.3'
+	option username 'cam'
+	option password 'lan-secret'
+
+config client
+	option address '127.0.0.4'
+	option rate_limit '2'
+"""
+    with ScriptedProvider() as provider, Relay("", smarthost(provider) + clients, allow=("127.0.0.0/29",)) as relay:
+        with relay.connect("127.0.0.2") as client:
+            assert "AUTH" in client.say("EHLO cam", "250")
+            client.say("AUTH PLAIN AGFueQB0aGluZw==", "235")
+            client.mail(b"Subject: x\r\n\r\nx\r\n")
+        with relay.connect("127.0.0.3") as client:
+            client.say("EHLO cam", "250")
+            client.say("MAIL FROM:<a@example.org>", "530")
+            client.say("AUTH PLAIN AGNhbQBub25zZW5zZQ==", "535")
+            client.say("AUTH PLAIN AGNhbQBsYW4tc2VjcmV0", "235")
+            client.mail(b"Subject: x\r\n\r\nx\r\n")
+        with relay.connect("127.0.0.4") as client:
+            for _ in range(2):
+                client.mail(b"Subject: x\r\n\r\nx\r\n")
+            client.say("MAIL FROM:<a@example.org>", "450")
+        with relay.connect() as client:
+            assert "AUTH" not in client.say("EHLO cam", "250")
+            client.say("AUTH LOGIN", "5")
+            client.mail(b"Subject: x\r\n\r\nx\r\n")
+        provider.wait_for(5)
+        assert "thing" not in relay.log() and "lan-secret" not in relay.log()
