@@ -44,9 +44,14 @@ def doctor(_: Context) -> None:
     host.doctor()
 
 
-@cli.task(help={"rounds": "how often each figure is taken (5)"})
-def bench(_: Context, rounds: str = "5") -> None:
-    """Measure the relay side by side with Postfix on this machine."""
+@cli.task(
+    help={
+        "rounds": "how often each figure is taken (5; a round takes a minute and a half)",
+        "quick": "one round of a smaller load, for a first look; docs/BENCHMARKS.md is left as it is",
+    }
+)
+def bench(_: Context, rounds: str = "5", quick: bool = False) -> None:
+    """Measure the relay side by side with Postfix on this machine; writes docs/BENCHMARKS.md."""
     from forge import bench
 
-    bench.run(rounds=cli.number(rounds, "--rounds", least=1, most=100))
+    bench.run(rounds=cli.number(rounds, "--rounds", least=1, most=100), quick=quick)

@@ -84,6 +84,7 @@ ROWS = (
     Row("loaded_pss", "at 50 connections, all processes: PSS", "MB", None, MB),
     Row("loaded_pss_anon", "at 50 connections, all processes: Pss_Anon", "MB", None, MB),
     Row("loaded_more", "at 50 connections: Pss_Anon over idle", "MB", Goal(3, ratio=False), MB),
+    Row("resident_more", "the same without the courier, which leaves when all is sent", "MB", None, MB),
     Row("queued_pss", "with a long queue: PSS", "MB", None, MB),
     Row("queued_more", "with a long queue: Pss_Anon over idle", "MB", Goal(3, ratio=False), MB),
     Row("big_more", "a 40 MB mail: Pss_Anon over a small mail", "MB", Goal(1, ratio=False), MB),

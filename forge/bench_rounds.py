@@ -97,6 +97,7 @@ class Ours(Server):
     def __init__(self, relay: Relay, sink: load.Sink) -> None:
         super().__init__(relay.port, sink)
         self.relay = relay
+        self.listener = 0  # its pid, once the idle relay has been looked at
 
     def restart(self) -> float:
         self.relay.stop()
@@ -105,7 +106,9 @@ class Ours(Server):
         return time.perf_counter() - started
 
     def memory(self) -> dict[str, int]:
-        return self.relay.memory()
+        """All processes; `resident` is the Pss_Anon of those that stay, which the courier does not."""
+        staying = postfix_keeper.memory([self.relay.pid, self.listener])["pss_anon"] if self.listener else 0
+        return self.relay.memory() | {"resident": staying}
 
     def flush(self) -> None:
         os.kill(self.relay.pid, signal.SIGUSR1)
@@ -117,6 +120,7 @@ class Ours(Server):
         others = [pid for pid in self.relay.processes() if pid != self.relay.pid]
         if len(others) != 1:
             raise ForgeError(f"the idle relay has {1 + len(others)} processes instead of 2")
+        (self.listener,) = others
         listener = postfix_keeper.memory(others)["rss"]
         return {"listener_over_bare": listener - _bare_interpreter()}
 
@@ -228,6 +232,8 @@ class Rounds:
             load.send_many(self.tools, server.port, connections=50, count=count, each=False)
         server.delivered(count)
         figures: Figures = {f"loaded_{name}": value for name, value in peak.highest.items()}
+        if "resident" in before:
+            figures["resident_more"] = peak.highest["resident"] - before["resident"]
         return figures | {"loaded_more": peak.highest["pss_anon"] - before["pss_anon"]}
 
     def _big_mail(self, server: Server) -> Figures:

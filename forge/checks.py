@@ -19,7 +19,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from forge import cli, console, host, interpreters, paths, proc
-from forge.errors import ForgeError
+from forge.errors import CommandError, ForgeError
 from forge.interpreters import Interpreter
 
 LANES = 2  # stages at a time
@@ -58,7 +58,7 @@ def run_all(*, only: str = "", lint: bool = True, pytest_args: Sequence[str] = (
         cli.choice(only, [*areas(), "lint"], "--only")
     stages = []
     if only != "lint":
-        host.require("test")
+        host.require("build", "test")
         stages.append(main_tests(paths.TESTS / only, pytest_args))
     if lint and only in ("", "lint"):
         stages += lint_stages()
@@ -125,7 +125,7 @@ def _is_shell(path: Path) -> bool:
 
 def main_tests(folder: Path, arguments: Sequence[str]) -> Stage:
     """The tests on the Python that runs the tasks; their progress is shown while they run."""
-    argv: list[proc.Arg] = [sys.executable, "-m", "pytest", *(arguments or [folder])]
+    argv: list[proc.Arg] = [sys.executable, "-m", "pytest", *(arguments or [str(folder)])]
     # With arguments of the caller's that name no path, pytest's own testpaths would widen `folder` to everything.
     if arguments and not any((paths.ROOT / word.partition("::")[0]).exists() for word in arguments):
         argv.append(str(folder))
@@ -139,7 +139,15 @@ def relay_tests(interpreter: Interpreter) -> Stage:
 
     def action() -> Outcome:
         environment = {"PYTHONPATH": str(interpreters.test_packages(interpreter))}
-        argv: list[proc.Arg] = [interpreter.path, "-m", "pytest", "-p", "no:cacheprovider", paths.TESTS / "relay"]
+        argv: list[proc.Arg] = [
+            interpreter.path,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "--hypothesis-profile=quick",
+        ]
+        argv.append(paths.TESTS / "relay")
         return _pytest("", argv, environment, None).action()
 
     return Stage(f"relay tests, Python {interpreter.version}", action)
@@ -185,7 +193,8 @@ def _other_interpreters() -> tuple[list[Interpreter], dict[int, str]]:
         try:
             found.append(interpreters.from_debian(minor))
         except ForgeError as error:
-            reasons[minor] = error.message.splitlines()[0]
+            lines = error.output.strip().splitlines() if isinstance(error, CommandError) else []
+            reasons[minor] = lines[-1] if lines else error.message
     others = sorted((one for one in found if not one.is_main), key=lambda one: one.minor)
     for one in others:
         console.note(f"Python {one.version}: {one.path} ({one.origin})")
@@ -196,7 +205,7 @@ def _other_interpreters() -> tuple[list[Interpreter], dict[int, str]]:
 
 
 def _run(stages: Sequence[Stage], absent: dict[int, str]) -> None:
-    console.title(f"{len(stages)} stages, {LANES} at a time")
+    console.title(f"{len(stages)} stage{'s' * (len(stages) > 1)}, {LANES} at a time")
     durations: dict[str, float] = {}
     outcomes: dict[str, Outcome] = {}
     with ThreadPoolExecutor(LANES) as pool:

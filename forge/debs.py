@@ -25,15 +25,20 @@ CONNECT_TIMEOUT = 15
 UPDATE_TIMEOUT = 300.0
 DOWNLOAD_TIMEOUT = 600.0
 
-CONFIG = """\
+DPKG_STATUS = Path("/var/lib/dpkg/status")
+
+# Lists and downloads apart from the machine's own, and none of the hooks that want to be root.
+PRIVATE = """\
 Dir::State "{folder}/state";
-Dir::State::status "{folder}/status";
+Dir::State::status "{status}";
 Dir::Cache "{folder}/cache";
-Dir::Etc::sourcelist "{folder}/sources.list";
-Dir::Etc::sourceparts "/dev/null";
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
 #clear DPkg::Post-Invoke;
+"""
+OTHER_SUITE = """\
+Dir::Etc::sourcelist "{folder}/sources.list";
+Dir::Etc::sourceparts "/dev/null";
 """
 
 
@@ -65,19 +70,15 @@ class Apt:
         if suite:
             self._configure(suite)
 
+    def refresh(self) -> None:
+        """Fetches the package lists: private ones, as those of the machine are not ours to change."""
+        if not self._private:
+            self._private = True
+            self._configure("")
+        self._apt("update", "-oAPT::Update::Error-Mode=any", timeout=UPDATE_TIMEOUT)
+
     def archives(self, packages: Sequence[str]) -> list[Archive]:
         """The .debs of `packages` and of all they depend on, less what the machine has (if the suite is its own)."""
-        try:
-            return self._archives(packages)
-        except CommandError:
-            # Lists that are missing or stale; a machine's own are left alone and private ones are fetched.
-            if not self._private:
-                self._private = True
-                self._configure("")
-            self._update()
-            return self._archives(packages)
-
-    def _archives(self, packages: Sequence[str]) -> list[Archive]:
         plan = self._apt("--simulate", "install", *packages).output
         names = {*packages, *re.findall(r"^Inst (\S+) ", plan, re.MULTILINE)}
         if not self.suite:
@@ -85,7 +86,10 @@ class Apt:
             names.discard("libc6")
         uris = self._apt("download", "--print-uris", *sorted(names)).output
         files = re.findall(r"^'[^']+' (\S+\.deb) \d+ \S+$", uris, re.MULTILINE)
-        return [Archive(file.partition("_")[0], file) for file in files]
+        found = [Archive(file.partition("_")[0], file) for file in files]
+        if lacking := names - {archive.package for archive in found}:
+            raise MissingError(f"apt knows no archive of {', '.join(sorted(lacking))}")
+        return found
 
     def download(self, archives: Sequence[Archive], folder: Path) -> list[Path]:
         """Fetches what is not in `folder` yet; returns all the files."""
@@ -104,19 +108,15 @@ class Apt:
         folder = paths.cache("apt", suite or "own")
         for name in ("state/lists/partial", "cache/archives/partial"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        status = folder / "status"
+        config = PRIVATE
+        status = DPKG_STATUS
         if suite:
-            status.touch()
+            config += OTHER_SUITE
             (folder / "sources.list").write_text("\n".join(sources(suite)) + "\n")
-        config = CONFIG.format(folder=folder)
-        if not suite:
-            config = "\n".join(line for line in config.splitlines() if "status" not in line and "::Etc::" not in line)
-            config += '\nDir::State::status "/var/lib/dpkg/status";\n'
-        (folder / "apt.conf").write_text(config)
+            status = folder / "status"
+            status.touch()
+        (folder / "apt.conf").write_text(config.format(folder=folder, status=status))
         self._options = [f"-c={folder / 'apt.conf'}", *self._options]
-
-    def _update(self) -> None:
-        self._apt("update", "-oAPT::Update::Error-Mode=any", timeout=UPDATE_TIMEOUT)
 
     def _apt(self, *argv: str, cwd: Path | None = None, timeout: float = 60.0) -> proc.Result:
         return proc.run(
@@ -130,21 +130,20 @@ class Apt:
 
 def sources(suite: str) -> list[str]:
     """Lines for sources.list: the mirrors that the machine takes its own release from, with `suite` in its place."""
-    own = release().get("VERSION_CODENAME", "")
+    own = (release().get("VERSION_CODENAME"), "stable", "oldstable")
+    fields = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
     listed = proc.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
+        ["apt-get", "indextargets", "--no-release-info", "--format", fields, "Created-By: Packages"],
         env={"LC_ALL": "C"},
+        errors=False,
     ).output
+    targets = dict.fromkeys(tuple(line.split()) for line in listed.splitlines())
+    uris = [uri for uri, name, component in targets if name in own and component == "main"]
+    if not uris or release().get("ID") != "debian":
+        raise MissingError(f"no mirror is known for Debian's {suite}", hint="this needs a Debian machine")
     keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
     signed = f"[signed-by={keyring}] " if keyring.exists() else ""
-    found = []
-    for line in listed.splitlines():
-        uri, codename, component = line.split()
-        if codename == own and component == "main":
-            found.append(f"deb {signed}{uri} {suite} main")
-    if not found or release().get("ID") != "debian":
-        raise MissingError(f"no mirror is known for Debian's {suite}", hint="this needs a Debian machine")
-    return found
+    return [f"deb {signed}{uri} {suite} main" for uri in uris]
 
 
 def release() -> dict[str, str]:
@@ -162,7 +161,12 @@ def download(packages: Sequence[str], *, suite: str = "") -> list[Path]:
             if all(file.exists() for file in files):
                 return files
         apt = Apt(suite)
-        files = apt.download(apt.archives(packages), folder)
+        try:
+            files = apt.download(apt.archives(packages), folder)
+        except CommandError:
+            # The lists are missing, or so old that the files they name are gone.
+            apt.refresh()
+            files = apt.download(apt.archives(packages), folder)
         scratch = plan.with_suffix(".new")
         scratch.write_text("\n".join(file.name for file in files))
         scratch.replace(plan)
@@ -193,7 +197,7 @@ def _installed(suite: str) -> str:
     if suite:
         return suite
     try:
-        return str(Path("/var/lib/dpkg/status").stat().st_mtime_ns)
+        return str(DPKG_STATUS.stat().st_mtime_ns)
     except FileNotFoundError:
         return ""
 

@@ -76,7 +76,7 @@ def _candidates() -> Iterator[tuple[Path, str]]:
     for minor in MINORS:
         for folder in [*os.get_exec_path(), "/usr/bin", "/usr/local/bin"]:
             path = Path(folder, f"python3.{minor}")
-            if path.exists():
+            if os.access(path, os.X_OK):
                 yield path, "in the search path"
     yield from ((path, "pyenv") for path in sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3"), reverse=True))
 

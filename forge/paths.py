@@ -12,8 +12,11 @@ DOCS = ROOT / "docs"
 INV = ROOT / "inv"
 SYSTEM_PACKAGES = ROOT / "forge" / "system-packages"
 REQUIREMENTS = ROOT / "requirements.txt"
+PACKAGES = ROOT / "package"
+DIST = ROOT / "dist"
 
 CACHE_VARIABLE = "MAILRELAY_CACHE"
+CONFIG_VARIABLE = "MAILRELAY_CONFIG"
 
 
 def cache(*parts: str) -> Path:
@@ -30,4 +33,29 @@ def cache(*parts: str) -> Path:
         base = Path(platformdirs.user_cache_dir("mailrelay"))
     folder = base.joinpath(*parts)
     folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def shown(path: Path) -> str:
+    """A path as people are shown it: from the checkout's folder on, if it lies there."""
+    try:
+        return str(path.absolute().relative_to(ROOT))
+    except ValueError:
+        return str(path)
+
+
+def config(*parts: str) -> Path:
+    """A folder (made if need be, closed to others) below $MAILRELAY_CONFIG, else the user's own configuration.
+
+    For what can't be made again: the keys that a feed is signed with.
+    """
+    override = os.environ.get(CONFIG_VARIABLE)
+    if override:
+        base = Path(override).absolute()
+    else:
+        import platformdirs
+
+        base = Path(platformdirs.user_config_dir("mailrelay"))
+    folder = base.joinpath(*parts)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

@@ -24,7 +24,7 @@ from typing import Any
 
 from forge import host
 from forge.certificates import make_certificates
-from forge.errors import ForgeError
+from forge.errors import ForgeError, MissingError
 
 KEEPER = Path(__file__).with_name("postfix_keeper.py")
 
@@ -204,6 +204,8 @@ class Instance:
     def __enter__(self) -> Instance:
         argv = [sys.executable, "-I", str(KEEPER)]
         if os.getuid():
+            if not host.command("sudo"):
+                raise MissingError("Postfix needs root, and there is no sudo", hint="run this as root, or install sudo")
             argv = ["sudo", *([] if sys.stdin.isatty() else ["-n"]), "--", *argv]
         files = host.postfix_debs()
         self._keeper = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -318,7 +320,7 @@ _DELIVERED = re.compile(
 class Provider:
     """A mail provider on loopback: the names and ports a client needs, and what it has received."""
 
-    host = "localhost"
+    host = "127.0.0.1"  # a bare machine has no /etc/hosts
 
     def __init__(self) -> None:
         self.username = "controllino@provider.example"

@@ -69,7 +69,7 @@ def run(
             # Ctrl-C reaches this process alone, which then ends the program and all that it started.
             process_group=0,
         )
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:  # the latter also where a folder of PATH is closed to us
         raise MissingError(
             f"{words[0]} is not on this machine", hint=hint or "run ./inv doctor to see what is missing"
         ) from error

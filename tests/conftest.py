@@ -7,6 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A shared machine's pauses are no faults. The run on every commit repeats itself; elsewhere new examples are tried.
+settings.register_profile("default", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.register_profile("quick", parent=settings.get_profile("default"), max_examples=25)
+settings.load_profile("default")
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:

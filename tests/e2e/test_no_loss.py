@@ -133,7 +133,17 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
     mounted("mount", "-o", "loop", str(image), str(folder))
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    wait(lambda: unmounted(folder), f"{folder} can be unmounted")
+
+
+def unmounted(folder: Path) -> bool:
+    """True once the last process that was killed has let go of it."""
+    return subprocess.run(["umount", str(folder)], capture_output=True, check=False).returncode == 0
+
+
+def mount_again(image: Path, folder: Path) -> None:
+    wait(lambda: unmounted(folder), f"{folder} can be unmounted")
+    subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
 
 
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
@@ -161,8 +171,7 @@ def test_a_power_cut_right_after_the_250_of_a_single_mail(disk: Path, tmp_path: 
             queue_id = relay.send()
             cut_power(disk)
             relay.stop(signal.SIGKILL)
-            subprocess.run(["umount", str(disk)], check=True)
-            subprocess.run(["mount", "-o", "loop", str(tmp_path / "disk"), str(disk)], check=True)
+            mount_again(tmp_path / "disk", disk)
             assert relay.queue() == [queue_id]
         finally:
             relay.stop()
@@ -184,8 +193,7 @@ def test_after_a_power_cut_every_acknowledged_mail_is_there(disk: Path, tmp_path
                 load.join()
             promised = set(load.acknowledged)
             relay.stop(signal.SIGKILL)
-            subprocess.run(["umount", str(disk)], check=True)
-            subprocess.run(["mount", "-o", "loop", str(tmp_path / "disk"), str(disk)], check=True)
+            mount_again(tmp_path / "disk", disk)
             provider.script = {}
             relay.start()
             provider.wait_for(lambda _: promised <= numbers(provider).keys(), 60)
@@ -237,7 +245,7 @@ def test_a_full_disk_is_answered_452_loses_nothing_and_recovers(tmp_path: Path) 
             finally:
                 relay.stop()
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        wait(lambda: unmounted(folder), f"{folder} can be unmounted")
 
 
 def _takes_mail(relay: Relay) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -54,6 +55,12 @@ def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without what pytest's own virtual environment or sudo put there."""
     left_out = ("VIRTUAL_ENV", "PYTHONPATH", "SUDO_UID", "SUDO_GID", "SUDO_USER")
     return {**{name: value for name, value in os.environ.items() if name not in left_out}, **more}
+
+
+def cpu_seconds() -> float:
+    """Processor time of all programs run to their end so far; unlike the clock, it bears a busy machine."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-import spool
+import clock
 from spool import DELIVERED, FAIL, FAILED, HOLD, PENDING, QUEUE, Envelope, Spool
 from tests.relay.calling import EXAMPLE, STRANGER, call, places, python_for_all
 from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_python, wait
@@ -89,10 +89,24 @@ def test_a_mistyped_command_is_answered_with_the_one_that_was_meant() -> None:
 
 
 def test_wrong_usage_is_one_line_and_64(tmp_path: Path) -> None:
-    for arguments in (["queue", "--jsno"], ["show"], ["delete"], ["delete", "--all", EXAMPLE], ["hold"], ["test"]):
+    for arguments in (
+        ["queue", "--jsno"],
+        ["show"],
+        ["delete"],
+        ["delete", "--all", EXAMPLE],
+        ["hold"],
+        ["test"],
+        ["show", EXAMPLE, EXAMPLE],
+        ["queue", "--json=1"],
+        ["flush", "--spool"],
+    ):
         done = call(*arguments)
         assert (done.code, done.errors.count("\n")) == (64, 1), arguments
     assert call().code == 64
+
+
+def test_a_mistyped_option_is_answered_with_the_one_that_was_meant() -> None:
+    assert "did you mean '--json'?" in call("queue", "--jsno").errors
 
 
 def test_version() -> None:
@@ -139,7 +153,7 @@ def test_queue_shows_all_that_is_known_of_a_message(lying: Spool) -> None:
     queue_id = put(lying, b"one@example.org", b"two@example.org", b"three@example.org")
     with lying.open(queue_id) as message:
         message.set_statuses([DELIVERED, FAILED, PENDING])
-        message.note_attempt(3, spool.clock.boottime() + 200.0, "451 4.3.0 later")
+        message.note_attempt(3, clock.boottime() + 200.0, "451 4.3.0 later")
     text = call("queue", *options(lying)).text
     for part in (queue_id, "queued", "a@b.example", "one@example.org (delivered)", "two@example.org (failed)"):
         assert part in text
@@ -154,7 +168,7 @@ def test_queue_shows_all_that_is_known_of_a_message(lying: Spool) -> None:
     assert found["client"] == "192.168.1.5"
     assert found["size"] == len(b"Subject: x\r\n\r\nhello\r\n")
     assert isinstance(found["next_try"], float)
-    assert 0 < found["next_try"] - spool.clock.wall() < 201
+    assert 0 < found["next_try"] - clock.wall() < 201
     assert found["recipients"] == [
         {"address": "one@example.org", "state": "delivered"},
         {"address": "two@example.org", "state": "failed"},
@@ -282,7 +296,7 @@ def test_hold_and_release_move_and_make_due(lying: Spool) -> None:
     queue_id = put(lying, b"one@example.org", b"two@example.org", b"three@example.org")
     with lying.open(queue_id) as message:
         message.set_statuses([DELIVERED, FAILED, PENDING])
-        message.note_attempt(3, spool.clock.boottime() + 200.0, "451")
+        message.note_attempt(3, clock.boottime() + 200.0, "451")
     assert call("hold", queue_id, *options(lying)).code == 0
     assert lying.ids(HOLD) == [queue_id]
     assert call("release", queue_id, *options(lying)).code == 0

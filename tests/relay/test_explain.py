@@ -13,7 +13,16 @@ from reply import Reply
 from settings import Smarthost
 
 CAUSES = (
-    *("no-such-name", "name-timeout", "refused", "timeout", "unreachable", "cert-expired", "cert-not-yet-valid"),
+    *(
+        "cleartext",
+        "no-such-name",
+        "name-timeout",
+        "refused",
+        "timeout",
+        "unreachable",
+        "cert-expired",
+        "cert-not-yet-valid",
+    ),
     *("cert-wrong-name", "cert-untrusted", "cert-fingerprint", "ca-file", "tls-protocol", "no-starttls"),
     *("login-refused", "login-required", "no-common-auth", "rejected", "closing", "garbage", "lost"),
 )

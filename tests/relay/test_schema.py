@@ -411,7 +411,7 @@ def test_any_values_give_settings_or_one_line_faults(text: str) -> None:
     for finding in [*faults, *warnings]:
         assert str(finding).isprintable() and "; " in str(finding)
     if found is not None:
-        assert settings.from_public(settings.public(found)).main == found.main
+        assert settings.restore(settings.public(found)).main == found.main
         for text in [
             found.main.hostname,
             found.main.sender,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import itertools
 import os
 import re
-import socket
 import subprocess
 import tracemalloc
 from collections.abc import Iterable, Iterator
@@ -204,7 +204,7 @@ TEXTS = st.lists(
 
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
     edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[start:end] for start, end in zip(edges, edges[1:])]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 @given(TEXTS, st.lists(st.integers(0, 1000)), st.booleans())
@@ -214,7 +214,7 @@ def test_it_does_not_matter_how_the_input_is_cut(data: bytes, places: list[int],
 
 @given(TEXTS, st.booleans())
 def test_the_text_is_the_input_up_to_a_lone_dot(data: bytes, dot_ends: bool) -> None:
-    lines = data.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    lines = re.sub(rb"\r?\r\n|\r", b"\n", data).split(b"\n")
     if dot_ends and b"." in lines:
         lines = [*lines[: lines.index(b".")], b""]
     assert b"".join(text_of([data], dot_ends)) == b"\n".join(lines)
@@ -223,8 +223,6 @@ def test_the_text_is_the_input_up_to_a_lone_dot(data: bytes, dot_ends: bool) -> 
 @given(TEXTS, st.lists(st.integers(0, 1000)))
 def test_what_goes_over_the_wire_is_clean_and_means_the_text(data: bytes, places: list[int]) -> None:
     text = b"".join(text_of([data], False))
-    if text.startswith(b"From "):
-        text = text.partition(b"\n")[2]
     letter = Letter(text_of(cut(data, places), False))
     wire = b"".join(letter.wire())
     assert letter.wire_size() == len(wire)
@@ -254,8 +252,8 @@ def test_a_refused_recipient_is_told_and_the_others_get_it(relay: Relay, provide
 
 
 def test_an_address_cannot_break_out_of_its_command(relay: Relay, provider: ScriptedProvider) -> None:
-    done = sendmail(relay, "a@example.org>\r\nRCPT TO:<b@example.org", "root")
-    assert done.code in (67, 69)
+    done = sendmail(relay, "a@example.org>\r\nDATA", "root")
+    assert done.code == 67
     assert arrived(provider).recipients == [b"owner@example.org"]
     assert sendmail(relay, "-f", "a>\r\nDATA\r\n", "root").code == 69
 
@@ -266,6 +264,13 @@ def test_more_recipients_than_the_relay_takes_at_a_time_all_get_it(relay: Relay,
     assert (done.code, done.errors) == (0, "")
     provider.wait_for(3)
     assert sorted(name.decode() for message in provider.messages for name in message.recipients) == sorted(names)
+
+
+def test_a_caller_without_standard_output_does_no_harm(relay: Relay, provider: ScriptedProvider) -> None:
+    argv = [relay_python(), "-I", "-S", str(SOURCE), "sendmail", *places(relay), "-v", "root"]
+    command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *argv]
+    subprocess.run(command, input=b"Subject: x\n\ny\n", check=True, timeout=60)
+    assert body(arrived(provider)) == b"y\r\n"
 
 
 def test_too_big_a_mail_is_refused_for_good(provider: ScriptedProvider) -> None:
@@ -311,7 +316,9 @@ def test_what_root_queued_is_sent_when_the_relay_starts(provider: ScriptedProvid
 @pytest.mark.root
 def test_nobody_but_root_queues_with_the_relay_down(provider: ScriptedProvider) -> None:
     relay = Relay(ALIASES, SMARTHOST.format(port=provider.port))
-    relay.spool.mkdir(0o777)
+    relay.config.chmod(0o644)
+    relay.spool.mkdir(0o700)
+    os.chown(relay.spool, STRANGER, STRANGER)
     done = sendmail(relay, "root", uid=STRANGER)
     assert (done.code, done.errors.count("\n")) == (75, 1)
     assert "not kept" in done.errors
@@ -351,22 +358,23 @@ def test_smtp_on_standard_input_without_a_relay_is_421_and_75() -> None:
     assert done.raw.startswith(b"421 4.3.2 ")
 
 
-def test_mailq_looks_as_it_always_did(provider: ScriptedProvider) -> None:
-    provider.script = {"mail": "451 4.3.0 later"}
-    with Relay("", SMARTHOST.format(port=provider.port)) as relay:
+def test_mailq_looks_as_it_always_did() -> None:
+    with (
+        ScriptedProvider({"mail": "451 4.3.0 later"}) as provider,
+        Relay("", SMARTHOST.format(port=provider.port)) as relay,
+    ):
         assert call("mailq", *places(relay)).text == "Mail queue is empty\n"
         queue_id = relay.send()
         relay.wait_log("deferred")
         wait(lambda: "sending" not in call("queue", *places(relay)).text, "the courier lets go of it")
         for shown in (call("mailq", *places(relay)).text, sendmail(relay, "-bp").text):
-            assert re.search(rf"^{queue_id} +29 \w\w\w \w\w\w \d\d [\d:]+  plc@example.net$", shown, re.MULTILINE)
+            assert re.search(rf"^{queue_id} +26 \w\w\w \w\w\w \d\d [\d:]+  plc@example.net$", shown, re.MULTILINE)
             assert "(451 4.3.0 later)" in shown
             assert re.search(r"^ +owner@example.org$", shown, re.MULTILINE)
             assert shown.endswith("-- 1 Kbytes in 1 Request.\n")
         provider.script = {}
         assert sendmail(relay, "-q").code == 0
         arrived(provider)
-    provider.script = {}
 
 
 def test_newaliases_and_daemon_mode_say_where_things_are(relay: Relay) -> None:
@@ -438,5 +446,3 @@ def test_a_port_25_that_answers_is_not_taken_for_a_relay_that_runs_elsewhere(tmp
     from locate import Relay as Place
 
     assert submission.endpoints(Place(run_dir=str(tmp_path))) == []
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))

@@ -471,3 +471,12 @@ config client
             client.mail(b"Subject: x\r\n\r\nx\r\n")
         provider.wait_for(5)
         assert "thing" not in relay.log() and "lan-secret" not in relay.log()
+
+
+def test_mail_that_comes_in_now_keeps_its_order(relay: Relay, provider: ScriptedProvider) -> None:
+    with relay.connect() as client:
+        for i in range(20):
+            client.mail(b"Subject: %d\r\n\r\nx\r\n" % i)
+    provider.wait_for(20)
+    subjects = [int(mail.data.split(b"Subject: ")[1].split(b"\r")[0]) for mail in provider.messages]
+    assert subjects == list(range(20))

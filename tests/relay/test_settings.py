@@ -46,7 +46,7 @@ def test_nothing_of_a_smarthost_becomes_public() -> None:
 
 def test_the_public_half_survives_marshal() -> None:
     found = checked()
-    back = settings.from_public(marshal.loads(marshal.dumps(settings.public(found))))
+    back = settings.restore(marshal.loads(marshal.dumps(settings.public(found))))
     assert (back.main, back.clients, back.provider, back.smarthosts) == (found.main, found.clients, True, [])
 
 

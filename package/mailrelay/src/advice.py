@@ -145,6 +145,10 @@ cause tls-protocol
     The server speaks no TLS that is new enough (1.2), or none at all on this port. Check options port and tls: 587
     with 'starttls', 465 with 'tls'. ({text})
 
+cause cleartext
+    Without TLS, mail and password would cross the internet for everybody to read. Set option tls to 'starttls' or
+    'tls', or allow_cleartext '1' if that is all right here.
+
 cause no-starttls
     The server offers no encryption on port {port}, so nothing was sent. If this happens suddenly, something on the
     way may be removing it (a firewall that inspects mail, or an attack). Otherwise try port 465 with tls 'tls'.
@@ -228,7 +232,7 @@ enhanced 5.2.2 4.2.2
 enhanced 5.6.7
     The provider takes no addresses with umlauts or other special characters. Use a plain address.
 
-code 5; text relay access | relaying | to relay | for relay | relay denied | authentication required |
+code 5; text relay access | access denied | relaying | to relay | for relay | relay denied | authentication required |
 must authenticate | not authenticated
     The provider sends mail to others only after a login, or only for its own customers. Set options username and
     password, and use port 587 or 465.

@@ -13,20 +13,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     pass
 
-_EVERY = 5.0  # seconds between two looks while the spool is over half full
+_SOON, _LATE = 2.0, 60.0  # seconds between two looks: from the first, doubling to the second while nothing changes
 
 
 class Capacity:
     """`room` is always there to be read."""
 
-    def __init__(self, where: spool.Spool, limit: int, reserve: int) -> None:
+    def __init__(self, where: spool.Spool, limit: int, reserve: int, wanted: int) -> None:
+        """Sizes in bytes; limit 0: a quarter of what there is. With less room than `wanted` it looks for more."""
         self._spool = where
         self._limit = limit
         self._reserve = reserve
+        self._wanted = wanted
         self._used = 0
-        self._looked = 0.0
+        self._look_due = 0.0
+        self._pause = _SOON
         self._looking = False
-        self._due = False
         self.room = 0
 
     def start(self) -> None:
@@ -40,19 +42,18 @@ class Capacity:
         """A message of that size has come in."""
         self._used += size + 1024  # the envelope, and some of what the file system adds
         self.room -= size + 1024
-        if self._used > self._limit // 2:
-            self._due = True
+        self._pause = _SOON
 
     def refresh(self) -> None:
         """Something failed for want of room: look again soon."""
-        self._due = True
-        self._looked = 0.0
+        self._look_due = 0.0
+        self.room = 0
 
     def tick(self, now: float) -> None:
         """Once a second, from the loop."""
         self._update()
-        if (self._due or self.room <= 0) and not self._looking and now - self._looked >= _EVERY:
-            self._looked = now
+        if self.room < self._wanted and self._used and not self._looking and now >= self._look_due:
+            self._look_due = now + self._pause
             self._looking = True
             _thread.start_new_thread(self._look, ())
 
@@ -60,8 +61,8 @@ class Capacity:
         try:
             before = self._used
             found = self._spool.usage()
-            self._used = found + (self._used - before)  # what came in while it looked
-            self._due = self._used > self._limit // 2
+            self._pause = min(self._pause * 2, _LATE) if found == before else _SOON
+            self._used += found - before  # and not "= found": more may have come in while it looked
         except OSError:
             pass
         finally:

@@ -8,6 +8,7 @@ What the next courier must know goes to the supervisor as text: when mail is due
 from __future__ import annotations
 
 import _thread
+import marshal
 import os
 import select
 import signal
@@ -18,7 +19,7 @@ import explain
 import headers
 import log
 import notices
-import schema
+import settings
 import spool
 import status
 import upstream
@@ -36,23 +37,47 @@ if TYPE_CHECKING:
 _LINGER = 1.0  # seconds that an idle connection waits for more mail
 _SYNC_EVERY = 32  # messages that may leave the queue before that is synced
 _HURRY = 3.0  # seconds that the message under way has when we are told to end
-_DAY = 86400.0
 
 
 def run(supervisor: Supervisor, scan: bool, flush: bool) -> None:
     """The life of one courier, in a child of the supervisor that still has the supervisor's rights."""
+    found = _settings(f"{supervisor.plan['run_dir']}/{status.ACCEPTED_CONFIG}")
+    # Whatever is imported later is imported now, while we may read Python's library wherever it lies.
+    import advice  # noqa: F401
+
+    if any(one.tls != "none" for one in found.smarthosts):
+        import certificate  # noqa: F401
     _thread.start_new_thread(_watch, (supervisor.lifeline_r,))
-    path = f"{supervisor.plan['run_dir']}/{status.ACCEPTED_CONFIG}"
-    with open(path, "rb") as file:
-        settings = schema.check(file.read(), path)[0]
-    if settings is None:
-        raise ValueError(path)
     supervisor.drop_rights()
     courier = Courier(
-        settings, supervisor.spool, supervisor.counters, supervisor.wake_r, supervisor.report_w, supervisor.memory
+        found, supervisor.spool, supervisor.counters, supervisor.wake_r, supervisor.report_w, supervisor.memory
     )
     signal.signal(signal.SIGTERM, lambda *_: courier.stop())
     courier.run(scan, flush)
+
+
+def _settings(path: str) -> Settings:
+    """The settings as the supervisor has accepted them; parsed by a child, because the parsers are large."""
+    answer_r, answer_w = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            import schema
+
+            with open(path, "rb") as file:
+                found = schema.check(file.read(), path)[0]
+            if found is not None:
+                with os.fdopen(answer_w, "wb") as pipe:
+                    marshal.dump(settings.whole(found), pipe)
+        finally:
+            os._exit(0)
+    os.close(answer_w)
+    with os.fdopen(answer_r, "rb") as pipe:
+        data = pipe.read()
+    os.waitpid(pid, 0)
+    if not data:
+        raise ValueError(path)
+    return settings.restore(marshal.loads(data))
 
 
 def _watch(lifeline: int) -> None:
@@ -70,32 +95,42 @@ class Unreadable(Exception):
         self.error = error
 
 
+class Turn:
+    """What one client waits for: new mail in its order, and before the backlog; of that, the newest first."""
+
+    __slots__ = ("backlog", "fresh")
+
+    def __init__(self) -> None:
+        self.fresh: deque[str] = deque()
+        self.backlog: list[str] = []  # newest last
+
+
 class Courier:
     """One courier and what it knows of the queue. memory: what earlier couriers left, see Router."""
 
     def __init__(
         self,
-        settings: Settings,
+        found: Settings,
         where: spool.Spool,
         counters: memoryview,
         wake: int,
         report: int,
         memory: dict[str, list[str]],
     ) -> None:
-        self.settings = settings
-        self.main = settings.main
+        self.settings = found
+        self.main = found.main
         self.spool = where
         self.counters = counters
         self.wake = wake
         self.report_fd = report
-        self.router = Router(settings, memory, self.tell)
-        self.turns: dict[str, list[str]] = {}  # client → queue ids, newest last
+        self.router = Router(found, memory, self.tell)
+        self.turns: dict[str, Turn] = {}  # by client
         self.order: deque[str] = deque()  # clients, next one first
-        self.aside: dict[str, deque[str]] = {one.name: deque() for one in settings.smarthosts}
+        self.aside: dict[str, deque[str]] = {one.name: deque() for one in found.smarthosts}
         self.due = float("inf")  # when the first of the messages that must wait is due
         self.flush = False
         self.unsynced = 0
-        self.notices = notices.Notices(settings, where)
+        self.notices = notices.Notices(found, where)
         self.success: tuple[str, str] | None = None
         self.stopping = False
         self.up: upstream.Upstream | None = None
@@ -103,6 +138,7 @@ class Courier:
     def run(self, scan: bool, flush: bool) -> None:
         self.flush = flush
         if scan:
+            self.hear(forget=True)
             self.scan()
         self.hear()
         while not self.stopping:
@@ -125,14 +161,12 @@ class Courier:
     def scan(self) -> None:
         """Look at everything: what is due, what is damaged, which failed mail has been kept long enough."""
         for queue_id in self.spool.ids(spool.QUEUE):
-            self.enqueue(queue_id)
-        for ids in self.turns.values():
-            ids.sort()
+            self.enqueue(queue_id, fresh=False)
         expired = notices.expire_failed(self.spool, self.main.failed_lifetime)
         if expired is not None:
             self.due = min(self.due, clock.boottime() + expired)
 
-    def enqueue(self, queue_id: str) -> None:
+    def enqueue(self, queue_id: str, *, fresh: bool) -> None:
         try:
             client, due = self.spool.peek(queue_id)
         except FileNotFoundError:
@@ -144,9 +178,10 @@ class Courier:
             self.due = min(self.due, due)
             return
         if client not in self.turns:
-            self.turns[client] = []
+            self.turns[client] = Turn()
             self.order.append(client)
-        self.turns[client].append(queue_id)
+        turn = self.turns[client]
+        (turn.fresh if fresh else turn.backlog).append(queue_id)
 
     def set_aside(self, queue_id: str, error: Exception) -> None:
         """A file that is no whole message goes where the owner sees it and the queue does not."""
@@ -156,7 +191,7 @@ class Courier:
         except OSError:
             pass
 
-    def hear(self, wait: float = 0.0) -> bool:
+    def hear(self, wait: float = 0.0, *, forget: bool = False) -> bool:
         """Take the ids of new mail from the pipe, within `wait` seconds. True if there were any."""
         if not select.select([self.wake], [], [], wait)[0]:
             return False
@@ -165,22 +200,23 @@ class Courier:
         except BlockingIOError:
             return False
         for word in data.decode("ascii", "replace").split():
-            if spool.is_id(word):
-                self.enqueue(word)
+            if spool.is_id(word) and not forget:
+                self.enqueue(word, fresh=True)
         return True
 
     def next_id(self) -> str | None:
-        """One message of each client in turn, each client's newest first."""
-        while self.order:
-            client = self.order[0]
-            ids = self.turns[client]
-            queue_id = ids.pop()
+        """One message of each client in turn."""
+        if not self.order:
+            return None
+        client = self.order[0]
+        turn = self.turns[client]
+        queue_id = turn.fresh.popleft() if turn.fresh else turn.backlog.pop()
+        if turn.fresh or turn.backlog:
             self.order.rotate(-1)
-            if not ids:
-                del self.turns[client]
-                self.order.remove(client)
-            return queue_id
-        return None
+        else:
+            del self.turns[client]
+            self.order.popleft()
+        return queue_id
 
     def next_smarthost(self) -> Smarthost | None:
         """One that something waits for and that may be tried; looks into the next messages to find out."""
@@ -257,7 +293,9 @@ class Courier:
                     settled += 1
                     self.settle(smarthost, transaction, outcome)
                 self.sync()
-                if self.stopping or not self.hear(0.0 if self.due <= clock.boottime() else _LINGER):
+                if self.stopping or any(self.aside.values()):
+                    break  # another smarthost has its turn
+                if not self.hear(0.0 if self.due <= clock.boottime() else _LINGER):
                     break
         except upstream.Failure as failure:
             self.connection_failed(smarthost, failure, settled)
@@ -319,7 +357,7 @@ class Courier:
             sender,
             recipients,
             content,
-            size=message.size + 1024,
+            size=message.size,
             smtputf8=envelope.smtputf8,
             eightbit=envelope.eightbit,
             tag=message,

@@ -13,7 +13,7 @@ import interfaces
 import kinds
 import uci
 from findings import Part
-from settings import Net
+from settings import Net, is_private
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _READING_PORTS = {110: "POP3", 143: "IMAP", 993: "IMAP", 995: "POP3"}
@@ -63,7 +63,7 @@ def _main(main: Part) -> None:
         )
     _networks(main)
     for index, text in enumerate(main["allow"] or ()):
-        if not interfaces.is_private(Net.parse(text)):
+        if not is_private(Net.parse(text)):
             mend = "list only networks of your own, or see that a firewall keeps everyone else out"
             main.warn("allow", f"'{text}' lets addresses of the internet send through this relay", mend, index)
     for option in ("sender", "postmaster", "recipient"):
@@ -216,7 +216,7 @@ def _cleartext(part: Part) -> None:
             "tls", "is 'none': mail and password cross the network unencrypted", "write 'starttls' if it is offered"
         )
     elif kinds.is_ip(host):
-        if not interfaces.private(host):
+        if not is_private(Net.parse(host)):
             mend = "write 'starttls' or 'tls', or option allow_cleartext '1' if anyone may read the mail"
             part.fault("tls", f"'none' is refused, as '{host}' is not in a private network", mend)
     elif "." in host and not host.lower().endswith(tuple("." + ending for ending in _LOCAL_ENDINGS)):

@@ -6,6 +6,7 @@ Knows nothing of where the values come from. Used by the commands, never by the 
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 import time
 
@@ -72,6 +73,19 @@ def for_terminal(chunks: Iterable[bytes]) -> Iterator[str]:
     for chunk in chunks:
         yield printable(decoder.decode(chunk), "\n\t")
     yield printable(decoder.decode(b"", True), "\n\t")
+
+
+def prepare_streams() -> None:
+    """Let nothing be printed where a mail or a socket would be: the standard descriptors are open, text never fails."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # becomes the lowest free one
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def complain(program: str, text: str) -> None:

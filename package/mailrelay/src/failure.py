@@ -18,8 +18,8 @@ class Failure(Exception):
         'dot', 'quit'; 'lost' if nothing was awaited.
     cause: 'no-such-name', 'name-timeout', 'refused', 'timeout', 'unreachable', 'cert-expired', 'cert-not-yet-valid',
         'cert-wrong-name', 'cert-untrusted', 'cert-fingerprint', 'ca-file', 'tls-protocol', 'no-starttls',
-        'login-refused', 'login-required', 'no-common-auth', 'rejected' (banner or EHLO with 4xx or 5xx),
-        'closing' (421), 'garbage' (not SMTP), 'lost'.
+        'cleartext' (our own rule), 'login-refused', 'login-required', 'no-common-auth', 'rejected' (banner or EHLO
+        with 4xx or 5xx), 'closing' (421), 'garbage' (not SMTP), 'lost'.
     code, enhanced, text: what the server said, or 0, "" and our own words.
     permanent: waiting will not help, a setting has to change. It never makes a message fail.
     in_flight: transactions begun without a result, oldest first. unsure: the one of them whose dot was not answered.

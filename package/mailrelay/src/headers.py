@@ -34,8 +34,9 @@ __all__ = ["MAX_HEAD", "Facts", "Rules", "address_of", "complete", "recipients_f
 
 MAX_HEAD = 65536  # octets looked at to find the header section, and to guess an unlabelled body's charset
 
-# A name starts with a letter and "//" does not follow the colon: "12:30 pump on" and "http://..." are text.
-_FIELD = re.compile(rb"([A-Za-z][!-9;-~]*)[ \t]*:(?!//)([^\n]*(?:(?:\n[ \t]+)*\n[ \t]+[^ \t\n][^\n]*)*)\n")
+# A name starts with a letter and "//" does not follow the colon: "12:30 pump on" and "http://..." are text;
+# so is what no line can hold.
+_FIELD = re.compile(rb"([A-Za-z][!-9;-~]{0,199})[ \t]*:(?!//)([^\n]*(?:(?:\n[ \t]+)*\n[ \t]+[^ \t\n][^\n]*)*)\n")
 _WHITE_LINE = re.compile(rb"[ \t]+\n")
 _MESSAGE_ID = re.compile(rb"\s*<[^<>\s]+>")
 _BARE_ID = re.compile(rb"[^<>@\s]+@[^<>@\s]+")

@@ -21,17 +21,6 @@ _HEADER = struct.Struct("=IHHII")
 _MESSAGE = struct.Struct("=BBBBI")
 _ATTRIBUTE = struct.Struct("=HH")
 
-_PRIVATE = [
-    Net.parse("127.0.0.0/8"),
-    Net.parse("10.0.0.0/8"),
-    Net.parse("172.16.0.0/12"),
-    Net.parse("192.168.0.0/16"),
-    Net.parse("169.254.0.0/16"),
-    Net.parse("::1"),
-    Net.parse("fc00::/7"),
-    Net.parse("fe80::/10"),
-]
-
 
 class UnknownInterface(ValueError):
     """A name that no interface of this machine bears; the text lists those that exist."""
@@ -132,16 +121,6 @@ def _address(message: bytes) -> Address | None:
         f"{socket.inet_ntop(family, base.to_bytes(len(peer), 'big'))}/{length}",
         family == socket.AF_INET or not flags & _TEMPORARY,
     )
-
-
-def private(address: str) -> bool:
-    """True for loopback, private and link-local addresses: what does not cross somebody else's network."""
-    return any(net.contains(address) for net in _PRIVATE)
-
-
-def is_private(net: Net) -> bool:
-    """True if a network holds private addresses only."""
-    return any(known.covers(net) for known in _PRIVATE)
 
 
 def own(address: str) -> bool:

@@ -31,7 +31,7 @@ def text_of(chunks: Iterable[bytes], dot_ends: bool) -> Iterator[bytes]:
         end = len(data) - (2 if data.endswith(b"\r\r") else 1 if data.endswith(b"\r") else 0)
         data, held = data[:end], data[end:]
         if b"\r" in data:
-            data = data.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         data = pending + data
         stop = data.find(b"\n.\n") if dot_ends else -1
         if stop >= 0:
@@ -54,13 +54,14 @@ def text_of(chunks: Iterable[bytes], dot_ends: bool) -> Iterator[bytes]:
 
 
 class Letter:
-    """The text, without a line that begins an mbox, and what its envelope has to know."""
+    """The text, and what its envelope has to know."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._parts: list[bytes] = []
         self._fd = -1
         self._size = 0
         self._first = b""  # goes before the text: a header field
+        self._start = 0  # where the text begins
         self.eightbit = False
         for chunk in chunks:
             self._size += len(chunk)
@@ -74,11 +75,6 @@ class Letter:
                 self._parts.append(chunk)
             else:
                 _write(self._fd, chunk)
-        self._start = self._after_separator()
-
-    def _after_separator(self) -> int:
-        head = self._read(0, 4096)
-        return head.find(b"\n") + 1 if head.startswith(b"From ") else 0
 
     def _read(self, at: int, count: int) -> bytes:
         if self._fd >= 0:
@@ -89,15 +85,17 @@ class Letter:
 
     def head(self) -> bytes:
         """What may be the header section: all that stands before the first empty line."""
-        return (b"\n" + self._read(self._start, _HEAD)).partition(b"\n\n")[0][1:] + b"\n"
+        return (b"\n" + self._read(0, _HEAD)).partition(b"\n\n")[0][1:] + b"\n"
 
     def has_from(self) -> bool:
         lines = self.head().lower().split(b"\n")
         return any(line.startswith(b"from") and line[4:].lstrip().startswith(b":") for line in lines)
 
     def put_first(self, field: bytes) -> None:
-        """Set a header field, with its LF, before everything."""
+        """Set a header field, with its LF, before everything; a line that begins an mbox would hide it, and goes."""
         self._first = field
+        head = self._read(0, 4096)
+        self._start = head.find(b"\n") + 1 if head.startswith(b"From ") else 0
         self.eightbit = self.eightbit or not field.isascii()
 
     def wire(self) -> Iterator[bytes]:

@@ -35,7 +35,7 @@ _PIECE = 65536  # bytes of a message held in memory before they go to the disk
 _BACKLOG = 65536  # pipelined bytes held while a commit is under way
 _YOUNG = 2.0  # seconds in which a connection may say its first words
 _QUIET = 1.0  # seconds of silence that make a doubtful dot the end
-_RATE_WINDOW = 30.0  # seconds over which the minimum data rate is measured
+_RATE_WINDOW = 30.0  # seconds over which the minimum data rate is measured, if command_timeout is not shorter
 _RETIRE = 60.0  # seconds that sessions of an old config may still take
 
 
@@ -69,7 +69,7 @@ class Listener:
             refusal=self.recipients.refusal,
         )
         self.spool = where
-        self.capacity = capacity.Capacity(where, main.max_queue_size, main.min_free_space)
+        self.capacity = capacity.Capacity(where, main.max_queue_size, main.min_free_space, main.max_message_size)
         self.counters = counters
         self.wake = wake
         self.lifeline = lifeline
@@ -397,9 +397,9 @@ class Listener:
             elapsed = now - one.marked_at
             progress = one.session.progress - one.mark
             if one.session.in_data:
-                if elapsed < _RATE_WINDOW:
+                if elapsed < min(_RATE_WINDOW, self.main.command_timeout):
                     continue
-                if progress < self.main.min_data_rate * _RATE_WINDOW:
+                if progress < self.main.min_data_rate * elapsed:
                     self.drop(one, b"421 4.4.2 The message comes in too slowly, try again\r\n")
                     continue
             elif not progress:

@@ -16,14 +16,13 @@ import log
 import schema
 import settings
 import status
+from locate import DEFAULT_CONFIG, DEFAULT_RUN_DIR
 from settings import Net
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-DEFAULT_CONFIG = "/etc/config/mailrelay"
-DEFAULT_RUN_DIR = "/var/run/mailrelay"
 DEFAULT_USER = "mailrelay"
 
 EX_USAGE, EX_NOUSER, EX_CANTCREAT, EX_CONFIG = 64, 67, 73, 78

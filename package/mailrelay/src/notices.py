@@ -24,8 +24,8 @@ _HEAD = 4096  # bytes of the original shown in a notice
 
 # Failures of a smarthost that no waiting mends: the owner hears of them at once.
 OWNERS_BUSINESS = (
-    "login-refused", "no-common-auth", "no-starttls", "cert-expired", "cert-not-yet-valid", "cert-wrong-name",
-    "cert-untrusted", "cert-fingerprint", "tls-protocol",
+    "login-refused", "login-required", "no-common-auth", "no-starttls", "no-such-name", "cleartext", "tls-protocol",
+    "ca-file", "cert-expired", "cert-not-yet-valid", "cert-wrong-name", "cert-untrusted", "cert-fingerprint",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MINUTE, _DAY = 60.0, 86400.0
 # Trying these again soon only gets the account or the address blocked.
-_PATIENCE = ("login-refused", "no-common-auth")
+_PATIENCE = ("login-refused", "login-required", "no-common-auth")
 
 
 class Router:

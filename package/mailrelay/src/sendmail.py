@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from display import complain
+from display import complain, prepare_streams
 from locate import Relay, Stop
 
 TYPE_CHECKING = False
@@ -61,6 +61,7 @@ class Options:
 
 def main(name: str, arguments: Sequence[str]) -> int:
     """Called as `name`: sendmail, mailq or newaliases. The exit code."""
+    prepare_streams()
     try:
         if "--help" in arguments:
             print(_USAGE)
@@ -215,9 +216,12 @@ def _send(relay: Relay, options: Options) -> int:
             submission.submit(relay, sender, recipients, letter, tell)
         except submission.Down as down:
             tell(f"no relay takes it: {down}")
-            if os.geteuid() != 0:
+            if os.geteuid() != 0 or down.answered:
                 raise
-            queue_id = submission.enqueue(relay, sender, recipients, letter)
+            try:
+                queue_id = submission.enqueue(relay, sender, recipients, letter)
+            except submission.Down as also:
+                raise submission.Down(f"{down}; and not queued: {also}") from None
             tell(f"queued as {queue_id}, to be sent when the relay runs")
     except submission.Refused as refused:
         for reason in refused.reasons:

@@ -118,7 +118,7 @@ class Client(Values):
 
 
 class Settings(Values):
-    """Everything of one config. After `from_public` the smarthosts are empty and `provider` tells if any was set."""
+    """Everything of one config. After `restore` the smarthosts are empty and `provider` tells if any was set."""
 
     __slots__ = ("main", "smarthosts", "clients", "provider")
 
@@ -145,11 +145,16 @@ def public(settings: Settings) -> dict[str, Any]:
     }
 
 
-def from_public(values: dict[str, Any]) -> Settings:
-    """The settings that `public` made into `values`."""
+def whole(settings: Settings) -> dict[str, Any]:
+    """Everything, secrets too, in plain types: for the courier, from the child that has parsed the file for it."""
+    return {**public(settings), "smarthosts": [pack(smarthost) for smarthost in settings.smarthosts]}
+
+
+def restore(values: dict[str, Any]) -> Settings:
+    """The settings that `public` or `whole` made into `values`."""
     return Settings(
         main=Main(**values["main"]),
-        smarthosts=[],
+        smarthosts=[Smarthost(**smarthost) for smarthost in values.get("smarthosts", [])],
         clients=[Client(**client) for client in values["clients"]],
         provider=values["provider"],
     )
@@ -219,3 +224,15 @@ class Net:
 
     def __hash__(self) -> int:
         return hash((self.bits, self.length, self._prefix))
+
+
+# Loopback, private and link-local: what does not cross somebody else's network.
+_PRIVATE = (
+    "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
+    "::1", "fc00::/7", "fe80::/10",
+)  # fmt: skip
+
+
+def is_private(net: Net) -> bool:
+    """True if a network, or the network of one address, holds private addresses only."""
+    return any(Net.parse(known).covers(net) for known in _PRIVATE)

@@ -26,7 +26,11 @@ _WHEN_UNKNOWN = [("127.0.0.1", 25), ("::1", 25)]
 
 
 class Down(Exception):
-    """No relay answers, or it cannot take mail now."""
+    """No relay answers, or one that does cannot take mail now."""
+
+    def __init__(self, reason: str, *, answered: bool = False) -> None:
+        super().__init__(reason)
+        self.answered = answered
 
 
 class Refused(Exception):
@@ -90,6 +94,8 @@ def submit(
         except Failure as failure:
             if failure.code >= 500:
                 raise Refused(os.EX_UNAVAILABLE, [f"the relay refuses: {failure}"]) from None
+            if failure.code:
+                raise Down(str(failure), answered=True) from None
             last = failure
             if failure.stage != "connect":
                 break
@@ -113,7 +119,7 @@ def _deliver(up: Upstream, sender: bytes, recipients: list[bytes], letter: Lette
         settled = [reply.ok or reply.permanent for reply in outcome.recipients]
         recipients[:] = [one for one, is_settled in zip(transaction.recipients, settled) if not is_settled]
         if not any(settled):
-            raise Down(str(outcome.recipients[0]))
+            raise Down(str(outcome.recipients[0]), answered=True)
     if refused:
         raise Refused(code, refused)
 

@@ -90,7 +90,7 @@ class Supervisor:
         self.listener_due = 0.0  # when the next one may be started
         self.courier_due = 0.0
         self.crashes = 0  # of the courier, in a row
-        self.scan_due: float | None = 0.0  # when the queue wants a courier that looks through it; None: never
+        self.scan_due: float | None = None  # when the queue wants a courier that looks through it; None: never
         self.blocked_until = 0.0  # before then no smarthost is to be tried
         self.flushing = False
         self.memory: dict[str, list[str]] = {}  # what couriers leave for their successors
@@ -161,7 +161,11 @@ class Supervisor:
             self.spool.prepare()
 
         pid = self.fork(prepare)
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+            return False
+        if any(status.census(path)[0].values()):
+            self.scan_due = 0.0
+        return True
 
     def open_control(self) -> int:
         path = f"{self.plan['run_dir']}/{status.CONTROL}"
@@ -233,7 +237,7 @@ class Supervisor:
 
         self.drop_rights()
         listener.Listener(
-            settings.from_public(self.plan["public"]),
+            settings.restore(self.plan["public"]),
             [settings.Net.parse(net) for net in self.plan["allow"]],
             self.doors.sockets(),
             self.spool,

@@ -22,6 +22,7 @@ import smtp_out
 from failure import Failure, Step
 from login import Login
 from reply import Reply
+from settings import Net, is_private
 from smtp_out import CONTENT, FAILED, READY, RESULT, STARTTLS, STEP
 from transaction import Outcome, Transaction
 from wire import BLOCK, Patience, Wire, connect, is_our_timeout, printable, resolve
@@ -106,6 +107,13 @@ class Upstream:
         host = self._host()
         addresses = resolve(host, self.smarthost.port, self.smarthost.family, self._limit, self._patience)
         self._step("name", ", ".join(address[1][0].decode() for address in addresses))
+        if self.smarthost.tls == "none" and not self.smarthost.allow_cleartext:
+            addresses = [
+                address for address in addresses if is_private(Net.parse(address[1][0].decode().partition("%")[0]))
+            ]
+            if not addresses:
+                text = f"{self.smarthost.host} is not in a private network, and tls is 'none'"
+                raise Failure("connect", "cleartext", text, permanent=True)
         self._wire, address = connect(addresses, self._limit, self._patience)
         self._step("connect", printable(address))
         if self.smarthost.tls == "tls":

@@ -1,0 +1,61 @@
+"""Sending to a scripted provider, for the tests of upstream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from failure import Failure
+from settings import Smarthost
+from tests.relay.scripted import ScriptedProvider
+from transaction import Outcome, Transaction
+from upstream import Upstream
+
+PASSWORD = "geheim-Pa55"
+USERS = {"user": PASSWORD}
+
+
+def smarthost(provider: ScriptedProvider | None = None, **options: Any) -> Smarthost:
+    values: dict[str, Any] = {
+        "name": "test",
+        "enabled": True,
+        "host": "127.0.0.1",
+        "port": provider.port if provider else 25,
+        "tls": provider.tls if provider else "none",
+        "allow_cleartext": False,
+        "verify": True,
+        "ca_file": "",
+        "fingerprint": "",
+        "auth": "auto",
+        "username": "",
+        "password": "",
+        "priority": 10,
+        "sender": [],
+        "rate_minute": 0,
+        "rate_day": 0,
+        "family": "any",
+        "timeout": 5,
+    }
+    return Smarthost(**{**values, **options})
+
+
+def mail(*recipients: bytes, content: bytes = b"Subject: x\r\n\r\nx\r\n", **more: Any) -> Transaction:
+    return Transaction(b"plc@example.org", recipients or (b"me@example.org",), lambda: [content], **more)
+
+
+def failure_of(host: Smarthost, mails: list[Transaction] | None = None, **options: Any) -> Failure:
+    """The Failure of opening and delivering; what was delivered before it is in `.results`."""
+    results: list[tuple[Transaction, Outcome]] = []
+    with Upstream(host, b"router.example.org", **options) as up, pytest.raises(Failure) as caught:
+        up.open()
+        for result in up.deliver(mails or [mail()]):
+            results.append(result)
+    caught.value.results = results  # type: ignore[attr-defined]
+    return caught.value
+
+
+def deliver(host: Smarthost, mails: list[Transaction], **options: Any) -> list[Outcome]:
+    with Upstream(host, b"router.example.org", **options) as up:
+        up.open()
+        return [outcome for _, outcome in up.deliver(mails)]

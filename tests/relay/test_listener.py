@@ -1,0 +1,187 @@
+"""The listener's bounds, on real sockets: slow clients, odd ends of data, large mail, clients that hang up."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.relay.running import SMARTHOST, Relay, wait
+from tests.relay.scripted import ScriptedProvider
+
+ENVELOPE = b"EHLO x\r\nMAIL FROM:<plc@x.org>\r\nRCPT TO:<a@x.org>\r\n"
+
+
+@pytest.fixture
+def provider() -> Iterator[ScriptedProvider]:
+    with ScriptedProvider() as found:
+        yield found
+        assert found.violations == []
+
+
+@pytest.fixture
+def relay(provider: ScriptedProvider) -> Iterator[Relay]:
+    with Relay("", SMARTHOST.format(port=provider.port)) as found:
+        yield found
+
+
+def raw(relay: Relay, data: bytes) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", relay.port), timeout=20)
+    sock.sendall(data)
+    return sock
+
+
+def everything(sock: socket.socket) -> bytes:
+    """What the relay says until it closes."""
+    found = b""
+    while chunk := sock.recv(65536):
+        found += chunk
+    return found
+
+
+def test_a_whole_session_in_one_packet(relay: Relay, provider: ScriptedProvider) -> None:
+    first, second = b"DATA\r\nSubject: x\r\n\r\none\r\n.\r\n", b"DATA\r\nSubject: y\r\n\r\ntwo\r\n.\r\nQUIT\r\n"
+    with raw(relay, ENVELOPE + first + ENVELOPE[8:] + second) as sock:
+        codes = [line[:3] for line in everything(sock).splitlines() if line[3:4] == b" "]
+    assert codes == [b"220", b"250", b"250", b"250", b"354", b"250", b"250", b"250", b"354", b"250", b"221"]
+    provider.wait_for(2)
+
+
+def test_a_script_that_sends_bare_lf_and_shuts_down_its_side(relay: Relay, provider: ScriptedProvider) -> None:
+    with raw(relay, b"HELO x\nMAIL FROM:<a@x.org>\nRCPT TO:<b@x.org>\nDATA\nSubject: x\n\nhello\n.\nQUIT\n") as sock:
+        sock.shutdown(socket.SHUT_WR)
+        assert b"\r\n250 2.0.0 Queued as" in everything(sock)
+    provider.wait_for(1)
+    assert provider.messages[0].data.endswith(b"\r\n\r\nhello\r\n")
+
+
+def test_a_lone_dot_of_another_kind_ends_the_mail_after_a_second_of_silence(
+    relay: Relay, provider: ScriptedProvider
+) -> None:
+    with raw(relay, ENVELOPE + b"DATA\r\nSubject: x\n\nhello\n.\r\n") as sock:
+        began = time.monotonic()
+        file = sock.makefile("rb")
+        replies = [file.readline() for _ in range(10)]
+        while not replies[-1].startswith(b"250 2.0.0 Queued"):
+            replies.append(file.readline())
+        assert 0.9 < time.monotonic() - began < 10
+        sock.sendall(b"MAIL FROM:<again@x.org>\r\n")
+        assert file.readline().startswith(b"421")
+    provider.wait_for(1)
+
+
+def test_a_client_that_goes_within_that_second_has_sent_nothing(relay: Relay, provider: ScriptedProvider) -> None:
+    raw(relay, ENVELOPE + b"DATA\r\nSubject: x\n\nhello\n.\r\n").close()
+    relay.wait_log("aborted ")
+    assert relay.queue() == [] and provider.messages == []
+
+
+def test_a_client_gone_right_after_its_final_dot_has_sent_its_mail(relay: Relay, provider: ScriptedProvider) -> None:
+    raw(relay, ENVELOPE + b"DATA\r\nSubject: x\r\n\r\nhello\r\n.\r\n").close()
+    provider.wait_for(1)
+
+
+def test_forty_megabytes_pass_and_more_is_refused_early_and_late() -> None:
+    main = "option max_message_size '41M'\noption max_queue_size '1G'"
+    script = {"dot": ["451 not yet"]}
+    with (
+        ScriptedProvider(script, extensions=("PIPELINING",)) as provider,
+        Relay(main, SMARTHOST.format(port=provider.port)) as relay,
+    ):
+        before = private(relay.listener())
+        peak = [before]
+        watching = threading.Event()
+
+        def watch() -> None:
+            while not watching.wait(0.02):
+                with contextlib.suppress(OSError):
+                    peak.append(private(relay.listener()))
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        content = b"Subject: film\r\n\r\n" + (b"x" * 76 + b"\r\n") * (40 * 1024 * 1024 // 78)
+        with relay.connect() as client:
+            client.mail(content)
+            watching.set()
+            thread.join()
+            client.say("MAIL FROM:<a@x.org> SIZE=43000000", "552")
+            client.say("MAIL FROM:<a@x.org>", "250")
+            client.say("RCPT TO:<b@x.org>", "250")
+            client.say("DATA", "354")
+            client.say(content + content[17 : 17 + 3 * 78 * 10000] + b".", "552")
+            assert len(relay.queue()) == 1
+        assert max(peak) - before < 4 << 20, "a large mail is not held in memory"
+
+
+def private(pid: int) -> int:
+    """Bytes of memory that are the process's own."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss_Anon:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError
+
+
+@pytest.mark.parametrize("sources", [1, 10])
+def test_slow_clients_never_keep_another_one_out(provider: ScriptedProvider, sources: int) -> None:
+    main = "option max_connections '40'\noption max_connections_per_client '30'"
+    with (
+        Relay(main, SMARTHOST.format(port=provider.port), allow=("127.0.0.0/8",)) as relay,
+        contextlib.ExitStack() as open_,
+    ):
+        slow = []
+        for i in range(120):
+            sock = socket.create_connection(
+                ("127.0.0.1", relay.port), timeout=20, source_address=(f"127.0.1.{i % sources + 1}", 0)
+            )
+            open_.enter_context(contextlib.closing(sock))
+            sock.sendall(b"EHLO slow\r\nMAIL FR" if i % 2 else b"E")
+            slow.append(sock)
+        for source in ("127.0.0.1", "127.0.1.1"):
+            for _ in range(5):
+                relay.send(source=source)
+        provider.wait_for(10)
+        assert "evicted client=127.0.1." in relay.log()
+
+
+def test_a_command_that_takes_too_long_and_a_mail_that_trickles_are_ended(provider: ScriptedProvider) -> None:
+    main = "option command_timeout '2s'\noption min_data_rate '1000'"
+    with Relay(main, SMARTHOST.format(port=provider.port)) as relay:
+        with raw(relay, b"EHLO x\r\nMAIL FR") as sock:
+            assert b"\r\n421 4.4.2 " in everything(sock)
+        with raw(relay, ENVELOPE + b"DATA\r\nSubject: x\r\n") as sock:
+            assert everything(sock).endswith(b"421 4.4.2 The message comes in too slowly, try again\r\n")
+        assert relay.queue() == []
+
+
+def test_too_many_commands_without_a_mail_end_the_session(relay: Relay) -> None:
+    with raw(relay, b"NOOP\r\n" * 50) as sock:
+        replies = everything(sock).splitlines()
+    assert replies[-1].startswith(b"421") and len(replies) < 40
+
+
+def test_a_full_queue_is_told_before_and_after_the_mail(provider: ScriptedProvider) -> None:
+    provider.script = {"banner": "421 closed"}
+    with Relay("option max_queue_size '200K'", SMARTHOST.format(port=provider.port)) as relay:
+        with relay.connect() as client:
+            size = int(client.say("EHLO x", "250").split("SIZE ")[1].split()[0])
+            assert 100_000 < size <= 200 * 1024
+            client.say("MAIL FROM:<a@x.org> SIZE=300000", "452")
+            client.mail(b"Subject: x\r\n\r\n" + b"x" * 100_000 + b"\r\n")
+            client.say("MAIL FROM:<a@x.org>", "250")
+            client.say("RCPT TO:<b@x.org>", "250")
+            client.say("DATA", "354")
+            client.say(b"x" * 150_000 + b"\r\n.", "452")
+        provider.script = {}
+        relay.flush()
+        provider.wait_for(1)
+
+        def roomy() -> bool:
+            with relay.connect() as client:
+                return int(client.say("EHLO x", "250").split("SIZE ")[1].split()[0]) > 150_000
+
+        wait(roomy, "delivered mail makes room")

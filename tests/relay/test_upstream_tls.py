@@ -1,0 +1,211 @@
+"""TLS to a provider: what is trusted, what is refused and why, and that nothing is said in the clear."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import wire
+from failure import Step
+from tests.relay.certificates import Certificates
+from tests.relay.scripted import Drop, Hang, Inject, ScriptedProvider
+from tests.relay.sending import PASSWORD, USERS, deliver, failure_of, mail, smarthost
+from upstream import Upstream
+
+RELAY = Path(wire.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+class TestTls:
+    def test_a_good_certificate(self, certificates: Certificates, tls: str) -> None:
+        steps: list[Step] = []
+        with ScriptedProvider(tls=tls, certificate=certificates.good, users=USERS) as provider:
+            for host in ("127.0.0.1", "localhost"):
+                options = smarthost(
+                    provider, host=host, username="user", password=PASSWORD, ca_file=str(certificates.ca_file)
+                )
+                assert deliver(options, [mail(), mail()], on_step=steps.append)[1].delivered
+            assert provider.messages[0].tls in ("TLSv1.2", "TLSv1.3")
+            assert provider.violations == []
+        detail = next(step.detail for step in steps if step.stage == "certificate")
+        assert (detail["subject"], detail["issuer"]) == ("CN=localhost", "CN=mailrelay test authority")
+        assert detail["names"] == "localhost, 127.0.0.1"
+        assert detail["sha256"] == certificates.good.sha256
+
+    @pytest.mark.parametrize(
+        ("which", "cause"),
+        [
+            ("expired", "cert-expired"),
+            ("not_yet_valid", "cert-not-yet-valid"),
+            ("wrong_name", "cert-wrong-name"),
+            ("self_signed", "cert-untrusted"),
+        ],
+    )
+    def test_a_bad_certificate_is_refused_by_its_cause_before_anything_is_said(
+        self, certificates: Certificates, tls: str, which: str, cause: str
+    ) -> None:
+        certificate = getattr(certificates, which)
+        with ScriptedProvider(tls=tls, certificate=certificate, users=USERS) as provider:
+            host = smarthost(provider, username="user", password=PASSWORD, ca_file=str(certificates.ca_file))
+            failure = failure_of(host)
+            assert (failure.stage, failure.cause) == ("certificate", cause)
+            assert failure.permanent is (cause != "cert-not-yet-valid")
+            assert failure.detail["sha256"] == certificate.sha256
+            assert not provider.count("auth")
+            assert not provider.count("mail")
+
+    def test_an_authority_that_is_not_ours_is_not_trusted(self, certificates: Certificates, tls: str) -> None:
+        with ScriptedProvider(tls=tls, certificate=certificates.good) as provider:
+            assert failure_of(smarthost(provider)).cause == "cert-untrusted"
+
+    def test_the_servers_own_certificate_can_be_the_ca_file(self, certificates: Certificates, tls: str) -> None:
+        for certificate in (certificates.self_signed, certificates.good):
+            with ScriptedProvider(tls=tls, certificate=certificate) as provider:
+                assert deliver(smarthost(provider, ca_file=str(certificate.file)), [mail()])[0].delivered
+
+    def test_a_fingerprint_stands_for_chain_name_and_dates(self, certificates: Certificates, tls: str) -> None:
+        for certificate in (certificates.wrong_name, certificates.expired, certificates.self_signed):
+            with ScriptedProvider(tls=tls, certificate=certificate) as provider:
+                host = smarthost(provider, fingerprint=certificate.sha256)
+                assert deliver(host, [mail()])[0].delivered
+
+    def test_another_fingerprint_is_refused(self, certificates: Certificates, tls: str) -> None:
+        with ScriptedProvider(tls=tls, certificate=certificates.good, users=USERS) as provider:
+            host = smarthost(
+                provider,
+                fingerprint=certificates.expired.sha256,
+                ca_file=str(certificates.ca_file),
+                username="user",
+                password=PASSWORD,
+            )
+            failure = failure_of(host)
+            assert (failure.stage, failure.cause) == ("certificate", "cert-fingerprint")
+            assert certificates.good.sha256 in failure.text
+            assert not provider.count("auth")
+
+    def test_verify_off_takes_any_certificate(self, certificates: Certificates, tls: str) -> None:
+        with ScriptedProvider(tls=tls, certificate=certificates.expired) as provider:
+            assert deliver(smarthost(provider, verify=False), [mail()])[0].delivered
+
+    def test_a_ca_file_that_is_none(self, certificates: Certificates, tls: str, tmp_path: Path) -> None:
+        empty = tmp_path / "empty.pem"
+        empty.touch()
+        for file in (empty, tmp_path / "missing"):
+            with ScriptedProvider(tls=tls, certificate=certificates.good) as provider:
+                failure = failure_of(smarthost(provider, ca_file=str(file)))
+                assert (failure.stage, failure.cause) == ("certificate", "ca-file")
+
+    def test_a_handshake_that_hangs_or_breaks(self, certificates: Certificates, tls: str) -> None:
+        for action, cause in ((Hang(), "timeout"), (Drop(), "lost")):
+            with ScriptedProvider({"tls": action}, tls=tls, certificate=certificates.good) as provider:
+                failure = failure_of(smarthost(provider, timeout=0.2))
+                assert (failure.stage, failure.cause) == ("tls", cause)
+
+
+class TestStarttls:
+    def test_stripped_starttls_sends_nothing(self, certificates: Certificates) -> None:
+        for options in ({"advertise_starttls": False}, {"script": {"starttls": "454 4.7.0 not now"}}):
+            with ScriptedProvider(
+                tls="starttls",
+                certificate=certificates.good,
+                users=USERS,
+                **options,
+            ) as provider:
+                failure = failure_of(smarthost(provider, username="user", password=PASSWORD))
+                assert (failure.stage, failure.cause) == ("starttls", "no-starttls")
+                assert not provider.count("auth")
+                assert not provider.count("mail")
+
+    def test_what_is_injected_before_the_handshake_is_never_believed(self, certificates: Certificates) -> None:
+        fake = b"250-fake\r\n250 AUTH LOGIN\r\n235 welcome\r\n250 ok\r\n250 ok\r\n354 go\r\n250 delivered\r\n"
+        for data in (fake, b"250 x\r\n", b"\x16\x03\x03"):
+            with ScriptedProvider(
+                {"starttls": Inject(data)}, tls="starttls", certificate=certificates.good, users=USERS
+            ) as provider:
+                host = smarthost(
+                    provider, username="user", password=PASSWORD, ca_file=str(certificates.ca_file), timeout=3
+                )
+                with Upstream(host, b"r") as up:
+                    up.open()
+                    assert "SIZE" in up.session.extensions
+                    assert [str(outcome.message) for _, outcome in up.deliver([mail()])] == ["250 2.0.0 queued"]
+                assert provider.messages[0].tls
+
+    def test_a_plain_server_on_a_tls_port_and_the_other_way_round(self, certificates: Certificates) -> None:
+        with ScriptedProvider() as provider:
+            failure = failure_of(smarthost(provider, tls="tls"))
+            assert (failure.stage, failure.cause) == ("tls", "tls-protocol")
+        with ScriptedProvider(tls="tls", certificate=certificates.good) as provider:
+            failure = failure_of(smarthost(provider, tls="starttls", timeout=0.3))
+            assert (failure.stage, failure.cause) == ("banner", "tls-protocol")
+        with ScriptedProvider({"connect": Hang()}) as provider:
+            failure = failure_of(smarthost(provider, tls="starttls", timeout=0.3))
+            assert (failure.stage, failure.cause) == ("banner", "timeout")
+
+    def test_tls_below_1_2_is_refused(self, certificates: Certificates) -> None:
+        with ScriptedProvider(tls="tls", certificate=certificates.good) as provider:
+            assert provider.context
+            provider.context.set_ciphers("ALL:@SECLEVEL=0")
+            with pytest.warns(DeprecationWarning):
+                provider.context.minimum_version = ssl.TLSVersion.TLSv1
+                provider.context.maximum_version = ssl.TLSVersion.TLSv1_1
+            assert failure_of(smarthost(provider, tls="tls", verify=False)).stage == "tls"
+
+
+BARE = """
+import sys
+for name in sorted({blocked!r}):
+    sys.modules[name] = None
+sys.path.insert(0, {relay!r})
+from settings import Smarthost
+from upstream import Transaction, Upstream
+host = Smarthost(name="x", host="localhost", port={port}, tls={tls!r}, allow_cleartext=False,
+    verify=True, ca_file={ca!r}, fingerprint="", auth="cram-md5", username="user", password={password!r}, family="ipv4", timeout=10)
+with Upstream(host, b"router.example.org") as up:
+    up.open()
+    results = [o.delivered for _, o in up.deliver([Transaction(b"a@x", [b"b@x"], lambda: [b"x\\r\\n"])] * 3)]
+assert results == [True] * 3, results
+print(sorted(set(sys.modules) & {{"ssl", "re", "typing"}}))
+"""
+BLOCKED = (
+    *("asyncio", "email", "smtplib", "logging", "uuid", "ctypes", "_ctypes", "urllib", "sqlite3", "decimal", "xml"),
+    *("encodings.idna", "multiprocessing", "lzma", "readline", "pydoc", "unittest", "distutils"),
+)
+
+
+def interpreters() -> list[str]:
+    found = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.1[0-9]*/bin/python3")
+    return [sys.executable, *map(str, sorted(found))]
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls", "tls"])
+def test_it_works_on_a_bare_interpreter_with_what_the_router_has(certificates: Certificates, tls: str) -> None:
+    for interpreter in interpreters():
+        with ScriptedProvider(tls=tls, certificate=certificates.good, users=USERS) as provider:
+            program = textwrap.dedent(BARE).format(
+                blocked=BLOCKED,
+                relay=str(RELAY),
+                port=provider.port,
+                tls=tls,
+                ca=str(certificates.ca_file),
+                password=PASSWORD,
+            )
+            done = subprocess.run(
+                [interpreter, "-I", "-S", "-B", "-c", program], capture_output=True, text=True, timeout=60
+            )
+            assert done.returncode == 0, f"{interpreter}: {done.stderr}"
+            assert len(provider.messages) == 3
+            assert provider.violations == []
+            if tls == "none":
+                assert "ssl" not in done.stdout
