@@ -170,8 +170,9 @@ for name in sorted({blocked!r}):
 sys.path.insert(0, {relay!r})
 from settings import Smarthost
 from upstream import Transaction, Upstream
-host = Smarthost(name="x", host="localhost", port={port}, tls={tls!r}, allow_cleartext=False, verify=True, ca_file={ca!r},
-    fingerprint="", auth="cram-md5", username="user", password={password!r}, family="ipv4", timeout=10)
+host = Smarthost(name="x", host="localhost", port={port}, tls={tls!r}, allow_cleartext=False, verify=True,
+    ca_file={ca!r}, fingerprint="", auth="cram-md5", username="user", password={password!r}, family="ipv4",
+    timeout=10)
 with Upstream(host, b"router.example.org") as up:
     up.open()
     results = [o.delivered for _, o in up.deliver([Transaction(b"a@x", [b"b@x"], lambda: [b"x\\r\\n"])] * 3)]
