@@ -28,6 +28,35 @@ def test(_: Context, only: str = "", lint: bool = True) -> None:
     checks.run_all(only=only, lint=lint, pytest_args=cli.remainder())
 
 
+@cli.task(
+    help={
+        "package": "this package alone, by its name (mailrelay, mailrelay-postfix)",
+        "format": "ipk (opkg, up to OpenWrt 24.10), apk (25.12 and later) or all (the default)",
+    }
+)
+def build(_: Context, package: str = "", format: str = "all") -> None:
+    """Make the OpenWrt packages in dist/, from package/*/Makefile, without an SDK."""
+    from forge import build
+
+    build.run(package=package, format=format)
+
+
+@cli.task(help={"file": "a package: .ipk or .apk"})
+def inspect(_: Context, file: str) -> None:
+    """Show a package's control data, scripts and files. Nothing is unpacked."""
+    from forge import build
+
+    build.inspect(file)
+
+
+@cli.task(help={"url": "where routers will find dist/feed, for the lines that are printed: https://example.org/feed"})
+def feed(_: Context, url: str = "") -> None:
+    """Lay out dist/feed for opkg and apk: packages, signed indexes, and the keys and lines that a router needs."""
+    from forge import feed
+
+    feed.run(url=url)
+
+
 @cli.task()
 def lint(_: Context) -> None:
     """Run the linters alone: ruff, mypy, shellcheck."""

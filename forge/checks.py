@@ -26,7 +26,16 @@ LANES = 2  # stages at a time
 LINT_TIMEOUT = 600.0
 PYTEST_TIMEOUT = 1800.0
 FAILURE_LINES = 400  # of a failed stage's output
-NOT_OURS = {".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+NOT_OURS = {
+    ".git",
+    ".venv",
+    "__pycache__",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    ".hypothesis",
+    "package-golden",
+}
 SHELLS = re.compile(rb"#! ?/\S*?(?:/env +)?\b(?:sh|ash|dash|bash)\b")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -13,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -239,13 +238,3 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def nobody() -> pwd.struct_passwd:
-    return pwd.getpwnam("nobody")
-
-
-@contextlib.contextmanager
-def running(main: str = "", rest: str = "", **options: Any) -> Iterator[Relay]:
-    with Relay(main, rest, **options) as relay:
-        yield relay

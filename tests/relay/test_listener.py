@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import shutil
+import signal
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.relay.running import SMARTHOST, Relay, wait
+import commit
+import spool
+from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_python, wait
 from tests.relay.scripted import ScriptedProvider
 
 ENVELOPE = b"EHLO x\r\nMAIL FROM:<plc@x.org>\r\nRCPT TO:<a@x.org>\r\n"
@@ -185,3 +192,114 @@ def test_a_full_queue_is_told_before_and_after_the_mail(provider: ScriptedProvid
                 return int(client.say("EHLO x", "250").split("SIZE ")[1].split()[0]) > 150_000
 
         wait(roomy, "delivered mail makes room")
+
+
+# ---- disks that fail or take their time ------------------------------------------------------------------------------
+
+SLOW = """
+import os, runpy, sys, time
+real = os.fsync
+os.fsync = lambda fd: (time.sleep(1.5), real(fd))
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+class SlowDisk(Relay):
+    """Every fsync takes a second and a half."""
+
+    def command(self, *arguments: str) -> list[str]:
+        launcher = self.folder / "slow.py"
+        launcher.write_text(SLOW)
+        return [relay_python(), "-I", "-S", str(launcher), str(SOURCE), *arguments]
+
+
+def cpu(pid: int) -> float:
+    """Seconds of processor time so far."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("with_reset", [True, False])
+def test_a_client_gone_while_its_mail_is_synced_costs_no_processor_time(
+    provider: ScriptedProvider, with_reset: bool
+) -> None:
+    with SlowDisk("", SMARTHOST.format(port=provider.port)) as relay:
+        listener = relay.listener()
+        sock = raw(relay, ENVELOPE)
+        os.kill(listener, signal.SIGSTOP)  # the reset is there before the mail is read
+        sock.sendall(b"DATA\r\nSubject: x\r\n\r\nx\r\n.\r\n")
+        if with_reset:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+        before = cpu(listener)
+        os.kill(listener, signal.SIGCONT)
+        time.sleep(1.2)
+        assert cpu(listener) - before < 0.2
+        provider.wait_for(1)
+
+
+def test_a_slow_disk_is_not_the_clients_fault(provider: ScriptedProvider) -> None:
+    main = "option command_timeout '5s'\noption min_data_rate '1M'"
+    with SlowDisk(main, SMARTHOST.format(port=provider.port)) as relay, relay.connect() as client:
+        client.mail(b"Subject: x\r\n\r\nx\r\n")
+        client.mail(b"Subject: y\r\n\r\n" + b"y" * 70 + b"\r\n")
+        provider.wait_for(2)
+
+
+def test_term_waits_for_the_commit_under_way_and_the_client_hears_of_it(provider: ScriptedProvider) -> None:
+    with SlowDisk("", SMARTHOST.format(port=provider.port)) as relay:
+        sock = raw(relay, ENVELOPE + b"DATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n")
+        wait(lambda: relay.queue("tmp") + relay.queue(), "the mail is being written")
+        began = time.monotonic()
+        assert relay.stop() == 0
+        assert time.monotonic() - began < 4.0
+        said = everything(sock)
+        assert (b"250 2.0.0 Queued" in said) <= (len(relay.queue()) == 1), "what was promised is there"
+        sock.close()
+
+
+def test_a_large_mail_that_cannot_be_stored_is_answered_at_once(relay: Relay, provider: ScriptedProvider) -> None:
+    shutil.rmtree(relay.spool / "tmp")
+    with relay.connect() as client:
+        for command, code in (("EHLO x", "250"), ("MAIL FROM:<a@x.org>", "250"), ("RCPT TO:<b@x.org>", "250")):
+            client.say(command, code)
+        client.say("DATA", "354")
+        client.sock.settimeout(5.0)
+        client.sock.sendall((b"x" * 78 + b"\r\n") * 100_000)
+        client.say(b".", "451")
+        (relay.spool / "tmp").mkdir(mode=0o700)
+        owner = relay.spool.stat()
+        os.chown(relay.spool / "tmp", owner.st_uid, owner.st_gid)
+        wait(lambda: client.say("MAIL FROM:<a@x.org>")[:3] == "250", "there is room again")
+        client.say("RCPT TO:<b@x.org>", "250")
+        client.say("DATA", "354")
+        client.say(b"Subject: x\r\n\r\nx\r\n.", "250")
+    provider.wait_for(1)
+
+
+def test_without_memory_a_mail_is_refused_and_the_next_one_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = spool.Spool(str(tmp_path))
+    box.prepare()
+    committer = commit.Committer(box, threads=1)
+
+    def verdict() -> OSError | None:
+        found = wait(committer.collect, "a verdict comes")
+        return found[0][1]  # type: ignore[no-any-return]
+
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    def seal() -> OSError | None:
+        draft = spool.Draft(box, spool.Envelope(b"", [b"a@x.org"], "::1"))
+        committer.seal(draft, [b"x\r\n"], draft)
+        return verdict()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "_write_all", exhausted)
+        error = seal()
+        assert error is not None and error.errno == errno.ENOMEM
+    assert seal() is None
+    assert len(box.ids(spool.QUEUE)) == 1

@@ -20,6 +20,10 @@ def main() -> int:
         import sendmail
 
         return sendmail.main(arguments[0], arguments[1:])
+    if arguments[:1] == ["compile"]:
+        import bytecode
+
+        return bytecode.main(arguments[1:])
     import admin
 
     return admin.main(arguments)

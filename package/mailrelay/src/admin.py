@@ -33,11 +33,11 @@ _COMMANDS = {
 }
 _DETAILS = {
     "check": "Exit status: 0 fine, 1 faults, 66 no such file, 77 not for this user.",
-    "queue": """The JSON is one object: spool (its directory), running, and messages, a list of objects: id; state
-(queue, hold or failed); sending (true while it is being delivered); damage (null, or what is wrong with the file, and
-then nothing else is known); received (seconds since 1970); age (seconds); size (bytes); sender ("" for none);
-recipients (objects of address and state: pending, delivered or failed); client; notice (true for the relay's own);
-attempts; next_try (seconds since 1970, null for never); last_answer. More names may be added.""",
+    "queue": """The JSON is one object: spool (its directory), running, total (how many there are), and messages, a
+list of objects: id; state (queue, hold or failed); sending (true while it is being delivered); damage (null, or what is
+wrong with the file, and then nothing else is known); received (seconds since 1970); age (seconds); size (bytes);
+sender ("" for none); recipients (objects of address and state: pending, delivered or failed); client; notice (true for
+the relay's own); attempts; next_try (seconds since 1970, null for never); last_answer. More names may be added.""",
     "show": "On a terminal, control characters in the mail are shown as \\x1b and not obeyed.",
     "flush": "Every wait is forgotten, the provider's too. Only root may. Exit status 75: the relay does not run.",
     "release": "Recipients that had failed are tried again.",
@@ -58,7 +58,10 @@ _OPERANDS = {  # how they are written, and how many at least and at most
     "test": ("ADDRESS", 1, 1),
 }
 _OPTIONS = {
-    "queue": ("--json         for programs; described below",),
+    "queue": (
+        "--json         for programs; described below",
+        "--limit N      at most so many, the first ones",
+    ),
     "status": ("--json         for programs; described below",),
     "delete": ("--all          everything: queued, held and failed mail",),
     "test": (
@@ -113,7 +116,7 @@ def _run(command: str, arguments: list[str]) -> int:
         print(_usage(), file=sys.stderr)
         return os.EX_USAGE
     if command not in _COMMANDS:
-        raise Stop(os.EX_USAGE, f"there is no command '{command}'{_meant(command, _COMMANDS)}; see 'mailrelay help'")
+        raise _wrong(f"there is no command '{command}'{_meant(command, _COMMANDS)}", "mailrelay help")
     if command in _OWN_OPTIONS:
         return _hand_over(command, arguments)
     if "--help" in arguments or "-h" in arguments:
@@ -146,7 +149,8 @@ class Options:
         self.command = command
         self.operands: list[str] = []
         self.flags: set[str] = set()
-        self.values = {"--config": DEFAULT_CONFIG, "--run-dir": DEFAULT_RUN_DIR, "--spool": "", "--from": ""}
+        self.values = {"--config": DEFAULT_CONFIG, "--run-dir": DEFAULT_RUN_DIR, "--spool": ""}
+        self.values.update({"--from": "", "--limit": ""})
 
     def read(self, arguments: list[str]) -> None:
         """Options may stand anywhere up to --. Stop for those that the command does not have."""
@@ -172,13 +176,21 @@ class Options:
                 self.values[name] = value if equals else left.pop(0)
         least, most = _OPERANDS.get(self.command, ("", 0, 0))[1:]
         if not least <= len(self.operands) <= most:
-            raise self.wrong("that is not how it is called")
+            raise self.wrong(f"write it as: {_synopsis(self.command)}")
 
     def wrong(self, text: str) -> Stop:
-        return Stop(os.EX_USAGE, f"{text}; see 'mailrelay help {self.command}'")
+        return _wrong(text, f"mailrelay help {self.command}")
 
     def relay(self) -> Relay:
         return Relay(self.values["--config"], self.values["--run-dir"], self.values["--spool"])
+
+
+def _wrong(text: str, ask: str) -> Stop:
+    return Stop(os.EX_USAGE, text if text.endswith("?") else f"{text}; see '{ask}'")
+
+
+def _synopsis(command: str) -> str:
+    return f"mailrelay {command} [options] {_OPERANDS.get(command, ('', 0, 0))[0]}".rstrip()
 
 
 def _meant(word: str, words: Iterable[str]) -> str:
@@ -192,8 +204,7 @@ def _help(command: str) -> int:
     if command in _OWN_OPTIONS:
         return _hand_over(command, ["--help"])
     text = _COMMANDS[command]
-    operands = _OPERANDS.get(command, ("", 0, 0))[0]
-    print(f"usage: mailrelay {command} [options] {operands}".rstrip())
+    print(f"usage: {_synopsis(command)}")
     print(f"\n{text[0].upper()}{text[1:]}.\n")
     for line in _OPTIONS.get(command, ()) + _COMMON:
         print(f"  {line}")
@@ -209,7 +220,8 @@ def _check(options: Options) -> int:
     for finding in [*faults, *warnings]:
         print(finding)
     if found is not None:
-        print(f"{options.values['--config']}: config is fine")
+        aside = f", apart from the {'warning' if len(warnings) == 1 else 'warnings'} above" if warnings else ""
+        print(f"{options.values['--config']}: config is fine{aside}")
         return 0
     if not os.path.exists(options.values["--config"]):
         return os.EX_NOINPUT
@@ -219,9 +231,13 @@ def _check(options: Options) -> int:
 def _queue(options: Options) -> int:
     import queue_view
 
+    limit = options.values["--limit"]
+    if limit and not (limit.isascii() and limit.isdigit()):
+        raise options.wrong(f"--limit wants a number, and {limit!r} is none")
     relay = options.relay()
     where = relay.enter()
-    (queue_view.as_json if "--json" in options.flags else queue_view.table)(where, relay.status, relay.running)
+    show = queue_view.as_json if "--json" in options.flags else queue_view.table
+    show(where, relay.status, relay.running, int(limit) if limit else None)
     return 0
 
 

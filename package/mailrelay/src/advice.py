@@ -113,7 +113,7 @@ cause name-timeout
 
 cause refused
     {host} is there but refuses connections to port {port}. Check options host and port: 587 with tls 'starttls',
-    465 with tls 'tls'.
+    465 with tls 'tls'. If they are right, the server is down for the moment.
 
 cause unreachable
     No way to {host}. The Internet connection (WAN, mobile) is down, or it lacks IPv6: then set option family to
@@ -166,11 +166,13 @@ cause cert-wrong-name
 
 cause cert-untrusted
     The server's certificate is from {issuer}, whom this machine does not trust. If it is a public provider,
-    something on the way answers in its place: don't send. On a router install the package ca-bundle. If it is your
-    own server, put its CA into option ca_file, or set option fingerprint to {sha256}
+    something on the way answers in its place: don't send. Or the machine lacks the list of those to trust: on OpenWrt
+    install the package ca-bundle, on Debian ca-certificates. If it is your own server, put its CA into option ca_file,
+    or set option fingerprint to {sha256}
 
 cause cert-fingerprint
-    The server's certificate has changed. If you know that it was renewed, set option fingerprint to {sha256}
+    The server's certificate is not the one in option fingerprint. If you know that it was renewed, set the option to
+    {sha256}
 
 cause ca-file
     The file in option ca_file cannot be used: {text}.
@@ -237,7 +239,10 @@ must authenticate | not authenticated
     The provider sends mail to others only after a login, or only for its own customers. Set options username and
     password, and use port 587 or 465.
 
-stage rcpt; enhanced 5.1.1 5.1.0 5.1.2 5.1.3 5.1.6 5.1.10 5.5.0
+enhanced 5.1.1 5.1.10
+    The provider has no such recipient. Check the address for a typing mistake.
+
+stage rcpt; enhanced 5.1.0 5.1.2 5.1.3 5.1.6 5.5.0
     The provider has no such recipient. Check the address for a typing mistake.
 
 enhanced 5.1.3

@@ -26,6 +26,7 @@ class Capacity:
         self._reserve = reserve
         self._wanted = wanted
         self._used = 0
+        self._coming = 0  # of messages that are coming in
         self._look_due = 0.0
         self._pause = _SOON
         self._looking = False
@@ -38,11 +39,18 @@ class Capacity:
             self._limit = (self._spool.free() + self._used) // 4
         self._update()
 
-    def used(self, size: int) -> None:
-        """A message of that size has come in."""
-        self._used += size + 1024  # the envelope, and some of what the file system adds
-        self.room -= size + 1024
-        self._pause = _SOON
+    def take(self, size: int) -> None:
+        """So many bytes of a message have come in; all that come in at a time share the room."""
+        self._coming += size
+        self.room -= size
+
+    def settle(self, size: int, *, stored: bool) -> None:
+        """The end of a message that took that much. The room of one that is not stored is back at the next tick."""
+        self._coming -= size
+        if stored:
+            self._used += size + 1024  # the envelope, and some of what the file system adds
+            self.room -= 1024
+            self._pause = _SOON
 
     def refresh(self) -> None:
         """Something failed for want of room: look again soon."""
@@ -73,4 +81,4 @@ class Capacity:
             free = self._spool.free()
         except OSError:
             free = 0
-        self.room = max(0, min(self._limit - self._used, free - self._reserve))
+        self.room = max(0, min(self._limit - self._used - self._coming, free - self._reserve))

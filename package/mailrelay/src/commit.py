@@ -6,6 +6,7 @@ The listener's loop hands drafts in and collects verdicts; it never waits for a 
 from __future__ import annotations
 
 import _thread
+import errno
 import os
 from _queue import SimpleQueue
 
@@ -34,7 +35,7 @@ class Committer:
         self._renamed: list[tuple[spool.Draft, Token]] = []
         self._syncing = False
         self._done: list[Verdict] = []
-        self._queue_fd = where.open_directory(spool.QUEUE)
+        self._queue_fd = where.open_directory(spool.QUEUE) if where.at_hand() else -1  # else there is no room either
         self.fd, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for _ in range(threads):
             _thread.start_new_thread(self._work, ())
@@ -73,9 +74,10 @@ class Committer:
                     self._finish([(token, None)])
                 else:
                     draft.discard()
-            except OSError as error:
+            except (OSError, MemoryError) as error:  # a thread that dies takes its client's answer along
                 draft.discard()
-                self._finish([(token, error)])
+                known = error if isinstance(error, OSError) else OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+                self._finish([(token, known)])
 
     def _sync(self, draft: spool.Draft, token: Token) -> None:
         """Group commit: the first thread here syncs for all whose renames came before each of its syncs."""

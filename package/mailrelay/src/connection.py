@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from settings import Client
 
 
+_MANY = 1024  # clients whose minutes are kept before the old ones are cleared away
+
+
 class Connection:
     """One client: its socket, its session, and the message it is sending."""
 
     __slots__ = (
         "born", "busy", "chunks", "client", "closing", "deaf", "doubt", "draft", "ended", "fd", "gone", "held",
-        "interest", "marked_at", "mark", "out", "refusal", "rule", "session", "sock",
+        "interest", "marked_at", "mark", "out", "refusal", "rule", "session", "sock", "taken",
     )  # fmt: skip
 
     def __init__(self, sock: _socket.socket, client: str, session: smtp_in.Session, rule: Client | None) -> None:
@@ -39,6 +42,7 @@ class Connection:
         self.draft: spool.Draft | None = None
         self.chunks: list[bytes] = []
         self.held = 0  # bytes in chunks
+        self.taken = 0  # bytes of the message so far
         self.busy = False  # a job of the draft is under way in a sync thread
         self.ended = False  # the end of the message was seen
         self.refusal = b""  # the reply for a message whose draft is lost
@@ -63,6 +67,9 @@ class Rates:
     def count(self, connection: Connection) -> None:
         """One more was accepted."""
         if connection.rule is not None and connection.rule.rate_limit:
+            if len(self._minutes) >= _MANY:  # a rule for a network may meet any number of addresses
+                fresh = time.monotonic() - 60
+                self._minutes = {client: seen for client, seen in self._minutes.items() if seen[0] > fresh}
             start, count = self._minutes.get(connection.client, (time.monotonic(), 0))
             self._minutes[connection.client] = (start, count + 1)
 

@@ -13,18 +13,20 @@ import os
 import select
 import signal
 from collections import deque
+from contextlib import contextmanager
 
 import clock
 import explain
-import headers
 import log
 import notices
+import outgoing
 import settings
 import spool
 import status
 import upstream
 from routing import Router
 from transaction import Outcome, Transaction
+from turns import Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 _LINGER = 1.0  # seconds that an idle connection waits for more mail
 _SYNC_EVERY = 32  # messages that may leave the queue before that is synced
+_LOOK = 900.0  # seconds that the queue is left alone at most while no smarthost may be tried
+_UNREACHABLE = "4.4.7 Given up: no smarthost could be reached in time"
 _HURRY = 3.0  # seconds that the message under way has when we are told to end
 
 
@@ -86,25 +90,6 @@ def _watch(lifeline: int) -> None:
     os._exit(1)
 
 
-class Unreadable(Exception):
-    """A message cannot be put into words for the smarthost."""
-
-    def __init__(self, message: spool.Message, error: Exception) -> None:
-        super().__init__(type(error).__name__)
-        self.message = message
-        self.error = error
-
-
-class Turn:
-    """What one client waits for: new mail in its order, and before the backlog; of that, the newest first."""
-
-    __slots__ = ("backlog", "fresh")
-
-    def __init__(self) -> None:
-        self.fresh: deque[str] = deque()
-        self.backlog: list[str] = []  # newest last
-
-
 class Courier:
     """One courier and what it knows of the queue. memory: what earlier couriers left, see Router."""
 
@@ -124,11 +109,11 @@ class Courier:
         self.wake = wake
         self.report_fd = report
         self.router = Router(found, memory, self.tell)
-        self.turns: dict[str, Turn] = {}  # by client
-        self.order: deque[str] = deque()  # clients, next one first
+        self.turns = Turns()
         self.aside: dict[str, deque[str]] = {one.name: deque() for one in found.smarthosts}
         self.due = float("inf")  # when the first of the messages that must wait is due
         self.flush = False
+        self.suspect = ""  # the smarthost whose last connection broke over the first message
         self.unsynced = 0
         self.notices = notices.Notices(found, where)
         self.success: tuple[str, str] | None = None
@@ -168,23 +153,26 @@ class Courier:
 
     def enqueue(self, queue_id: str, *, fresh: bool) -> None:
         try:
-            client, due = self.spool.peek(queue_id)
+            client, attempts, due = self.spool.peek(queue_id)
         except FileNotFoundError:
             return
         except (spool.Damaged, OSError) as error:
-            self.set_aside(queue_id, error)
+            self.unreadable(queue_id, error)
             return
         if due > clock.boottime() and not self.flush:
             self.due = min(self.due, due)
             return
-        if client not in self.turns:
-            self.turns[client] = Turn()
-            self.order.append(client)
-        turn = self.turns[client]
-        (turn.fresh if fresh else turn.backlog).append(queue_id)
+        self.turns.add(client, queue_id, attempts, fresh=fresh)
+
+    def unreadable(self, queue_id: str, error: Exception) -> None:
+        """A file that is no whole message goes where the owner sees it; what the disk or the memory refuses waits."""
+        if isinstance(error, (OSError, MemoryError)):
+            log.event("not-read", log.ERROR, id=queue_id, reason=getattr(error, "strerror", "out of memory"))
+            self.due = min(self.due, clock.boottime() + self.main.retry_max)
+        else:
+            self.set_aside(queue_id, error)
 
     def set_aside(self, queue_id: str, error: Exception) -> None:
-        """A file that is no whole message goes where the owner sees it and the queue does not."""
         log.event("damaged", log.ERROR, id=queue_id, reason=error)
         try:
             os.rename(self.spool.path(spool.QUEUE, queue_id), self.spool.path(spool.FAIL, queue_id))
@@ -204,39 +192,26 @@ class Courier:
                 self.enqueue(word, fresh=True)
         return True
 
-    def next_id(self) -> str | None:
-        """One message of each client in turn."""
-        if not self.order:
-            return None
-        client = self.order[0]
-        turn = self.turns[client]
-        queue_id = turn.fresh.popleft() if turn.fresh else turn.backlog.pop()
-        if turn.fresh or turn.backlog:
-            self.order.rotate(-1)
-        else:
-            del self.turns[client]
-            self.order.popleft()
-        return queue_id
-
     def next_smarthost(self) -> Smarthost | None:
         """One that something waits for and that may be tried; looks into the next messages to find out."""
         while True:
-            for one in self.settings.smarthosts:
-                if self.aside[one.name]:
-                    if self.router.free_at(one) <= clock.boottime():
-                        return one
+            waiting = [one for one in self.settings.smarthosts if self.aside[one.name]]
+            for one in waiting:
+                if self.router.free_at(one) <= clock.boottime():
+                    return one
+            if waiting:
+                for one in waiting:
                     self.park(self.aside[one.name])
-            queue_id = self.next_id()
+                continue
+            queue_id = self.turns.next()
             if queue_id is None:
                 return None
             if self.router.all_rest():
                 self.due = min(self.due, self.router.first_free())
                 self.turns.clear()
-                self.order.clear()
                 return None
             message = self.take(queue_id)
             if message is not None:
-                message.close()
                 self.assign(message)
 
     def take(self, queue_id: str) -> spool.Message | None:
@@ -249,7 +224,7 @@ class Courier:
             self.due = min(self.due, clock.boottime() + 5.0)
             return None
         except (spool.Damaged, OSError) as error:
-            self.set_aside(queue_id, error)
+            self.unreadable(queue_id, error)
             return None
         if message.due > clock.boottime() and not self.flush:
             self.due = min(self.due, message.due)
@@ -257,17 +232,19 @@ class Courier:
             return None
         return message
 
-    def assign(self, message: spool.Message) -> Smarthost | None:
-        """Put a message aside for the smarthost that is to have it, or let it wait until there is one."""
-        smarthost = self.router.choose(message.envelope.sender)
-        if smarthost is not None:
-            self.aside[smarthost.name].append(message.id)
-        elif self.router.candidates(message.envelope.sender):
-            self.due = min(self.due, self.router.first_free(message.envelope.sender))
-        else:
-            with message:
-                self.settle_all(message, "5.7.1 No smarthost is set up for this sender", permanent=True)
-        return smarthost
+    def assign(self, message: spool.Message) -> None:
+        """Put a message aside for the smarthost that is to have it, or let it wait until there is one. Closes it."""
+        sender = message.envelope.sender
+        with message:
+            smarthost = self.router.choose(sender)
+            if smarthost is not None:
+                self.aside[smarthost.name].append(message.id)
+            elif not self.router.candidates(sender):
+                self.settle_all(message, "5.7.1 No smarthost is set up for this sender")
+            elif message.envelope.age() > self.main.queue_lifetime:
+                self.settle_all(message, _UNREACHABLE)
+            else:
+                self.due = min(self.due, self.router.first_free(sender))
 
     def park(self, ids: deque[str]) -> None:
         """These waited for a smarthost that rests now; another one may take them."""
@@ -276,7 +253,6 @@ class Courier:
         for queue_id in waiting:
             message = self.take(queue_id)
             if message is not None:
-                message.close()
                 self.assign(message)
 
     # Deliver.
@@ -287,11 +263,12 @@ class Courier:
         settled = 0
         try:
             up.open()
-            self.router.works(smarthost)
             while True:
                 for transaction, outcome in up.deliver(self.transactions(smarthost)):
                     settled += 1
+                    self.works(smarthost)
                     self.settle(smarthost, transaction, outcome)
+                self.works(smarthost)
                 self.sync()
                 if self.stopping or any(self.aside.values()):
                     break  # another smarthost has its turn
@@ -299,20 +276,24 @@ class Courier:
                     break
         except upstream.Failure as failure:
             self.connection_failed(smarthost, failure, settled)
-        except Unreadable as unreadable:
-            self.set_aside(unreadable.message.id, unreadable.error)
-            unreadable.message.close()
+        except outgoing.Unreadable as unreadable:
+            with unreadable.message as message:
+                self.unreadable(message.id, unreadable.error)
         finally:
             self.up = None
             up.close()
             self.sync()
+
+    def works(self, smarthost: Smarthost) -> None:
+        self.router.works(smarthost)
+        self.suspect = ""
 
     def transactions(self, smarthost: Smarthost) -> Iterator[Transaction]:
         """The messages for this smarthost, opened one by one as they are asked for."""
         mine = self.aside[smarthost.name]
         while not self.stopping:
             self.hear()
-            queue_id = mine.popleft() if mine else self.next_id()
+            queue_id = mine.popleft() if mine else self.turns.next()
             if queue_id is None:
                 return
             message = self.take(queue_id)
@@ -321,54 +302,19 @@ class Courier:
             if self.router.free_at(smarthost) > clock.boottime() or (
                 self.router.choose(message.envelope.sender) is not smarthost
             ):
-                message.close()
                 self.assign(message)
                 if self.router.free_at(smarthost) > clock.boottime():
                     return
                 continue
             self.router.spend(smarthost)
-            yield self.transaction(message)
-
-    def transaction(self, message: spool.Message) -> Transaction:
-        envelope = message.envelope
-        rewritten = self.main.sender.encode()
-        sender = rewritten if rewritten and envelope.sender else envelope.sender
-        recipients = [envelope.recipients[i] for i in message.pending()]
-        facts = headers.Facts(
-            queue_id=message.id,
-            hostname=self.main.hostname,
-            sender=sender,
-            original_sender=envelope.sender,
-            recipients=recipients,
-            client=envelope.client,
-            helo=envelope.helo,
-            date=envelope.date(),
-            smtputf8=envelope.smtputf8,
-        )
-        rules = headers.Rules(rewritten or None)
-
-        def content() -> Iterator[bytes]:
-            try:
-                yield from headers.complete(facts, message.chunks(), rules)
-            except Exception as error:
-                raise Unreadable(message, error) from error
-
-        return Transaction(
-            sender,
-            recipients,
-            content,
-            size=message.size,
-            smtputf8=envelope.smtputf8,
-            eightbit=envelope.eightbit,
-            tag=message,
-        )
+            yield outgoing.transaction(message, self.main)
 
     def settle(self, smarthost: Smarthost, transaction: Transaction, outcome: Outcome) -> None:
         """Record what became of each recipient of one message."""
         message: spool.Message = transaction.tag
         with message:
             statuses = list(message.statuses)
-            deferral = ""
+            deferral = refusal = ""
             for place, reply in zip(message.pending(), outcome.recipients):
                 recipient = message.envelope.recipients[place]
                 facts: dict[str, Any] = {
@@ -382,6 +328,7 @@ class Courier:
                     log.event("delivered", delay=f"{message.envelope.age():.1f}", **facts)
                 elif reply.permanent:
                     statuses[place] = spool.FAILED
+                    refusal = str(reply)
                     advice = explain.explain_reply(reply, outcome.stage, smarthost)
                     log.event("failed", log.ERROR, **facts, advice=advice)
                     self.notices.failed(message, recipient, str(reply), advice)
@@ -389,45 +336,55 @@ class Courier:
                 else:
                     deferral = str(reply)
                     log.event("deferred", log.WARNING, **facts)
-            if all(status == spool.DELIVERED for status in statuses):
-                message.delete()
-                self.counters[status.DELIVERED] += 1
-                self.success = (message.id, smarthost.host)
-                self.left_queue()
-                return
-            if statuses != message.statuses:
-                message.set_statuses(statuses)
-            self.unsettled(message, deferral)
+            with self.recording(message):
+                if all(status == spool.DELIVERED for status in statuses):
+                    message.delete()
+                    self.counters[status.DELIVERED] += 1
+                    self.success = (message.id, smarthost.host)
+                    self.left_queue()
+                    return
+                if statuses != message.statuses:
+                    message.set_statuses(statuses)
+                self.unsettled(message, deferral or refusal)
 
-    def unsettled(self, message: spool.Message, deferral: str) -> None:
+    @contextmanager
+    def recording(self, message: spool.Message) -> Iterator[None]:
+        """On a full or broken disk the message is tried again, though not at once, and the others go on."""
+        try:
+            yield
+        except OSError as error:
+            log.event("not-recorded", log.ERROR, id=message.id, reason=error.strerror)
+            self.due = min(self.due, clock.boottime() + self.main.retry_max)
+
+    def unsettled(self, message: spool.Message, answer: str) -> None:
         """Some recipients are pending or have failed: wait, or give up what has waited too long."""
+        attempts = message.attempts + 1
         if message.pending():
             if message.envelope.age() > self.main.queue_lifetime:
-                self.settle_all(
-                    message, f"4.4.7 Given up after {self.main.queue_lifetime} s: {deferral}", permanent=True
-                )
+                self.settle_all(message, f"4.4.7 Given up after {self.main.queue_lifetime} s: {answer}")
                 return
-            attempts = message.attempts + 1
             wait = min(self.main.retry_min * 2.0 ** min(attempts - 1, 30), self.main.retry_max)
-            message.note_attempt(attempts, clock.boottime() + wait, deferral)
-            self.due = min(self.due, message.due)
+            due = round(clock.boottime() + wait, 1)  # as exact as it is recorded
+            self.due = min(self.due, due)
             self.counters[status.DEFERRED] += 1
-            if message.attempts == 1:
-                self.tell("failure", message.id, "", "deferred", deferral, "")
+            if attempts == 1:
+                self.tell("failure", message.id, "", "deferred", answer, "")
+            message.note_attempt(attempts, due, answer)
         else:
+            message.note_attempt(attempts, 0.0, answer)
             message.finish()
             self.counters[status.FAILED] += 1
             self.left_queue()
 
-    def settle_all(self, message: spool.Message, answer: str, *, permanent: bool) -> None:
+    def settle_all(self, message: spool.Message, answer: str) -> None:
         """The same fate for every pending recipient, without asking a smarthost."""
         for place in message.pending():
             recipient = message.envelope.recipients[place]
             log.event("failed", log.ERROR, id=message.id, to=recipient, answer=answer)
             self.notices.failed(message, recipient, answer, "")
-        message.set_statuses([spool.FAILED if one == spool.PENDING else one for one in message.statuses])
-        message.note_attempt(message.attempts + 1, 0.0, answer)
-        self.unsettled(message, answer)
+        with self.recording(message):
+            message.set_statuses([spool.FAILED if one == spool.PENDING else one for one in message.statuses])
+            self.unsettled(message, answer)
 
     def connection_failed(self, smarthost: Smarthost, failure: upstream.Failure, settled: int) -> None:
         """The smarthost rests for what fails before MAIL, the messages under way for what fails after it."""
@@ -457,11 +414,18 @@ class Courier:
                     log.event(
                         "answer-lost", log.WARNING, id=message.id, text="sent but not confirmed, will be sent again"
                     )
-                self.unsettled(message, f"{failure.stage}: {failure.text}")
+                with self.recording(message):
+                    self.unsettled(message, f"{failure.stage}: {failure.text}")
         self.tell("failure", "", smarthost.host, failure.stage, failure.text, advice)
-        if not settled or failure.code == 421:
+        if failure.in_flight and failure.stage != "login" and failure.code != 421 and not settled:
+            # Maybe it is that message that it breaks over: the next one may fare better, once.
+            rests = self.suspect == smarthost.name
+            self.suspect = smarthost.name
+        else:
+            rests = not settled or failure.code == 421
+        if rests:
             self.router.rest(smarthost, failure)
-            if failure.cause in notices.OWNERS_BUSINESS:
+            if failure.cause in notices.OWNERS_BUSINESS and self.router.is_news(smarthost, failure.cause):
                 self.notices.trouble(smarthost, failure, advice)
 
     def left_queue(self) -> None:
@@ -489,14 +453,18 @@ class Courier:
             if not self.router.all_rest():
                 self.due = min(self.due, 0.0)
             log.event("notice", id=queue_id, to=self.main.postmaster)
-        told = self.router.memory.get("stuck")
-        stuck = self.notices.stuck(float(told[0]) if told else None)
-        if stuck is not None:
-            self.tell("remember", "stuck", str(stuck)) if stuck else self.tell("forget", "stuck")
+        if not self.stopping:
+            told = self.router.memory.get("stuck")
+            stuck = self.notices.stuck(float(told[0]) if told else None)
+            if stuck is not None:
+                self.tell("remember", "stuck", str(stuck)) if stuck else self.tell("forget", "stuck")
+        blocked = 0.0
         if self.router.all_rest():
-            self.due = min(self.due, self.router.first_free())
+            blocked = self.router.first_free()
+            # However long they rest, somebody has to see what is stuck or too old.
+            look = min(blocked, clock.boottime() + _LOOK)
+            self.due = look if self.spool.ids(spool.QUEUE) else max(look, self.due)
         due = "" if self.due == float("inf") else f"{self.due:.3f}"
-        blocked = self.router.first_free() if self.router.all_rest() else 0.0
         self.tell("leaving", "0" if self.stopping else due, "0" if self.stopping else f"{blocked:.3f}")
 
     def give_up_expired(self) -> None:
@@ -506,15 +474,16 @@ class Courier:
             if message is None:
                 continue
             with message:
-                if message.envelope.age() <= self.main.queue_lifetime:
-                    return
-                self.settle_all(message, "4.4.7 Given up: no smarthost could be reached in time", permanent=True)
+                if message.envelope.age() > self.main.queue_lifetime:
+                    self.settle_all(message, _UNREACHABLE)
+                elif message.envelope.clock_trusted:
+                    return  # those after it are younger
 
     def tell(self, *words: str) -> None:
         """A line for the supervisor."""
-        line = "\t".join(" ".join(word.split()) for word in words)[:2000] + "\n"
+        line = "\t".join(" ".join(word.split()) for word in words).encode("utf-8", "replace")
         select.select([], [self.report_fd], [], 5.0)
         try:
-            os.write(self.report_fd, line.encode("utf-8", "replace"))
+            os.write(self.report_fd, line[:2000] + b"\n")
         except BlockingIOError:
             pass

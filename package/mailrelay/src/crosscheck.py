@@ -253,6 +253,9 @@ def _clients(clients: list[Part], main: Part) -> None:
         if not part["address"]:
             continue
         net = Net.parse(part["address"])
+        if part["redirect"] and net.length < net.bits:
+            mend = "write the one machine's address, as all others in the network would be redirected too"
+            part.fault("redirect", f"is for one machine, and '{part['address']}' is a network", mend)
         if net in seen:
             part.fault(
                 "address", f"'{part['address']}' is in section '{seen[net]}' already", "put them into one section"

@@ -57,6 +57,11 @@ def size(count: int) -> str:
     return f"{value:.1f}G"
 
 
+def in_bytes(number: int) -> str:
+    """Bytes in a sentence, where no column head says what they are: "912 bytes", "1.4K"."""
+    return count(number, "byte") if number < 1024 else size(number)
+
+
 def moment(seconds: float) -> str:
     """Wall time in the machine's own time zone."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

@@ -45,7 +45,7 @@ def text_of(chunks: Iterable[bytes], dot_ends: bool) -> Iterator[bytes]:
         if stop >= 0:
             return
     data = pending + held.replace(b"\r", b"\n")
-    if dot_ends and data == b"\n.":
+    if dot_ends and (data == b"\n." or data.startswith(b"\n.\n")):
         data = b"\n"
     if not begun:
         data = data[1:]

@@ -30,13 +30,15 @@ else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
 
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
+_NOTHING = select.EPOLLONESHOT  # not even that it was reset, more than once
 _RECEIVE = 65536
 _PIECE = 65536  # bytes of a message held in memory before they go to the disk
 _BACKLOG = 65536  # pipelined bytes held while a commit is under way
 _YOUNG = 2.0  # seconds in which a connection may say its first words
 _QUIET = 1.0  # seconds of silence that make a doubtful dot the end
 _RATE_WINDOW = 30.0  # seconds over which the minimum data rate is measured, if command_timeout is not shorter
-_RETIRE = 60.0  # seconds that sessions of an old config may still take
+_FINISH = 2.0  # seconds that commits under way may take when we are told to end
+_RETIRE = 60.0  # seconds that sessions of an old config may still take, if no message is coming in
 
 
 class Listener:
@@ -82,20 +84,21 @@ class Listener:
         self.rates = Rates()
         self.refused = Refusals()
         self.ending = 0.0  # monotonic time by which the process must have ended; 0: not ending
+        self.retiring = 0.0  # monotonic time from which only mail is waited for that is coming in
 
     def run(self) -> None:
         self.committer = commit.Committer(self.spool)
         self.capacity.start()
-        wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, lambda *_: self.finish(2.0))
-        signal.signal(signal.SIGUSR2, lambda *_: self.retire())
+        self.signal_r, signal_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(signal_w, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(number, lambda *_: None)
         for sock in self.doors.values():
             sock.setblocking(False)
         special: dict[int, Callable[[], object]] = {
             self.lifeline: self.orphaned,
             self.committer.fd: self.collect,
-            wake_r: lambda: os.read(wake_r, 64),
+            self.signal_r: self.on_signal,
         }
         for fd in (*self.doors, *special):
             self.epoll.register(fd, IN)
@@ -117,7 +120,7 @@ class Listener:
                     self.admit(self.doors[fd])
             now = time.monotonic()
             for one in [one for one in self.doubtful if one.doubt <= now]:
-                if not one.interest & IN:  # silence counts only while we listen
+                if not one.interest & IN or not self.silent(one):  # silence counts only while we listen
                     one.doubt = now + _QUIET
                     continue
                 self.doubtful.discard(one)
@@ -164,10 +167,11 @@ class Listener:
         candidates = [
             one for one in self.connections.values() if (not client or one.client == client) and not one.session.waiting
         ]
-        grown = [one for one in candidates if now - one.born > _YOUNG]
         if not candidates:
             return
-        victim = min(grown or candidates, key=lambda one: (one.pace(now), one.born))
+        useless = [one for one in candidates if one.session.closing]  # strangers, who send no mail anyway
+        grown = [one for one in candidates if now - one.born > _YOUNG]
+        victim = min(useless or grown or candidates, key=lambda one: (one.pace(now), one.born))
         log.event("evicted", log.NOTICE, client=victim.client, seconds=f"{now - victim.born:.0f}")
         self.drop(victim, b"421 4.3.2 Too many connections and yours is the slowest, try again later\r\n")
 
@@ -216,6 +220,16 @@ class Listener:
         session.throttled = self.rates.refusal(connection)
         self.handle(connection, session.receive(data))
 
+    def silent(self, connection: Connection) -> bool:
+        """True if there is nothing to read, and nobody has hung up."""
+        try:
+            connection.sock.recv(1, _socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
     def handle(self, connection: Connection, events: list[smtp_in.Event]) -> None:
         """Carry out what the session asks for."""
         for event in events:
@@ -226,6 +240,8 @@ class Listener:
                 if connection.draft is not None and not connection.refusal:
                     connection.chunks.append(event[1])
                     connection.held += len(event[1])
+                    connection.taken += len(event[1])
+                    self.capacity.take(len(event[1]))
             elif kind == smtp_in.BEGIN:
                 self.begin(connection, *event[1:])
             elif kind == smtp_in.END:
@@ -274,6 +290,7 @@ class Listener:
         """Wait for what the connection can use now: no input while it is gone, full, or busy with a large message."""
         full = connection.held >= _PIECE or connection.session.buffered > _BACKLOG or len(connection.out) > _BACKLOG
         wanted = (0 if full or connection.gone or connection.closing else IN) | (OUT if connection.out else 0)
+        wanted = wanted or _NOTHING
         if wanted != connection.interest:
             connection.interest = wanted
             self.epoll.modify(connection.fd, wanted)
@@ -330,7 +347,9 @@ class Listener:
                     if full
                     else b"451 4.3.0 This mail could not be stored, try again later\r\n"
                 )
-                self.capacity.refresh()
+                connection.chunks, connection.held = [], 0  # the rest is read, too, but goes nowhere
+                if full:
+                    self.capacity.refresh()
             elif sealed:
                 ids.append(draft.id)
                 self.accepted(connection, draft)
@@ -352,15 +371,15 @@ class Listener:
             size=draft.size,
         )
         self.counters[status.ACCEPTED] += 1
-        self.capacity.used(draft.size)
+        self.capacity.settle(connection.taken, stored=True)
+        connection.taken = 0
         self.rates.count(connection)
         self.verdict(connection, b"250 2.0.0 Queued as %s\r\n" % draft.id.encode())
 
     def verdict(self, connection: Connection, reply: bytes) -> None:
         """Answer the end of data, and go on with what the client has sent since."""
         self.committing -= 1
-        connection.draft = None
-        connection.ended = False
+        self.forget(connection)
         if connection.fd not in self.connections or self.connections[connection.fd] is not connection:
             return
         connection.session.room = self.capacity.room
@@ -370,20 +389,24 @@ class Listener:
             self.hang_up(connection)
 
     def abort(self, connection: Connection) -> None:
-        """Forget the message being received."""
-        draft, connection.draft = connection.draft, None
-        connection.chunks, connection.held, connection.ended = [], 0, False
+        """The message being received is void."""
+        draft = connection.draft
+        self.forget(connection)
         if draft is not None:
             self.counters[status.ABORTED] += 1
             log.event("aborted", log.NOTICE, id=draft.id, client=connection.client, received=draft.size)
             if not connection.busy and draft.size:
                 self.committer.discard(draft)
 
+    def forget(self, connection: Connection) -> None:
+        """This message is settled, or never will be."""
+        self.capacity.settle(connection.taken, stored=False)
+        connection.draft = None
+        connection.chunks, connection.held, connection.taken, connection.ended = [], 0, 0, False
+
     def announce(self, ids: list[str]) -> None:
         """Tell the courier. A full pipe means that it is far behind: it looks into the directory then."""
-        try:
-            os.write(self.wake, "".join([f"{one}\n" for one in ids]).encode())
-        except BlockingIOError:
+        if not spool.announce(self.wake, ids):
             self.counters[status.OVERFLOW] = 1
 
     # Time passes.
@@ -391,8 +414,11 @@ class Listener:
     def sweep(self, now: float) -> None:
         """Once a second: who took too long, how much room there is, what to say of strangers."""
         for one in list(self.connections.values()):
-            if one.session.waiting:
-                one.marked_at = now
+            if one.session.waiting or one.held >= _PIECE:  # for a disk
+                one.mark, one.marked_at = one.session.progress, now
+                continue
+            if self.retiring and now >= self.retiring and not one.session.in_data:
+                self.drop(one, b"421 4.3.2 The settings have changed, please connect again\r\n")
                 continue
             elapsed = now - one.marked_at
             progress = one.session.progress - one.mark
@@ -412,9 +438,16 @@ class Listener:
         if self.ending and now >= self.ending:
             os._exit(0)
 
-    def finish(self, seconds: float) -> None:
+    def on_signal(self) -> None:
+        numbers = os.read(self.signal_r, 64)
+        if signal.SIGTERM in numbers:
+            self.finish()
+        elif signal.SIGUSR2 in numbers:
+            self.retire()
+
+    def finish(self) -> None:
         """No new connections; commits under way are answered, everybody else is told to come again."""
-        self.ending = time.monotonic() + seconds
+        self.ending = time.monotonic() + _FINISH
         self.shut_doors()
         for one in list(self.connections.values()):
             if not one.session.waiting:
@@ -422,7 +455,7 @@ class Listener:
 
     def retire(self) -> None:
         """A listener with a newer config has taken over; sessions that have begun may come to their end."""
-        self.ending = time.monotonic() + _RETIRE
+        self.retiring = time.monotonic() + _RETIRE
         self.shut_doors()
 
     def shut_doors(self) -> None:
@@ -432,7 +465,7 @@ class Listener:
         self.doors = {}
 
     def ended(self) -> bool:
-        return bool(self.ending) and not self.connections and not self.committing
+        return bool(self.ending or self.retiring) and not self.connections and not self.committing
 
     def orphaned(self) -> None:
         """The supervisor is gone: what has no 250 yet was never promised."""

@@ -1,7 +1,7 @@
 """From the command line and the config file to a plan: what `serve` needs to know, in plain values.
 
 Runs in a short-lived child of the supervisor, so that neither the parsers nor a secret stay in memory; the plan goes
-back through a pipe. Also leaves the config as accepted in the run directory, which is what the courier reads.
+back through a pipe. Also leaves the config in the run directory, for the courier to read once it is in force.
 """
 
 from __future__ import annotations
@@ -60,6 +60,12 @@ def parser() -> argparse.ArgumentParser:
         help="who may send; repeatable; replaces what the settings name (loopback always may)",
     )
     options.add_argument("--spool", metavar="DIR", help="where mail waits (default: what the settings name)")
+    options.add_argument(
+        "--spool-mount",
+        metavar="DIR",
+        default="",
+        help="the spool lies under this mount point: while nothing is mounted there, all mail is refused for now",
+    )
     options.add_argument("--run-dir", metavar="DIR", default=DEFAULT_RUN_DIR, help="status file (default %(default)s)")
     options.add_argument("--user", metavar="NAME", help=f"as root: run as this user (default {DEFAULT_USER})")
     options.add_argument("--log", choices=("auto", "syslog", "stderr"), default="auto", help="(default %(default)s)")
@@ -79,7 +85,9 @@ def plan(arguments: list[str]) -> dict[str, Any]:
     owner = _owner(options.user)
 
     data = _read(options.config)
-    found, faults, warnings = schema.check(data, options.config)
+    # An init script hands us the last good copy; what is said of it is to be mended in the original.
+    kept = f"{options.run_dir}/{status.ACCEPTED_CONFIG}"
+    found, faults, warnings = schema.check(data, DEFAULT_CONFIG if options.config == kept else options.config)
     if found is None:
         raise Refused(EX_CONFIG, *map(str, faults))
     main = found.main
@@ -101,12 +109,13 @@ def plan(arguments: list[str]) -> dict[str, Any]:
             raise Refused(EX_CONFIG, f"{options.config}: smarthost {one.host}:{one.port} is this relay itself")
 
     os.makedirs(options.run_dir, mode=0o755, exist_ok=True)
-    _keep(f"{options.run_dir}/{status.ACCEPTED_CONFIG}", data)
+    _keep(f"{kept}.new", data)  # in force once the supervisor has the spool
     return {
         "config": options.config,
         "listen": listen,
         "allow": allow,
         "spool": os.path.abspath(options.spool or main.spool),
+        "mount": options.spool_mount,
         "run_dir": os.path.abspath(options.run_dir),
         "owner": owner,
         "log": options.log,
@@ -125,10 +134,9 @@ def _read(path: str) -> bytes:
 
 
 def _keep(path: str, data: bytes) -> None:
-    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(data)
-    os.rename(f"{path}.new", path)
 
 
 def _endpoint(text: str) -> tuple[str, int]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from upstream import Failure
 
 _PROGRAM_TIMEOUT = 30  # seconds that the notify program may take
+# Beside the relay's folder, where a package has put one: it tells the system's own bus (ubus on OpenWrt).
+_EVENT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "event")
 _REMIND = 86400.0  # seconds until the owner hears again of mail that is still stuck
 _LISTED = 100  # failures spelt out in one notice
 _HEAD = 4096  # bytes of the original shown in a notice
@@ -38,6 +40,7 @@ class Notices:
         self._failures: list[tuple[str, str, str, str]] = []
         self._head = b""
         self._count = 0
+        self._told = False
 
     def failed(self, message: spool.Message, recipient: bytes, answer: str, advice: str) -> None:
         """A recipient will never be served. Nothing is said of notices, nor of mail from the null sender."""
@@ -54,6 +57,10 @@ class Notices:
 
     def send(self) -> list[str]:
         """Queue one mail to the postmaster about everything that failed; its id, if there was need for one."""
+        if self._failures and not self._told:
+            self._told = True
+            queue_id, _, recipient, answer = self._failures[0]
+            _run(_EVENT, "failed", ID=queue_id, COUNT=str(self._count), RECIPIENT=recipient, ANSWER=answer)
         if not self._failures or not self._main.postmaster:
             return []
         envelope = spool.Envelope(
@@ -99,7 +106,7 @@ class Notices:
 
     def stuck(self, told: float | None) -> float | None:
         """Tell of mail that waits longer than notify_after. The time to remember; 0 to forget it; None: no change."""
-        if not self._main.notify:
+        if not self._main.notify and not os.path.exists(_EVENT):
             return None
         ids = self._spool.ids(spool.QUEUE)
         for queue_id in ids:
@@ -119,25 +126,31 @@ class Notices:
         return clock.boottime()
 
     def _notify(self, event: str, **facts: str) -> None:
-        """Run the owner's program with the facts in its environment, as who we are, and not for long."""
-        if not self._main.notify:
-            return
-        import subprocess
+        """Tell the system's bus and the owner's program."""
+        _run(_EVENT, event, **facts)
+        _run(self._main.notify, event, **facts)
 
-        environment = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "MAILRELAY_EVENT": event}
-        environment.update({f"MAILRELAY_{name}": value.replace("\0", "") for name, value in facts.items()})
-        try:
-            done = subprocess.run(
-                [self._main.notify],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=_PROGRAM_TIMEOUT,
-            )
-            log.event("notified", event=event, program=self._main.notify, code=done.returncode)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            log.event("not-notified", log.ERROR, event=event, program=self._main.notify, error=type(error).__name__)
+
+def _run(program: str, event: str, **facts: str) -> None:
+    """Run it, if there is one, with the facts in its environment, as who we are, and not for long."""
+    if not program or (program == _EVENT and not os.path.exists(program)):
+        return
+    import subprocess
+
+    environment = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "MAILRELAY_EVENT": event}
+    environment.update({f"MAILRELAY_{name}": value.replace("\0", "") for name, value in facts.items()})
+    try:
+        done = subprocess.run(
+            [program],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_PROGRAM_TIMEOUT,
+        )
+        log.event("notified", event=event, program=program, code=done.returncode)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.event("not-notified", log.ERROR, event=event, program=program, error=type(error).__name__)
 
 
 def expire_failed(where: spool.Spool, lifetime: int) -> float | None:
@@ -148,8 +161,8 @@ def expire_failed(where: spool.Spool, lifetime: int) -> float | None:
         try:
             changed = os.stat(path, follow_symlinks=False).st_mtime
             known = clock.trusted() and changed >= clock.EARLIEST
-            left = lifetime - (clock.wall() - changed if known else clock.boottime())
-            if left <= 0 and known:
+            left = lifetime - (clock.wall() - changed) if known else 86400.0
+            if left <= 0:
                 os.unlink(path)
                 log.event("expired", id=queue_id, text="failed mail, kept long enough")
                 continue

@@ -11,7 +11,7 @@ import sys
 
 import spool
 from body import Body
-from display import address, complain, count, duration, for_terminal, moment, printable
+from display import address, complain, count, duration, for_terminal, in_bytes, moment, printable
 from locate import Stop
 from queue_view import RECIPIENT_STATES, Glance
 
@@ -59,7 +59,7 @@ def _facts(message: Glance) -> Iterator[str]:
     yield f"sender       {address(envelope.sender)}"
     for recipient, settled in zip(envelope.recipients, message.statuses):
         yield f"recipient    {address(recipient)}  {RECIPIENT_STATES.get(settled, 'unknown')}"
-    yield f"size         {message.size}"
+    yield f"size         {in_bytes(message.size)}"
     flags = [
         name
         for name, is_set in (

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from itertools import islice
 
 import clock
 import spool
 import status
-from display import address, count, duration, printable, size
+from display import address, count, duration, in_bytes, printable, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,13 +103,13 @@ def _locked_inodes() -> set[int]:
     return found
 
 
-def table(where: spool.Spool, relay: dict[str, Any], running: bool) -> None:
+def table(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int | None = None) -> None:
     """The queue for people, and a line that sums it up."""
     rest = _rest(relay, running)
     row = "{:<16}  {:<7}  {:>7}  {:>6}  {:>5}  {:<8}  {}"
     numbers: dict[str, int] = {}
     total = 0
-    for entry in entries(where):
+    for entry in islice(entries(where), limit):
         if not numbers:
             print(row.format("ID", "STATE", "AGE", "SIZE", "TRIES", "NEXT TRY", "SENDER > RECIPIENTS"))
         numbers[entry.word] = numbers.get(entry.word, 0) + 1
@@ -129,15 +130,20 @@ def table(where: spool.Spool, relay: dict[str, Any], running: bool) -> None:
             print(f"{line if not place else indent} > {address(recipient)}{note}")
         if message.answer:
             print(f"{'':<16}  {printable(message.answer)}")
-    if not numbers:
-        print("The queue is empty.")
-    else:
+    shown = sum(numbers.values())
+    left = 0 if limit is None else max(sum(len(where.ids(state)) for state in spool.STATES) - shown, 0)
+    if numbers:
         parts = ", ".join(f"{number} {word}" for word, number in numbers.items())
-        print(f"\n{count(sum(numbers.values()), 'message')}, {size(total)}: {parts}.")
+        print(f"\n{count(shown, 'message')}, {in_bytes(total)}: {parts}.")
+    elif not left:
+        print("The queue is empty.")
+    if left:
+        print(f"{count(left, 'message')} more, not listed here because of --limit.")
     if not running:
         print("The relay is not running: nothing is sent until it is.")
     elif rest:
-        print(f"The provider cannot be reached; it is tried again in {duration(rest - clock.wall())}.")
+        wait = duration(rest - clock.wall())
+        print(f"The provider could not be used; it is tried again in {wait}. 'mailrelay status' says why.")
 
 
 def _rest(relay: dict[str, Any], running: bool) -> float:
@@ -146,14 +152,15 @@ def _rest(relay: dict[str, Any], running: bool) -> float:
     return float(until) if isinstance(until, (int, float)) and until > clock.wall() else 0.0
 
 
-def as_json(where: spool.Spool, relay: dict[str, Any], running: bool) -> None:
+def as_json(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int | None = None) -> None:
     """The queue for programs: the object that `mailrelay queue --help` describes."""
     rest = _rest(relay, running)
     now = clock.wall()
-    head = {"spool": where.root, "running": running, "messages": 0}
+    total = sum(len(where.ids(state)) for state in spool.STATES)
+    head = {"spool": where.root, "running": running, "total": total, "messages": 0}
     print(status.dump(head).rpartition("0}")[0] + "[", end="")
     separator = "\n"
-    for entry in entries(where):
+    for entry in islice(entries(where), limit):
         print(separator + status.dump(_plain(entry, now, rest)), end="")
         separator = ",\n"
     print("]}")

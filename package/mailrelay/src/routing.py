@@ -1,7 +1,8 @@
 """Which smarthost a message goes to: by sender, by priority, past the ones that rest or have had their share.
 
 What is learnt here outlives the courier: every change is told to the supervisor, which hands it to the next courier as
-`memory` ("host NAME": until, failures; "rate NAME": start and count of the minute, start and count of the day).
+`memory` ("host NAME": until, failures; "rate NAME": start and count of the minute, start and count of the day;
+"told NAME": the trouble that the owner was told of, and when).
 Times are CLOCK_BOOTTIME seconds.
 """
 
@@ -80,8 +81,18 @@ class Router:
         self._remember(f"host {smarthost.name}", f"{clock.boottime() + wait:.3f}", failures)
 
     def works(self, smarthost: Smarthost) -> None:
-        if self.memory.pop(f"host {smarthost.name}", None):
-            self._tell("forget", f"host {smarthost.name}")
+        """It was of use: whatever was wrong with it is over."""
+        for name in (f"host {smarthost.name}", f"told {smarthost.name}"):
+            if self.memory.pop(name, None):
+                self._tell("forget", name)
+
+    def is_news(self, smarthost: Smarthost, cause: str) -> bool:
+        """True if the owner is to be told of this trouble: once, and once more each day that it lasts."""
+        told = self.memory.get(f"told {smarthost.name}")
+        if told and told[0] == cause and clock.boottime() < float(told[1]) + _DAY:
+            return False
+        self._remember(f"told {smarthost.name}", cause, f"{clock.boottime():.3f}")
+        return True
 
     def _rate(self, smarthost: Smarthost) -> tuple[float, int, float, int]:
         now = clock.boottime()

@@ -162,6 +162,9 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("username", "text", "", "The login name that these machines must give."),
         Option("password", "secret", "", "The password that goes with it."),
         Option("rate_limit", "integer", "0", "Mails a minute, `0` for any number.", high=1_000_000),
+        Option("redirect", "switch", "0",
+               "For a machine with a mail server built in, on OpenWrt: what it sends to port 25 of anyone comes to "
+               "the relay instead. Wants the address of that one machine."),
     ),
 }
 # fmt: on

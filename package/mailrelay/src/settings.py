@@ -105,13 +105,14 @@ class Smarthost(Values):
 class Client(Values):
     """Section `client`: what holds for the machines at one address or in one network."""
 
-    __slots__ = ("address", "accept_any_login", "username", "password", "rate_limit")
+    __slots__ = ("address", "accept_any_login", "username", "password", "rate_limit", "redirect")
 
     address: str
     accept_any_login: bool
     username: str
     password: str
     rate_limit: int  # messages a minute; 0: no limit
+    redirect: bool  # for OpenWrt's firewall: whatever it sends to port 25 comes here
 
     def __repr__(self) -> str:
         return f"<client {self.address}>"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NOT_RUNNING = 3  # as LSB init scripts answer
 _COUNTS = {
     "accepted": "accepted", "delivered": "delivered", "deferred": "deferred", "failed": "failed",
-    "refused": "refused", "aborted": "broken off by the sender", "connections": "connections",
+    "refused": "refused", "aborted": "broken off by the sender", "connections": "connection",
 }  # fmt: skip
 
 
@@ -44,22 +44,25 @@ def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
     for endpoint, reason in found.get("not_listening", {}).items():
         yield "cannot listen", f"{endpoint}: {reason}; tried again every few seconds"
     yield "sending for", ", ".join([*found.get("allow", []), "this machine itself"])
+    if found.get("spool_missing"):
+        yield "spool", f"{found.get('spool')}: its storage is not mounted, all mail is refused for now"
     yield "providers", ", ".join(found.get("smarthosts", [])) or "none is set, all mail is refused for now"
     until = found.get("next_try")
-    if until:
+    if until and until > clock.wall():
         yield "", f"not to be tried for another {duration(until - clock.wall())}"
     yield "queue", _queue(found)
     counts = found.get("counts", {})
-    yield "since start", ", ".join(f"{counts[name]} {word}" for name, word in _COUNTS.items() if name in counts)
+    yield "since start", ", ".join(_counted(counts[name], word) for name, word in _COUNTS.items() if name in counts)
     success, failure = found.get("last_success"), found.get("last_failure")
     if success:
         yield "last success", f"{_ago(success, 'time')}: {success.get('id')} to {success.get('smarthost')}"
     if failure:
         yield from _failure(failure, bool(success and success.get("time", 0) > failure.get("time", 0)))
     if not found.get("clock_trusted", True):
-        yield "clock", "nothing vouches for it yet, so that no mail expires"
+        text = "not confirmed by a time server or a clock chip; until it is, mail ages only while the machine is on"
+        yield "clock", text
     for warning in found.get("warnings", []):
-        yield "warning", warning
+        yield "warning", warning.replace(": warning: ", ": ", 1)
 
 
 def _queue(found: dict[str, Any]) -> str:
@@ -71,8 +74,12 @@ def _queue(found: dict[str, Any]) -> str:
     return text + ("; sending now" if found.get("delivering") else "")
 
 
+def _counted(number: int, word: str) -> str:
+    return count(number, word) if word == "connection" else f"{number} {word}"
+
+
 def _failure(failure: dict[str, Any], mended: bool) -> Iterator[tuple[str, str]]:
-    where = failure.get("smarthost") or failure.get("id") or "the relay"
+    where = ", ".join(str(failure[name]) for name in ("id", "smarthost") if failure.get(name)) or "the relay"
     stage = failure.get("stage")
     at_stage = f" ({stage})" if stage and stage != "deferred" else ""
     yield "last failure", f"{_ago(failure, 'time')}: {where}{at_stage}: {failure.get('answer', '')}"

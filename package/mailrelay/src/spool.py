@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DELIVERED", "FAIL", "FAILED", "HOLD", "ID_LENGTH", "PENDING", "QUEUE", "STATES",
-    "Busy", "Damaged", "Draft", "Envelope", "Message", "Spool", "arrival", "is_id",
+    "Busy", "Damaged", "Draft", "Envelope", "Message", "Spool", "announce", "arrival", "is_id",
 ]  # fmt: skip
 
 _TMP = "tmp"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 ID_LENGTH = 16
+_IDS_A_WRITE = 200  # fit into PIPE_BUF: all of them go into a pipe or none
 
 
 class Draft:
@@ -79,10 +80,15 @@ class Draft:
 
 
 class Spool:
-    """The directory. Every method may raise OSError."""
+    """The directory. Every method may raise OSError.
 
-    def __init__(self, path: str) -> None:
+    `mount` is the mount point it lies under, "" where nobody says. While nothing is mounted there, what has the spool's
+    path is not the spool: it has no room, and nobody looks into it.
+    """
+
+    def __init__(self, path: str, mount: str = "") -> None:
         self.root = path
+        self.mount = mount
         self._lock = -1
 
     def path(self, state: str, queue_id: str) -> str:
@@ -133,9 +139,9 @@ class Spool:
             return []
 
     def usage(self) -> int:
-        """Bytes that all messages hold, whatever their state."""
+        """Bytes that all messages hold, whatever their state; not what is still coming in."""
         total = 0
-        for state in (_TMP, *STATES):
+        for state in STATES:
             try:
                 with os.scandir(f"{self.root}/{state}") as entries:
                     for entry in entries:
@@ -147,8 +153,14 @@ class Spool:
                 pass
         return total
 
+    def at_hand(self) -> bool:
+        """False while the storage that it lies on is missing."""
+        return not self.mount or os.path.ismount(self.mount)
+
     def free(self) -> int:
-        """Bytes that this user may still write on the spool's file system."""
+        """Bytes that this user may still write on the spool's file system; 0 if that is not there."""
+        if not self.at_hand():
+            return 0
         stats = os.statvfs(self.root)
         return stats.f_bavail * stats.f_frsize
 
@@ -161,8 +173,8 @@ class Spool:
         """The message, locked. Raises FileNotFoundError, Busy or Damaged."""
         return Message(self, state, queue_id)
 
-    def peek(self, queue_id: str) -> tuple[str, float]:
-        """Whose turn a queued message takes, and when: client and due, read without a lock. OSError or Damaged."""
+    def peek(self, queue_id: str) -> tuple[str, int, float]:
+        """Whose turn a queued message takes: client, attempts and due, read without a lock. OSError or Damaged."""
         fd = os.open(self.path(QUEUE, queue_id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             head = os.read(fd, 1024)
@@ -174,7 +186,8 @@ class Spool:
                 field, at = netstring(head, at)
         except (ValueError, EOFError):
             raise Damaged("its envelope cannot be read") from None
-        return field.decode("ascii", "replace"), decode_record(head[len(MAGIC) : RECORD_END])[1]
+        attempts, due, _ = decode_record(head[len(MAGIC) : RECORD_END])
+        return field.decode("ascii", "replace"), attempts, due
 
     def find(self, queue_id: str) -> Message:
         """The message in whichever state it is. Raises as open() does."""
@@ -198,6 +211,16 @@ class Spool:
             draft.discard()
             raise
         return draft.id
+
+
+def announce(pipe: int, ids: list[str]) -> bool:
+    """Tell the courier of mail in the queue. False if the pipe is too full for all of it."""
+    try:
+        for start in range(0, len(ids), _IDS_A_WRITE):
+            os.write(pipe, "".join([f"{one}\n" for one in ids[start : start + _IDS_A_WRITE]]).encode())
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_id(name: str) -> bool:

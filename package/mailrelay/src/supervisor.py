@@ -7,14 +7,12 @@ say to it is taken as text from a stranger. Called by `serve`.
 from __future__ import annotations
 
 import gc
-import marshal
 import os
-import resource
 import select
-import sys
 
 import clock
 import log
+import role
 import settings
 import spool
 import status
@@ -34,12 +32,12 @@ _STOP = 3.5  # seconds that children have to end
 _TAKEOVER = 10.0  # seconds that an earlier instance's children have to let go of the spool
 _STATUS = 1.0  # seconds between two writes of the status file, at least
 _HEARTBEAT = 10.0  # seconds without any event after which counters are looked at
-_UNAVAILABLE, _SOFTWARE, _CONFIG = 69, 70, 78  # sysexits.h
+_UNAVAILABLE, _CONFIG = 69, 78  # sysexits.h
 
 
 def main(arguments: list[str]) -> int:
     """`mailrelay serve`: returns the exit code."""
-    plan = load(arguments)
+    plan = role.load(arguments)
     if isinstance(plan, int):
         return plan
     log.setup(plan["log"])
@@ -53,34 +51,14 @@ def main(arguments: list[str]) -> int:
         return _UNAVAILABLE
 
 
-def load(arguments: list[str]) -> dict[str, Any] | int:
-    """Have a child read options and config; the plan, or the exit code of a child that has said what is wrong."""
-    answer_r, answer_w = os.pipe()
-    pid = os.fork()
-    if not pid:
-        code = _SOFTWARE
-        try:
-            os.close(answer_r)
-            import loading
-
-            code = loading.main(arguments, answer_w)
-            sys.stdout.flush()
-        finally:
-            os._exit(code)
-    os.close(answer_w)
-    with os.fdopen(answer_r, "rb") as pipe:
-        data = pipe.read()
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return marshal.loads(data) if code == 0 and data else code
-
-
 class Supervisor:
     """One running relay."""
 
     def __init__(self, arguments: list[str], plan: dict[str, Any]) -> None:
         self.arguments = arguments
         self.plan = plan
-        self.spool = spool.Spool(plan["spool"])
+        self.spool = spool.Spool(plan["spool"], plan["mount"])
+        self.at_hand = self.spool.at_hand()  # with the spool's storage missing, all it does is to answer 452
         self.counters = status.counters()
         self.seen = self.counters.tolist()
         self.doors = Doors()
@@ -95,6 +73,7 @@ class Supervisor:
         self.flushing = False
         self.memory: dict[str, list[str]] = {}  # what couriers leave for their successors
         self.report = b""  # the running courier's words that are not a line yet
+        self.told = False  # it has said when the queue is due again
         self.last: dict[str, Any] = {"success": None, "failure": None}
         self.started = clock.wall()
         self.status_due = 0.0
@@ -107,18 +86,22 @@ class Supervisor:
         self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.lifeline_r, self.lifeline_w = os.pipe2(os.O_CLOEXEC)
         self.report_r, self.report_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.signal_r, signal_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(signal_w, warn_on_full_buffer=False)
+        self.signal_r, self.signal_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self.signal_w, warn_on_full_buffer=False)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        if not self.take_spool():
+        if not self.at_hand:
+            text = "nothing is mounted there; all mail is refused for now"
+            log.event("no-spool", log.ERROR, mount=self.plan["mount"], text=text)
+        elif not self.take_spool():
             return _UNAVAILABLE
+        self.adopt()
         self.control = self.open_control()
         self.doors.bind(self.plan["listen"])
         if not self.doors.open:
             return _UNAVAILABLE
-        self.raise_limits()
+        role.raise_limits(self.plan["public"]["main"]["max_connections"])
         log.event(
             "started",
             log.NOTICE,
@@ -154,7 +137,9 @@ class Supervisor:
             if clock.boottime() > deadline:
                 log.event("failed", log.ERROR, reason=f"{path}: another relay uses this spool; stop it or use --spool")
                 return False
-            signal.sigtimedwait([signal.SIGTERM], 0.1)
+            told = os.read(self.signal_r, 64) if select.select([self.signal_r], [], [], 0.1)[0] else b""
+            if signal.SIGTERM in told or signal.SIGINT in told:
+                return False
 
         def prepare() -> None:
             self.drop_rights()
@@ -167,6 +152,11 @@ class Supervisor:
             self.scan_due = 0.0
         return True
 
+    def adopt(self) -> None:
+        """The config that the plan was made from is the courier's from now on."""
+        path = f"{self.plan['run_dir']}/{status.ACCEPTED_CONFIG}"
+        os.rename(f"{path}.new", path)
+
     def open_control(self) -> int:
         path = f"{self.plan['run_dir']}/{status.CONTROL}"
         try:
@@ -176,59 +166,21 @@ class Supervisor:
         os.mkfifo(path, 0o600)
         return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def raise_limits(self) -> None:
-        """Files for every connection, while we still may."""
-        wanted = self.plan["public"]["main"]["max_connections"] + 128
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft < wanted:
-            try:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
-            except (ValueError, OSError):
-                resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-                log.event("few-files", log.WARNING, limit=hard, wanted=wanted)
-
     def warn(self) -> None:
         for warning in self.plan["warnings"]:
             log.event("warning", log.WARNING, text=warning)
 
     # Children.
 
-    def fork(self, run: Callable[[], None]) -> int:
-        """Run a role in a child that never returns. The role drops its rights and watches the lifeline."""
-        pid = os.fork()
-        if pid:
-            return pid
-        code = _SOFTWARE
-        try:
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-                signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            if hasattr(self, "lifeline_w"):
-                os.close(self.lifeline_w)
-            run()
-            code = 0
-        except BaseException as error:  # where it happened, never what it said: that may hold a secret
-            place = error.__traceback__
-            while place is not None and place.tb_next is not None:
-                place = place.tb_next
-            where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else ""
-            reason = error.strerror if isinstance(error, OSError) else None
-            log.event("crashed", log.ERROR, error=type(error).__name__, reason=reason, where=where)
-        finally:
-            os._exit(code)
+    def fork(self, run: Callable[[], None], *not_theirs: int) -> int:
+        """Run a role in a child. It drops its rights and watches the lifeline."""
+        return role.fork(run, (self.lifeline_w, self.signal_r, self.signal_w, *not_theirs))
 
     def drop_rights(self) -> None:
-        """Become the spool's owner for good."""
-        owner = self.plan["owner"]
-        if owner:
-            os.setgroups([])
-            os.setresgid(owner[1], owner[1], owner[1])
-            os.setresuid(owner[0], owner[0], owner[0])
-        os.umask(0o077)
+        role.drop_rights(self.plan["owner"])
 
     def start_listener(self) -> None:
-        self.listener = self.fork(self.run_listener)
+        self.listener = self.fork(self.run_listener, self.control, self.wake_r, self.report_r, self.report_w)
         self.listener_due = clock.boottime() + 1.0
         self.dirty = True
 
@@ -246,17 +198,21 @@ class Supervisor:
             self.lifeline_r,
         ).run()
 
+    def delivers(self) -> bool:
+        return self.at_hand and bool(self.plan["smarthosts"])
+
     def wants_courier(self, now: float) -> bool:
         """True when mail is due: told by a pipe, by the last courier, or by the owner."""
-        if self.courier or self.stopping or not self.plan["smarthosts"] or now < self.courier_due:
+        if self.courier or self.stopping or not self.delivers() or now < self.courier_due:
             return False
         if self.flushing:
+            return True
+        if self.scan_due is not None and now >= self.scan_due:
             return True
         if now < self.blocked_until:
             return False
         if self.counters[status.OVERFLOW]:
             self.scan_due = 0.0
-        if self.scan_due is not None and now >= self.scan_due:
             return True
         return bool(select.select([self.wake_r], [], [], 0)[0])
 
@@ -269,13 +225,16 @@ class Supervisor:
         if flush:
             self.memory = _without_hosts(self.memory)
         self.report = b""
+        self.told = False
 
         def run() -> None:
             import courier
 
+            for door in self.doors.sockets():
+                door.close()
             courier.run(self, scan, flush)
 
-        self.courier = self.fork(run)
+        self.courier = self.fork(run, self.control, self.wake_w, self.report_r)
 
     def reap(self) -> None:
         while True:
@@ -286,15 +245,17 @@ class Supervisor:
             if not pid:
                 return
             exit_code = os.waitstatus_to_exitcode(code)
-            if pid == self.listener:
-                self.listener = 0
+            if pid in self.retired and exit_code:
                 self.scan_due = 0.0  # it may have promised mail that it could not announce any more
+            elif pid == self.listener:
+                self.listener = 0
+                self.scan_due = 0.0
                 if not self.stopping:
                     log.event("listener-ended", log.ERROR, code=exit_code)
             elif pid == self.courier:
                 self.hear()
                 self.courier = 0
-                if exit_code:
+                if exit_code or not self.told:
                     self.crashes += 1
                     pause = min(2.0 ** (self.crashes - 1), 60.0)
                     self.courier_due = clock.boottime() + (pause if self.crashes > 1 else 0.0)
@@ -323,9 +284,9 @@ class Supervisor:
 
     def note(self, kind: str, words: list[str]) -> None:
         if kind == "leaving":  # when the queue is due again, and until when no smarthost is to be tried
-            dues = [float(word) for word in words[:1] if word] + [due for due in (self.scan_due,) if due is not None]
-            self.scan_due = min(dues, default=None)
-            self.blocked_until = float(words[1])
+            dues = [_seconds(word) for word in words[:1] if word] + [due for due in (self.scan_due,) if due is not None]
+            self.scan_due, self.blocked_until = min(dues, default=None), _seconds(words[1])
+            self.told = True
         elif kind == "success":
             self.last["success"] = {"time": clock.wall(), "id": words[0], "smarthost": words[1]}
         elif kind == "failure":
@@ -350,6 +311,11 @@ class Supervisor:
                 if not (self.listener or self.courier or self.retired) or now >= self.stopping:
                     return self.leave()
             else:
+                if self.spool.at_hand() != self.at_hand:  # whoever looks after us starts us anew
+                    text = "came" if self.spool.at_hand() else "went away"
+                    log.event("stopping", log.NOTICE, mount=self.plan["mount"], text=f"the spool's storage {text}")
+                    self.stop()
+                    continue
                 if self.doors.missing and now >= self.doors.retry_due and self.doors.bind(self.plan["listen"]):
                     self.replace_listener()
                 if not self.listener and now >= self.listener_due:
@@ -360,15 +326,14 @@ class Supervisor:
                 self.dirty = True
             if self.dirty and now >= self.status_due:
                 self.write_status()
-            listening_for_mail = not self.courier and bool(self.plan["smarthosts"]) and now >= self.blocked_until
-            if listening_for_mail and now < self.courier_due:
-                listening_for_mail = False
+            at_rest = self.courier or self.stopping or now < max(self.blocked_until, self.courier_due)
+            listening_for_mail = self.delivers() and not at_rest
             if listening_for_mail != watching:
                 watching = listening_for_mail
                 (poll.register if watching else poll.unregister)(*((self.wake_r, select.POLLIN)[: 1 + watching]))
             for fd, _ in poll.poll(self.pause(now) * 1000):
                 if fd == self.signal_r:
-                    for number in os.read(self.signal_r, 64):
+                    for number in dict.fromkeys(os.read(self.signal_r, 4096)):
                         self.on_signal(number)
                 elif fd == self.control:
                     self.on_control()
@@ -387,9 +352,9 @@ class Supervisor:
                 dues.append(self.doors.retry_due)
             if not self.listener:
                 dues.append(self.listener_due)
-            if not self.courier and self.plan["smarthosts"]:
+            if not self.courier and self.delivers():
                 if self.scan_due is not None:
-                    dues.append(max(self.scan_due, self.blocked_until, self.courier_due))
+                    dues.append(max(self.scan_due, self.courier_due))
                 if self.flushing or self.courier_due > now:
                     dues.append(self.courier_due)
                 if self.blocked_until > now:
@@ -417,9 +382,7 @@ class Supervisor:
         if ids:
             self.blocked_until = 0.0
             self.memory = _without_hosts(self.memory)
-            try:
-                os.write(self.wake_w, "".join([f"{one}\n" for one in ids]).encode())
-            except BlockingIOError:
+            if not spool.announce(self.wake_w, ids):
                 self.flush()
         self.dirty = True
 
@@ -431,7 +394,7 @@ class Supervisor:
 
     def reload(self) -> None:
         """Take the config as it is now, or go on with the old one and say so."""
-        plan = load(self.arguments)
+        plan = role.load(self.arguments)
         if isinstance(plan, int):
             log.event("reload-refused", log.ERROR, text="the settings have faults; going on with the old ones")
             return
@@ -439,14 +402,16 @@ class Supervisor:
             log.event("switched-off", log.NOTICE, config=plan["config"])
             self.stop()
             return
-        for name in ("spool", "run_dir", "owner"):
+        for name in ("spool", "mount", "run_dir", "owner"):
             if plan[name] != self.plan[name]:
                 log.event("restart-needed", log.WARNING, option=name, text="takes effect at the next start")
                 plan[name] = self.plan[name]
         self.plan = plan
+        self.adopt()
+        role.raise_limits(plan["public"]["main"]["max_connections"])
         self.doors.bind(self.plan["listen"])
         self.replace_listener()
-        self.memory = {}
+        self.memory = {name: words for name, words in self.memory.items() if name.startswith("rate ")}
         self.blocked_until = self.courier_due = 0.0
         self.scan_due = 0.0
         if self.courier:
@@ -502,6 +467,7 @@ class Supervisor:
             "not_listening": {show(endpoint): reason for endpoint, reason in self.doors.missing.items()},
             "allow": self.plan["allow"],
             "spool": self.plan["spool"],
+            "spool_missing": not self.at_hand,
             "provider": bool(self.plan["smarthosts"]),
             "smarthosts": self.plan["smarthosts"],
             "counts": {name: self.seen[place] for place, name in status.NAMES.items()},
@@ -519,6 +485,14 @@ class Supervisor:
             status.write(self.plan["run_dir"], found)
         except OSError as error:
             log.event("no-status", log.WARNING, reason=error.strerror)
+
+
+def _seconds(word: str) -> float:
+    """A time that the courier tells. ValueError if it cannot be one."""
+    seconds = float(word)
+    if not 0.0 <= seconds < 1e10:
+        raise ValueError(word)
+    return seconds
 
 
 def _without_hosts(memory: dict[str, list[str]]) -> dict[str, list[str]]:

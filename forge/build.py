@@ -1,0 +1,178 @@
+"""The tasks `build` and `inspect`: packages from package/*/Makefile into dist/, and what a package file holds.
+
+The embedded default: no SDK, no download. stage.py reads and stages, ipk.py and apk.py pack; this prints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from forge import cli, console, epoch, ipk, paths, stage
+from forge.errors import ForgeError, UsageError
+from forge.package import Contents, Entry, Package
+
+FORMATS = ("ipk", "apk", "all")
+INSTALL = (
+    (".ipk", "up to 24.10", "opkg update && opkg install"),
+    (".apk", "25.12 and later", "apk update && apk add --allow-untrusted"),
+)
+DEVICES = {"character device": "c", "block device": "b", "directory": "d", "link": "l", "pipe": "p", "file": "-"}
+
+
+class UnsoundError(ForgeError):
+    """A package file was listed, and is not as it should be."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A file that was made."""
+
+    package: Package
+    path: Path
+    size: int
+    installed: int  # bytes of the files that the package puts on the router
+    sha256: str
+
+
+def run(*, package: str = "", format: str = "all") -> list[Built]:
+    """Makes the packages (of this name, else all) in dist/, and prints what was made and what to do with it."""
+    cli.choice(format, FORMATS, "--format")
+    built: list[Built] = []
+    for directory in _directories(package):
+        with console.step(f"building {paths.shown(directory)}"):
+            changed = epoch.uncommitted(directory)
+            with stage.staged(directory, [package] if package else []) as packages:
+                built += [one for staged in packages for one in pack(staged, paths.DIST, format)]
+        if changed:
+            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+            console.note(f"not committed: {', '.join(changed[:3])}{more}; the same commit makes other bytes elsewhere")
+    _report(built)
+    return built
+
+
+def pack(package: Package, folder: Path, format: str = "all") -> list[Built]:
+    """Packs one staged package in one format or all of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    if format in ("ipk", "all"):
+        made.append(folder / ipk.file_name(package))
+        ipk.pack(package, made[-1])
+    if format in ("apk", "all"):
+        from forge import apk
+
+        made.append(folder / apk.file_name(package))
+        apk.pack(package, made[-1])
+    files = [path for path in package.root.rglob("*") if path.is_file() and not path.is_symlink()]
+    installed = sum(path.stat().st_size for path in files)
+    return [_built(package, path, installed) for path in made]
+
+
+def _built(package: Package, path: Path, installed: int) -> Built:
+    data = path.read_bytes()
+    return Built(package, path, len(data), installed, hashlib.sha256(data).hexdigest())
+
+
+def _directories(package: str) -> list[Path]:
+    """The package directories, or the one whose Makefile builds `package`."""
+    directories = sorted(path.parent for path in paths.PACKAGES.glob("*/Makefile"))
+    if not directories:
+        raise ForgeError(f"there is no Makefile in {paths.shown(paths.PACKAGES)}/*/", hint="is this a whole checkout?")
+    if not package:
+        return directories
+    names = {name: directory for directory in directories for name in stage.defined(directory)}
+    return [names[cli.choice(package, names, "--package")]]
+
+
+def _report(built: Sequence[Built]) -> None:
+    console.say()
+    rows = [(paths.shown(one.path), str(one.size), str(one.installed), one.sha256) for one in built]
+    console.table(("file", "size", "installed", "sha256"), rows)
+    console.say()
+    names = {one.package.name for one in built}
+    if any(names & set(one.package.conflicts) for one in built):
+        console.note("a router takes one of them: they refuse each other")
+    console.say("Next, with a router at 192.168.1.1 (the other packages likewise):")
+    for suffix, releases, install in INSTALL:
+        file = next((one.path for one in built if one.path.suffix == suffix), None)
+        if file:
+            console.say(f"  OpenWrt {releases}:")
+            console.say(f"    scp -O {shlex.quote(paths.shown(file))} root@192.168.1.1:/tmp/")
+            console.say(f"    ssh root@192.168.1.1 '{install} /tmp/{file.name}'")
+    console.say("  What is in a package:")
+    console.say(f"    ./inv inspect {shlex.quote(paths.shown(built[0].path))}")
+
+
+# ---- inspect --------------------------------------------------------------------------------------------------------
+
+
+def inspect(file: str) -> None:
+    """Prints what a package file says and holds. Raises UnsoundError, at the end, for what is wrong with it."""
+    path = Path(file)
+    if not path.is_file():
+        near = cli.near(path.name, [one.name for one in path.parent.glob("*.?pk")])
+        raise UsageError(f"there is no file {file}.{near}", hint="./inv build makes packages in dist/")
+    contents = read(path)
+    console.title(f"{printable(path.name)}: {contents.format}, {path.stat().st_size} bytes")
+    console.table(("field", "value"), _rows(contents))
+    for name, text in contents.scripts.items():
+        console.say()
+        console.title(printable(name))
+        console.say(printable(text.rstrip("\n")))
+    if contents.conffiles:
+        console.say()
+        console.title("Configuration files, kept on upgrade")
+        for line in contents.conffiles:
+            console.say(printable(line))
+    console.say()
+    console.title(f"Files: {sum(one.kind == 'file' for one in contents.files)}")
+    console.table(
+        ("mode", "", "owner", "size", "path"),
+        [(_mode(one), f"{one.mode:04o}", printable(one.owner), str(one.size), _path(one)) for one in contents.files],
+    )
+    if contents.faults:
+        console.say()
+        for fault in contents.faults:
+            console.bad(printable(fault))
+        raise UnsoundError(f"{printable(file)} is no sound package; nothing of it was unpacked")
+
+
+def read(path: Path) -> Contents:
+    """A package file of either format, known by its first bytes."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start[:3] == b"ADB":
+        from forge import apk
+
+        return apk.inspect(path)
+    return ipk.inspect(path)
+
+
+def printable(text: str) -> str:
+    """The text with every control character as an escape: a package's author does not get to steer a terminal."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
+
+
+def _rows(contents: Contents) -> list[tuple[str, str]]:
+    rows = []
+    for name, value in contents.control:
+        first, *others = printable(value).split("\n")
+        rows += [(printable(name), first), *(("", line) for line in others)]
+    return rows
+
+
+def _mode(entry: Entry) -> str:
+    letters = "".join(bit if entry.mode >> (8 - at) & 1 else "-" for at, bit in enumerate("rwxrwxrwx"))
+    return DEVICES.get(entry.kind, "?") + letters
+
+
+def _path(entry: Entry) -> str:
+    if entry.kind == "link":
+        return printable(f"{entry.path} -> {entry.target}")
+    return printable(entry.path) + (f" (a {entry.kind} of {printable(entry.target)})" if entry.target else "")

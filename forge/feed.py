@@ -1,0 +1,158 @@
+"""The task `feed`: dist/feed/, a folder that any web server can serve, from which routers install by name and upgrade.
+
+    opkg/  *.ipk, Packages, Packages.gz, Packages.manifest, Packages.sig, index.json    OpenWrt up to 24.10
+    apk/   *.apk, packages.adb, index.json                                              OpenWrt 25.12 and later
+    keys/  the public keys, named as a router has them
+
+The indexes say what OpenWrt's own package/Makefile, ipkg-make-index.sh and make-index-json.py say of the same packages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from forge import apk, build, console, ipk, keys, paths, proc, stage
+from forge.errors import ForgeError, UsageError
+from forge.makefile import clean_environment
+from forge.package import Package
+
+NAME = "mailrelay"  # of the feed, in a router's lists, and of its apk key
+URL = "http://192.168.1.2:8000"  # shown where none was given
+URLS = re.compile(r"(?:https?|ftp|file)://[A-Za-z0-9._~:/@%+\[\]-]+", re.ASCII)
+GZIP_TIMEOUT = 60.0
+
+# What fields that Packages.manifest has and Packages has not start with.
+LEFT_OUT = re.compile(r"(?:Maintainer|LicenseFiles|Source|Require)")
+
+
+def run(*, url: str = "") -> None:
+    """Makes every package, lays the feed out, and prints what a router needs to use it."""
+    if url and not URLS.fullmatch(url):
+        raise UsageError(
+            f"--url: {url!r} is not the address of a folder", hint="write it like https://example.org/feed"
+        )
+    pair = keys.load()
+    if pair.made:
+        console.note(f"made new keys in {pair.folder}: keep a copy, routers will trust no others")
+    folder = paths.DIST / "feed"
+    makefiles = sorted(paths.PACKAGES.glob("*/Makefile"))
+    with console.step(f"laying out {paths.shown(folder)}"):
+        paths.DIST.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".feed-", dir=paths.DIST) as scratch:
+            fresh = Path(scratch) / "feed"
+            fresh.mkdir()
+            for makefile in makefiles:
+                with stage.staged(makefile.parent) as packages:
+                    pack(packages, fresh)
+            lay_out(fresh, pair)
+            if folder.exists():
+                folder.rename(Path(scratch) / "old")
+            fresh.rename(folder)
+    _report(folder, pair, url.rstrip("/") or URL)
+
+
+def pack(packages: Sequence[Package], folder: Path) -> None:
+    """Adds staged packages to a feed that is about to be laid out."""
+    for package in packages:
+        build.pack(package, folder / "opkg", "ipk")
+        build.pack(package, folder / "apk", "apk")
+
+
+def lay_out(folder: Path, pair: keys.Keys) -> None:
+    """Adds indexes, signatures and public keys to the packages in folder/opkg and folder/apk."""
+    index_opkg(folder / "opkg", pair.usign)
+    index_apk(folder / "apk", pair)
+    public = folder / "keys"
+    public.mkdir()
+    (public / pair.usign.public.fingerprint).write_bytes(pair.usign.public.text().encode())
+    (public / f"{NAME}.pem").write_bytes(keys.apk_public_text(pair.apk.public_key()))
+    for path in [folder, *folder.rglob("*")]:  # for a web server that runs as somebody else
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def index_opkg(folder: Path, key: keys.UsignSecret, architecture: str = "all") -> None:
+    """Writes Packages, .gz, .manifest, .sig and index.json for the .ipk files in `folder`."""
+    packages = _packages(folder, ".ipk")
+    stanzas = [_stanza(path) for path in packages]
+    manifest = "".join(f"{stanza}\n" for stanza in stanzas)
+    index = "".join(line for line in manifest.splitlines(keepends=True) if not LEFT_OUT.match(line))
+    versions = dict(_names(stanza) for stanza in stanzas)
+    if len(versions) < len(packages):
+        raise ForgeError(f"{paths.shown(folder)} has two packages of the same name", hint="leave the newer one alone")
+    if (64 + len(index.encode())) % 128 in (110, 111):
+        index += "\n\n"  # usign's SHA-512 was wrong for messages of these lengths, and routers still have it
+    (folder / "Packages.manifest").write_bytes(manifest.encode())
+    (folder / "Packages").write_bytes(index.encode())
+    (folder / "Packages.sig").write_bytes(key.sign(index.encode()).encode())
+    (folder / "index.json").write_bytes(_summary(versions, architecture))
+    words = ["gzip", "-9", "--no-name", "--keep", "--force", str(folder / "Packages")]
+    proc.run([*clean_environment(), *words], timeout=GZIP_TIMEOUT)
+
+
+def index_apk(folder: Path, pair: keys.Keys, architecture: str = "noarch") -> None:
+    """Writes packages.adb and index.json for the .apk files in `folder`."""
+    content = apk.index(_packages(folder, ".apk"), pair.apk)
+    (folder / "packages.adb").write_bytes(content)
+    versions = {info["name"]: info["version"] for info in apk.read_index(content, pair.apk.public_key())}
+    (folder / "index.json").write_bytes(_summary(versions, architecture))
+
+
+def _packages(folder: Path, suffix: str) -> list[Path]:
+    found = sorted((path for path in folder.glob(f"*{suffix}")), key=lambda path: path.name)
+    if not found:
+        raise ForgeError(f"{paths.shown(folder)} holds no {suffix}", hint="a feed needs at least one package")
+    return found
+
+
+def _stanza(path: Path) -> str:
+    """A package's control file, with what opkg needs to fetch and check the package."""
+    contents = ipk.inspect(path)
+    if contents.faults or not contents.control:
+        raise ForgeError(f"{paths.shown(path)}: {', '.join(contents.faults) or 'no control data'}")
+    content = path.read_bytes()
+    fields = [(name, value) for name, value in contents.control if name != "Description"]
+    fields += [
+        ("Filename", path.name),
+        ("Size", str(len(content))),
+        ("SHA256sum", hashlib.sha256(content).hexdigest()),
+        *((name, value) for name, value in contents.control if name == "Description"),
+    ]
+    return "".join(f"{name}: {value}\n" for name, value in fields)
+
+
+def _names(stanza: str) -> tuple[str, str]:
+    fields = dict(line.split(": ", 1) for line in stanza.splitlines() if line.startswith(("Package: ", "Version: ")))
+    return fields["Package"], fields["Version"]
+
+
+def _summary(versions: dict[str, str], architecture: str) -> bytes:
+    return f"{json.dumps({'version': 2, 'architecture': architecture, 'packages': versions}, indent=2)}\n".encode()
+
+
+def _report(folder: Path, pair: keys.Keys, url: str) -> None:
+    shown = paths.shown(folder)
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    console.table(("file", "size"), [(paths.shown(path), str(path.stat().st_size)) for path in files])
+    fingerprint = pair.usign.public.fingerprint
+    console.say()
+    console.title("A router with OpenWrt 24.10 or older (opkg)")
+    console.say(f"  scp -O {shown}/keys/{fingerprint} root@192.168.1.1:/etc/opkg/keys/{fingerprint}")
+    console.say("  and in its /etc/opkg/customfeeds.conf:")
+    console.say(f"    src/gz {NAME} {url}/opkg")
+    console.say(pair.usign.public.text().rstrip("\n"), "dim")
+    console.say()
+    console.title("A router with OpenWrt 25.12 or newer (apk)")
+    console.say(f"  scp -O {shown}/keys/{NAME}.pem root@192.168.1.1:/etc/apk/keys/{NAME}.pem")
+    console.say("  and in its /etc/apk/repositories.d/customfeeds.list:")
+    console.say(f"    {url}/apk/packages.adb")
+    console.say(f"  and in its /etc/sysupgrade.conf, which else forgets the key: /etc/apk/keys/{NAME}.pem")
+    console.say(keys.apk_public_text(pair.apk.public_key()).decode().rstrip("\n"), "dim")
+    console.say()
+    console.say(f"The secret halves are in {pair.folder}; keep a copy of them.")
+    if url == URL:
+        console.say(f"Next: put {shown} on a web server, and its address in place of {URL} (or give it with --url).")

@@ -1,0 +1,226 @@
+"""The keys that a feed is signed with: usign's for opkg (Ed25519), an EC P-256 one for apk. Made once, kept out of git.
+
+usign's files are those of OpenBSD's signify: a comment line, and a line of base64. Secret keys here have no passphrase,
+which usign would not take. Only the secret halves are kept; the public ones are derived. feed.py signs with them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import secrets
+import stat
+import struct
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from forge import paths
+from forge.errors import ForgeError, UsageError
+
+USIGN_FILE = "usign.key"
+APK_FILE = "apk.pem"
+COMMENT = "untrusted comment: "
+MAX_FILE = 4096  # bytes of a key or a signature; the largest has some 200
+
+_ALGORITHM = b"Ed"
+_PUBLIC = struct.Struct("2s8s32s")  # algorithm, key number, public key
+_SIGNATURE = struct.Struct("2s8s64s")  # algorithm, key number, signature
+_SECRET = struct.Struct(">2s2sI16s8s8s64s")  # algorithm, KDF, its rounds, salt, checksum, key number, seed + public key
+
+
+class KeyFileError(ForgeError):
+    """A file that should hold a key or a signature, and does not."""
+
+
+@dataclass(frozen=True)
+class UsignPublic:
+    """The half that a router has in /etc/opkg/keys/FINGERPRINT."""
+
+    number: bytes  # 8 random bytes that name the key
+    key: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits; opkg looks for the key of a signature in a file of this name."""
+        return self.number.hex()
+
+    def text(self) -> str:
+        packed = _PUBLIC.pack(_ALGORITHM, self.number, self.key)
+        return _lines(f"public key {self.fingerprint}", packed)
+
+    @classmethod
+    def parse(cls, text: str) -> UsignPublic:
+        algorithm, number, key = _unpack(text, _PUBLIC, "public key")
+        _check_algorithm(algorithm, "public key")
+        return cls(number, key)
+
+    def verify(self, message: bytes, signature: str) -> bool:
+        """Whether `signature` (the text of a .sig file) is of this key, over `message`."""
+        algorithm, number, made = _unpack(signature, _SIGNATURE, "signature")
+        _check_algorithm(algorithm, "signature")
+        if number != self.number:
+            return False
+        try:
+            ed25519.Ed25519PublicKey.from_public_bytes(self.key).verify(made, message)
+        except InvalidSignature:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class UsignSecret:
+    """A whole pair. Signatures are deterministic: the same key and message give the same text."""
+
+    number: bytes
+    seed: bytes
+
+    @classmethod
+    def generate(cls) -> UsignSecret:
+        return cls(secrets.token_bytes(8), secrets.token_bytes(32))
+
+    @property
+    def public(self) -> UsignPublic:
+        return UsignPublic(self.number, self._key().public_key().public_bytes_raw())
+
+    def sign(self, message: bytes) -> str:
+        """The text of a .sig file."""
+        packed = _SIGNATURE.pack(_ALGORITHM, self.number, self._key().sign(message))
+        return _lines(f"signed by key {self.number.hex()}", packed)
+
+    def text(self) -> str:
+        pair = self.seed + self.public.key
+        checksum = hashlib.sha512(pair).digest()[:8]
+        packed = _SECRET.pack(_ALGORITHM, b"BK", 0, secrets.token_bytes(16), checksum, self.number, pair)
+        return _lines(f"secret key {self.number.hex()}", packed)
+
+    @classmethod
+    def parse(cls, text: str) -> UsignSecret:
+        algorithm, _, rounds, _, checksum, number, pair = _unpack(text, _SECRET, "secret key")
+        _check_algorithm(algorithm, "secret key")
+        if rounds:
+            raise KeyFileError("the secret key has a passphrase", hint="make one without: signify -G -n")
+        secret = cls(number, pair[:32])
+        if hashlib.sha512(pair).digest()[:8] != checksum or secret.public.key != pair[32:]:
+            raise KeyFileError("the secret key is damaged")
+        return secret
+
+    def _key(self) -> ed25519.Ed25519PrivateKey:
+        return ed25519.Ed25519PrivateKey.from_private_bytes(self.seed)
+
+
+def _lines(comment: str, packed: bytes) -> str:
+    return f"{COMMENT}{comment}\n{base64.b64encode(packed).decode()}\n"
+
+
+def _unpack(text: str, form: struct.Struct, what: str) -> tuple[bytes, ...]:
+    lines = text[:MAX_FILE].split("\n")
+    try:
+        if len(lines) < 2 or not lines[0].startswith(COMMENT):
+            raise ValueError
+        packed = base64.b64decode(lines[1].rstrip("\r"), validate=True)
+        return form.unpack(packed)
+    except (ValueError, binascii.Error, struct.error):
+        raise KeyFileError(f"this is no {what} of usign or signify") from None
+
+
+def _check_algorithm(algorithm: bytes, what: str) -> None:
+    if algorithm != _ALGORITHM:
+        raise KeyFileError(f"the {what} is not Ed25519")
+
+
+# apk's
+
+
+def apk_public(text: bytes) -> ec.EllipticCurvePublicKey:
+    """The public key in a PEM file, as a router has it in /etc/apk/keys."""
+    try:
+        key = serialization.load_pem_public_key(text)
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFileError("this is no public key in a PEM file") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise KeyFileError("the public key is not of an elliptic curve", hint="OpenWrt's are EC P-256")
+    return key
+
+
+def apk_secret(text: bytes) -> ec.EllipticCurvePrivateKey:
+    """The secret key in a PEM file without a passphrase."""
+    try:
+        key = serialization.load_pem_private_key(text, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise KeyFileError("this is no secret key in a PEM file without passphrase") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise KeyFileError("the secret key is not EC P-256")
+    return key
+
+
+def apk_public_text(key: ec.EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _apk_secret_text() -> bytes:
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+# Where they are kept
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Both keys of this machine. `made`: they did not exist before."""
+
+    usign: UsignSecret
+    apk: ec.EllipticCurvePrivateKey
+    folder: Path
+    made: bool
+
+
+def load() -> Keys:
+    """The keys of whoever runs this, made at the first call. They lie in paths.config("keys"), closed to others."""
+    folder = paths.config("keys")
+    if folder.resolve().is_relative_to(paths.ROOT):
+        raise UsageError(
+            f"the keys' folder {folder} lies in the checkout", hint=f"set {paths.CONFIG_VARIABLE} to a folder elsewhere"
+        )
+    made_usign = _make(folder / USIGN_FILE, UsignSecret.generate().text().encode())
+    made_apk = _make(folder / APK_FILE, _apk_secret_text())
+    usign, apk = _read(folder / USIGN_FILE), _read(folder / APK_FILE)
+    try:
+        return Keys(UsignSecret.parse(usign.decode(errors="replace")), apk_secret(apk), folder, made_usign or made_apk)
+    except KeyFileError as error:
+        hint = error.hint or "bring it back from a backup; a new key would have to be given to every router"
+        raise KeyFileError(f"{folder}: {error.message}", hint=hint) from None
+
+
+def _make(path: Path, content: bytes) -> bool:
+    """Writes a secret unless it is there, never half of it; of several that try at once, all use the first one's."""
+    if path.exists():
+        return False
+    handle, scratch = tempfile.mkstemp(prefix=".new-", dir=path.parent)  # 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(scratch, path)
+    except FileExistsError:
+        return False
+    finally:
+        Path(scratch).unlink()
+    return True
+
+
+def _read(path: Path) -> bytes:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise KeyFileError(f"{path} can be read by others than you (mode {mode:04o})", hint=f"chmod 600 {path}")
+    with path.open("rb") as file:
+        return file.read(MAX_FILE)

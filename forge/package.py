@@ -1,0 +1,77 @@
+"""A package as the mini-SDK staged it: what its Makefile says, and the tree of files that goes onto the router.
+
+stage.py makes it; ipk.py and apk.py pack it. It says nothing of either format: what only one of them knows (the
+control file's wrappers, apk's /lib/apk/packages, names of files) is derived there. `Contents` is the way back: what
+their inspect(path) reads from a finished file, of either format, for `./inv inspect` to print.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# The package's own scripts that a Makefile may define, by OpenWrt's names.
+SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
+
+
+@dataclass(frozen=True)
+class Package:
+    """One package of a Makefile, staged. Lists keep the Makefile's order.
+
+    `depends` is complete, libc first, without `+` and conditions. `conffiles` are all that the Makefile lists, files
+    and directories (these end in "/"), shipped or not; /lib/upgrade/keep.d/NAME is in the tree already. `scripts` are
+    the package's own, by names of SCRIPTS, each with its #! line and a newline at the end.
+    """
+
+    name: str
+    version: str  # PKG_VERSION: "1.0.0"
+    release: str  # PKG_RELEASE: "1", without "r"
+    depends: list[str]
+    provides: list[str]  # as in the Makefile: a leading "@" (a name without a version, for apk) is kept
+    conflicts: list[str]
+    alternatives: list[str]  # "150:/usr/sbin/sendmail:/usr/lib/mailrelay/sendmail"
+    section: str
+    license: str
+    license_files: list[str]
+    url: str
+    maintainer: str
+    source: str  # where OpenWrt's build system has the package directory: "feeds/base/sample"
+    sourcename: str  # PKG_NAME
+    userid: str  # "sample=473:sample=473", or several of them with spaces between; empty for none
+    architecture: str  # "all", or a CPU's
+    title: str
+    description: str  # as in the Makefile: each line with its leading space, without a newline at the end
+    conffiles: list[str]
+    scripts: dict[str, str]
+    root: Path  # the staged tree: the router's file system, modes as they will be there
+    epoch: int  # SOURCE_DATE_EPOCH: the time of every file, in Unix seconds
+    default_variant: bool = False  # DEFAULT_VARIANT: the first choice among those that provide the same
+
+    @property
+    def full_version(self) -> str:
+        """Version and release as OpenWrt writes them from 24.10 on: "1.0.0-r1"."""
+        return f"{self.version}-r{self.release}" if self.release else self.version
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A member of a package's file tree, as it is listed: never unpacked."""
+
+    path: str  # absolute on the router: "/etc/init.d/mailrelay"; a directory's without a "/" at its end
+    kind: str  # "file", "directory", "link", or the name of a stranger kind
+    mode: int
+    owner: str  # "root:root" or "0:0"
+    size: int
+    target: str = ""  # of a link
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a package file says and holds. `faults` are oddities that an installer would trip over or abuse."""
+
+    format: str  # "ipk" or "apk"
+    control: list[tuple[str, str]]  # the fields in the file's own order; a value may have several lines
+    scripts: dict[str, str]  # by the format's own names ("postinst-pkg", "post-install")
+    conffiles: list[str]
+    files: list[Entry]
+    faults: list[str] = field(default_factory=list)

@@ -1,0 +1,101 @@
+"""The supervisor's children: the one that reads the settings, and what the others go through before they are listener
+or courier: fork, signals, file limits, rights.
+
+Called by the supervisor, and by the roles themselves as soon as they need no more rights.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import resource
+import sys
+
+import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterable
+    from typing import Any
+else:
+    import _signal as signal  # signal and socket would cost a megabyte for their enums
+
+_SOFTWARE = 70  # sysexits.h
+_HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+_FILES = 128  # beside those of connections
+
+
+def load(arguments: list[str]) -> dict[str, Any] | int:
+    """Have a child read options and config; the plan, or the exit code of a child that has said what is wrong."""
+    answer_r, answer_w = os.pipe()
+    pid = os.fork()
+    if not pid:
+        code = _SOFTWARE
+        try:
+            os.close(answer_r)
+            import loading
+
+            code = loading.main(arguments, answer_w)
+            sys.stdout.flush()
+        finally:
+            os._exit(code)
+    os.close(answer_w)
+    with os.fdopen(answer_r, "rb") as pipe:
+        data = pipe.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return marshal.loads(data) if code == 0 and data else code
+
+
+def fork(run: Callable[[], None], not_theirs: Iterable[int]) -> int:
+    """Run a role in a child that never returns; the child's pid. `not_theirs` are descriptors that it does not get.
+
+    No signal meets a child that still has our handlers: it would ring our bell instead.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+    pid = os.fork()
+    if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+        return pid
+    code = _SOFTWARE
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)  # for the supervisor, though a terminal tells the whole group
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+        for fd in not_theirs:
+            os.close(fd)
+        run()
+        code = 0
+    except BaseException as error:  # where it happened, never what it said: that may hold a secret
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else ""
+        reason = error.strerror if isinstance(error, OSError) else None
+        log.event("crashed", log.ERROR, error=type(error).__name__, reason=reason, where=where)
+    finally:
+        os._exit(code)
+
+
+def drop_rights(owner: tuple[int, int] | None) -> None:
+    """Become that user for good; None: stay who we are."""
+    if owner:
+        os.setgroups([])
+        os.setresgid(owner[1], owner[1], owner[1])
+        os.setresuid(owner[0], owner[0], owner[0])
+    os.umask(0o077)
+
+
+def raise_limits(connections: int) -> None:
+    """Files for that many connections, and for a large message that comes in over each; while we still may."""
+    wanted = 2 * connections + _FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+        except (ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            log.event("few-files", log.WARNING, limit=hard, wanted=wanted)

@@ -1,0 +1,301 @@
+"""The ADB format: recorded files are read, shown and written again as apk does it; bad ones bring AdbError alone."""
+
+from __future__ import annotations
+
+import struct
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forge import adb, adb_dump, apk, apk_archive, keys
+from forge.adb_schema import INDEX, INDEX_SCHEMA, INFO, PACKAGE, PACKAGE_SCHEMA, SCHEMAS
+
+RECORDED = Path(__file__).parent.parent / "data" / "package-golden" / "made" / "25.12"
+FILES = ["packages.adb", "sample-1.2.3-r4.apk", "sample-shell-1.2.3-r4.apk"]
+
+
+def recorded(name: str) -> bytes:
+    return (RECORDED / name).read_bytes()
+
+
+def packed(raw: bytes) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return b"ADBd" + packer.compress(raw) + packer.flush()
+
+
+def with_body(body: bytes, schema: int = INDEX_SCHEMA) -> bytes:
+    return adb.File(schema, body).encode()
+
+
+# Recorded files
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_recorded_file_reads_like_its_recorded_dump(name: str) -> None:
+    assert adb_dump.dump(recorded(name)) == (RECORDED / f"{name}.dump.txt").read_text()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_recorded_file_is_written_again_byte_for_byte(name: str) -> None:
+    assert adb.decode(recorded(name)).encode() == recorded(name)
+
+
+def test_the_recorded_index_is_signed_by_the_recorded_key_and_no_other() -> None:
+    key = keys.apk_public(recorded("public-key.pem"))
+    file = adb.decode(recorded("packages.adb"))
+    assert adb.verify(file, key)
+    assert not adb.verify(file, ec.generate_private_key(ec.SECP256R1()).public_key())
+    assert adb_dump.dump(recorded("packages.adb"), [key]).endswith(": OK\n")
+
+
+@pytest.mark.parametrize("place", range(0, 696, 29))
+def test_a_changed_byte_breaks_the_signature(place: int) -> None:
+    key = keys.apk_public(recorded("public-key.pem"))
+    file = adb.decode(recorded("packages.adb"))
+    body = bytearray(file.body)
+    body[place] ^= 1
+    assert not adb.verify(adb.File(file.schema, bytes(body), file.signatures), key)
+    assert not adb.verify(adb.File(PACKAGE_SCHEMA, file.body, file.signatures), key)
+
+
+def test_a_signature_of_ours_verifies_beside_others() -> None:
+    ours = ec.generate_private_key(ec.SECP256R1())
+    file = adb.sign(adb.decode(recorded("packages.adb")), ours)
+    again = adb.decode(file.encode())
+    assert len(again.signatures) == 2
+    assert adb.verify(again, ours.public_key())
+    assert adb.verify(again, keys.apk_public(recorded("public-key.pem")))
+
+
+# Values
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)
+names = st.from_regex(r"[a-z0-9][a-z0-9+._-]{0,20}", fullmatch=True)
+versions = st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,3}(-r[0-9])?", fullmatch=True)
+dependencies = st.one_of(
+    names,
+    st.builds("!{}".format, names),
+    st.builds("{}{}{}".format, names, st.sampled_from(["=", "<", ">", "<=", ">=", "~", ">~", "<~"]), versions),
+    st.builds("!{}>={}".format, names, versions),
+)
+infos = st.fixed_dictionaries(
+    {"name": names, "version": versions},
+    optional={
+        "description": texts,
+        "hashes": st.binary(min_size=1, max_size=400),
+        "url": st.text("x", min_size=1, max_size=70000),
+        "build-time": st.integers(0, 2**64 - 1),
+        "installed-size": st.integers(0, 2**40),
+        "depends": st.lists(dependencies, min_size=1, unique=True),
+        "tags": st.lists(texts, min_size=1),
+    },
+)
+
+
+@given(st.lists(infos, min_size=1, max_size=4, unique_by=lambda info: info["name"]))
+def test_a_tree_of_values_is_written_and_read_back(packages: list[dict[str, object]]) -> None:
+    writer = adb.Writer()
+    body = bytes(writer.finish(writer.value(INDEX, {"packages": packages})))
+    file = adb.decode(with_body(body))
+    found = adb.read(file.body, INDEX)["packages"]
+    assert sorted(found, key=lambda one: one["name"]) == found, "apk looks packages up by bisection"
+    for one in [*found, *packages]:
+        if "depends" in one:
+            one["depends"] = sorted(one["depends"])
+    assert found == sorted(packages, key=lambda one: str(one["name"]))
+    adb_dump.dump(with_body(body))
+
+
+def test_dependencies_are_sorted_and_written_once() -> None:
+    writer = adb.Writer()
+    kind = INFO.kind("depends")
+    body = bytes(writer.finish(writer.object({INFO.slot("depends"): writer.value(kind, ["b", "a>=1", "b", "a"])})))
+    assert adb.read(body, INFO) == {"depends": ["a", "a>=1", "b"]}
+
+
+def test_equal_values_are_stored_once() -> None:
+    writer = adb.Writer()
+    assert writer.blob(b"root") == writer.blob(b"root")
+    assert writer.object({1: writer.number(7)}) == writer.object({1: writer.number(7)})
+    assert writer.blob(b"root", shared=False) != writer.blob(b"root")
+
+
+def test_a_value_is_not_shared_where_its_place_does_not_suit() -> None:
+    """Numbers and objects lie at multiples of four; the same bytes as a text may lie anywhere."""
+    writer = adb.Writer()
+    writer.blob(b"x")
+    writer.blob(b"\x01\x02\x30")  # behind its length, these are the bytes of the number
+    word = writer.number(0x30020103)
+    assert (word & 0x0FFFFFFF) % 4 == 0
+    body = bytes(writer.finish(writer.object({INFO.slot("build-time"): word})))
+    assert adb.read(body, INFO) == {"build-time": 0x30020103}
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a>=", "a>=x", "a=1_x", "=1", "a\n", "a=1.0-2", "é"])
+def test_a_dependency_that_apk_would_refuse_is_refused(text: str) -> None:
+    with pytest.raises(adb.AdbError, match="apk understands"):
+        adb.split_dependency(text)
+
+
+@pytest.mark.parametrize(
+    ("version", "good"),
+    [
+        ("1.2.3-r4", True),
+        ("1", True),
+        ("1.0a_rc2-r1", True),
+        ("1.0_p1~0badcafe-r1", True),
+        ("20240101~abc", True),
+        ("v1.0", False),
+        ("1.0-1", False),
+        ("1.0_x", False),
+        ("1.0-r", False),
+        ("1..0", False),
+        ("1.0-r1\n", False),
+        ("", False),
+    ],
+)
+def test_versions_are_those_of_apk(version: str, good: bool) -> None:
+    assert adb.is_version(version) is good
+
+
+# Hostile input
+
+
+def survives(content: bytes) -> None:
+    for look in (
+        adb_dump.dump,
+        apk_archive.read,
+        apk.read_index,
+        lambda content: [adb.read(adb.decode(content).body, kind) for kind in SCHEMAS.values()],
+    ):
+        try:
+            look(content)
+        except adb.AdbError as error:
+            assert str(error)
+
+
+@given(st.binary(max_size=400), st.sampled_from([b"", b"ADB.", b"ADBd", b"ADBc\x01\x09", b"ADB.pckg", b"ADB.indx"]))
+def test_no_bytes_bring_anything_but_an_adb_error(content: bytes, head: bytes) -> None:
+    survives(head + content)
+    survives(packed(head + content))
+
+
+@given(st.binary(max_size=200), st.sampled_from(sorted(SCHEMAS)))
+def test_no_body_brings_anything_but_an_adb_error(tail: bytes, schema: int) -> None:
+    survives(with_body(bytes(4) + tail, schema))
+    # a root that points to the first value after the header
+    survives(with_body(bytes(4) + struct.pack("<I", 0xE0000008) + tail, schema))
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(FILES), st.data())
+def test_no_change_to_a_recorded_file_brings_anything_but_an_adb_error(name: str, data: st.DataObject) -> None:
+    raw = bytearray(b"ADB." + zlib.decompress(recorded(name)[4:], -15)[4:])
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(raw)))
+    survives(bytes(raw))
+    survives(bytes(raw[:cut]))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_cut_off_anywhere_is_refused(name: str) -> None:
+    content = recorded(name)
+    for end in range(len(content)):
+        with pytest.raises(adb.AdbError):
+            adb.decode(content[:end])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_something_behind_the_end_is_refused(name: str) -> None:
+    with pytest.raises(adb.AdbError, match="follows"):
+        adb.decode(recorded(name) + b"x")
+
+
+def test_a_small_file_that_unpacks_to_a_huge_one_is_refused_before_it_does() -> None:
+    bomb = packed(b"ADB." + bytes(50 << 20))
+    tracemalloc.start()
+    with pytest.raises(adb.AdbError, match="more than 1 MiB"):
+        adb.decode(bomb, limit=1 << 20)
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+
+
+def test_a_tree_that_shares_its_way_to_endlessness_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """4,000 directories that all have the same 4,000 files: 16 million of them in 40 kB."""
+    monkeypatch.setattr(adb, "MAX_TREE", 1 << 20)
+    writer = adb.Writer()
+    file = writer.object({1: writer.blob(b"name")})
+    files = writer.array([file] * 4000)
+    folder = writer.object({1: writer.blob(b"folder"), 3: files})
+    body = bytes(writer.finish(writer.object({PACKAGE.slot("paths"): writer.array([folder] * 4000)})))
+    with pytest.raises(adb.AdbError, match="more than"):
+        adb_dump.dump(with_body(body, PACKAGE_SCHEMA))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "not a file of apk-tools 3"),
+        (b"\x1f\x8b\x08\x00 an apk of version 2", "not a file of apk-tools 3"),
+        (b"ADBc\x02\x03(\xb5/\xfd", "zstd"),
+        (packed(b"ADB.pckg"), "nothing in it"),
+        (packed(b"ADB.pckg" + struct.pack("<I", 2 << 30 | 4) + bytes(4)), "not in order"),
+        (packed(b"ADB.pckg" + struct.pack("<I", 12) + b"\x01" + bytes(11)), "later version"),
+        (packed(b"ADB.pckg" + struct.pack("<I", 3 << 30 | 4) + bytes(4)), "kind this program does not know"),
+        (packed(b"ADB.pckg" + struct.pack("<I", 1000) + bytes(4)), "size is wrong"),
+        (with_body(bytes(8), 7), "neither a package nor an index"),
+        (with_body(bytes(4) + struct.pack("<I", 0x1FFFFFFF)), "not of the type"),
+        (with_body(bytes(4) + struct.pack("<I", 0xE0000FFF)), "outside of the file"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(content: bytes, why: str) -> None:
+    with pytest.raises(adb.AdbError, match=why):
+        adb_dump.dump(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a:b", " a:b"),
+        ("D" * 79, " " + "D" * 79),
+        ("D" * 80, " |\n      " + "D" * 80),
+        ("é" * 40, " |\n      " + "é" * 40),
+        ("#x", " '#x'"),
+        ("-x", " '-x'"),
+        ("a: b", " 'a: b'"),
+        ("a# b", " 'a# b'"),
+        ("a #b", " |\n      a #b"),
+        ("it's", " |\n      it's"),
+        ("two\n\nlines\n", " |\n      two\n      lines"),
+        ("x\ty", " x\ty"),
+    ],
+)
+def test_a_text_is_shown_in_quotes_or_lines_of_its_own_as_apk_does_it(text: str, shown: str) -> None:
+    writer = adb.Writer()
+    body = bytes(writer.finish(writer.value(INDEX, {"packages": [{"name": "a", "description": text}]})))
+    assert adb_dump.dump(with_body(body)).endswith(f"    description:{shown}\n")
+
+
+def test_hashes_are_shown_whole_up_to_128_bytes() -> None:
+    for size, shown in ((39, " " + "61" * 39), (128, " |\n      " + "61" * 128), (129, " (129 bytes)")):
+        writer = adb.Writer()
+        body = bytes(writer.finish(writer.value(INDEX, {"packages": [{"name": "a", "hashes": b"a" * size}]})))
+        assert adb_dump.dump(with_body(body)).endswith(f"    hashes:{shown}\n")
+
+
+def test_a_dump_does_a_terminal_no_harm() -> None:
+    writer = adb.Writer()
+    body = bytes(writer.finish(writer.value(INDEX, {"packages": [{"name": "a", "description": "\x1b[2J\udcff"}]})))
+    assert "description: \\x1b[2J\\udcff\n" in adb_dump.dump(with_body(body))
+
+
+def test_numbers_that_the_format_cannot_hold_are_refused() -> None:
+    for number in (-1, 1 << 64):
+        with pytest.raises(adb.AdbError):
+            adb.Writer().number(number)

@@ -1,0 +1,344 @@
+"""./inv build and ./inv inspect: what a person gets, and that one commit gives the same bytes wherever it is built."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from forge import build, epoch, host, ipk, paths
+from forge.epoch import EpochError
+from forge.errors import ForgeError, UsageError
+
+from .samples import EPOCHS, GOLDEN, MADE, copy_sample, edit
+
+ROOT = GOLDEN.parents[2]
+WHEN = 1_700_000_000
+NAMES = [
+    "sample-1.2.3-r4.apk",
+    "sample-shell-1.2.3-r4.apk",
+    "sample-shell_1.2.3-r4_all.ipk",
+    "sample_1.2.3-r4_all.ipk",
+]
+
+
+def git(folder: Path, *words: str, when: int = WHEN) -> str:
+    who = {f"GIT_{role}_{what}": "x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    dates = {"GIT_AUTHOR_DATE": f"@{when - 1000} +0000", "GIT_COMMITTER_DATE": f"@{when} +0000"}
+    environment = {**os.environ, **who, **dates, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    argv = ["git", "-C", folder, "-c", "init.defaultBranch=main", *words]
+    return subprocess.run(argv, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def commit(folder: Path, when: int = WHEN) -> None:
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "x", when=when)
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout, in git, whose only package directory is the sample."""
+    folder = tmp_path / "a check out"
+    (folder / "package").mkdir(parents=True)
+    copy_sample(folder / "package")
+    (folder / ".gitignore").write_text("*.log\n/dist/\n")
+    git(folder, "init", "-q")
+    commit(folder)
+    use(folder, monkeypatch)
+    return folder
+
+
+def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "ROOT", folder)
+    monkeypatch.setattr(paths, "PACKAGES", folder / "package")
+    monkeypatch.setattr(paths, "DIST", folder / "dist")
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((folder / "dist").iterdir())}
+
+
+# ---- build ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_package_is_made_in_both_formats_and_shown(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    built = build.run()
+    assert sorted(one.path.name for one in built) == NAMES
+    assert sorted(path.name for path in (checkout / "dist").iterdir()) == NAMES
+    output = capsys.readouterr().out
+    for one in built:
+        (line,) = [line for line in output.splitlines() if line.endswith(one.sha256)]
+        assert line.split()[:3] == [f"dist/{one.path.name}", str(one.path.stat().st_size), str(one.installed)]
+    assert "a router takes one of them" in output
+    assert "opkg install /tmp/sample_1.2.3-r4_all.ipk" in output
+    assert "apk add --allow-untrusted /tmp/sample-1.2.3-r4.apk" in output
+    assert "./inv inspect dist/sample_1.2.3-r4_all.ipk" in output
+
+
+def test_the_installed_size_is_that_of_the_files(checkout: Path) -> None:
+    built = {one.path.name: one.installed for one in build.run(format="ipk")}
+    assert built == {
+        "sample_1.2.3-r4_all.ipk": 41 + 69 + 7 + 13 + 15 + 17 + 5,
+        "sample-shell_1.2.3-r4_all.ipk": 41 + 69,
+    }
+
+
+def test_one_package_and_one_format_can_be_asked_for(checkout: Path) -> None:
+    build.run(package="sample-shell", format="ipk")
+    assert list(hashes(checkout)) == ["sample-shell_1.2.3-r4_all.ipk"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"package": "smaple"}, "--package: there is no 'smaple'. Did you mean sample"),
+        ({"format": "deb"}, "--format: there is no 'deb'"),
+    ],
+)
+def test_what_does_not_exist_is_answered_with_what_does(checkout: Path, asked: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        build.run(**asked)
+    assert said in str(caught.value)
+    assert not (checkout / "dist").exists()
+
+
+def test_a_checkout_without_packages_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(tmp_path, monkeypatch)
+    with pytest.raises(ForgeError, match=r"there is no Makefile in package/\*/"):
+        build.run()
+
+
+@pytest.mark.parametrize("makefile", sorted((ROOT / "package").glob("*/Makefile")), ids=lambda path: path.parent.name)
+def test_the_projects_own_packages_are_made_without_fault(makefile: Path, tmp_path: Path) -> None:
+    with build.stage.staged(makefile.parent, epoch=WHEN) as packages:
+        made = [one for package in packages for one in build.pack(package, tmp_path)]
+    assert made
+    for one in made:
+        assert build.read(one.path).faults == []
+
+
+def test_a_faulty_package_leaves_the_files_of_before(checkout: Path) -> None:
+    build.run()
+    before = hashes(checkout)
+    edit(checkout / "package" / "sample", "  TITLE:=", "  TITEL:=")
+    with pytest.raises(ForgeError, match=r"package/sample/Makefile:21: sample: there is no field TITEL"):
+        build.run()
+    assert hashes(checkout) == before
+
+
+def test_what_is_not_committed_is_told(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build.run()
+    assert "not committed" not in capsys.readouterr().out
+    (checkout / "package" / "sample" / "data.txt").write_text("other\n")
+    build.run()
+    assert "not committed: M package/sample/data.txt" in capsys.readouterr().out
+
+
+def test_the_programs_it_needs_are_listed_for_the_wrapper() -> None:
+    names = {package.name for package in host.system_packages() if package.group == "build"}
+    assert {"make", "gzip"} <= names
+    wrapper = (ROOT / "inv").read_text()
+    assert 'build | feed) groups="$groups build"' in wrapper
+
+
+# ---- the same commit, the same bytes --------------------------------------------------------------------------------
+
+
+def test_a_clone_elsewhere_under_another_umask_gives_the_same_bytes(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build.run()
+    before = os.umask(0o077)
+    try:
+        git(tmp_path, "clone", "-q", str(checkout), "elsewhere")
+        use(tmp_path / "elsewhere", monkeypatch)
+        build.run()
+    finally:
+        os.umask(before)
+    assert hashes(tmp_path / "elsewhere") == hashes(checkout)
+    assert list(hashes(checkout)) == NAMES
+
+
+def test_what_git_ignores_and_what_python_and_editors_leave_is_not_packed(checkout: Path) -> None:
+    build.run()
+    before = hashes(checkout)
+    root = checkout / "package" / "sample" / "root"
+    (root / "usr" / "debug.log").write_text("")
+    (root / "usr" / "lib" / "sample" / "__pycache__").mkdir()
+    (root / "usr" / "lib" / "sample" / "__pycache__" / "x.pyc").write_text("")
+    (root / "etc" / "config" / "sample~").write_text("")
+    build.run()
+    assert hashes(checkout) == before
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can look into, which pytest's own are not."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.root
+def test_another_user_gets_the_same_bytes(checkout: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build.run()
+    shutil.copytree(checkout, open_folder / "checkout", symlinks=True, ignore=shutil.ignore_patterns("dist"))
+    for path in [open_folder / "checkout", *(open_folder / "checkout").rglob("*")]:
+        os.chown(path, 12345, 12345, follow_symlinks=False)
+    use(open_folder / "checkout", monkeypatch)
+    child = os.fork()
+    if child == 0:  # a new interpreter may lie where the other user cannot look
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(12345)
+            os.setuid(12345)
+            build.run()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    assert hashes(open_folder / "checkout") == hashes(checkout)
+
+
+def test_the_time_is_that_of_the_last_commit_of_the_directory(checkout: Path) -> None:
+    directory = checkout / "package" / "sample"
+    (checkout / "other").write_text("")
+    commit(checkout, WHEN + 100)
+    assert epoch.of(directory) == WHEN
+    (directory / "data.txt").write_text("other\n")
+    commit(checkout, WHEN + 200)
+    assert epoch.of(directory) == WHEN + 200
+
+
+def test_the_environment_does_not_overrule_git(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "5")
+    assert epoch.of(checkout / "package" / "sample") == WHEN
+
+
+def test_a_hook_of_another_repository_does_not_mislead(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init", "-q", "other")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "other" / "index"))
+    assert epoch.of(checkout / "package" / "sample") == WHEN
+
+
+def shallow(checkout: Path) -> Path:
+    git(checkout.parent, "clone", "-q", "--depth=1", f"file://{checkout}", "shallow")
+    return checkout.parent / "shallow" / "package" / "sample"
+
+
+def uncommitted(checkout: Path) -> Path:
+    return copy_sample(checkout / "package", "new")
+
+
+def outside(checkout: Path) -> Path:
+    return copy_sample(checkout.parent, "outside")
+
+
+UNKNOWN = {
+    "a shallow clone": (shallow, "this is a shallow clone", "git fetch --unshallow, or set SOURCE_DATE_EPOCH"),
+    "an uncommitted directory": (uncommitted, "it is in no commit yet", "commit it, or set SOURCE_DATE_EPOCH"),
+    "a folder without git": (outside, "not a git repository", "set SOURCE_DATE_EPOCH"),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_where_git_cannot_tell_the_time_it_is_asked_for(
+    checkout: Path, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, reason, mend = UNKNOWN[case]
+    directory = make(checkout)
+    with pytest.raises(EpochError) as caught:
+        epoch.of(directory)
+    assert reason in caught.value.message
+    assert caught.value.hint.startswith(mend)
+    assert "SOURCE_DATE_EPOCH=$(date +%s) ./inv build" in caught.value.hint
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "12345")
+    assert epoch.of(directory) == 12345
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "1.5", "٣", "99999999999999"])
+def test_a_time_that_is_none_is_refused(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
+    with pytest.raises(EpochError, match="SOURCE_DATE_EPOCH is"):
+        epoch.of(tmp_path)
+
+
+def test_without_git_on_the_machine_the_time_is_asked_for(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "env").symlink_to(shutil.which("env") or "")
+    monkeypatch.setenv("PATH", str(tools))
+    with pytest.raises(EpochError, match="git is not on this machine"):
+        epoch.of(checkout / "package" / "sample")
+
+
+# ---- inspect --------------------------------------------------------------------------------------------------------
+
+
+def test_an_ipk_is_shown_with_control_data_scripts_and_files(capsys: pytest.CaptureFixture[str]) -> None:
+    build.inspect(str(MADE / "24.10" / "sample_1.2.3-r4_all.ipk"))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["Depends", "libc,", "python3-light,", "python3-openssl"] in lines
+    assert ["==", "postinst-pkg"] in lines
+    assert ["default_prerm", "$0", "$@"] in lines
+    assert ["-rwxr-xr-x", "0755", "0:0", "69", "/etc/init.d/sample"] in lines
+    assert ["lrwxrwxrwx", "0777", "0:0", "0", "/usr/sbin/sample-sendmail", "->", "../lib/sample/sendmail"] in lines
+
+
+def test_an_apk_is_shown_likewise(capsys: pytest.CaptureFixture[str]) -> None:
+    build.inspect(str(MADE / "25.12" / "sample-1.2.3-r4.apk"))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["==", "post-install"] in lines
+    assert ["-rwxr-xr-x", "0755", "root:root", "69", "/etc/init.d/sample"] in lines
+
+
+def test_the_format_is_known_by_content_and_not_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(MADE / "24.10" / "sample_1.2.3-r4_all.ipk", tmp_path / "x.apk")
+    build.inspect(str(tmp_path / "x.apk"))
+    assert "x.apk: ipk, 1623 bytes" in capsys.readouterr().out
+
+
+def test_what_is_wrong_with_a_package_is_told_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.ipk"
+    path.write_bytes((MADE / "24.10" / "sample_1.2.3-r4_all.ipk").read_bytes()[:1000])
+    with pytest.raises(build.UnsoundError, match=r"x\.ipk is no sound package"):
+        build.inspect(str(path))
+    assert "FAIL" in capsys.readouterr().out
+
+
+def test_a_package_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = copy_sample(tmp_path)
+    edit(directory, "#!/bin/sh\necho", "#!/bin/sh\nprintf '\x1b[2J'\necho")
+    (directory / "root" / "a\x1b]0;b").write_text("")
+    with build.stage.staged(directory, ["sample"], epoch=EPOCHS["24.10"]) as (package,):
+        ipk.pack(package, tmp_path / "x.ipk")
+    build.inspect(str(tmp_path / "x.ipk"))
+    output = capsys.readouterr().out
+    assert "\x1b" not in output
+    assert "/a\\x1b]0;b" in output
+    assert "printf '\\x1b[2J'" in output
+
+
+def test_a_file_that_is_not_there_is_answered_with_a_near_one(tmp_path: Path) -> None:
+    (tmp_path / "sample_1.ipk").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"Did you mean sample_1\.ipk\?"):
+        build.inspect(str(tmp_path / "smple_1.ipk"))
+    with pytest.raises(UsageError, match="there is no file"):
+        build.inspect(str(tmp_path))

@@ -1,0 +1,223 @@
+"""The feed: its indexes are those that OpenWrt's build made of the same packages; what routers check is right."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from forge import adb, apk, feed, keys, paths, stage
+from forge.errors import ForgeError, UsageError
+
+GOLDEN = Path(__file__).parent.parent / "data" / "package-golden"
+OPKG, APK = GOLDEN / "made" / "24.10", GOLDEN / "made" / "25.12"
+SIGNIFY = shutil.which("signify-openbsd")
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> keys.Keys:
+    return keys.Keys(keys.UsignSecret.generate(), ec.generate_private_key(ec.SECP256R1()), tmp_path, False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The packages as they were recorded, without an index."""
+    for name, source, suffix in (("opkg", OPKG, "ipk"), ("apk", APK, "apk")):
+        (tmp_path / "feed" / name).mkdir(parents=True)
+        for path in source.glob(f"*.{suffix}"):
+            shutil.copy(path, tmp_path / "feed" / name)
+    return tmp_path / "feed"
+
+
+@pytest.mark.parametrize("name", ["Packages", "Packages.gz", "Packages.manifest", "index.json"])
+def test_the_index_for_opkg_has_the_recorded_bytes(folder: Path, pair: keys.Keys, name: str) -> None:
+    feed.index_opkg(folder / "opkg", pair.usign, architecture="x86_64")
+    assert (folder / "opkg" / name).read_bytes() == (OPKG / name).read_bytes()
+
+
+def test_the_index_for_apk_says_what_the_recorded_one_says(folder: Path, pair: keys.Keys) -> None:
+    feed.index_apk(folder / "apk", pair, architecture="x86_64")
+    assert (folder / "apk" / "index.json").read_bytes() == (APK / "index.json").read_bytes()
+    made, recorded = (folder / "apk" / "packages.adb"), (APK / "packages.adb")
+    assert adb.decode(made.read_bytes()).body == adb.decode(recorded.read_bytes()).body
+    unsigned = [line for line in apk.dump(recorded).splitlines() if not line.startswith("# sig ")]
+    assert apk.dump(made, [pair.apk.public_key()]).splitlines()[:-1] == unsigned
+    assert apk.dump(made, [pair.apk.public_key()]).endswith(": OK\n")
+
+
+def test_the_signature_is_over_the_uncompressed_index_and_signify_takes_it(folder: Path, pair: keys.Keys) -> None:
+    feed.lay_out(folder, pair)
+    signature = (folder / "opkg" / "Packages.sig").read_text()
+    index = gzip.decompress((folder / "opkg" / "Packages.gz").read_bytes())
+    assert index == (folder / "opkg" / "Packages").read_bytes()
+    fingerprint = pair.usign.public.fingerprint
+    public = keys.UsignPublic.parse((folder / "keys" / fingerprint).read_text())
+    assert public.verify(index, signature)
+    assert signature.split("\n")[0].endswith(fingerprint), "opkg looks for a key file of this name"
+    if not SIGNIFY:
+        pytest.skip("signify-openbsd is not on this machine")
+    words = ["-V", "-p", f"keys/{fingerprint}", "-m", "opkg/Packages", "-x", "opkg/Packages.sig"]
+    done = subprocess.run([SIGNIFY, *words], cwd=folder, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_package_is_found_under_the_name_and_hash_that_the_indexes_give(folder: Path, pair: keys.Keys) -> None:
+    feed.lay_out(folder, pair)
+    stanzas = (folder / "opkg" / "Packages").read_text().strip().split("\n\n")
+    assert len(stanzas) == 2
+    for stanza in stanzas:
+        fields = dict(line.split(": ", 1) for line in stanza.splitlines() if not line.startswith(" "))
+        content = (folder / "opkg" / fields["Filename"]).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (int(fields["Size"]), fields["SHA256sum"])
+    public = keys.apk_public((folder / "keys" / "mailrelay.pem").read_bytes())
+    packages = apk.read_index((folder / "apk" / "packages.adb").read_bytes(), public)
+    assert len(packages) == 2
+    for info in packages:
+        content = (folder / "apk" / f"{info['name']}-{info['version']}.apk").read_bytes()
+        assert len(content) == info["file-size"]
+        assert hashlib.sha256(adb.decode(content).body).digest() == info["hashes"]
+
+
+def test_an_index_has_no_length_that_usign_of_old_routers_miscounts(
+    folder: Path, pair: keys.Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stanza = feed._stanza
+    padded = 0
+    for more in range(128):
+        monkeypatch.setattr(feed, "_stanza", lambda path, more=more: stanza(path) + f"X: {'x' * more}\n")
+        feed.index_opkg(folder / "opkg", pair.usign)
+        index = (folder / "opkg" / "Packages").read_bytes()
+        assert (64 + len(index)) % 128 not in (110, 111)
+        padded += index.endswith(b"\n\n\n")
+        if more > 2 and padded:
+            break
+    assert padded
+
+
+def test_a_feed_is_readable_by_a_web_server(folder: Path, pair: keys.Keys) -> None:
+    (folder / "opkg").chmod(0o700)
+    feed.lay_out(folder, pair)
+    modes = {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+    assert modes == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in [folder, *folder.iterdir()] if path.is_dir()} == {0o755}
+
+
+def test_no_secret_key_gets_into_the_feed(folder: Path, pair: keys.Keys) -> None:
+    feed.lay_out(folder, pair)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert b"PRIVATE" not in path.read_bytes() and pair.usign.text().splitlines()[1][-60:].encode() not in (
+                path.read_bytes()
+            )
+
+
+def test_two_versions_of_a_package_are_refused(folder: Path, pair: keys.Keys) -> None:
+    shutil.copy(folder / "opkg" / "sample_1.2.3-r4_all.ipk", folder / "opkg" / "sample_1.2.3-r5_all.ipk")
+    with pytest.raises(ForgeError, match="same name"):
+        feed.index_opkg(folder / "opkg", pair.usign)
+
+
+def test_a_damaged_package_does_not_get_into_an_index(folder: Path, pair: keys.Keys) -> None:
+    for name in ("opkg/sample_1.2.3-r4_all.ipk", "apk/sample-1.2.3-r4.apk"):
+        path = folder / name
+        path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(ForgeError, match=r"sample_1\.2\.3"):
+        feed.index_opkg(folder / "opkg", pair.usign)
+    with pytest.raises(ForgeError, match=r"sample-1\.2\.3"):
+        feed.index_apk(folder / "apk", pair)
+
+
+def test_an_empty_feed_is_refused(tmp_path: Path, pair: keys.Keys) -> None:
+    (tmp_path / "opkg").mkdir()
+    with pytest.raises(ForgeError, match=r"holds no \.ipk"):
+        feed.index_opkg(tmp_path / "opkg", pair.usign)
+
+
+# The task
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout whose one package directory is the sample's, with keys and dist/ of its own."""
+    top = tmp_path / "checkout"
+    monkeypatch.setattr(paths, "ROOT", top)
+    monkeypatch.setattr(paths, "PACKAGES", top / "package")
+    monkeypatch.setattr(paths, "DIST", top / "dist")
+    monkeypatch.setenv(paths.CONFIG_VARIABLE, str(tmp_path / "config"))
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1782770622")
+    shutil.copytree(GOLDEN / "sample", top / "package" / "sample", symlinks=True)
+    return top
+
+
+def test_the_task_lays_out_all_and_prints_what_a_router_needs(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feed.run(url="https://example.org/feed/")
+    made = {str(path.relative_to(checkout / "dist")) for path in checkout.glob("dist/*/*/*")}
+    usign = keys.load().usign.public
+    assert made == {
+        "feed/opkg/Packages",
+        "feed/opkg/Packages.gz",
+        "feed/opkg/Packages.manifest",
+        "feed/opkg/Packages.sig",
+        "feed/opkg/index.json",
+        "feed/opkg/sample-shell_1.2.3-r4_all.ipk",
+        "feed/opkg/sample_1.2.3-r4_all.ipk",
+        "feed/apk/index.json",
+        "feed/apk/packages.adb",
+        "feed/apk/sample-1.2.3-r4.apk",
+        "feed/apk/sample-shell-1.2.3-r4.apk",
+        f"feed/keys/{usign.fingerprint}",
+        "feed/keys/mailrelay.pem",
+    }
+    assert list((checkout / "dist").iterdir()) == [checkout / "dist" / "feed"], "nothing is left behind"
+    said = capsys.readouterr().out
+    for line in (
+        "src/gz mailrelay https://example.org/feed/opkg",
+        f"/etc/opkg/keys/{usign.fingerprint}",
+        usign.text().splitlines()[1],
+        "https://example.org/feed/apk/packages.adb",
+        "/etc/apk/keys/mailrelay.pem",
+        "BEGIN PUBLIC KEY",
+    ):
+        assert line in said, line
+    assert json.loads((checkout / "dist/feed/opkg/index.json").read_text())["packages"].keys() == {
+        "sample",
+        "sample-shell",
+    }
+
+
+def test_the_feed_made_again_is_the_same_and_takes_the_place_of_the_old(checkout: Path) -> None:
+    feed.run()
+    before = {path: path.read_bytes() for path in (checkout / "dist" / "feed").rglob("*") if path.is_file()}
+    (checkout / "dist" / "feed" / "opkg" / "old_1.0_all.ipk").touch()
+    feed.run()
+    assert not (checkout / "dist" / "feed" / "opkg" / "old_1.0_all.ipk").exists()
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_feed_that_fails_leaves_the_old_one_alone(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed.run()
+    before = {path: path.stat().st_mtime_ns for path in (checkout / "dist").rglob("*")}
+
+    def fail(*_: object, **__: object) -> None:
+        raise ForgeError("no")
+
+    monkeypatch.setattr(stage, "staged", fail)
+    with pytest.raises(ForgeError):
+        feed.run()
+    assert {path: path.stat().st_mtime_ns for path in (checkout / "dist" / "feed").rglob("*")}.items() <= before.items()
+    assert list((checkout / "dist").iterdir()) == [checkout / "dist" / "feed"]
+
+
+@pytest.mark.parametrize("url", ["example.org", "https://", "https://a b", "gopher://x", "https://x\nsrc/gz y z"])
+def test_an_address_that_no_router_could_use_is_refused(checkout: Path, url: str) -> None:
+    with pytest.raises(UsageError, match="--url"):
+        feed.run(url=url)
+    assert not (checkout / "dist").exists()
