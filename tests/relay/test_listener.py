@@ -278,6 +278,15 @@ def test_a_large_mail_that_cannot_be_stored_is_answered_at_once(relay: Relay, pr
     provider.wait_for(1)
 
 
+def test_without_a_spool_even_a_new_listener_answers(relay: Relay) -> None:
+    shutil.rmtree(relay.spool)
+    os.kill(relay.listener(), signal.SIGKILL)
+    with relay.connect() as client:
+        client.say("EHLO x", "250")
+        client.say("MAIL FROM:<a@x.org>", "452")
+    assert "crashed" not in relay.log()
+
+
 def test_without_memory_a_mail_is_refused_and_the_next_one_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,3 +312,33 @@ def test_without_memory_a_mail_is_refused_and_the_next_one_taken(
         assert error is not None and error.errno == errno.ENOMEM
     assert seal() is None
     assert len(box.ids(spool.QUEUE)) == 1
+
+
+def test_what_keeps_a_mail_out_stands_in_the_log_once_and_is_counted() -> None:
+    main = "option max_message_size '100K'"
+    with ScriptedProvider() as provider, Relay(main, SMARTHOST.format(port=provider.port)) as relay:
+        with relay.connect() as client:
+            client.say("EHLO x", "250")
+            client.say("FROBNICATE", "500")
+            for _ in range(3):
+                client.say("MAIL FROM:<a@x.org> SIZE=200000", "552")
+            client.say("MAIL FROM:<a@x.org>", "250")
+            client.say("RCPT TO:<nobody-here>", "550")
+            client.say("RCPT TO:<b@x.org>", "250")
+            client.say("DATA", "354")
+            client.say(b"x" * 150_000 + b"\r\n.", "552")
+        wait(lambda: relay.status()["counts"]["refused"] == 5, "all five refusals are counted")
+        assert relay.log().count("refused client=127.0.0.1 reply=") == 2, "the same one is said once a minute"
+        assert 'reply="550 5.1.1' in relay.log() and 'reply="552 5.3.4' in relay.log()
+
+
+def test_status_follows_what_the_owner_does_and_a_reload_that_was_refused(provider: ScriptedProvider) -> None:
+    provider.script = {"rcpt": "550 no"}
+    with Relay("", SMARTHOST.format(port=provider.port)) as relay:
+        queue_id = relay.send()
+        wait(lambda: relay.status()["failed"] == 1, "it has failed")
+        (relay.spool / "failed" / queue_id).unlink()
+        wait(lambda: relay.status()["failed"] == 0, "status notices that it is gone")
+        relay.config.write_text(relay.config.read_text() + "\toption prot '25'\n")
+        os.kill(relay.pid, signal.SIGHUP)
+        wait(lambda: any("old ones are in force" in line for line in relay.status()["warnings"]), "status says so")

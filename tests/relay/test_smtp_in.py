@@ -193,6 +193,12 @@ def test_addresses_that_are_refused_for_both_sides(address: bytes) -> None:
     assert codes(loop.send(b"DATA\r\n")) == [503]
 
 
+def test_a_recipient_that_was_forgotten_is_asked_for() -> None:
+    loop = connect()
+    loop.send(b"MAIL FROM:<>\r\n")
+    assert loop.send(b"rcpt to:\r\n").startswith(b"501 5.5.4 Write RCPT TO:<")
+
+
 def test_non_ascii_addresses_need_smtputf8() -> None:
     loop = connect()
     name = "müller@bücher.example".encode()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _thread
 
+import log
 import spool
 
 TYPE_CHECKING = False
@@ -34,9 +35,12 @@ class Capacity:
 
     def start(self) -> None:
         """Measure before the first client is served. Without a limit, a quarter of what is free or used already."""
-        self._used = self._spool.usage()
-        if not self._limit:
-            self._limit = (self._spool.free() + self._used) // 4
+        try:
+            self._used = self._spool.usage()
+            if not self._limit:
+                self._limit = (self._spool.free() + self._used) // 4
+        except OSError as error:  # whoever serves nobody leaves them waiting for an answer
+            log.event("no-spool", log.ERROR, path=self._spool.root, reason=error.strerror)
         self._update()
 
     def take(self, size: int) -> None:

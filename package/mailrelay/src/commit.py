@@ -35,7 +35,10 @@ class Committer:
         self._renamed: list[tuple[spool.Draft, Token]] = []
         self._syncing = False
         self._done: list[Verdict] = []
-        self._queue_fd = where.open_directory(spool.QUEUE) if where.at_hand() else -1  # else there is no room either
+        try:
+            self._queue_fd = where.open_directory(spool.QUEUE) if where.at_hand() else -1
+        except OSError:
+            self._queue_fd = -1  # there is no room either, or each fsync says so
         self.fd, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for _ in range(threads):
             _thread.start_new_thread(self._work, ())

@@ -87,25 +87,33 @@ class Rates:
 
 
 class Refusals:
-    """Strangers are logged at once, then counted and summed up once a minute, for a bounded number of addresses."""
+    """What a client is refused is logged at once, then counted and summed up once a minute, for a bounded number."""
+
+    # Replies that keep a mail out; what is wrong with a command alone is between the client and us.
+    _CODES = frozenset([b"450", b"451", b"452", b"530", b"535", b"550", b"552", b"553", b"554"])
 
     def __init__(self) -> None:
-        self._seen: dict[str, int] = {}
+        self._seen: dict[tuple[str, bytes], int] = {}
         self._since = time.monotonic()
 
-    def note(self, client: str) -> None:
-        if client not in self._seen and len(self._seen) < 64:
-            self._seen[client] = 0
-            log.event("refused", log.NOTICE, client=client, reason="address not allowed")
-        elif client in self._seen:
-            self._seen[client] += 1
+    def note(self, client: str, reply: bytes) -> bool:
+        """Take down a reply; True if it is a refusal. Of replies to pipelined commands the first counts."""
+        if reply[:3] not in self._CODES:
+            return False
+        key = client, reply.partition(b"\r\n")[0]
+        if key in self._seen:
+            self._seen[key] += 1
+        elif len(self._seen) < 64:
+            self._seen[key] = 0
+            log.event("refused", log.NOTICE, client=client, reply=key[1])
+        return True
 
     def tick(self, now: float) -> None:
         if now - self._since >= 60:
             self._since = now
-            for client, again in self._seen.items():
+            for (client, reply), again in self._seen.items():
                 if again:
-                    log.event("refused", log.NOTICE, client=client, again=again)
+                    log.event("refused", log.NOTICE, client=client, reply=reply, again=again)
             self._seen = {}
 
 

@@ -45,7 +45,8 @@ class Doors:
                 if endpoint[0] == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     continue  # a machine without IPv6
                 if known.get(endpoint) != reason:
-                    log.event("cannot-listen", log.WARNING, address=show(endpoint), reason=reason)
+                    hint = advice(endpoint[1]) if error.errno == errno.EADDRINUSE else None
+                    log.event("cannot-listen", log.WARNING, address=show(endpoint), reason=reason, advice=hint)
                 self.missing[endpoint] = reason
         self.retry_due = clock.boottime() + _RETRY
         return new
@@ -55,6 +56,11 @@ class Doors:
 
     def names(self) -> list[str]:
         return sorted(map(show, self.open))
+
+
+def advice(port: int) -> str:
+    """What an owner can do where something else listens already."""
+    return f"another mail server listens there; stop it, or give the relay another port than {port}"
 
 
 def _bind(address: str, port: int) -> _socket.socket:

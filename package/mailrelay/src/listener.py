@@ -156,10 +156,7 @@ class Listener:
             self.connections[connection.fd] = connection
             self.per_client[client] = self.per_client.get(client, 0) + 1
             self.epoll.register(connection.fd, IN)
-            if not allowed:
-                self.counters[status.REFUSED] += 1
-                self.refused.note(client)
-            self.send(connection, session.greeting())
+            self.answer(connection, session.greeting())
 
     def evict(self, client: str) -> None:
         """Make room: the least-progressing connection goes, of that client or of all; none that awaits its verdict."""
@@ -235,7 +232,7 @@ class Listener:
         for event in events:
             kind = event[0]
             if kind == smtp_in.REPLY:
-                self.send(connection, event[1])
+                self.answer(connection, event[1])
             elif kind == smtp_in.DATA:
                 if connection.draft is not None and not connection.refusal:
                     connection.chunks.append(event[1])
@@ -263,6 +260,12 @@ class Listener:
             self.advance(connection)
         if connection.fd in self.connections:
             self.interest(connection)
+
+    def answer(self, connection: Connection, reply: bytes) -> None:
+        """Say a reply; the owner hears of it if it keeps a mail out."""
+        if reply[0] > 0x33 and self.refused.note(connection.client, reply):  # "4" or "5"
+            self.counters[status.REFUSED] += 1
+        self.send(connection, reply)
 
     def send(self, connection: Connection, data: bytes) -> None:
         out = connection.out + data if connection.out else data

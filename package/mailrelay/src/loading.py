@@ -94,10 +94,7 @@ def plan(arguments: list[str]) -> dict[str, Any]:
 
     allow = options.allow
     if not listen or not allow:
-        try:
-            addresses, subnets = interfaces.resolve(main.network)
-        except ValueError as error:
-            raise Refused(EX_CONFIG, f"{options.config}: option network: {error}") from None
+        addresses, subnets = _networks(main.network)
         if not listen:
             listen = [(address, port) for address in (*LOOPBACK, *addresses) for port in main.port]
         if not options.allow:
@@ -123,6 +120,18 @@ def plan(arguments: list[str]) -> dict[str, Any]:
         "public": settings.public(found),
         "smarthosts": [f"{one.host}:{one.port}" for one in found.smarthosts],
     }
+
+
+def _networks(names: list[str]) -> tuple[list[str], list[str]]:
+    """Addresses and subnets of the interfaces that exist; of the others the check has warned."""
+    known = []
+    for name in names:
+        try:
+            interfaces.resolve([name])
+        except interfaces.UnknownInterface:
+            continue
+        known.append(name)
+    return interfaces.resolve(known)
 
 
 def _read(path: str) -> bytes:

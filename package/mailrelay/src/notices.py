@@ -40,7 +40,6 @@ class Notices:
         self._failures: list[tuple[str, str, str, str]] = []
         self._head = b""
         self._count = 0
-        self._told = False
 
     def failed(self, message: spool.Message, recipient: bytes, answer: str, advice: str) -> None:
         """A recipient will never be served. Nothing is said of notices, nor of mail from the null sender."""
@@ -57,22 +56,23 @@ class Notices:
 
     def send(self) -> list[str]:
         """Queue one mail to the postmaster about everything that failed; its id, if there was need for one."""
-        if self._failures and not self._told:
-            self._told = True
-            queue_id, _, recipient, answer = self._failures[0]
-            _run(_EVENT, "failed", ID=queue_id, COUNT=str(self._count), RECIPIENT=recipient, ANSWER=answer)
-        if not self._failures or not self._main.postmaster:
+        if not self._failures:
             return []
+        queue_id, _, recipient, answer = self._failures[0]
+        queued = self._submit() if self._main.postmaster else []
+        self._failures.clear()
+        _run(_EVENT, "failed", ID=queue_id, COUNT=str(self._count), RECIPIENT=recipient, ANSWER=answer)
+        return queued
+
+    def _submit(self) -> list[str]:
         envelope = spool.Envelope(
             self._main.sender.encode(), [self._main.postmaster.encode()], "127.0.0.1", b"localhost", notice=True
         )
         try:
-            queue_id = self._spool.submit(envelope, [self._mail()])
+            return [self._spool.submit(envelope, [self._mail()])]
         except OSError as error:
             log.event("no-notice", log.ERROR, reason=error.strerror)
             return []
-        self._failures.clear()
-        return [queue_id]
 
     def _mail(self) -> bytes:
         host = self._main.hostname

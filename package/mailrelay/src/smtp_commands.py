@@ -243,6 +243,9 @@ class Commands:
             self._waste(replies.RCPT_SYNTAX)
             return
         recipient, parameters = found
+        if not recipient and b"<" not in argument:
+            self._waste(replies.RCPT_SYNTAX)
+            return
         fault = addresses.fault(recipient)
         if fault:
             self._waste(replies.BAD_RECIPIENT % fault)

@@ -64,6 +64,17 @@ def write(run_dir: str, status: dict[str, Any]) -> None:
     os.rename(f"{path}.new", path)
 
 
+def open_control(run_dir: str) -> int:
+    """Make the FIFO anew and open it: for the supervisor."""
+    path = f"{run_dir}/{CONTROL}"
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    os.mkfifo(path, 0o600)
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 def census(root: str) -> tuple[dict[str, int], str]:
     """How many messages are in each state, and the queue id of the oldest that waits ("" for none).
 
@@ -82,3 +93,14 @@ def census(root: str) -> tuple[dict[str, int], str]:
         except OSError:
             pass
     return counts, oldest
+
+
+def stamp(root: str) -> list[int]:
+    """When each state's directory was last changed: by whom ever, so that what the owner deletes is noticed too."""
+    found = []
+    for state in spool.STATES:
+        try:
+            found.append(os.stat(f"{root}/{state}").st_mtime_ns)
+        except OSError:
+            found.append(0)
+    return found

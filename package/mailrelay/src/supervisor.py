@@ -75,6 +75,8 @@ class Supervisor:
         self.report = b""  # the running courier's words that are not a line yet
         self.told = False  # it has said when the queue is due again
         self.last: dict[str, Any] = {"success": None, "failure": None}
+        self.stamp: list[int] = []
+        self.refused = ""  # why newer settings are not in force
         self.started = clock.wall()
         self.status_due = 0.0
         self.dirty = True
@@ -97,9 +99,10 @@ class Supervisor:
         elif not self.take_spool():
             return _UNAVAILABLE
         self.adopt()
-        self.control = self.open_control()
+        self.control = status.open_control(self.plan["run_dir"])
         self.doors.bind(self.plan["listen"])
         if not self.doors.open:
+            log.event("failed", log.ERROR, reason="there is no address to listen on")
             return _UNAVAILABLE
         role.raise_limits(self.plan["public"]["main"]["max_connections"])
         log.event(
@@ -156,15 +159,6 @@ class Supervisor:
         """The config that the plan was made from is the courier's from now on."""
         path = f"{self.plan['run_dir']}/{status.ACCEPTED_CONFIG}"
         os.rename(f"{path}.new", path)
-
-    def open_control(self) -> int:
-        path = f"{self.plan['run_dir']}/{status.CONTROL}"
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass
-        os.mkfifo(path, 0o600)
-        return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def warn(self) -> None:
         for warning in self.plan["warnings"]:
@@ -322,7 +316,7 @@ class Supervisor:
                     self.start_listener()
                 if self.wants_courier(now):
                     self.start_courier(now)
-            if self.counters.tolist() != self.seen:
+            if self.counters.tolist() != self.seen or status.stamp(self.plan["spool"]) != self.stamp:
                 self.dirty = True
             if self.dirty and now >= self.status_due:
                 self.write_status()
@@ -396,8 +390,11 @@ class Supervisor:
         """Take the config as it is now, or go on with the old one and say so."""
         plan = role.load(self.arguments)
         if isinstance(plan, int):
-            log.event("reload-refused", log.ERROR, text="the settings have faults; going on with the old ones")
+            self.refused = "the settings now have faults (see the log, or mailrelay check); the old ones are in force"
+            log.event("reload-refused", log.ERROR, text=self.refused)
+            self.dirty = True
             return
+        self.refused = ""
         if not plan["public"]["main"]["enabled"]:
             log.event("switched-off", log.NOTICE, config=plan["config"])
             self.stop()
@@ -455,6 +452,7 @@ class Supervisor:
         self.dirty = False
         self.status_due = clock.boottime() + _STATUS
         self.seen = self.counters.tolist()
+        self.stamp = status.stamp(self.plan["spool"])
         counts, oldest = status.census(self.plan["spool"])
         now = clock.boottime()
         found = {
@@ -479,7 +477,7 @@ class Supervisor:
             "next_try": clock.wall() + self.blocked_until - now if self.blocked_until > now else None,
             "last_success": self.last["success"],
             "last_failure": self.last["failure"],
-            "warnings": self.plan["warnings"],
+            "warnings": [*self.plan["warnings"], *([self.refused] if self.refused else [])],
         }
         try:
             status.write(self.plan["run_dir"], found)

@@ -1,0 +1,227 @@
+# shellcheck shell=sh disable=SC2034,SC2154,SC3043
+# The engine of the package mailrelay-postfix: an instance of Postfix of our own, beside whatever the owner has made of
+# OpenWrt's. What each function is for stands in common.sh; docs/POSTFIX.md says what this engine does differently.
+
+# shellcheck source=/dev/null
+. "$LIB/postfix-facts.sh"
+
+POSTFIX_DIR="$RUN_DIR/postfix" # config_directory: main.cf, master.cf, their tables and the passwords
+POSTFIX_PID="$RUN_DIR/postfix.pid"
+
+engine_check() {
+	local text
+	if ! text="$(settings_export "$1" 2>&1)"; then
+		printf '%s\n' "$text" | sed -n -e "s/.*(\(.*\)) at line \([0-9]*\).*/\2 \1/p" | {
+			read -r line reason || reason="uci cannot read it"
+			echo "$SETTINGS${line:+:$line}: cannot be parsed ($reason);" \
+				"write config TYPE 'NAME', option NAME 'VALUE' or list NAME 'VALUE'"
+		}
+		return 1
+	fi
+	postfix_facts
+	printf '%s\n' "$text" | RAW="$1" FILE="$SETTINGS" HOSTNAME="$(postfix_hostname)" postfix_awk check
+}
+
+# Where mail waits: within the spool's folder, so that sysupgrade keeps it; a folder of root's, in root's hands alone.
+engine_prepare() {
+	postfix_facts
+	if [ -z "$PF_VERSION" ]; then
+		say err "Postfix is not installed: install the package postfix"
+		return 1
+	fi
+	engine_stop_foreign
+	[ -z "$SPOOL_MOUNT" ] || mounted "$SPOOL_MOUNT" || return 0
+	postfix_queue "$SPOOL/postfix" || say err "$SPOOL/postfix cannot be made; mail is put off until it can"
+	return 0
+}
+
+# postfix_queue FOLDER: makes the folders of a queue, owners and modes as Postfix wants them
+postfix_queue() {
+	local name
+	(umask 022 && mkdir -p "${1%/*}") && [ ! -L "${1%/*}" ] || return 1
+	# The Python engine's user owned it if that was here before.
+	chown 0:0 "${1%/*}" && chmod 0755 "${1%/*}" || return 1
+	[ ! -L "$1" ] || rm -f "$1"
+	[ ! -e "$1" ] || [ -O "$1" ] || return 1
+	for name in active bounce corrupt defer deferred flush hold incoming private saved trace public pid; do
+		[ ! -L "$1/$name" ] || rm -f "$1/$name"
+	done
+	for name in "" /pid; do
+		mkdir -p "$1$name" && chown 0:0 "$1$name" && chmod 0755 "$1$name" || return 1
+	done
+	for name in active bounce corrupt defer deferred flush hold incoming private saved trace; do
+		mkdir -p "$1/$name" && chown "$PF_OWNER:0" "$1/$name" && chmod 0700 "$1/$name" || return 1
+	done
+	mkdir -p "$1/public" && chown "$PF_OWNER:$PF_GROUP" "$1/public" && chmod 0710 "$1/public" || return 1
+	postfix_maildrop "$1/maildrop"
+}
+
+# /usr/sbin/sendmail is Postfix's own and knows nothing of us: it leaves mail in the maildrop of OpenWrt's instance.
+# While nobody else collects it there, we do.
+postfix_maildrop() {
+	if [ -d "$PF_MAILDROP" ] && [ "${PF_MAILDROP%/maildrop}" != "${1%/maildrop}" ]; then
+		[ ! -d "$1" ] || [ -L "$1" ] || rmdir "$1" 2>/dev/null || return 0
+		rm -f "$1"
+		ln -s "$PF_MAILDROP" "$1"
+		return
+	fi
+	[ ! -L "$1" ] || rm -f "$1"
+	mkdir -p "$1" && chown "$PF_OWNER:$PF_GROUP" "$1" && chmod 0730 "$1"
+}
+
+engine_instance() {
+	procd_set_param command /bin/sh "$LIB/postfix-run" "$CONFIG" "$SPOOL" "${SPOOL_MOUNT:--}" "$ADDRESSES" \
+		"$SUBNETS" "$PORTS"
+	procd_set_param file "$CONFIG" "$LIB/version" "$LIB"/common.sh "$LIB"/postfix*
+	procd_set_param respawn 3600 5 0
+	procd_set_param term_timeout 15
+	procd_set_param stderr 1
+}
+
+# OpenWrt's own instance takes the same ports, and mail from the internet. Its settings stay as they are.
+engine_stop_foreign() {
+	local script=/etc/init.d/postfix
+	[ -x "$script" ] || return 0
+	if "$script" enabled >/dev/null 2>&1; then
+		"$script" disable >/dev/null 2>&1
+		say notice "OpenWrt's own Postfix service is stopped and disabled; mailrelay runs an instance of its own"
+	elif ! foreign_runs; then
+		return 0
+	fi
+	"$script" stop >/dev/null 2>&1
+	return 0
+}
+
+foreign_runs() {
+	is_master "$(cat "${PF_MAILDROP%/maildrop}/pid/master.pid" 2>/dev/null)"
+}
+
+# is_master PID
+is_master() {
+	local pid
+	pid="$(printf '%s' "$1" | tr -cd 0-9)"
+	[ -n "$pid" ] && grep -qs master "/proc/$pid/cmdline"
+}
+
+# The pid of our master, if it lives.
+relay_pid() {
+	local pid
+	pid="$(cat "$POSTFIX_PID" 2>/dev/null)"
+	is_master "$pid" && echo "$pid"
+}
+
+engine_freeze() {
+	local pid queue left=20
+	pid="$(relay_pid)"
+	queue="$(postfix_queue_now)"
+	"$INIT" stop
+	while [ -n "$pid" ] && [ -d "/proc/$pid" ] && [ "$left" -gt 0 ]; do
+		sleep 1
+		left=$((left - 1))
+	done
+	# Sockets and locks are nothing to archive.
+	[ -z "$queue" ] || rm -f "$queue"/private/* "$queue"/public/* "$queue"/pid/*
+}
+
+engine_thaw() {
+	"$INIT" start
+}
+
+# The queue that the running instance has.
+postfix_queue_now() {
+	sed -n 's/^queue_directory = //p' "$POSTFIX_DIR/main.cf" 2>/dev/null | sed 's/\$\$/$/g'
+}
+
+# What failed and waits is tried now. Mail that came in before the clock was set looks months old and would be given up
+# at its next failure: requeued, its lifetime begins anew.
+engine_flush() {
+	relay_pid >/dev/null || return 1
+	if [ -e "$RUN_DIR/clock-set" ] && [ -e "$RUN_DIR/postfix.undated" ]; then
+		rm -f "$RUN_DIR/postfix.undated"
+		postsuper -c "$POSTFIX_DIR" -r ALL >/dev/null 2>&1
+	fi
+	postqueue -c "$POSTFIX_DIR" -f
+}
+
+engine_queue() {
+	if relay_pid >/dev/null; then
+		postqueue -c "$POSTFIX_DIR" -p
+		return
+	fi
+	echo "The relay is not running; $(postfix_count "$(postfix_spool)" incoming active deferred hold) mails wait." >&2
+	return 1
+}
+
+postfix_spool() {
+	local queue
+	queue="$(postfix_queue_now)"
+	echo "${queue:-${SPOOL:-/etc/mailrelay/spool}/postfix}"
+}
+
+# postfix_count QUEUE FOLDER...: the mails in them
+postfix_count() {
+	local queue="$1" folders=
+	shift
+	while [ $# -gt 0 ]; do
+		[ ! -d "$queue/$1" ] || folders="$folders $queue/$1"
+		shift
+	done
+	# shellcheck disable=SC2086
+	if [ -n "$folders" ]; then find $folders -type f | wc -l; else echo 0; fi
+}
+
+engine_status() {
+	local running=false pid queue
+	pid="$(relay_pid)" && running=true
+	queue="$(postfix_spool)"
+	echo "{\"running\": $running, \"pid\": ${pid:-0}, \"queue\": $(postfix_count "$queue" incoming active deferred)," \
+		"\"hold\": $(postfix_count "$queue" hold), \"failed\": 0}"
+}
+
+# As the Python engine prints it, as far as Postfix knows: its own lines of JSON, each with other names.
+engine_queue_json() {
+	local lines='' now
+	relay_pid >/dev/null && lines="$(postqueue -c "$POSTFIX_DIR" -j 2>/dev/null)"
+	now="$(date +%s)"
+	printf '%s\n' "$lines" | NOW="$now" LIMIT="$1" LC_ALL=C awk -f "$LIB/postfix-queue.awk"
+}
+
+engine_show() {
+	postcat -c "$POSTFIX_DIR" -q "$1"
+}
+
+engine_hold() {
+	postfix_super -h "$@"
+}
+
+engine_release() {
+	postfix_super -H "$@"
+}
+
+engine_delete() {
+	postfix_super -d "$@"
+}
+
+engine_flush_some() {
+	local id
+	relay_pid >/dev/null || return 1
+	for id in "$@"; do
+		postqueue -c "$POSTFIX_DIR" -i "$id" || return 1
+	done
+}
+
+# postfix_super OPTION ID...: says what it did, and fails if it did nothing
+postfix_super() {
+	local option="$1" id text
+	shift
+	for id in "$@"; do
+		text="$(postsuper -c "$POSTFIX_DIR" "$option" "$id" 2>&1)"
+		[ -z "$text" ] || printf '%s\n' "$text"
+		case "$text" in *": 1 message"*) ;; *) return 1 ;; esac
+	done
+}
+
+# Our instance is gone with the package; OpenWrt's own stays disabled, as nobody asked for it.
+engine_removed() {
+	rm -rf "$POSTFIX_DIR" "$POSTFIX_PID"
+}

@@ -1,0 +1,120 @@
+# shellcheck shell=sh disable=SC2154,SC3043
+# The engine of the package mailrelay: the relay in Python. What each function is for stands in common.sh.
+
+# -B: what runs as root leaves no bytecode behind that removal would trip over; uci-defaults makes it, once.
+RELAY="/usr/bin/python3 -I -S -B $LIB/relay"
+
+engine_check() {
+	local text status=0
+	text="$($RELAY check --config "$1" 2>&1)" || status=1
+	printf '%s\n' "$text" | sed -e "s|^$1|$SETTINGS|" -e '/: config is fine/d' -e '/^$/d'
+	return "$status"
+}
+
+engine_prepare() {
+	local folder
+	[ -z "$SPOOL_MOUNT" ] || mounted "$SPOOL_MOUNT" || return 0
+	# Where tar had to make the folders of a restored queue they are root's.
+	for folder in "$SPOOL" "$SPOOL/tmp" "$SPOOL/queue" "$SPOOL/hold" "$SPOOL/failed"; do
+		if [ -d "$folder" ] && [ ! -L "$folder" ] && [ -O "$folder" ]; then
+			chown mailrelay:mailrelay "$folder"
+			chmod 0700 "$folder"
+		fi
+	done
+}
+
+engine_instance() {
+	local address port subnet
+	# shellcheck disable=SC2086
+	procd_set_param command $RELAY serve --config "$CONFIG" --run-dir "$RUN_DIR" --spool "$SPOOL" --user mailrelay
+	[ -z "$SPOOL_MOUNT" ] || procd_append_param command --spool-mount "$SPOOL_MOUNT"
+	for port in $PORTS; do
+		for address in $ADDRESSES; do
+			case "$address" in *:*) address="[$address]" ;; esac
+			procd_append_param command --listen "$address:$port"
+		done
+	done
+	for subnet in $SUBNETS; do
+		procd_append_param command --allow "$subnet"
+	done
+	procd_set_param file "$CONFIG" "$LIB/version" "$LIB"/*.sh "$LIB"/relay/*.py
+	procd_set_param respawn 3600 5 0
+	procd_set_param term_timeout 15
+	procd_set_param stderr 1
+}
+
+# The process that wrote the status file, if it lives.
+relay_pid() {
+	local pid
+	pid="$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' "$RUN_DIR/status.json" 2>/dev/null)"
+	[ -n "$pid" ] && grep -qs serve "/proc/$pid/cmdline" && echo "$pid"
+}
+
+engine_freeze() {
+	local pid left=20
+	pid="$(relay_pid)"
+	"$INIT" stop
+	while [ -n "$pid" ] && [ -d "/proc/$pid" ] && [ "$left" -gt 0 ]; do
+		sleep 1
+		left=$((left - 1))
+	done
+}
+
+engine_thaw() {
+	"$INIT" start
+}
+
+engine_flush() {
+	relay_pid >/dev/null && [ -p "$RUN_DIR/control" ] || return 1
+	echo flush 1<>"$RUN_DIR/control" # opened for both, so that it never waits for a reader
+}
+
+engine_queue() {
+	$RELAY queue
+}
+
+engine_queue_json() {
+	$RELAY queue --json --limit "$1"
+}
+
+engine_status() {
+	local running=false state numbers=
+	relay_pid >/dev/null && running=true
+	if [ -s "$RUN_DIR/status.json" ]; then
+		sed "1s/^{/{\"running\": $running, /" "$RUN_DIR/status.json"
+		return
+	fi
+	for state in queue hold failed; do
+		# shellcheck disable=SC2012
+		numbers="$numbers, \"$state\": $(ls "${SPOOL:-/etc/mailrelay/spool}/$state" 2>/dev/null | wc -l)"
+	done
+	echo "{\"running\": $running$numbers}"
+}
+
+engine_show() {
+	$RELAY show -- "$1"
+}
+
+engine_hold() {
+	$RELAY hold -- "$@"
+}
+
+engine_release() {
+	$RELAY release -- "$@"
+}
+
+engine_delete() {
+	$RELAY delete -- "$@"
+}
+
+engine_flush_some() {
+	$RELAY flush -- "$@"
+}
+
+engine_test() {
+	$RELAY test --json-lines -- "$1"
+}
+
+engine_removed() {
+	:
+}

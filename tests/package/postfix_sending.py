@@ -1,0 +1,55 @@
+"""Configs for the Postfix engine's tests, and a machine that sends."""
+
+from __future__ import annotations
+
+import smtplib
+import time
+from collections.abc import Callable
+
+from forge import postfix
+
+# Spaces, quotes, an expansion, a backslash, comment marks, a brace, a colon: all that a config can hold on a line.
+PASSWORD = "p'a\"ss $myhostname ${x} \\n {y} #;= a:b"
+
+
+def quoted(value: object) -> str:
+    return "'" + str(value).replace("'", "'\\''") + "'"
+
+
+def section(kind: str, name: str, /, **options: object) -> str:
+    lines = [f"config {kind} {name}"]
+    for option, value in options.items():
+        for entry in value if isinstance(value, list) else [value]:
+            lines.append(f"\t{'list' if isinstance(value, list) else 'option'} {option} {quoted(entry)}")
+    return "\n".join(lines) + "\n\n"
+
+
+def main(**options: object) -> str:
+    return section("mailrelay", "main", **{"network": ["lan"], "hostname": "router.example.org", **options})
+
+
+def at(provider: postfix.Provider, name: str = "p", **options: object) -> str:
+    facts = {
+        "host": "localhost",
+        "port": provider.starttls_port,
+        "ca_file": "/etc/ca.pem",
+        "username": provider.username,
+        "password": provider.password,
+    }
+    return section("smarthost", name, **{**facts, **options})
+
+
+def client(port: int, source: str = "127.0.0.1") -> smtplib.SMTP:
+    return smtplib.SMTP("127.0.0.1", port, timeout=10, source_address=(source, 0), local_hostname="plc")
+
+
+def send(port: int, text: bytes = b"Subject: pump\r\n\r\nis dry\r\n", to: str = "owner@example.net") -> None:
+    with client(port) as session:
+        session.sendmail("plc@cabinet", [to], text)
+
+
+def wait(true: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,155 @@
+"""Whatever stands in the config, the Postfix engine's files keep their shape: no value becomes Postfix syntax.
+
+The check refuses most of these values; the renderer must be safe without it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from forge import option_table, paths
+from tests.package.postfix_router import export
+from tests.package.postfix_sending import main, section
+
+LIB = paths.ROOT / "package/mailrelay/root/usr/lib/mailrelay"
+HOSTILE = (
+    "a\nsmtpd_client_restrictions = permit",
+    "a\n\tpermit",
+    "a\r\n# x",
+    "$mynetworks",
+    "${x?{permit}}",
+    'it\'s "quoted" and \\ back\\\\slash\\',
+    "x, permit",
+    "/^/ permit",
+    "{ a = b }",
+    "# comment",
+    "a\0b",
+    " a b ",
+    "]:25, [evil.example",
+    "@",
+    "|/bin/sh",
+    "é€\udcff",
+)
+TEXTS = {
+    "main": "hostname spool sender recipient alias allowed_recipient postmaster allow max_message_size retry_min",
+    "smarthost": "host port tls ca_file fingerprint auth username password priority sender rate family timeout verify",
+    "client": "address username password accept_any_login",
+}
+LISTS = {"recipient", "alias", "allowed_recipient", "allow"}
+
+
+def render(text: str, folder: Path, **facts: str) -> dict[str, list[str]]:
+    folder.mkdir()
+    argv = ["busybox", "awk"]
+    for name in ("lib", "kinds", "routes", "mail", "render"):
+        argv += ["-f", str(LIB / f"postfix-{name}.awk")]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LC_ALL": "C",
+        "OUT": str(folder),
+        "LIB": "/usr/lib/mailrelay",
+        "OPTIONS": str(option_table.TABLE),
+        "HOSTNAME": "box",
+        "ADDRESSES": "127.0.0.1 ::1 192.168.1.1 fd00:1:2::1",
+        "SUBNETS": "127.0.0.0/8 ::1/128 192.168.1.1/24 fd00:1:2::1/60",
+        "PORTS": "25 587",
+        "QUEUE": "/etc/mailrelay/spool/postfix",
+        "PF_LEVEL": "3.6",
+        "PF_KNOWN": "smtpd_forbid_bare_newline",
+        **facts,
+    }
+    done = subprocess.run(
+        argv, input=export(text.encode(errors="surrogateescape")).encode(errors="surrogateescape"), env=environment
+    )
+    assert done.returncode == 0
+    return {path.name: path.read_bytes().decode(errors="surrogateescape").split("\n") for path in folder.iterdir()}
+
+
+def config(kind: str = "", option: str = "", value: str = "") -> str:
+    values: dict[str, dict[str, object]] = {
+        "main": {"alias": ["root=a@example.org"], "allowed_recipient": ["example.org"], "sender": "me@example.org"},
+        "smarthost": {"host": "smtp.example.org", "username": "u", "password": "p", "sender": ["@example.org"]},
+        "client": {"address": "10.0.0.1", "username": "n", "password": "w"},
+    }
+    if kind:
+        values[kind][option] = [value] if option in LISTS or (kind, option) == ("smarthost", "sender") else value
+    return (
+        main(**values["main"])
+        + section("smarthost", "general", host="b.example", priority=99)
+        + section("smarthost", "p", **values["smarthost"])
+        + section("client", "c", **values["client"])
+    )
+
+
+def shape(files: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The names of main.cf's parameters, the services of master.cf."""
+    assert all(re.match(r"[a-z0-9_]+ = |#|$", line) for line in files["main.cf"]), files["main.cf"]
+    return {
+        "main.cf": [line.partition(" = ")[0] for line in files["main.cf"]],
+        "master.cf": files["master.cf"],
+    }
+
+
+def test_addresses_become_listeners_and_subnets_networks_without_host_bits(tmp_path: Path) -> None:
+    files = render(config(), tmp_path / "out")
+    assert (
+        "mynetworks = 127.0.0.0/8, [0:0:0:0:0:0:0:1]/128, 192.168.1.0/24, [fd00:1:2:0:0:0:0:0]/60" in files["main.cf"]
+    )
+    assert "inet_interfaces = 127.0.0.1, [0:0:0:0:0:0:0:1], 192.168.1.1, [fd00:1:2:0:0:0:0:1]" in files["main.cf"]
+    listeners = [line.split()[0] for line in files["master.cf"] if line.endswith(" smtpd")]
+    assert listeners == [
+        f"{address}:{port}"
+        for address in ("127.0.0.1", "[0:0:0:0:0:0:0:1]", "192.168.1.1", "[fd00:1:2:0:0:0:0:1]")
+        for port in (25, 587)
+    ]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_old_postfix_forbids_what_a_second_mail_needs(known: bool, tmp_path: Path) -> None:
+    known_parameters = "smtpd_forbid_bare_newline smtpd_forbid_bare_newline_reject_code" if known else ""
+    lines = render(config(), tmp_path / "out", PF_KNOWN=known_parameters)["main.cf"]
+    assert ("smtpd_forbid_bare_newline = normalize" in lines) == known
+    assert ("smtpd_data_restrictions = reject_unauth_pipelining" in lines) == (not known)
+    assert "smtpd_discard_ehlo_keywords = chunking, etrn, dsn, silent-discard" in lines
+
+
+def test_room_for_the_queue_is_a_quarter_and_no_mail_is_larger(tmp_path: Path) -> None:
+    lines = render(config(), tmp_path / "out", FREE=str(6 << 20), QUEUED=str(2 << 20))["main.cf"]
+    assert "message_size_limit = 2097152" in lines
+    assert f"queue_minfree = {6 << 20}" in lines
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_no_value_becomes_postfix_syntax(kind: str, tmp_path: Path) -> None:
+    number = 0
+    for option in TEXTS[kind].split():
+        good = shape(render(config(), tmp_path / f"good-{option}"))
+        for value in HOSTILE:
+            if value == " a b " and option == "spool":
+                continue
+            number += 1
+            files = render(config(kind, option, value.replace("\0", "")), tmp_path / str(number))
+            found = shape(files)
+            # A value that is none leaves out what depends on it, and adds nothing.
+            assert set(found["main.cf"]) - {"smtpd_sasl_path"} <= set(good["main.cf"]) | {
+                f"out{n}_{name}"
+                for n in (1, 2, 3)
+                for name in "relayhost fallback level wrapper ca mechanisms timeout protocols servername".split()
+            } | {"out1_destination_rate_delay", "out2_destination_rate_delay"}, (option, value)
+            assert [line.split()[0] for line in found["master.cf"] if line and line[0] != "\t"] == [
+                line.split()[0] for line in good["master.cf"] if line and line[0] != "\t"
+            ] or option in ("address", "username", "accept_any_login", "host", "sender"), (option, value)
+            assert "smtpd_client_restrictions = permit_mynetworks, reject" in files["main.cf"]
+            for name in ("main.cf", "master.cf"):
+                unescaped = [line for line in files[name] if re.search(r"(?<!\$)(\$\$)*\$(mynetworks|\{)", line)]
+                assert unescaped == [], (option, value, unescaped)
+            for name, lines in files.items():
+                if name.startswith(("passwords", "policy")):
+                    assert all(re.match(r"\[[^]]*\]:\d+ |#|$", line) for line in lines), (option, value, lines)
+                elif name not in ("main.cf", "master.cf", "logins.clear", "discard", "clients"):
+                    assert all(re.match(r"/.*/ |#|$", line) for line in lines), (name, option, value, lines)

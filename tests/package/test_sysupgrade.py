@@ -1,0 +1,147 @@
+"""What sysupgrade takes along: the queue for an upgrade, put to rest before the archive is made; never for a backup."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.package.router import Router
+
+pytestmark = pytest.mark.root
+SPOOL = "etc/mailrelay/spool"
+
+
+@pytest.fixture
+def router() -> Iterator[Router]:
+    """The relay runs, a mail waits, and the owner has a file of his own beside the spool."""
+    with Router() as router:
+        router.enabled_router()
+        router.write("lib/upgrade/keep.d/mailrelay", "/etc/config/mailrelay\n")
+        router.write("etc/mailrelay/ca.pem", "a certificate\n")
+        assert router.smtp().startswith("250")
+        yield router
+
+
+def upgrade(router: Router, *options: str) -> subprocess.Popen[bytes]:
+    """sysupgrade, up to where procd would take over."""
+    into = ["nsenter", "--target", str(router.pid), "--mount", "--net", "--pid", "--root", "--wd"]
+    process = subprocess.Popen([*into, "/sbin/sysupgrade", *options])
+    ready = router.root / "tmp/sysupgrade.ready"
+    router.wait(lambda: ready.exists() and ready.read_text(), "the archive is made")
+    return process
+
+
+def archived(router: Router, name: str = "/tmp/sysupgrade.tgz") -> list[str]:
+    return router.ok("tar", "tzf", name).split()
+
+
+def abandon(router: Router, process: subprocess.Popen[bytes]) -> None:
+    router.write("tmp/sysupgrade.refused", "")
+    process.wait(20)
+
+
+def test_an_upgrade_takes_settings_queue_and_the_owners_files_along(router: Router) -> None:
+    process = upgrade(router)
+    message = router.queue()[0]
+    members = archived(router)
+    for name in ("etc/config/mailrelay", "etc/mailrelay/ca.pem", f"{SPOOL}/queue/{message}"):
+        assert members.count(name) == 1, name
+    listed = router.ok("tar", "tvzf", "/tmp/sysupgrade.tgz").splitlines()
+    folder = next(line for line in listed if line.endswith(f" {SPOOL}/"))
+    assert folder.startswith("drwx------"), "tar keeps the folder's rights and owner"
+    abandon(router, process)
+
+
+def test_between_the_archive_and_the_reboot_no_mail_is_taken_or_sent(router: Router) -> None:
+    before = router.service()["pid"]
+    process = upgrade(router)
+    assert f"exit mailrelay::relay {before}" in router.procd_log(), "it had ended when the archive was made"
+    assert "refused" in router.smtp().lower()
+    assert router.service() == {}
+    abandon(router, process)
+
+
+def test_an_abandoned_upgrade_thaws_the_relay(router: Router) -> None:
+    process = upgrade(router)
+    abandon(router, process)
+    router.wait(router.service, "it is started again")
+    router.wait_relay("192.168.1.1:25")
+    assert len(router.queue()) == 1
+
+
+def test_an_upgrade_that_is_killed_thaws_the_relay_too(router: Router) -> None:
+    process = upgrade(router)
+    router.ok("kill", "-9", (router.root / "tmp/sysupgrade.ready").read_text().strip())
+    process.wait(20)
+    router.wait(router.service, "it is started again")
+    router.wait_relay()
+
+
+def test_a_relay_that_its_owner_had_stopped_stays_stopped(router: Router) -> None:
+    router.ok("/etc/init.d/mailrelay", "stop")
+    router.wait(lambda: "exit mailrelay" in router.procd_log(), "it ends")
+    process = upgrade(router)
+    assert f"{SPOOL}/queue/" in archived(router)
+    abandon(router, process)
+    router.wait(lambda: "mailrelay.sh" not in router.ok("ps", "-o", "args"), "nobody watches any more")
+    assert router.service() == {}
+
+
+@pytest.mark.parametrize("keep", ["", "/etc/mailrelay/\n"])
+def test_a_backup_does_not_carry_the_queue_and_disturbs_nobody(router: Router, keep: str) -> None:
+    """A restore would send old mail again. Not even where the owner has told sysupgrade to keep the whole folder."""
+    router.write("etc/sysupgrade.conf", keep)
+    before = router.service()["pid"]
+    router.ok("/sbin/sysupgrade", "-b", "/tmp/backup.tgz")
+    listed = router.ok("/sbin/sysupgrade", "-l").split()
+    router.ok("/sbin/sysupgrade", "-T")
+    for members in (archived(router, "/tmp/backup.tgz"), [name[1:] for name in listed]):
+        assert "etc/config/mailrelay" in members
+        assert members.count("etc/mailrelay/ca.pem") == 1
+        assert not [name for name in members if SPOOL in name]
+    assert router.service()["pid"] == before
+
+
+def test_all_changed_files_carry_the_queue_once(router: Router) -> None:
+    process = upgrade(router, "-c")
+    members = archived(router)
+    assert members.count(f"{SPOOL}/queue/{router.queue()[0]}") == 1
+    abandon(router, process)
+
+
+def test_a_queue_on_a_stick_stays_there(router: Router) -> None:
+    router.write("etc/config/fstab", "config mount\n\toption target '/mnt/usb'\n")
+    (router.root / "mnt/usb").mkdir()
+    router.ok("mount", "-t", "tmpfs", "none", "/mnt/usb")
+    router.configure("option spool '/mnt/usb/mail'")
+    router.ok("/etc/init.d/mailrelay", "reload")
+    router.wait(lambda: router.relay_status().get("spool") == "/mnt/usb/mail", "it runs there")
+    process = upgrade(router)
+    members = archived(router)
+    assert not [name for name in members if "usb" in name]
+    assert f"{SPOOL}/queue/{router.queue()[0]}" in members, "what is left in the usual place is kept for the owner"
+    abandon(router, process)
+    router.ok("/sbin/sysupgrade", "-b", "/tmp/backup.tgz")
+    assert not [name for name in archived(router, "/tmp/backup.tgz") if SPOOL in name], "but in no backup"
+
+
+def test_without_the_engine_the_hook_is_harmless(router: Router) -> None:
+    """As on the new firmware before the package is installed again, or while it is being removed."""
+    (router.root / "usr/lib/mailrelay/common.sh").unlink()
+    assert "/etc/config/mailrelay" in router.ok("/sbin/sysupgrade", "-l").split()
+
+
+def test_what_came_back_is_used_by_the_package_when_it_is_installed_again(router: Router) -> None:
+    process = upgrade(router)
+    message = router.queue()[0]
+    router.ok("cp", "/tmp/sysupgrade.tgz", "/tmp/kept.tgz")
+    abandon(router, process)
+    router.ok("/etc/init.d/mailrelay", "stop")
+    router.ok("rm", "-rf", "/etc/mailrelay", "/etc/config/mailrelay")
+    router.ok("tar", "xzf", "/tmp/kept.tgz", "-C", "/")
+    router.ok("sh", "/etc/uci-defaults/60-mailrelay")
+    router.ok("/etc/init.d/mailrelay", "start")
+    router.wait_relay("192.168.1.1:25")
+    assert router.queue() == [message]
