@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from forge import cli, console, host, interpreters, paths, proc
 from forge.errors import CommandError, ForgeError
 from forge.interpreters import Interpreter
 
-LANES = 2  # stages at a time
+LANES = 3  # stages at a time; two cores, but tests mostly wait
 LINT_TIMEOUT = 600.0
 PYTEST_TIMEOUT = 1800.0
 FAILURE_LINES = 400  # of a failed stage's output
@@ -68,7 +68,8 @@ def run_all(*, only: str = "", lint: bool = True, pytest_args: Sequence[str] = (
     stages = []
     if only != "lint":
         host.require("build", "test")
-        stages.append(main_tests(paths.TESTS / only, pytest_args))
+        parts = [only] if only or pytest_args else areas()
+        stages += [main_tests(paths.TESTS / part, pytest_args) for part in parts]
     if lint and only in ("", "lint"):
         stages += lint_stages()
     absent: dict[int, str] = {}
@@ -133,14 +134,19 @@ def _is_shell(path: Path) -> bool:
 
 
 def main_tests(folder: Path, arguments: Sequence[str]) -> Stage:
-    """The tests on the Python that runs the tasks; their progress is shown while they run."""
+    """The tests of a folder on the Python that runs the tasks; their progress is shown while they run."""
     argv: list[proc.Arg] = [sys.executable, "-m", "pytest", *(arguments or [str(folder)])]
     # With arguments of the caller's that name no path, pytest's own testpaths would widen `folder` to everything.
     if arguments and not any((paths.ROOT / word.partition("::")[0]).exists() for word in arguments):
         argv.append(str(folder))
     if console.is_terminal():
         argv.append("--color=yes")
-    return _pytest(f"tests, Python {sys.version.split()[0]}", argv, {}, console.say)
+    area = "" if folder == paths.TESTS else f" of {folder.name}"
+
+    def show(line: str) -> None:
+        console.say(f"{area[4:]:>8}  {line}" if area else line)
+
+    return _pytest(f"tests{area}", argv, {}, show)
 
 
 def relay_tests(interpreter: Interpreter) -> Stage:
@@ -148,15 +154,8 @@ def relay_tests(interpreter: Interpreter) -> Stage:
 
     def action() -> Outcome:
         environment = {"PYTHONPATH": str(interpreters.test_packages(interpreter))}
-        argv: list[proc.Arg] = [
-            interpreter.path,
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "--hypothesis-profile=quick",
-        ]
-        argv.append(paths.TESTS / "relay")
+        argv: list[proc.Arg] = [interpreter.path, "-m", "pytest", paths.TESTS / "relay"]
+        argv += ["-p", "no:cacheprovider", "--hypothesis-profile=quick"]
         return _pytest("", argv, environment, None).action()
 
     return Stage(f"relay tests, Python {interpreter.version}", action)
@@ -242,6 +241,15 @@ def _timed(stage: Stage, durations: dict[str, float]) -> tuple[Stage, Outcome]:
     return stage, outcome
 
 
+def _sum(outcomes: Iterable[Outcome]) -> str:
+    """All the tests of all stages in one line, as test runners close."""
+    counts: Counter[str] = Counter()
+    for outcome in outcomes:
+        for number, what in re.findall(r"(\d+) (passed|failed|skipped|error)", COLOUR.sub("", outcome.closing)):
+            counts["failed" if what == "error" else what] += int(number)
+    return f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped"
+
+
 def _report(
     stages: Sequence[Stage], outcomes: dict[str, Outcome], durations: dict[str, float], absent: dict[int, str]
 ) -> None:
@@ -271,8 +279,6 @@ def _report(
         console.say("Nothing was skipped.")
     for minor, reason in absent.items():
         console.say(f"Python 3.{minor} was not at hand: {reason}")
-    for stage in stages:
-        if stage.name.startswith("tests") and outcomes[stage.name].closing:
-            console.say(outcomes[stage.name].closing)
+    console.say(_sum(outcomes.values()))
     if failed:
         raise ChecksFailed(f"failed: {', '.join(failed)}")

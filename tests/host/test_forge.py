@@ -157,7 +157,7 @@ def test_one_failed_stage_fails_the_run_and_stops_no_other(capsys: pytest.Captur
     assert "why good" not in output
 
 
-def test_skipped_tests_are_counted_by_reason_and_pytests_last_line_closes(
+def test_skipped_tests_are_counted_by_reason_and_the_sum_of_all_stages_closes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "test_it.py").write_text(
@@ -167,11 +167,12 @@ def test_skipped_tests_are_counted_by_reason_and_pytests_last_line_closes(
         "def test_run(): pass\n"
     )
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, tmp_path]
-    checks._run([checks._pytest("tests", argv, {}, None)], {10: "nobody has it"})
+    stages = [checks._pytest(name, argv, {}, None) for name in ("tests", "again")]
+    checks._run(stages, {10: "nobody has it"})
     lines = capsys.readouterr().out.rstrip().splitlines()
     assert any(line.split() == ["2", "tests", "no", "such", "disk"] for line in lines)
     assert "Python 3.10 was not at hand: nobody has it" in lines
-    assert "1 passed, 2 skipped in" in lines[-1]
+    assert lines[-1] == "2 passed, 0 failed, 4 skipped"
 
 
 # ---- host, debs, interpreters ---------------------------------------------------------------------------------------

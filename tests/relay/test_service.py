@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.relay.running import SMARTHOST, Relay, alive, wait
-from tests.relay.scripted import Drop, DropAfter, Hang, ScriptedProvider
+from tests.relay.scripted import Delay, Drop, DropAfter, Hang, ScriptedProvider
 
 
 def smarthost(provider: ScriptedProvider | int, name: str = "provider", *options: str) -> str:
@@ -480,3 +481,30 @@ def test_mail_that_comes_in_now_keeps_its_order(relay: Relay, provider: Scripted
     provider.wait_for(20)
     subjects = [int(mail.data.split(b"Subject: ")[1].split(b"\r")[0]) for mail in provider.messages]
     assert subjects == list(range(20))
+
+
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="needs a file system in memory")
+def test_a_spool_in_memory_is_told_at_the_start_and_in_status() -> None:
+    relay = Relay()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        os.chmod(folder, 0o755)
+        relay.spool = Path(folder) / "spool"
+        with relay:
+            assert "power cut" in relay.wait_log("is in memory")
+            assert any("is in memory" in warning for warning in relay.status()["warnings"])
+
+
+def test_flushing_one_message_while_the_courier_is_busy_tries_it_when_it_leaves() -> None:
+    with ScriptedProvider({"banner": "421 closed"}) as away, ScriptedProvider({"dot": [Delay(2.0)]}) as busy:
+        sections = smarthost(away, "a") + smarthost(busy, "b", "list sender 'busy@x.org'")
+        main = "option retry_min '3600'\noption retry_max '3600'"
+        with Relay(main, sections) as relay:
+            queue_id = relay.send()
+            relay.wait_log("smarthost-failed")
+            wait(lambda: not relay.status()["delivering"], "it rests")
+            relay.send(sender="busy@x.org")
+            wait(lambda: busy.count("dot") == 1, "the courier is busy with something else")
+            away.script = {}
+            with open(relay.run_dir / "control", "w") as control:
+                control.write(f"{queue_id}\n")
+            away.wait_for(1)

@@ -11,6 +11,7 @@ import os
 import pwd
 import socket
 
+import crosscheck
 import interfaces
 import log
 import schema
@@ -116,10 +117,17 @@ def plan(arguments: list[str]) -> dict[str, Any]:
         "run_dir": os.path.abspath(options.run_dir),
         "owner": owner,
         "log": options.log,
-        "warnings": [str(warning) for warning in warnings],
+        "warnings": [*map(str, warnings), *_warnings(options.spool)],
         "public": settings.public(found),
         "smarthosts": [f"{one.host}:{one.port}" for one in found.smarthosts],
     }
+
+
+def _warnings(spool: str | None) -> list[str]:
+    """What the check of the settings cannot know: the options of the command line."""
+    if spool and crosscheck.on_memory(os.path.abspath(spool)):
+        return [f"--spool {spool} is in memory: a power cut loses the mail in it; name a folder on a disk"]
+    return []
 
 
 def _networks(names: list[str]) -> tuple[list[str], list[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import _socket
 import os
 import sys
+import time
 
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
 _MAIL = 2 << 3
@@ -47,7 +48,9 @@ def _write(level: int, line: str) -> None:
         except OSError:
             pass
         return
-    packet = f"<{_MAIL | level}>mailrelay[{os.getpid()}]: {line}".encode("utf-8", "backslashreplace")[:2000]
+    # With the time of RFC 3164 4.1.2: OpenWrt's logd cuts off what stands in its place.
+    now = time.strftime("%b %e %H:%M:%S")
+    packet = f"<{_MAIL | level}>{now} mailrelay[{os.getpid()}]: {line}".encode("utf-8", "backslashreplace")[:2000]
     for _ in range(2):  # a second try finds a restarted syslog
         try:
             if _sink is None:

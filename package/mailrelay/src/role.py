@@ -99,3 +99,8 @@ def raise_limits(connections: int) -> None:
         except (ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             log.event("few-files", log.WARNING, limit=hard, wanted=wanted)
+
+
+def without_hosts(memory: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What stays when every smarthost is to be tried again."""
+    return {name: words for name, words in memory.items() if not name.startswith("host ")}

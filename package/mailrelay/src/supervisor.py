@@ -71,6 +71,7 @@ class Supervisor:
         self.scan_due: float | None = None  # when the queue wants a courier that looks through it; None: never
         self.blocked_until = 0.0  # before then no smarthost is to be tried
         self.flushing = False
+        self.asked: list[str] = []  # queue ids that the owner wants to be tried now
         self.memory: dict[str, list[str]] = {}  # what couriers leave for their successors
         self.report = b""  # the running courier's words that are not a line yet
         self.told = False  # it has said when the queue is due again
@@ -217,7 +218,7 @@ class Supervisor:
             self.scan_due = None
             self.counters[status.OVERFLOW] = 0
         if flush:
-            self.memory = _without_hosts(self.memory)
+            self.memory = role.without_hosts(self.memory)
         self.report = b""
         self.told = False
 
@@ -249,6 +250,7 @@ class Supervisor:
             elif pid == self.courier:
                 self.hear()
                 self.courier = 0
+                self.send_asked()
                 if exit_code or not self.told:
                     self.crashes += 1
                     pause = min(2.0 ** (self.crashes - 1), 60.0)
@@ -367,18 +369,23 @@ class Supervisor:
 
     def on_control(self) -> None:
         """Words of `flush` and `release`: queue ids go the way of new mail."""
-        ids = []
         for line in os.read(self.control, 65536).decode("ascii", "replace").split():
             if line == "flush":
                 self.flush()
             elif spool.is_id(line):
-                ids.append(line)
-        if ids:
-            self.blocked_until = 0.0
-            self.memory = _without_hosts(self.memory)
-            if not spool.announce(self.wake_w, ids):
-                self.flush()
+                self.asked.append(line)
+        self.send_asked()
         self.dirty = True
+
+    def send_asked(self) -> None:
+        """A courier at work has its own view of who rests; when it leaves, these are for the next one, too."""
+        if self.asked:
+            self.blocked_until = 0.0
+            self.memory = role.without_hosts(self.memory)
+            if not spool.announce(self.wake_w, self.asked):
+                self.flush()
+            if not self.courier:
+                self.asked.clear()
 
     def flush(self) -> None:
         """Every message is due now, and so is every smarthost."""
@@ -491,8 +498,3 @@ def _seconds(word: str) -> float:
     if not 0.0 <= seconds < 1e10:
         raise ValueError(word)
     return seconds
-
-
-def _without_hosts(memory: dict[str, list[str]]) -> dict[str, list[str]]:
-    """What stays when every smarthost is to be tried again."""
-    return {name: words for name, words in memory.items() if not name.startswith("host ")}
