@@ -193,6 +193,18 @@ def test_addresses_that_are_refused_for_both_sides(address: bytes) -> None:
     assert codes(loop.send(b"DATA\r\n")) == [503]
 
 
+def test_naming_a_sender_again_and_again_is_no_progress() -> None:
+    loop = connect()
+    progress = None
+    for _ in range(20):
+        reply = loop.send(b"MAIL FROM:<a@d.example>\r\n")
+        assert progress in (None, loop.session.progress) and reply.startswith(b"250")
+        progress = loop.session.progress
+    for _ in range(5):
+        reply = loop.send(b"MAIL FROM:<a@d.example>\r\n")
+    assert loop.session.closing and loop.session.progress == progress
+
+
 def test_a_recipient_that_was_forgotten_is_asked_for() -> None:
     loop = connect()
     loop.send(b"MAIL FROM:<>\r\n")

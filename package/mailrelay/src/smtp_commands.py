@@ -229,12 +229,16 @@ class Commands:
         elif self.room <= 0 or size > self.room:
             self._waste(replies.NO_ROOM)
         else:
+            again = self._state == _MAIL
             self._state = _MAIL
             self._sender = sender
             self._smtputf8 = smtputf8
             self._eightbit = eightbit
-            self.progress += 1
-            self._out.append(replies.SENDER_OK)
+            if again:  # some never send RSET; one that sends nothing else gets nowhere
+                self._waste(replies.SENDER_OK)
+            else:
+                self.progress += 1
+                self._out.append(replies.SENDER_OK)
 
     def _rcpt(self, argument: bytes) -> None:
         policy = self._policy
