@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 RELAY = Path(__file__).resolve().parents[2] / "package" / "mailrelay" / "src"
 if str(RELAY) not in sys.path:
     sys.path.insert(0, str(RELAY))
+
+from tests.relay.scripted import ScriptedProvider  # noqa: E402  # the line above makes its imports possible
+
+
+@pytest.fixture
+def provider() -> Iterator[ScriptedProvider]:
+    """A provider without faults, to which the relay has done nothing against the rules."""
+    with ScriptedProvider() as found:
+        yield found
+        assert found.violations == []

@@ -25,13 +25,6 @@ ENVELOPE = b"EHLO x\r\nMAIL FROM:<plc@x.org>\r\nRCPT TO:<a@x.org>\r\n"
 
 
 @pytest.fixture
-def provider() -> Iterator[ScriptedProvider]:
-    with ScriptedProvider() as found:
-        yield found
-        assert found.violations == []
-
-
-@pytest.fixture
 def relay(provider: ScriptedProvider) -> Iterator[Relay]:
     with Relay("", SMARTHOST.format(port=provider.port)) as found:
         yield found

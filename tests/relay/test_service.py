@@ -23,13 +23,6 @@ def smarthost(provider: ScriptedProvider | int, name: str = "provider", *options
 
 
 @pytest.fixture
-def provider() -> Iterator[ScriptedProvider]:
-    with ScriptedProvider() as found:
-        yield found
-        assert found.violations == []
-
-
-@pytest.fixture
 def relay(provider: ScriptedProvider) -> Iterator[Relay]:
     with Relay("option retry_min '1'", smarthost(provider)) as found:
         yield found

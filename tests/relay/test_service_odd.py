@@ -20,13 +20,6 @@ from tests.relay.test_service import smarthost
 
 
 @pytest.fixture
-def provider() -> Iterator[ScriptedProvider]:
-    with ScriptedProvider() as found:
-        yield found
-        assert found.violations == []
-
-
-@pytest.fixture
 def relay(provider: ScriptedProvider) -> Iterator[Relay]:
     with Relay("option retry_min '1'", smarthost(provider)) as found:
         yield found
