@@ -149,8 +149,11 @@ function providers(    r, general) {
 				by_sender(r, "/")
 		put("sender_dependent_default_transport_maps", map("regexp", "routes"))
 	}
-	row("discard", "discard.invalid discard:")
-	put("transport_maps", map("texthash", "discard"))
+	row("transports", "discard.invalid discard:")
+	if (event_address() != "")
+		row("transports", event_address() " failed:")
+	row("transports", "event.invalid error:5.1.1 No such address")
+	put("transport_maps", map("texthash", "transports"))
 }
 
 function by_sender(r, start) {
