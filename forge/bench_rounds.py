@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from forge import bench_load as load
 from forge import postfix_keeper
 from forge.errors import ForgeError
-from forge.postfix import Baseline, free_ports
+from forge.ports import free_ports
+from forge.postfix import Baseline
 from forge.relay import Relay, runner, uci
 
 CONNECTIONS = (1, 10, 50)

@@ -17,7 +17,8 @@ from typing import Any
 
 from forge import console
 from forge.errors import ForgeError
-from forge.postfix import Mail, Provider, free_ports
+from forge.ports import free_ports
+from forge.postfix import Mail, Provider
 from forge.relay import Relay, end_in_order, uci
 
 RECIPIENT = "owner@phone.example"

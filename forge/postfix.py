@@ -13,7 +13,6 @@ import os
 import re
 import secrets
 import selectors
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from typing import Any
 from forge import host
 from forge.certificates import make_certificates
 from forge.errors import ForgeError, MissingError
+from forge.ports import free_ports
 
 KEEPER = Path(__file__).with_name("postfix_keeper.py")
 
@@ -152,17 +152,6 @@ def obstacle() -> str:
         if not subprocess.run(["sudo", "-n", "true"], stdin=subprocess.DEVNULL, capture_output=True).returncode:
             return ""
     return "Postfix starts as root only, and there is no sudo without a password here"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports on 127.0.0.1 that nothing listens on; all different, as they are held until all are found."""
-    with contextlib.ExitStack() as stack:
-        ports = []
-        for _ in range(count):
-            listener = stack.enter_context(socket.socket())
-            listener.bind(("127.0.0.1", 0))
-            ports.append(int(listener.getsockname()[1]))
-        return ports
 
 
 @dataclass(frozen=True)

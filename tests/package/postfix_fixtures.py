@@ -9,6 +9,7 @@ import pytest
 
 from forge import postfix
 from forge.certificates import make_certificates
+from forge.ports import free_ports
 from tests.package.postfix_router import Router, built
 from tests.package.postfix_sending import PASSWORD
 
@@ -48,4 +49,4 @@ def router(one_router: Router) -> Iterator[Router]:
 
 @pytest.fixture
 def port() -> int:
-    return postfix.free_ports(1)[0]
+    return free_ports(1)[0]

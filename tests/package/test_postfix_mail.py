@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from forge import postfix
+from forge.ports import free_ports
 from tests.package.postfix_router import Router, listens
 from tests.package.postfix_sending import PASSWORD, at, client, main, section, send, wait
 
@@ -150,7 +151,7 @@ def test_a_refused_login_waits(router: Router, provider: postfix.Provider, port:
 def test_the_next_provider_takes_over_and_priority_decides(
     router: Router, provider: postfix.Provider, port: int
 ) -> None:
-    (closed,) = postfix.free_ports(1)
+    (closed,) = free_ports(1)
     router.configure(main() + at(provider, "spare", priority=20) + at(provider, "first", port=closed, priority=1))
     assert router.check() == (0, [])
     router.start(port)
@@ -160,7 +161,7 @@ def test_the_next_provider_takes_over_and_priority_decides(
 
 
 def test_the_sender_decides_about_the_provider(router: Router, provider: postfix.Provider, port: int) -> None:
-    (closed,) = postfix.free_ports(1)
+    (closed,) = free_ports(1)
     router.configure(
         main()
         + at(provider, "all", port=closed)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from forge import postfix
+from forge.ports import free_ports
 from tests.package.postfix_router import OWNERS_MAIN_CF, Router
 from tests.package.postfix_sending import at, client, main, section, send, wait
 from tests.package.smarthost import Smarthost
@@ -199,7 +200,7 @@ def test_no_machine_makes_events_up(router: Router, port: int, events: Path) -> 
 
 
 def test_mail_that_is_stuck_is_an_event_once(router: Router, port: int, events: Path) -> None:
-    gone = postfix.free_ports(1)[0]
+    gone = free_ports(1)[0]
     router.configure(main(notify_after="1s") + section("smarthost", "p", host="127.0.0.1", port=gone, tls="none"))
     router.start(port)
     send(port)

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from forge.ports import free_ports
+
 SOURCE = Path(__file__).resolve().parents[2] / "package" / "mailrelay" / "src"
 PATIENCE = 20.0  # seconds until something that should happen at once counts as not happening
 
@@ -40,9 +42,7 @@ def wait(condition: Callable[[], Any], what: str, patience: float = PATIENCE) ->
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def relay_python() -> str:

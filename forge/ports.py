@@ -1,0 +1,38 @@
+"""Free TCP ports on loopback for servers that are about to start: the demo's, the bench's, the tests'.
+
+Runs on every Python that the relay's tests run on, 3.10 included.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+from pathlib import Path
+
+_LOWEST = 10000
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` different ports that nothing has on 127.0.0.1.
+
+    They lie below those that the kernel gives to outgoing connections: between our asking and the server's binding, one
+    of those would often be taken by another program's connection.
+    """
+    try:
+        highest = int(_RANGE.read_text().split()[0])
+    except (OSError, ValueError):
+        highest = 32768
+    if highest < _LOWEST + 1000:
+        highest = 32768
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(_LOWEST, highest)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in found:
+            found.append(port)
+    return found
