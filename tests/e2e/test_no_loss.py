@@ -127,61 +127,84 @@ def test_two_thousand_mails_under_kill_9_of_each_role_all_arrive() -> None:
     print(f"mails {len(load.acknowledged)}, kills {dict(kills)}, sent twice by the courier {twice}")
 
 
-def mounted(*argv: str) -> None:
-    result = subprocess.run(argv, capture_output=True, text=True)
-    if result.returncode:
-        pytest.skip(f"cannot mount here: {' '.join(argv)}: {result.stderr.strip()}")
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """An ext4 file system of its own, mounted through a loop device."""
-    image, folder = tmp_path / "disk", tmp_path / "mnt"
-    folder.mkdir()
-    with image.open("wb") as file:
-        file.truncate(64 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
-    mounted("mount", "-o", "loop", str(image), str(folder))
-    yield folder
-    wait(lambda: unmounted(folder), f"{folder} can be unmounted")
-
-
-def unmounted(folder: Path) -> bool:
-    """True once the last process that was killed has let go of it."""
-    return subprocess.run(["umount", str(folder)], capture_output=True, check=False).returncode == 0
-
-
-def mount_again(image: Path, folder: Path) -> None:
-    wait(lambda: unmounted(folder), f"{folder} can be unmounted")
-    subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
-
-
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
 NO_LOG_FLUSH = 2  # EXT4_GOING_FLAGS_NOLOGFLUSH
 
 
-def cut_power(folder: Path) -> None:
-    """From here on nothing reaches that disk any more, not even what the kernel holds in memory."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
-    finally:
-        os.close(fd)
+class Disk:
+    """A file system of its own, in a mount namespace of its own: `path` leads into it.
+
+    In the common one, whoever makes a namespace at that moment holds on to it, however often it is unmounted here.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder / "mnt"
+        self.folder.mkdir()
+        self.options = options
+        self.holder = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", "echo && exec cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self.holder.stdout
+        self.holder.stdout.readline()
+        self.path = Path(f"/proc/{self.holder.pid}/root{self.folder}")
+        done = self.mount()
+        if done.returncode:
+            self.close()
+            pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+
+    def _run(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        enter = ["nsenter", f"--target={self.holder.pid}", "--mount"]
+        return subprocess.run([*enter, *argv], capture_output=True, text=True, check=False)
+
+    def mount(self) -> subprocess.CompletedProcess[str]:
+        return self._run("mount", *self.options, str(self.folder))
+
+    def mount_again(self) -> None:
+        """After the last process that was killed has let go of it."""
+        wait(lambda: self._run("umount", str(self.folder)).returncode == 0, "it can be unmounted")
+        done = self.mount()
+        assert done.returncode == 0, done.stderr
+
+    def cut_power(self) -> None:
+        """From here on nothing reaches that disk any more, not even what the kernel holds in memory."""
+        fd = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        """The namespace goes with its last process, and the mount with the namespace."""
+        self.holder.kill()
+        self.holder.communicate()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """An ext4 file system, mounted through a loop device."""
+    image = tmp_path / "disk"
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    with contextlib.closing(Disk(tmp_path, "-o", "loop", str(image))) as disk:
+        yield disk
 
 
 @pytest.mark.root
-def test_a_power_cut_right_after_the_250_of_a_single_mail(disk: Path, tmp_path: Path) -> None:
+def test_a_power_cut_right_after_the_250_of_a_single_mail(disk: Disk) -> None:
     """Under load, the next mail's sync would cover for a missing one."""
     with ScriptedProvider({"banner": "421 4.3.2 closed"}) as provider:
         relay = Relay("", SMARTHOST.format(port=provider.port))
         relay.options = ("--user", "root")
-        relay.spool = disk / "spool"
+        relay.spool = disk.path / "spool"
         relay.start()
         try:
             queue_id = relay.send()
-            cut_power(disk)
+            disk.cut_power()
             relay.stop(signal.SIGKILL)
-            mount_again(tmp_path / "disk", disk)
+            disk.mount_again()
             assert relay.queue() == [queue_id]
         finally:
             relay.stop()
@@ -189,27 +212,30 @@ def test_a_power_cut_right_after_the_250_of_a_single_mail(disk: Path, tmp_path: 
 
 @pytest.mark.root
 @pytest.mark.timeout(180)
-def test_after_a_power_cut_every_acknowledged_mail_is_there(disk: Path, tmp_path: Path) -> None:
+def test_after_a_power_cut_every_acknowledged_mail_is_there(disk: Disk) -> None:
     with ScriptedProvider({"banner": "421 4.3.2 closed"}) as provider:
         relay = Relay("", SMARTHOST.format(port=provider.port))
         relay.options = ("--user", "root")
-        relay.spool = disk / "spool"
+        relay.spool = disk.path / "spool"
         relay.start()
         try:
             with Load(relay, 10**9) as load:
                 wait(lambda: len(load.acknowledged) >= 300, "some hundred mails are accepted", 60)
-                cut_power(disk)
+                disk.cut_power()
                 load.stop.set()
                 load.join()
             promised = set(load.acknowledged)
             relay.stop(signal.SIGKILL)
-            mount_again(tmp_path / "disk", disk)
+            disk.mount_again()
             provider.script = {}
             relay.start()
             provider.wait_for(lambda _: promised <= numbers(provider).keys(), 60)
             assert len(promised) >= 300
             assert relay.queue("failed") == []
             print(f"acknowledged {len(promised)}, arrived {len(numbers(provider))}")
+        except BaseException:
+            print(relay.log()[-5000:])
+            raise
         finally:
             relay.stop()
 
@@ -217,45 +243,40 @@ def test_after_a_power_cut_every_acknowledged_mail_is_there(disk: Path, tmp_path
 @pytest.mark.root
 @pytest.mark.timeout(120)
 def test_a_full_disk_is_answered_452_loses_nothing_and_recovers(tmp_path: Path) -> None:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder))
-    try:
-        with ScriptedProvider({"banner": "421 4.3.2 closed"}) as provider:
-            relay = Relay("option max_queue_size '1G'", SMARTHOST.format(port=provider.port))
-            relay.options = ("--user", "root")
-            relay.spool = folder / "spool"
-            relay.start()
-            try:
-                accepted = 0
-                body = b"x" * 70 + b"\r\n"
-                with relay.connect() as client:
-                    client.say("EHLO x", "250")
-                    while True:
-                        reply = client.say("MAIL FROM:<a@x.org>")
-                        if reply.startswith("250"):
-                            client.say("RCPT TO:<b@x.org>", "250")
-                            reply = client.say("DATA")
-                        if reply.startswith("354"):
-                            head = b"Subject: number %d\r\n\r\n" % accepted
-                            reply = client.say(head + body * 1000 + b".")
-                        if not reply.startswith("250"):
-                            break
-                        accepted += 1
-                        assert accepted < 100
-                assert reply.startswith("452 4.3.1"), reply
-                assert accepted >= 10
-                assert len(relay.queue()) == accepted, "what was refused left nothing behind"
-                provider.script = {}
-                relay.flush()
-                provider.wait_for(accepted)
-                assert numbers(provider) == Counter(range(accepted))
-                wait(lambda: relay.queue() == [], "the queue is empty")
-                wait(lambda: _takes_mail(relay), "it takes mail again")
-            finally:
-                relay.stop()
-    finally:
-        wait(lambda: unmounted(folder), f"{folder} can be unmounted")
+    small = Disk(tmp_path, "-t", "tmpfs", "-o", "size=2m", "tmpfs")
+    with contextlib.closing(small) as disk, ScriptedProvider({"banner": "421 4.3.2 closed"}) as provider:
+        relay = Relay("option max_queue_size '1G'", SMARTHOST.format(port=provider.port))
+        relay.options = ("--user", "root")
+        relay.spool = disk.path / "spool"
+        relay.start()
+        try:
+            accepted = 0
+            body = b"x" * 70 + b"\r\n"
+            with relay.connect() as client:
+                client.say("EHLO x", "250")
+                while True:
+                    reply = client.say("MAIL FROM:<a@x.org>")
+                    if reply.startswith("250"):
+                        client.say("RCPT TO:<b@x.org>", "250")
+                        reply = client.say("DATA")
+                    if reply.startswith("354"):
+                        head = b"Subject: number %d\r\n\r\n" % accepted
+                        reply = client.say(head + body * 1000 + b".")
+                    if not reply.startswith("250"):
+                        break
+                    accepted += 1
+                    assert accepted < 100
+            assert reply.startswith("452 4.3.1"), reply
+            assert accepted >= 10
+            assert len(relay.queue()) == accepted, "what was refused left nothing behind"
+            provider.script = {}
+            relay.flush()
+            provider.wait_for(accepted)
+            assert numbers(provider) == Counter(range(accepted))
+            wait(lambda: relay.queue() == [], "the queue is empty")
+            wait(lambda: _takes_mail(relay), "it takes mail again")
+        finally:
+            relay.stop()
 
 
 def _takes_mail(relay: Relay) -> bool:

@@ -192,7 +192,7 @@ def test_a_damaged_file_is_shown_as_damaged(lying: Spool) -> None:
     assert re.search(rf"{cut}  damaged .* end is missing", text)
     assert re.search(rf"{EXAMPLE}  damaged", text)
     assert good in text
-    assert [bool(one["damage"]) for one in listed(lying)] == [False, True, True]
+    assert {one["id"]: bool(one["damage"]) for one in listed(lying)} == {good: False, cut: True, EXAMPLE: True}
 
 
 def test_nothing_from_a_mail_is_obeyed_by_the_terminal(lying: Spool) -> None:

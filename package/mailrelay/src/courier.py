@@ -120,6 +120,7 @@ class Courier:
         self.notices = notices.Notices(found, where)
         self.success: tuple[str, str] | None = None
         self.stopping = False
+        self.bell, self.ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # a select goes on after a signal
         self.up: upstream.Upstream | None = None
 
     def run(self, scan: bool, flush: bool) -> None:
@@ -140,6 +141,7 @@ class Courier:
     def stop(self) -> None:
         """From a signal: finish the message under way, if it goes quickly."""
         self.stopping = True
+        os.write(self.ring, b"\0")
         if self.up is not None:
             self.up.hurry(_HURRY)
 
@@ -183,7 +185,7 @@ class Courier:
 
     def hear(self, wait: float = 0.0, *, forget: bool = False) -> bool:
         """Take the ids of new mail from the pipe, within `wait` seconds. True if there were any."""
-        if not select.select([self.wake], [], [], wait)[0]:
+        if self.wake not in select.select([self.wake, self.bell], [], [], wait)[0]:
             return False
         try:
             data = os.read(self.wake, 65536)
