@@ -1,8 +1,9 @@
 """Debian packages fetched and unpacked privately: nothing is installed, nothing needs root.
 
 apt-get does the fetching under the machine's own configuration (mirrors, proxy, keys), so every file is checked against
-the signed lists. Another suite than the machine's own (Debian 13 on Debian 12) gets private lists, derived from the
-machine's sources. host.py and interpreters.py call this; everything is kept in the cache folder.
+the signed lists. Another suite or architecture than the machine's own (Debian 13 on Debian 12, mipsel on amd64) gets
+private lists, derived from the machine's sources. host.py, interpreters.py and lab/ call this; everything is kept in the
+cache folder.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ OTHER_SUITE = """\
 Dir::Etc::sourcelist "{folder}/sources.list";
 Dir::Etc::sourceparts "/dev/null";
 """
+OTHER_ARCHITECTURE = """\
+#clear APT::Architectures;
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
+"""
 
 
 @dataclass(frozen=True)
@@ -51,12 +57,13 @@ class Archive:
 
 
 class Apt:
-    """apt-get for one suite: the machine's own lists (suite ""), or private ones."""
+    """apt-get for one suite: the machine's own lists (suite ""), or private ones. An architecture needs a suite."""
 
-    def __init__(self, suite: str = "") -> None:
+    def __init__(self, suite: str = "", architecture: str = "") -> None:
         if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
             raise MissingError("Debian's packages can't be fetched: there is no apt-get here")
         self.suite = suite
+        self.architecture = architecture
         self._options = [
             "-qq",
             "-oDebug::NoLocking=1",
@@ -77,10 +84,16 @@ class Apt:
             self._configure("")
         self._apt("update", "-oAPT::Update::Error-Mode=any", timeout=UPDATE_TIMEOUT)
 
-    def archives(self, packages: Sequence[str]) -> list[Archive]:
-        """The .debs of `packages` and of all they depend on, less what the machine has (if the suite is its own)."""
-        plan = self._apt("--simulate", "install", *packages).output
-        names = {*packages, *re.findall(r"^Inst (\S+) ", plan, re.MULTILINE)}
+    def needed(self, packages: Sequence[str]) -> list[str]:
+        """The names of what would be installed for `packages`, themselves among it, by what they say of each other."""
+        return re.findall(r"^Inst (\S+) ", self._apt("--simulate", "install", *packages).output, re.MULTILINE)
+
+    def archives(self, packages: Sequence[str], *, alone: bool = False) -> list[Archive]:
+        """The .debs of `packages` and of all they depend on, less what the machine has (if the suite is its own).
+
+        `alone`: without what they depend on.
+        """
+        names = {*packages} if alone else {*packages, *self.needed(packages)}
         if not self.suite:
             # The loader is the machine's own, and a C library works with no other than its own loader.
             names.discard("libc6")
@@ -105,7 +118,7 @@ class Apt:
 
     def _configure(self, suite: str) -> None:
         """Private state for apt: with an empty dpkg status for another suite, with the machine's for its own."""
-        folder = paths.cache("apt", suite or "own")
+        folder = paths.cache("apt", _name(suite, self.architecture))
         for name in ("state/lists/partial", "cache/archives/partial"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         config = PRIVATE
@@ -115,7 +128,9 @@ class Apt:
             (folder / "sources.list").write_text("\n".join(sources(suite)) + "\n")
             status = folder / "status"
             status.touch()
-        (folder / "apt.conf").write_text(config.format(folder=folder, status=status))
+        if self.architecture:
+            config += OTHER_ARCHITECTURE
+        (folder / "apt.conf").write_text(config.format(folder=folder, status=status, architecture=self.architecture))
         self._options = [f"-c={folder / 'apt.conf'}", *self._options]
 
     def _apt(self, *argv: str, cwd: Path | None = None, timeout: float = 60.0) -> proc.Result:
@@ -151,26 +166,45 @@ def release() -> dict[str, str]:
     return {key: value.strip('"') for key, value in pairs}
 
 
-def download(packages: Sequence[str], *, suite: str = "") -> list[Path]:
-    """The .debs of `packages`, with those they depend on and the machine lacks, in the cache folder."""
-    folder = paths.cache("debs", suite or "own")
+def download(
+    packages: Sequence[str], *, suite: str = "", architecture: str = "", kernel: str = "", alone: bool = False
+) -> list[Path]:
+    """The .debs of `packages`, with those they depend on and the machine lacks, in the cache folder.
+
+    `alone`: without what they depend on. `kernel` is a metapackage (linux-image-amd64): the package with the kernel
+    that it stands for comes along, by itself.
+    """
+    folder = paths.cache("debs", _name(suite, architecture))
+    words = [*packages, _installed(suite)]
+    # Names of plans made before there were other architectures stay as they were.
+    words += [architecture, kernel, str(alone)] if architecture or kernel or alone else []
     with FileLock(folder / ".lock"):
-        plan = folder / f"{_digest([*packages, _installed(suite)])}.list"
+        plan = folder / f"{_digest(words)}.list"
         if plan.exists():
             files = [folder / name for name in plan.read_text().split()]
             if all(file.exists() for file in files):
                 return files
-        apt = Apt(suite)
+        apt = Apt(suite, architecture)
         try:
-            files = apt.download(apt.archives(packages), folder)
-        except CommandError:
+            files = _fetch(apt, packages, kernel, alone, folder)
+        except (CommandError, MissingError):
             # The lists are missing, or so old that the files they name are gone.
             apt.refresh()
-            files = apt.download(apt.archives(packages), folder)
+            files = _fetch(apt, packages, kernel, alone, folder)
         scratch = plan.with_suffix(".new")
         scratch.write_text("\n".join(file.name for file in files))
         scratch.replace(plan)
         return files
+
+
+def _fetch(apt: Apt, packages: Sequence[str], kernel: str, alone: bool, folder: Path) -> list[Path]:
+    archives = apt.archives(packages, alone=alone) if packages else []
+    if kernel:
+        images = [name for name in apt.needed([kernel]) if re.match(r"linux-image-\d+\.", name)]
+        if len(images) != 1:
+            raise MissingError(f"{kernel} stands for no kernel: {', '.join(images) or 'apt names none'}")
+        archives += apt.archives(images, alone=True)
+    return apt.download(archives, folder)
 
 
 def unpack(packages: Sequence[str], *, suite: str = "") -> Path:
@@ -190,6 +224,11 @@ def unpack(packages: Sequence[str], *, suite: str = "") -> Path:
                 shutil.rmtree(scratch, ignore_errors=True)
                 raise
     return folder
+
+
+def _name(suite: str, architecture: str) -> str:
+    """Of the folder for lists or files: they are kept apart by suite and architecture."""
+    return "-".join(word for word in (suite or "own", architecture) if word)
 
 
 def _installed(suite: str) -> str:
