@@ -1,0 +1,133 @@
+"""Puts a firmware together: the tree from Debian's packages (made once for each target), the stand-in, files/ and packages
+upon it, then kernel, initrd, squashfs and manifest. Only image.py calls this, and keeps what comes of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from forge import paths, proc
+from forge.lab import kernel, parcels, rootfs
+from forge.lab.image import STANDIN, TIMEOUT
+from forge.lab.targets import Target
+
+# Kept beside the tree: it is no part of the root file system.
+BOOT_FILES = ("kernel", "initrd")
+
+
+def base(target: Target, archives: Sequence[Path], key: str) -> Path:
+    """A folder with the tree `root` from Debian's packages, and with kernel and initrd; made once for each key."""
+    folder = paths.cache("lab", "base") / f"{target.name}-{key}"
+    if not folder.exists():
+        scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+        try:
+            _base(target, archives, scratch)
+            scratch.rename(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    os.utime(folder)
+    return folder
+
+
+def _base(target: Target, archives: Sequence[Path], folder: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    image = next(path for path in archives if path.name.startswith("linux-image-"))
+    others = [path for path in archives if path != image]
+    with ThreadPoolExecutor(2) as pool:
+        reading = pool.submit(kernel.read, image)
+        found = rootfs.members(others)
+        linux = reading.result()
+    rootfs.build(target, found, linux, folder / "root")
+    (folder / "kernel").write_bytes(linux.image)
+    (folder / "initrd").write_bytes(kernel.initrd(linux, rootfs.boot_programs(target, found)))
+
+
+def firmware(
+    target: Target,
+    base: Path,
+    archives: Sequence[Path],
+    folder: Path,
+    *,
+    site: Path | None,
+    packages: Sequence[Path],
+) -> None:
+    """Writes kernel, initrd, rootfs.squashfs and manifest.json into `folder`."""
+    with tempfile.TemporaryDirectory(prefix=".tree-", dir=folder.parent) as scratch:
+        tree = Path(scratch, "root")
+        # Files are shared with the base: whatever changes one puts a new file in its place.
+        shutil.copytree(base / "root", tree, symlinks=True, copy_function=os.link)
+        lay_over(STANDIN, tree)
+        rendered = Path(scratch, "files")
+        _render(site, rendered)
+        lay_over(rendered, tree)
+        parcels.install(tree, packages)
+        _squash(tree, folder / "rootfs.squashfs", int(max(path.stat().st_mtime for path in archives)))
+    for name in BOOT_FILES:
+        os.link(base / name, folder / name)
+    manifest = _manifest(target, archives, folder, site, packages)
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    folder.chmod(0o755)
+
+
+def lay_over(source: Path, tree: Path) -> None:
+    """Puts the files of a folder upon a tree; modes are 0755 where the owner may run it, else 0644, or 0600 as given."""
+    for where, folders, names in os.walk(source):
+        if "__pycache__" in folders:
+            folders.remove("__pycache__")
+        place = tree / Path(where).relative_to(source)
+        place.mkdir(parents=True, exist_ok=True)
+        for name in [*names, *(name for name in folders if Path(where, name).is_symlink())]:
+            path = Path(where, name)
+            if path.is_symlink():
+                rootfs.link(place / name, os.readlink(path))
+            else:
+                mode = path.stat().st_mode
+                private = not mode & 0o044
+                rootfs.write(place / name, path.read_bytes(), 0o755 if mode & 0o100 else 0o600 if private else 0o644)
+        if Path(where).stat().st_mode & 0o055 == 0:
+            place.chmod(0o700)
+
+
+def _render(site: Path | None, into: Path) -> None:
+    from forge import overlay
+    from forge import site as sites
+
+    overlay.render(sites.load(site), into)
+
+
+def _squash(tree: Path, output: Path, time: int) -> None:
+    options = ["-all-root", "-noappend", "-no-progress", "-quiet", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", "6"]
+    proc.run(["mksquashfs", tree, output, *options, "-all-time", str(time), "-mkfs-time", str(time)], timeout=TIMEOUT)
+
+
+def _manifest(
+    target: Target, archives: Sequence[Path], folder: Path, site: Path | None, packages: Sequence[Path]
+) -> dict[str, Any]:
+    debian = {}
+    for path in sorted(archives):
+        name, version, _ = path.name.split("_", 2)
+        debian[name] = {"version": version.replace("%3a", ":"), "sha256": _sha256(path)}
+    linux = next(name for name in debian if name.startswith("linux-image-"))
+    return {
+        "target": target.name,
+        "architecture": target.architecture,
+        "kernel": linux.removeprefix("linux-image-"),
+        "append": target.command_line,
+        "site": str(site) if site else "",
+        "debian": debian,
+        "packages": {path.name: _sha256(path) for path in packages},
+        "files": {name: _sha256(folder / name) for name in (*BOOT_FILES, "rootfs.squashfs")},
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,116 @@
+"""Kernel, modules and initrd of a lab guest, from Debian's kernel package.
+
+The package has no modules.dep, so what a module needs is read from itself. What the root file system takes is loaded
+from the initrd; what a router takes (network ports, firewall) lies in the root file system, in loading order.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from forge.errors import ForgeError
+from forge.lab import elf, unpack
+from forge.lab.cpio import Archive
+
+INIT = Path(__file__).with_name("init")
+
+# ext4 asks for crc32c by name of an algorithm, which no dependency shows.
+BOOT = ("virtio_pci", "virtio_blk", "squashfs", "overlay", "crc32c_generic", "ext4")
+ROUTER = (
+    *("virtio_net", "virtio_rng", "bridge", "dummy", "veth", "af_packet", "nf_tables", "nft_ct", "nft_limit"),
+    *("nft_log", "nft_reject_inet", "nft_chain_nat", "nft_nat", "nft_redir", "nft_masq", "nft_fib_inet", "nf_log_syslog"),
+)
+APPLETS = ("cat", "echo", "insmod", "mkdir", "mount", "poweroff", "sh", "sleep", "switch_root", "uname")
+
+# Folders that hold the modules above and all that they depend on; of the rest nothing is unpacked.
+FOLDERS = (
+    *("drivers/block", "drivers/virtio", "drivers/char/hw_random", "drivers/net/[a-z_]*\\.ko", "net", "lib", "crypto"),
+    *("fs/squashfs", "fs/overlayfs", "fs/ext4", "fs/jbd2", "fs/[a-z0-9]*\\.ko", "arch"),
+)
+
+
+@dataclass
+class Kernel:
+    """What is taken from a kernel package: the image, and its modules by name."""
+
+    version: str
+    image: bytes
+    modules: dict[str, bytes] = field(default_factory=dict)
+    builtin: set[str] = field(default_factory=set)
+
+
+def read(deb: Path) -> Kernel:
+    """Image and modules; of these only the folders that can matter."""
+    folders = "|".join(FOLDERS)
+    pattern = re.compile(rf"boot/vmlinu|(?:usr/)?lib/modules/[^/]+/(?:modules\.builtin$|kernel/(?:{folders}))")
+    kernel = Kernel("", b"")
+    for member in unpack.read(deb, lambda path: bool(pattern.match(path))):
+        name = member.path.rpartition("/")[2]
+        if member.path.startswith("boot/"):
+            kernel.version, kernel.image = name.partition("-")[2], member.data
+        elif name == "modules.builtin":
+            kernel.builtin = {_name(line) for line in member.data.decode().split()}
+        elif name.endswith(".ko"):
+            kernel.modules[_name(name)] = member.data
+    if not kernel.image or not kernel.modules:
+        raise ForgeError(f"{deb.name} holds no kernel with modules")
+    return kernel
+
+
+def order(kernel: Kernel, names: Iterable[str]) -> list[str]:
+    """The modules of those names and all that they depend on, each after what it needs; without what is built in."""
+    found: dict[str, None] = {}
+
+    def add(name: str, asked_by: str) -> None:
+        if name in found:
+            return
+        if name not in kernel.modules:
+            if name in kernel.builtin:
+                return
+            raise ForgeError(f"the kernel {kernel.version} has no module {name}, which {asked_by} needs")
+        for line in elf.modinfo(kernel.modules[name]).get("depends", []):
+            for needed in filter(None, line.split(",")):
+                add(needed.replace("-", "_"), name)
+        found[name] = None
+
+    for name in names:
+        add(name, "a router")
+    return list(found)
+
+
+def initrd(kernel: Kernel, programs: dict[str, bytes]) -> bytes:
+    """A compressed cpio archive: `programs` (busybox and what it is linked to, by path), the modules for the root, init."""
+    archive = Archive()
+    for folder in ("dev", "proc", "sys", "rom", "overlay", "root"):
+        archive.folder(folder)
+    # Until devtmpfs is mounted, init has nowhere else to complain.
+    archive.device("dev/console", 5, 1)
+    archive.file("init", INIT.read_bytes(), 0o755)
+    for path, data in programs.items():
+        archive.file(path, data, 0o755)
+    for applet in APPLETS:
+        archive.link(f"bin/{applet}", "busybox")
+    names = order(kernel, BOOT)
+    for name in names:
+        archive.file(f"modules/{name}.ko", kernel.modules[name])
+    archive.file("modules/order", "".join(f"{name}\n" for name in names).encode())
+    return _compress(archive.bytes())
+
+
+def _compress(data: bytes) -> bytes:
+    """By zstd, which all of Debian's kernels unpack, and much faster under emulation than anything smaller."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+
+    return zstd.compress(data, 10)
+
+
+def _name(path: str) -> str:
+    """A module's name as the kernel knows it: virtio-rng.ko is virtio_rng."""
+    return path.rpartition("/")[2].removesuffix(".ko").replace("-", "_")

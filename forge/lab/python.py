@@ -1,0 +1,124 @@
+"""The guest's Python, cut down to what OpenWrt's python3-light and python3-openssl bring, and compiled as there.
+
+The table in the repository says which modules those packages have. Debian compiles some modules of other packages into
+the interpreter itself: there they are given a name that nobody imports. rootfs.py calls this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from filelock import FileLock
+
+from forge import interpreters, paths, proc
+from forge.errors import ForgeError
+from forge.lab.targets import PYTHON
+from forge.lab.unpack import Member
+
+TABLE = paths.TESTS / "data" / "python-packages.tsv"
+RELEASE = "24.10"  # the newest one with this Python
+PACKAGES = ("python3-base", "python3-light", "python3-openssl")
+
+LIBRARY = f"usr/lib/python{PYTHON}"
+DYNLOAD = f"{LIBRARY}/lib-dynload"
+BINARY = f"usr/bin/python{PYTHON}"
+
+# Compiled into Debian's interpreter, and on OpenWrt in the packages python3-codecs and python3-xml.
+BUILT_IN_ELSEWHERE = ("unicodedata", "pyexpat", "_elementtree")
+
+# In a list that was made of a Debian tree, and no part of Python.
+NOT_PYTHON = {"sitecustomize", "EXTERNALLY-MANAGED", "LICENSE"}
+
+
+def modules(packages: Iterable[str] = PACKAGES) -> set[str]:
+    """The names that can be imported where these packages of OpenWrt are installed, less what is built in."""
+    found: set[str] = set()
+    for line in TABLE.read_text().splitlines():
+        if line.startswith(RELEASE + "\t"):
+            _, package, names = line.split("\t")
+            found |= set(names.split()) if package in packages else set()
+    return found - NOT_PYTHON
+
+
+def subset(members: Mapping[str, Member]) -> dict[str, Member]:
+    """Of a tree with Debian's Python: the sources and extensions that OpenWrt's packages have, by path."""
+    names = modules()
+    return {path: member for path, member in members.items() if top_level(path) in names and not _is_test(path)}
+
+
+def top_level(path: str) -> str:
+    """The name that a file of the library is imported by, or that of the package it lies in; "" for anything else."""
+    for folder in (DYNLOAD, LIBRARY):
+        if path.startswith(f"{folder}/"):
+            first, *others = path[len(folder) + 1 :].split("/")
+            if not others and not first.endswith((".py", ".pyc", ".so")):
+                return ""
+            name = first.partition(".")[0] if not others else first
+            return "_sysconfigdata" if name.startswith("_sysconfigdata") else name
+    return ""
+
+
+def _is_test(path: str) -> bool:
+    return re.search(r"/tests?/", path) is not None
+
+
+def interpreter(data: bytes) -> bytes:
+    """The program, less the modules that OpenWrt has in other packages: their names in it begin with a dash."""
+    for name in BUILT_IN_ELSEWHERE:
+        word = b"\0" + name.encode() + b"\0"
+        if data.count(word) != 1:
+            raise ForgeError(
+                f"Debian's Python names the module {name} {data.count(word)} times, not once",
+                hint="forge/lab/python.py has to learn how this version does it",
+            )
+        data = data.replace(word, b"\0-" + name.encode()[1:] + b"\0")
+    return data
+
+
+def compiled(sources: Mapping[str, bytes]) -> Path:
+    """A folder with the .pyc of these sources (by path in the root file system), as OpenWrt ships them: in the place of
+    the source. Made once for the same sources, whatever the target.
+    """
+    digest = hashlib.sha256(PYTHON.encode())
+    for path, data in sorted(sources.items()):
+        digest.update(b"%s\0%d\0" % (path.encode(), len(data)) + data)
+    parent = paths.cache("lab", "bytecode")
+    folder = parent / digest.hexdigest()[:16]
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
+            try:
+                _compile(sources, scratch)
+                scratch.rename(folder)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+    return folder
+
+
+def _compile(sources: Mapping[str, bytes], folder: Path) -> None:
+    for path, data in sources.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    options = ["-q", "-q", "-b", "-j", "2", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", "/"]
+    proc.run([_host_python(), "-I", "-m", "compileall", *options, folder], timeout=300)
+    for path in sources:
+        file = folder / path
+        if not file.with_suffix(".pyc").exists():
+            raise ForgeError(f"Python {PYTHON} cannot compile {path}")
+        file.unlink()
+
+
+def _host_python() -> Path:
+    """A Python on this machine that writes the bytecode the guest's reads."""
+    minor = int(PYTHON.partition(".")[2])
+    if sys.version_info.minor == minor:
+        return Path(sys.executable)
+    found = next((one for one in interpreters.find() if one.minor == minor), None)
+    return (found or interpreters.from_debian(minor)).path

@@ -1,0 +1,139 @@
+"""The part of a guest's root file system that comes from Debian: busybox as the only userland, Python, nftables, dropbear.
+
+Laid out as on OpenWrt: not one folder for each architecture, no documentation, no locales, and of the libraries only those
+that the programs ask for. What plays OpenWrt itself is not here but in standin/. image.py puts both together.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from forge.errors import ForgeError
+from forge.lab import elf, kernel, python, unpack
+from forge.lab.applets import APPLETS
+from forge.lab.targets import PYTHON, SUITE, Target
+from forge.lab.unpack import Member
+
+PACKAGES = (
+    *("busybox", "util-linux", "dropbear-bin", "nftables", "ca-certificates", "libgcc-s1"),
+    *(f"python{PYTHON}-minimal", f"libpython{PYTHON}-stdlib"),
+)
+
+# Where a program is in the guest, and where in Debian's packages.
+PROGRAMS = {
+    "bin/busybox": "bin/busybox",
+    "usr/bin/flock": "usr/bin/flock",  # Debian's busybox has none, OpenWrt's has
+    "usr/sbin/nft": "usr/sbin/nft",
+    "usr/sbin/dropbear": "usr/sbin/dropbear",
+    "usr/bin/dropbearkey": "usr/bin/dropbearkey",
+    f"usr/bin/python{PYTHON}": python.BINARY,
+}
+# Asked for by no header: a thread that ends needs it.
+EXTRA_LIBRARIES = ("libgcc_s.so.1",)
+
+LINKS = {
+    "usr/bin/python3": f"python{PYTHON}",
+    "usr/bin/python": f"python{PYTHON}",
+    "var": "tmp",
+    "etc/mtab": "/proc/mounts",
+    # Debian's OpenSSL looks for the certificates there, OpenWrt's in /etc/ssl.
+    "usr/lib/ssl": "/etc/ssl",
+    "etc/ssl/cert.pem": "certs/ca-certificates.crt",
+}
+FOLDERS = ("dev", "etc", "mnt", "overlay", "proc", "rom", "root", "sys", "tmp", "usr/lib", "usr/share")
+BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+MODULE_ORDER = "etc/modules.d/router"
+
+IGNORED = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/info/")
+
+
+def members(debs: Iterable[Path]) -> dict[str, Member]:
+    """All of the packages that a guest could want."""
+    return unpack.read_all(debs, lambda path: not path.startswith(IGNORED))
+
+
+def build(target: Target, found: Mapping[str, Member], linux: kernel.Kernel, folder: Path) -> None:
+    """Makes the tree as `folder`, which is not there yet, of the packages' members."""
+    files = {place: _program(found, source) for place, source in PROGRAMS.items()}
+    binary = f"usr/bin/python{PYTHON}"
+    files[binary] = python.interpreter(files[binary])
+    library = python.subset(found)
+    files |= {path: one.data for path, one in library.items() if path.endswith(".so")}
+    files |= libraries(target, found, files.values(), EXTRA_LIBRARIES)
+    sources = {path: one.data for path, one in library.items() if path.endswith(".py") and not one.target}
+    bytecode = python.compiled(sources)
+    certificates = sorted(path for path in found if path.startswith("usr/share/ca-certificates/") and path.endswith(".crt"))
+    data = {BUNDLE: b"".join(found[path].data for path in certificates)}
+    loaded = kernel.order(linux, kernel.BOOT)
+    modules = [name for name in kernel.order(linux, kernel.ROUTER) if name not in loaded]
+    data[MODULE_ORDER] = "".join(f"{name}\n" for name in modules).encode()
+    data |= {f"lib/modules/{linux.version}/{name}.ko": linux.modules[name] for name in modules}
+
+    for name in FOLDERS:
+        (folder / name).mkdir(parents=True)
+    for path, contents in files.items():
+        write(folder / path, contents, 0o755)
+    for path, contents in data.items():
+        write(folder / path, contents)
+    shutil.copytree(bytecode, folder, copy_function=os.link, dirs_exist_ok=True)
+    for path, to in [*LINKS.items(), *((path, "/bin/busybox") for path in APPLETS)]:
+        link(folder / path, to)
+    (folder / "tmp").chmod(0o1777)
+
+
+def boot_programs(target: Target, found: Mapping[str, Member]) -> dict[str, bytes]:
+    """What the initrd runs: busybox and its libraries."""
+    programs = {"bin/busybox": _program(found, PROGRAMS["bin/busybox"])}
+    return programs | libraries(target, found, programs.values())
+
+
+def libraries(
+    target: Target, found: Mapping[str, Member], programs: Iterable[bytes], extra: Iterable[str] = ()
+) -> dict[str, bytes]:
+    """The loader and the libraries that the programs ask for, and those that these ask for, by their place in the guest.
+
+    All lie in /lib, where the C library looks without being told.
+    """
+    by_name: dict[str, str] = {}
+    for path in found:
+        folder, _, name = path.rpartition("/")
+        if ".so" in name and folder.removeprefix("usr/").partition("/")[0].startswith("lib") and folder.count("/") <= 2:
+            by_name.setdefault(name, path)
+    place: dict[str, bytes] = {}
+    wanted = [*extra, *(name for data in programs for name in elf.needed(data))]
+    while wanted:
+        name = wanted.pop()
+        where = target.loader if name == posixpath.basename(target.loader) else f"lib/{name}"
+        if where in place:
+            continue
+        member = unpack.resolve(dict(found), by_name[name]) if name in by_name else None
+        if member is None:
+            raise ForgeError(f"no package of {SUITE} for {target.architecture} that is at hand has the library {name}")
+        place[where] = member.data
+        wanted += elf.needed(member.data)
+    return place
+
+
+def write(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """A file that is a new one, whatever was there: trees share files with each other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+    path.chmod(mode)
+
+
+def link(path: Path, target: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+
+
+def _program(found: Mapping[str, Member], path: str) -> bytes:
+    member = found.get(path)
+    if member is None or not elf.is_elf(member.data):
+        raise ForgeError(f"no package of {SUITE} that is at hand has the program /{path}")
+    return member.data
