@@ -1,7 +1,7 @@
-"""The busybox applets that OpenWrt's default configuration has, each at its place there, as far as Debian's has them too.
+"""The busybox applets that OpenWrt's default configuration has, each at its place there, if Debian's has them too.
 
-What OpenWrt lacks (stat, timeout, realpath, …) is left out, so that a script that counts on it fails in the lab. Some of
-procd's and ubox's programs (insmod, reboot) are busybox's here as well. rootfs.py makes the links.
+What OpenWrt lacks (stat, timeout, realpath, …) is left out, so that a script that counts on it fails in the lab. Some
+of procd's and ubox's programs (insmod, reboot) are busybox's here as well. rootfs.py makes the links.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Puts a firmware together: the tree from Debian's packages (made once for each target), the stand-in, files/ and packages
-upon it, then kernel, initrd, squashfs and manifest. Only image.py calls this, and keeps what comes of it.
+"""Puts a firmware together: the tree from Debian's packages (made once for each target), upon it the stand-in, files/
+and packages, then kernel, initrd, squashfs and manifest. Only image.py calls this, and keeps what comes of it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def firmware(
 
 
 def lay_over(source: Path, tree: Path) -> None:
-    """Puts the files of a folder upon a tree; modes are 0755 where the owner may run it, else 0644, or 0600 as given."""
+    """Puts the files of a folder upon a tree; 0755 what its owner may run, else 0644, or 0600 as it was."""
     for where, folders, names in os.walk(source):
         if "__pycache__" in folders:
             folders.remove("__pycache__")
@@ -87,7 +87,7 @@ def lay_over(source: Path, tree: Path) -> None:
         for name in [*names, *(name for name in folders if Path(where, name).is_symlink())]:
             path = Path(where, name)
             if path.is_symlink():
-                rootfs.link(place / name, os.readlink(path))
+                rootfs.link(place / name, str(path.readlink()))
             else:
                 mode = path.stat().st_mode
                 private = not mode & 0o044
@@ -104,7 +104,17 @@ def _render(site: Path | None, into: Path) -> None:
 
 
 def _squash(tree: Path, output: Path, time: int) -> None:
-    options = ["-all-root", "-noappend", "-no-progress", "-quiet", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", "6"]
+    options = [
+        "-all-root",
+        "-noappend",
+        "-no-progress",
+        "-quiet",
+        "-no-xattrs",
+        "-comp",
+        "zstd",
+        "-Xcompression-level",
+        "6",
+    ]
     proc.run(["mksquashfs", tree, output, *options, "-all-time", str(time), "-mkfs-time", str(time)], timeout=TIMEOUT)
 
 

@@ -39,7 +39,7 @@ class Archive:
         self._place(path)
         self._add(path, stat.S_IFCHR | mode, device=(major, minor))
 
-    def bytes(self) -> bytes:
+    def closed(self) -> bytes:
         """The whole archive, closed."""
         self._add(TRAILER, 0)
         return b"".join(self._parts)

@@ -1,7 +1,7 @@
-"""Builds a lab target's firmware: kernel, initrd and a squashfs, in a folder of the cache that is named for its contents.
+"""Builds a lab target's firmware: kernel, initrd and a squashfs, in a folder of the cache named for what it is made of.
 
-`run` is the task's way in, `build` that of the demo, the tests and the bench. What comes from Debian is kept as a tree for
-each target; a change of the stand-in, of files/ or of a package only lays that tree out anew and packs it.
+`run` is the task's way in, `build` that of the demo, the tests and the bench. What comes from Debian is kept as a tree
+for each target; a change of the stand-in, of files/ or of a package only lays that tree out anew and packs it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from forge import console, debs, host, paths, proc
+from forge import console, debs, host, paths
 from forge.errors import MissingError
 from forge.lab import targets
 from forge.lab.targets import SUITE, Target
@@ -31,7 +31,7 @@ TIMEOUT = 300.0  # seconds for mksquashfs
 
 @dataclass(frozen=True)
 class Firmware:
-    """A built firmware. `folder` holds kernel, initrd, rootfs.squashfs and manifest.json, whose contents `manifest` is."""
+    """A built firmware: `folder` holds kernel, initrd, rootfs.squashfs and manifest.json, which `manifest` is."""
 
     target: Target
     folder: Path
@@ -62,14 +62,17 @@ def run(target: str, *, site: str = "", packages: Sequence[str] = ()) -> Firmwar
     console.say()
     console.table(("file", "size", "path"), [(name, size, str(path)) for name, size, path in sizes])
     console.say()
-    console.say(f"{made.folder}/manifest.json lists what it was made of ({console.seconds(time.monotonic() - started)}).")
+    console.say(
+        f"{made.folder}/manifest.json lists what it was made of ({console.seconds(time.monotonic() - started)})."
+    )
     console.say(f"Next: ./inv qemu --target {found.name}")
     return made
 
 
 def build(target: Target | str, *, site: Path | None = None, packages: Sequence[Path] = ()) -> Firmware:
-    """The firmware of a target, with files/ rendered for the site file and these .ipk files installed; from the cache if
-    it has been built of the same before. Safe to call from several processes at once.
+    """The firmware of a target, with files/ rendered for the site file and these .ipk files installed.
+
+    From the cache, if it was built of the same before. Safe to call from several processes at once.
     """
     found = targets.find(target) if isinstance(target, str) else target
     host.require("lab")
@@ -120,7 +123,7 @@ def _site_words(site: Path | None) -> list[str]:
 def _digest(words: Sequence[str], files: Sequence[Path]) -> str:
     digest = hashlib.sha256("\0".join(words).encode())
     for path in files:
-        data = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+        data = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
         mode = path.lstat().st_mode & 0o111
         digest.update(f"\0{path}\0{mode}\0{len(data)}\0".encode() + data)
     return digest.hexdigest()[:16]

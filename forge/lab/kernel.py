@@ -22,7 +22,16 @@ INIT = Path(__file__).with_name("init")
 BOOT = ("virtio_pci", "virtio_blk", "squashfs", "overlay", "crc32c_generic", "ext4")
 ROUTER = (
     *("virtio_net", "virtio_rng", "bridge", "dummy", "veth", "af_packet", "nf_tables", "nft_ct", "nft_limit"),
-    *("nft_log", "nft_reject_inet", "nft_chain_nat", "nft_nat", "nft_redir", "nft_masq", "nft_fib_inet", "nf_log_syslog"),
+    *(
+        "nft_log",
+        "nft_reject_inet",
+        "nft_chain_nat",
+        "nft_nat",
+        "nft_redir",
+        "nft_masq",
+        "nft_fib_inet",
+        "nf_log_syslog",
+    ),
 )
 APPLETS = ("cat", "echo", "insmod", "mkdir", "mount", "poweroff", "sh", "sleep", "switch_root", "uname")
 
@@ -83,7 +92,7 @@ def order(kernel: Kernel, names: Iterable[str]) -> list[str]:
 
 
 def initrd(kernel: Kernel, programs: dict[str, bytes]) -> bytes:
-    """A compressed cpio archive: `programs` (busybox and what it is linked to, by path), the modules for the root, init."""
+    """A compressed cpio archive: `programs` (busybox and its libraries, by path), the modules for the root, init."""
     archive = Archive()
     for folder in ("dev", "proc", "sys", "rom", "overlay", "root"):
         archive.folder(folder)
@@ -98,7 +107,7 @@ def initrd(kernel: Kernel, programs: dict[str, bytes]) -> bytes:
     for name in names:
         archive.file(f"modules/{name}.ko", kernel.modules[name])
     archive.file("modules/order", "".join(f"{name}\n" for name in names).encode())
-    return _compress(archive.bytes())
+    return _compress(archive.closed())
 
 
 def _compress(data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Packages that a firmware is built with, put in as OpenWrt's ImageBuilder does: opkg with another root, nothing started."""
+"""Packages that a firmware is built with, put in as OpenWrt's ImageBuilder does: opkg for another root, nothing starts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The part of a guest's root file system that comes from Debian: busybox as the only userland, Python, nftables, dropbear.
+"""The part of a guest's root file system that comes from Debian: busybox as its userland, Python, nftables, dropbear.
 
-Laid out as on OpenWrt: not one folder for each architecture, no documentation, no locales, and of the libraries only those
-that the programs ask for. What plays OpenWrt itself is not here but in standin/. image.py puts both together.
+Laid out as on OpenWrt: not one folder for each architecture, no documentation, no locales, and of the libraries only
+those that the programs ask for. What plays OpenWrt itself lies in standin/. assemble.py puts both together.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def build(target: Target, found: Mapping[str, Member], linux: kernel.Kernel, fol
     files |= libraries(target, found, files.values(), EXTRA_LIBRARIES)
     sources = {path: one.data for path, one in library.items() if path.endswith(".py") and not one.target}
     bytecode = python.compiled(sources)
-    certificates = sorted(path for path in found if path.startswith("usr/share/ca-certificates/") and path.endswith(".crt"))
+    certificates = sorted(
+        path for path in found if path.startswith("usr/share/ca-certificates/") and path.endswith(".crt")
+    )
     data = {BUNDLE: b"".join(found[path].data for path in certificates)}
     loaded = kernel.order(linux, kernel.BOOT)
     modules = [name for name in kernel.order(linux, kernel.ROUTER) if name not in loaded]
@@ -94,7 +96,7 @@ def boot_programs(target: Target, found: Mapping[str, Member]) -> dict[str, byte
 def libraries(
     target: Target, found: Mapping[str, Member], programs: Iterable[bytes], extra: Iterable[str] = ()
 ) -> dict[str, bytes]:
-    """The loader and the libraries that the programs ask for, and those that these ask for, by their place in the guest.
+    """The loader, the libraries that the programs ask for, and what these ask for, by their place in the guest.
 
     All lie in /lib, where the C library looks without being told.
     """

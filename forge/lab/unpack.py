@@ -1,11 +1,12 @@
 """Reads what is in Debian packages, straight from the files: nothing is unpacked that is not wanted.
 
-The packages come from debs.py, which checked them against the signed lists. A deb is an ar archive with a compressed tar
-in it (deb(5)). kernel.py, rootfs.py and parcels.py call this.
+The packages come from debs.py, which checked them against the signed lists. A deb is an ar archive with a compressed
+tar in it (deb(5)). kernel.py, rootfs.py and parcels.py call this.
 """
 
 from __future__ import annotations
 
+import io
 import lzma
 import posixpath
 import tarfile
@@ -45,10 +46,7 @@ def read(deb: Path, wanted: Callable[[str], bool]) -> Iterator[Member]:
 
 
 def _members(deb: Path, name: str, data: bytes, wanted: Callable[[str], bool]) -> Iterator[Member]:
-    import io
-
-    stream = lzma.open(io.BytesIO(data)) if name.endswith(".xz") else io.BytesIO(data)
-    with tarfile.open(fileobj=stream, mode="r|*") as archive:
+    with tarfile.open(fileobj=io.BytesIO(lzma.decompress(data) if name.endswith(".xz") else data)) as archive:
         for entry in archive:
             path = posixpath.normpath(entry.name)
             if not wanted(path):
