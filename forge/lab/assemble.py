@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from forge import paths, proc
-from forge.lab import kernel, parcels, rootfs
-from forge.lab.image import STANDIN, TIMEOUT
+from forge.lab import kernel, parcels, python, rootfs
 from forge.lab.targets import Target
 
 # Kept beside the tree: it is no part of the root file system.
 BOOT_FILES = ("kernel", "initrd")
+TIMEOUT = 300.0  # seconds for mksquashfs
 
 
 def base(target: Target, archives: Sequence[Path], key: str) -> Path:
@@ -56,23 +56,23 @@ def firmware(
     archives: Sequence[Path],
     folder: Path,
     *,
-    site: Path | None,
+    layers: Sequence[Path],
     packages: Sequence[Path],
 ) -> None:
-    """Writes kernel, initrd, rootfs.squashfs and manifest.json into `folder`."""
+    """Writes kernel, initrd, rootfs.squashfs and manifest.json into `folder`; later layers hide what earlier ones have."""
     with tempfile.TemporaryDirectory(prefix=".tree-", dir=folder.parent) as scratch:
         tree = Path(scratch, "root")
         # Files are shared with the base: whatever changes one puts a new file in its place.
         shutil.copytree(base / "root", tree, symlinks=True, copy_function=os.link)
-        lay_over(STANDIN, tree)
-        rendered = Path(scratch, "files")
-        _render(site, rendered)
-        lay_over(rendered, tree)
+        for layer in layers:
+            lay_over(layer, tree)
+        python.add_bytecode(tree, "usr/lib/standin")
+        parcels.list_installed(target, tree, archives)
         parcels.install(tree, packages)
         _squash(tree, folder / "rootfs.squashfs", int(max(path.stat().st_mtime for path in archives)))
     for name in BOOT_FILES:
         os.link(base / name, folder / name)
-    manifest = _manifest(target, archives, folder, site, packages)
+    manifest = _manifest(target, archives, folder, packages)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     folder.chmod(0o755)
 
@@ -96,13 +96,6 @@ def lay_over(source: Path, tree: Path) -> None:
             place.chmod(0o700)
 
 
-def _render(site: Path | None, into: Path) -> None:
-    from forge import overlay
-    from forge import site as sites
-
-    overlay.render(sites.load(site), into)
-
-
 def _squash(tree: Path, output: Path, time: int) -> None:
     options = [
         "-all-root",
@@ -118,9 +111,7 @@ def _squash(tree: Path, output: Path, time: int) -> None:
     proc.run(["mksquashfs", tree, output, *options, "-all-time", str(time), "-mkfs-time", str(time)], timeout=TIMEOUT)
 
 
-def _manifest(
-    target: Target, archives: Sequence[Path], folder: Path, site: Path | None, packages: Sequence[Path]
-) -> dict[str, Any]:
+def _manifest(target: Target, archives: Sequence[Path], folder: Path, packages: Sequence[Path]) -> dict[str, Any]:
     debian = {}
     for path in sorted(archives):
         name, version, _ = path.name.split("_", 2)
@@ -131,7 +122,6 @@ def _manifest(
         "architecture": target.architecture,
         "kernel": linux.removeprefix("linux-image-"),
         "append": target.command_line,
-        "site": str(site) if site else "",
         "debian": debian,
         "packages": {path.name: _sha256(path) for path in packages},
         "files": {name: _sha256(folder / name) for name in (*BOOT_FILES, "rootfs.squashfs")},

@@ -19,14 +19,14 @@ from typing import Any
 
 from filelock import FileLock
 
-from forge import console, debs, host, paths
+from forge import console, debs, host, overlay, paths
+from forge import site as sites
 from forge.errors import MissingError
 from forge.lab import targets
 from forge.lab.targets import SUITE, Target
 
 LAB = Path(__file__).parent
 STANDIN = LAB / "standin"
-TIMEOUT = 300.0  # seconds for mksquashfs
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def run(target: str, *, site: str = "", packages: Sequence[str] = ()) -> Firmwar
     started = time.monotonic()
     found = targets.find(target)
     with console.step(f"building the firmware {found.name}"):
-        made = build(found, site=Path(site) if site else None, packages=parcels.named(packages))
+        made = build(found, site=Path(site) if site else None, packages=parcels.named(found, packages))
     sizes = ((path.name, str(path.stat().st_size), path) for path in (made.kernel, made.initrd, made.rootfs))
     console.say()
     console.table(("file", "size", "path"), [(name, size, str(path)) for name, size, path in sizes])
@@ -78,19 +78,23 @@ def build(target: Target | str, *, site: Path | None = None, packages: Sequence[
     host.require("lab")
     archives = _archives(found)
     base = _digest([SUITE, found.name, *(f"{one.name} {one.stat().st_size}" for one in archives)], _sources())
-    key = _digest([base, *_site_words(site)], [*_tree(STANDIN), *_tree(paths.FILES), *packages])
-    folder = paths.cache("lab", "firmware") / f"{found.name}-{key}"
-    with FileLock(paths.cache("lab") / f".{found.name}.lock"):
-        if not folder.exists():
-            from forge.lab import assemble
+    parent = paths.cache("lab", "firmware")
+    with tempfile.TemporaryDirectory(prefix=".files-", dir=parent) as name:
+        files = Path(name, "files")
+        overlay.render(sites.load(site), files)
+        key = _digest([base], [*_tree(STANDIN), *_tree(files), *((one.name, one) for one in packages)])
+        folder = parent / f"{found.name}-{key}"
+        with FileLock(paths.cache("lab") / f".{found.name}.lock"):
+            if not folder.exists():
+                from forge.lab import assemble
 
-            scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-            try:
-                tree = assemble.base(found, archives, base)
-                assemble.firmware(found, tree, archives, scratch, site=site, packages=packages)
-                scratch.rename(folder)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+                scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
+                try:
+                    tree = assemble.base(found, archives, base)
+                    assemble.firmware(found, tree, archives, scratch, layers=(STANDIN, files), packages=packages)
+                    scratch.rename(folder)
+                finally:
+                    shutil.rmtree(scratch, ignore_errors=True)
     os.utime(folder)  # the cache's oldest go first
     return Firmware(found, folder, json.loads((folder / "manifest.json").read_text()))
 
@@ -104,26 +108,26 @@ def _archives(target: Target) -> list[Path]:
         raise MissingError(f"{target.name} cannot be built: {error.message}", hint=error.hint) from error
 
 
-def _sources() -> list[Path]:
+def _sources() -> list[tuple[str, Path]]:
     """The code that decides what a tree is like."""
     from forge.lab import python
 
-    return [*sorted(LAB.glob("*.py")), LAB / "init", python.TABLE]
+    return [(path.name, path) for path in (*sorted(LAB.glob("*.py")), LAB / "init", python.TABLE)]
 
 
-def _tree(folder: Path) -> list[Path]:
-    found = (Path(where, name) for where, _, names in os.walk(folder) for name in names if not name.endswith(".pyc"))
-    return sorted(found)
+def _tree(folder: Path) -> list[tuple[str, Path]]:
+    """The files and links below a folder, by their path from there."""
+    found = []
+    for where, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(where, name).is_symlink()]
+        found += [Path(where, name) for name in [*names, *links] if not name.endswith(".pyc")]
+    return sorted((str(path.relative_to(folder)), path) for path in found)
 
 
-def _site_words(site: Path | None) -> list[str]:
-    return [site.read_text()] if site else []
-
-
-def _digest(words: Sequence[str], files: Sequence[Path]) -> str:
+def _digest(words: Sequence[str], files: Sequence[tuple[str, Path]]) -> str:
     digest = hashlib.sha256("\0".join(words).encode())
-    for path in files:
+    for name, path in files:
         data = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
-        mode = path.lstat().st_mode & 0o111
-        digest.update(f"\0{path}\0{mode}\0{len(data)}\0".encode() + data)
+        mode = 0 if path.is_symlink() else path.stat().st_mode & 0o777
+        digest.update(f"\0{name}\0{mode:o}\0{len(data)}\0".encode() + data)
     return digest.hexdigest()[:16]

@@ -1,14 +1,215 @@
-"""Packages that a firmware is built with, put in as OpenWrt's ImageBuilder does: opkg for another root, nothing starts."""
+"""Packages in the lab: what opkg believes to be installed, what an image is built with, and Postfix as OpenWrt has it.
+
+A package goes into an image as OpenWrt's ImageBuilder puts it there: by opkg for another root, so that nothing starts,
+and uci-defaults wait for the first boot. assemble.py, image.py and the tests call this.
+"""
 
 from __future__ import annotations
 
+import shutil
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock
 
-def named(names: Sequence[str]) -> list[Path]:
-    return [Path(name) for name in names]
+from forge import cli, debs, ipk, paths, proc, stage
+from forge.errors import UsageError
+from forge.lab import elf, rootfs
+from forge.lab.targets import SUITE, Target
+from forge.package import Package
+
+STATUS = "usr/lib/opkg/status"
+OPKG = "usr/lib/standin/opkg.py"
+TIMEOUT = 120.0
+
+# OpenWrt's packages, and Debian's that stand for them; those of the stand-in have its version.
+INSTALLED = {
+    "busybox": "busybox",
+    "ca-bundle": "ca-certificates",
+    "dropbear": "dropbear-bin",
+    "libc": "libc6",
+    "libopenssl3": "libssl3",
+    "nftables-json": "nftables",
+    "python3-base": "python3.11-minimal",
+    "python3-light": "libpython3.11-stdlib",
+    "python3-openssl": "libpython3.11-stdlib",
+    "zlib": "zlib1g",
+}
+STANDIN = (
+    "base-files",
+    "firewall4",
+    "jshn",
+    "jsonfilter",
+    "logd",
+    "netifd",
+    "opkg",
+    "procd",
+    "rpcd",
+    "ubus",
+    "ubusd",
+    "uci",
+)
+
+# Debian's package, less what only Debian's own scripts use.
+POSTFIX = ("postfix", "libsasl2-modules")
+POSTFIX_FILES = ("usr/sbin/", "usr/lib/postfix/", "etc/postfix/")
+POSTFIX_UNUSED = ("usr/lib/postfix/sbin/postfix-tls-script", "usr/sbin/qmqp-", "usr/sbin/smtp-", "usr/sbin/rmail")
+POSTFIX_MAIN = """\
+# As a mail server for the machine itself. Daemons and commands are where Debian has them.
+compatibility_level = 3.6
+mynetworks_style = subnet
+queue_directory = /usr/var/spool/postfix
+data_directory = /usr/var/lib/postfix
+maillog_file_prefixes = /var, /tmp
+"""
+POSTFIX_INIT = """\
+#!/bin/sh /etc/rc.common
+# Stand-in for the init script of OpenWrt's package postfix.
+START=50
+STOP=50
+
+start() {
+	mkdir -p /usr/var/spool/postfix /usr/var/lib/postfix
+	chown postfix /usr/var/lib/postfix
+	postfix set-permissions >/dev/null 2>&1
+	postfix start
+}
+
+stop() {
+	postfix stop
+}
+
+reload() {
+	postfix reload
+}
+"""
+POSTFIX_POSTINST = """\
+#!/bin/sh
+[ -n "${IPKG_INSTROOT}" ] && exit 0
+grep -q '^postdrop:' /etc/group || echo 'postdrop:x:26:' >>/etc/group
+mkdir -p /usr/var/spool/postfix/maildrop /usr/var/spool/postfix/public /usr/var/lib/postfix
+chown postfix /usr/var/lib/postfix
+chown postfix:postdrop /usr/var/spool/postfix/maildrop /usr/var/spool/postfix/public
+chmod 0730 /usr/var/spool/postfix/maildrop
+chmod 0710 /usr/var/spool/postfix/public
+chown root:postdrop /usr/sbin/postdrop /usr/sbin/postqueue
+chmod 2755 /usr/sbin/postdrop /usr/sbin/postqueue
+exit 0
+"""
+
+
+def named(target: Target, names: Sequence[str]) -> list[Path]:
+    """The .ipk files that are meant: a path, `postfix` (of Debian's), or the name of one of our own, which is built."""
+    from forge import build
+
+    directories = sorted(path.parent for path in paths.PACKAGES.glob("*/Makefile"))
+    ours = {name: directory for directory in directories for name in stage.defined(directory)}
+    found = []
+    for name in names:
+        if name.endswith(".ipk"):
+            if not Path(name).is_file():
+                raise UsageError(f"there is no file {name}", hint="./inv build makes packages in dist/")
+            found.append(Path(name))
+        elif name == "postfix":
+            found.append(postfix(target))
+        else:
+            directory = ours[cli.choice(name, [*ours, "postfix"], "--packages")]
+            with stage.staged(directory, [name]) as packages:
+                found += [one.path for package in packages for one in build.pack(package, paths.DIST, "ipk")]
+    return found
 
 
 def install(tree: Path, packages: Sequence[Path]) -> None:
-    pass
+    """Puts packages into a tree that is no system yet, by the stand-in's opkg."""
+    if packages:
+        argv = [sys.executable, "-I", tree / OPKG, "--offline-root", tree, "install", *packages]
+        proc.run(argv, timeout=TIMEOUT, hint="is everything that the package depends on among the packages named?")
+
+
+def list_installed(target: Target, tree: Path, archives: Sequence[Path]) -> None:
+    """Writes down for opkg what the root file system is made of."""
+    versions = {path.name.split("_")[0]: path.name.split("_")[1].replace("%3a", ":") for path in archives}
+    lines = []
+    for name in sorted([*INSTALLED, *STANDIN]):
+        version = versions[INSTALLED[name]] if name in INSTALLED else "0-standin"
+        fields = (f"Package: {name}", f"Version: {version}", "Status: install ok installed")
+        lines += [*fields, f"Architecture: {target.package_architecture}", ""]
+    rootfs.write(tree / STATUS, ("\n".join(lines) + "\n").encode())
+
+
+# ---- Postfix --------------------------------------------------------------------------------------------------------
+
+
+def postfix(target: Target) -> Path:
+    """Debian's Postfix as a package that opkg installs, with the libraries that no guest has. Made once."""
+    archives = debs.download(POSTFIX, suite=SUITE, architecture=target.architecture)
+    version = next(path.name.split("_")[1] for path in archives if path.name.startswith("postfix_"))
+    folder = paths.cache("lab", "parcels", target.name)
+    output = folder / f"postfix_{version.partition('-')[0]}-r1_{target.package_architecture}.ipk"
+    stamp = f"{[path.name for path in archives]} {Path(__file__).read_text()}"
+    with FileLock(folder / ".lock"):
+        made_from = output.with_suffix(".from")
+        if not output.exists() or not made_from.exists() or made_from.read_text() != stamp:
+            root = Path(tempfile.mkdtemp(prefix=".postfix-", dir=folder))
+            try:
+                _lay_out_postfix(target, archives, root)
+                ipk.pack(_postfix_package(target, version.partition("-")[0], root), output)
+                made_from.write_text(stamp)
+            finally:
+                shutil.rmtree(root, ignore_errors=True)
+    return output
+
+
+def _lay_out_postfix(target: Target, archives: Sequence[Path], root: Path) -> None:
+    root.chmod(0o755)
+    found = rootfs.members(archives)
+    programs = []
+    for path, member in found.items():
+        sasl = "/sasl2/lib" in path
+        if not (path.startswith(POSTFIX_FILES) or sasl) or path.startswith(POSTFIX_UNUSED):
+            continue
+        if member.target:
+            rootfs.link(root / path, member.target)
+            continue
+        if elf.is_elf(member.data):
+            programs.append(member.data)
+        rootfs.write(root / path, member.data, 0o755 if member.mode & 0o100 else 0o644)
+    own = {path.rpartition("/")[2] for path in found if path.startswith("usr/lib/postfix/")}
+    base = rootfs.members(
+        debs.download(rootfs.PACKAGES, suite=SUITE, architecture=target.architecture, kernel=target.kernel)
+    )
+    there = rootfs.guest_libraries(target, base)
+    for place, data in rootfs.libraries(target, found, programs).items():
+        if place not in there and place.rpartition("/")[2] not in own:
+            rootfs.write(root / place, data, 0o755)
+    rootfs.write(root / "etc/postfix/main.cf", POSTFIX_MAIN.encode())
+    rootfs.write(root / "etc/init.d/postfix", POSTFIX_INIT.encode(), 0o755)
+
+
+def _postfix_package(target: Target, version: str, root: Path) -> Package:
+    return Package(
+        name="postfix",
+        version=version,
+        release="1",
+        depends=["libc"],
+        provides=[],
+        conflicts=[],
+        alternatives=[],
+        section="mail",
+        license="EPL-2.0",
+        license_files=[],
+        url="",
+        maintainer="Debian's, packed for the lab",
+        source="lab",
+        sourcename="postfix",
+        userid="postfix=25:postfix=25",
+        architecture=target.package_architecture,
+        title="Postfix",
+        description=" Debian's Postfix, laid out for a lab guest.",
+        conffiles=["/etc/postfix/main.cf", "/etc/postfix/master.cf"],
+        scripts={"postinst": POSTFIX_POSTINST},
+        root=root,
+        epoch=int(root.stat().st_mtime),
+    )

@@ -7,6 +7,7 @@ the interpreter itself: there they are given a name that nobody imports. rootfs.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import sys
@@ -81,11 +82,12 @@ def interpreter(data: bytes) -> bytes:
     return data
 
 
-def compiled(sources: Mapping[str, bytes]) -> Path:
-    """A folder with the .pyc of these sources (by path in the root file system), as OpenWrt ships them: in the place of
-    the source. Made once for the same sources, whatever the target.
+def compiled(sources: Mapping[str, bytes], *, in_place: bool = True) -> Path:
+    """A folder with the .pyc of these sources (by path in the root file system), made once for the same ones.
+
+    `in_place`: as OpenWrt ships its library, in the place of the source; else in __pycache__, beside it.
     """
-    digest = hashlib.sha256(PYTHON.encode())
+    digest = hashlib.sha256(f"{PYTHON} {in_place}".encode())
     for path, data in sorted(sources.items()):
         digest.update(b"%s\0%d\0" % (path.encode(), len(data)) + data)
     parent = paths.cache("lab", "bytecode")
@@ -94,23 +96,33 @@ def compiled(sources: Mapping[str, bytes]) -> Path:
         if not folder.exists():
             scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
             try:
-                _compile(sources, scratch)
+                _compile(sources, scratch, in_place)
+                scratch.chmod(0o755)
                 scratch.rename(folder)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
     return folder
 
 
-def _compile(sources: Mapping[str, bytes], folder: Path) -> None:
+def add_bytecode(tree: Path, folder: str) -> None:
+    """Compiles the Python files of one of the tree's folders into __pycache__, which nothing in the guest writes."""
+    sources = {str(path.relative_to(tree)): path.read_bytes() for path in (tree / folder).glob("*.py")}
+    shutil.copytree(compiled(sources, in_place=False), tree, copy_function=os.link, dirs_exist_ok=True)
+
+
+def _compile(sources: Mapping[str, bytes], folder: Path, in_place: bool) -> None:
     for path, data in sources.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
-    options = ["-q", "-q", "-b", "-j", "2", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", "/"]
+    options = ["-q", "-q", "-j", "2", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", "/"]
+    options += ["-b"] if in_place else []
     proc.run([_host_python(), "-I", "-m", "compileall", *options, folder], timeout=300)
     for path in sources:
         file = folder / path
-        if not file.with_suffix(".pyc").exists():
+        tag = f"cpython-{PYTHON.replace('.', '')}"
+        made = file.with_suffix(".pyc") if in_place else file.parent / "__pycache__" / f"{file.stem}.{tag}.pyc"
+        if not made.exists():
             raise ForgeError(f"Python {PYTHON} cannot compile {path}")
         file.unlink()
 

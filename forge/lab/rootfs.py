@@ -58,11 +58,8 @@ def members(debs: Iterable[Path]) -> dict[str, Member]:
 
 def build(target: Target, found: Mapping[str, Member], linux: kernel.Kernel, folder: Path) -> None:
     """Makes the tree as `folder`, which is not there yet, of the packages' members."""
-    files = {place: _program(found, source) for place, source in PROGRAMS.items()}
-    binary = f"usr/bin/python{PYTHON}"
-    files[binary] = python.interpreter(files[binary])
     library = python.subset(found)
-    files |= {path: one.data for path, one in library.items() if path.endswith(".so")}
+    files = _programs(found, library)
     files |= libraries(target, found, files.values(), EXTRA_LIBRARIES)
     sources = {path: one.data for path, one in library.items() if path.endswith(".py") and not one.target}
     bytecode = python.compiled(sources)
@@ -85,6 +82,18 @@ def build(target: Target, found: Mapping[str, Member], linux: kernel.Kernel, fol
     for path, to in [*LINKS.items(), *((path, "/bin/busybox") for path in APPLETS)]:
         link(folder / path, to)
     (folder / "tmp").chmod(0o1777)
+
+
+def _programs(found: Mapping[str, Member], library: Mapping[str, Member]) -> dict[str, bytes]:
+    files = {place: _program(found, source) for place, source in PROGRAMS.items()}
+    binary = f"usr/bin/python{PYTHON}"
+    files[binary] = python.interpreter(files[binary])
+    return files | {path: one.data for path, one in library.items() if path.endswith(".so")}
+
+
+def guest_libraries(target: Target, found: Mapping[str, Member]) -> set[str]:
+    """Where the libraries are that every guest of this target has."""
+    return set(libraries(target, found, _programs(found, python.subset(found)).values(), EXTRA_LIBRARIES))
 
 
 def boot_programs(target: Target, found: Mapping[str, Member]) -> dict[str, bytes]:
