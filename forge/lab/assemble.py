@@ -59,7 +59,7 @@ def firmware(
     layers: Sequence[Path],
     packages: Sequence[Path],
 ) -> None:
-    """Writes kernel, initrd, rootfs.squashfs and manifest.json into `folder`; later layers hide what earlier ones have."""
+    """Writes kernel, initrd, rootfs.squashfs and manifest.json into `folder`; later layers hide earlier ones."""
     with tempfile.TemporaryDirectory(prefix=".tree-", dir=folder.parent) as scratch:
         tree = Path(scratch, "root")
         # Files are shared with the base: whatever changes one puts a new file in its place.

@@ -55,7 +55,7 @@ STANDIN = (
 # Debian's package, less what only Debian's own scripts use.
 POSTFIX = ("postfix", "libsasl2-modules")
 POSTFIX_FILES = ("usr/sbin/", "usr/lib/postfix/", "etc/postfix/")
-POSTFIX_UNUSED = ("usr/lib/postfix/sbin/postfix-tls-script", "usr/sbin/qmqp-", "usr/sbin/smtp-", "usr/sbin/rmail")
+POSTFIX_UNUSED = ("usr/lib/postfix/sbin/postfix-tls-script", "usr/sbin/qshape", "usr/sbin/postfix-")
 POSTFIX_MAIN = """\
 # As a mail server for the machine itself. Daemons and commands are where Debian has them.
 compatibility_level = 3.6
@@ -124,7 +124,7 @@ def named(target: Target, names: Sequence[str]) -> list[Path]:
 def install(tree: Path, packages: Sequence[Path]) -> None:
     """Puts packages into a tree that is no system yet, by the stand-in's opkg."""
     if packages:
-        argv = [sys.executable, "-I", tree / OPKG, "--offline-root", tree, "install", *packages]
+        argv: list[proc.Arg] = [sys.executable, "-I", tree / OPKG, "--offline-root", tree, "install", *packages]
         proc.run(argv, timeout=TIMEOUT, hint="is everything that the package depends on among the packages named?")
 
 
@@ -165,10 +165,13 @@ def postfix(target: Target) -> Path:
 def _lay_out_postfix(target: Target, archives: Sequence[Path], root: Path) -> None:
     root.chmod(0o755)
     found = rootfs.members(archives)
+    own = {path.rpartition("/")[2] for path in found if path.startswith("usr/lib/postfix/")}
+    mail = rootfs.members([path for path in archives if path.name.startswith("postfix_")])
+    chosen = {path: member for path, member in mail.items() if path.startswith(POSTFIX_FILES)}
+    chosen |= {path: member for path, member in found.items() if "/sasl2/lib" in path}
     programs = []
-    for path, member in found.items():
-        sasl = "/sasl2/lib" in path
-        if not (path.startswith(POSTFIX_FILES) or sasl) or path.startswith(POSTFIX_UNUSED):
+    for path, member in chosen.items():
+        if path.startswith(POSTFIX_UNUSED):
             continue
         if member.target:
             rootfs.link(root / path, member.target)
@@ -176,7 +179,6 @@ def _lay_out_postfix(target: Target, archives: Sequence[Path], root: Path) -> No
         if elf.is_elf(member.data):
             programs.append(member.data)
         rootfs.write(root / path, member.data, 0o755 if member.mode & 0o100 else 0o644)
-    own = {path.rpartition("/")[2] for path in found if path.startswith("usr/lib/postfix/")}
     base = rootfs.members(
         debs.download(rootfs.PACKAGES, suite=SUITE, architecture=target.architecture, kernel=target.kernel)
     )
