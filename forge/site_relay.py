@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,7 +63,7 @@ def _defaults(options: dict[str, str | list[str]], hostname: str) -> dict[str, s
     return found
 
 
-def _options(document: Document, place: Place, table: dict[str, Any]) -> dict[str, str | list[str]]:
+def _options(document: Document, place: Place, table: Mapping[str, Any]) -> dict[str, str | list[str]]:
     found: dict[str, str | list[str]] = {}
     for option, value in table.items():
         try:

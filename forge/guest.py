@@ -1,0 +1,424 @@
+"""A router in QEMU: booted, asked, stopped, restored and killed from outside. The task `qemu`, the demo, the bench and
+tests/lab all run it through this.
+
+A guest has a folder of its own for sockets, serial log and working copies, gone with its `with` block; the log stays.
+QEMU dies with the thread that started it (PR_SET_PDEATHSIG), so nothing is left even after kill -9: start a guest from
+a thread that lives as long as the guest shall.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from forge import firmware as firmwares
+from forge import host, machines, pace, paths
+from forge.errors import ForgeError, MissingError
+from forge.machines import Disk, Forwards, Load
+from forge.qmp import Monitor, QmpError
+from forge.ssh import Ssh
+
+PREFIX = "mailrelay-guest-"
+PARENT = "/var/tmp"  # a disk even where /tmp is memory, and short enough for the paths of sockets
+BOOT_SECONDS = 90.0  # on a machine like ours; a boot takes 3 to 6
+QEMU_SECONDS = 20.0
+POWER_SECONDS = 40.0
+SNAPSHOT_SECONDS = 60.0
+TAIL = 15  # lines of the console that an error shows
+LOGS_KEPT = 20
+READY = re.compile(rb"procd: - init complete -")
+DEAD = re.compile(rb"Kernel panic - not syncing.*|^lab: .*", re.MULTILINE)
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\n\t -~\u00a0-\U0010ffff]")
+
+
+class GuestError(ForgeError):
+    """QEMU does not start, or the guest does not do what it should; with the last lines of its console."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A guest's memory at one moment, and its writable disks at the same: files in the guest's folder."""
+
+    memory: Path
+    disks: dict[Path, Path]  # the disk's file -> its copy
+
+
+class Guest:
+    """`with Guest("lab-mipsel", firmware) as guest:` boots it and returns as soon as SSH greets.
+
+    `disk` is a file that keeps what the router writes (made if it is not there); True makes one that lasts as long as
+    this guest, over reboots and power cuts; without it a lab guest forgets all at a reboot. `lan` is the router's own
+    address with its network, as in the site file.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        firmware: Path,
+        *,
+        disk: Path | bool = False,
+        lan: str = machines.LAN_ADDRESS,
+        forwards: Forwards = machines.FORWARDS,
+        memory: int = 0,
+    ) -> None:
+        self.machine = machines.find(target)
+        self.firmware = firmware
+        self.lan_address = lan
+        self.forwards = forwards
+        self.memory = memory
+        self.folder = Path()
+        self._disk = disk
+        self._load = Load()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._monitor: Monitor | None = None
+        self._ports: dict[tuple[str, int], int] = {}
+        self._seen = 0  # how much of the serial log belongs to boots before
+        self._ssh: Ssh | None = None
+
+    def __enter__(self) -> Guest:
+        self.open()
+        try:
+            self.wait()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Makes the folder and starts QEMU; the guest has not booted yet."""
+        if host.command(self.machine.qemu) is None:
+            hint = f"start the task through ./inv, or: apt-get install --no-install-recommends {self.machine.package}"
+            raise MissingError(f"{self.machine.qemu} is not on this machine", hint=hint)
+        sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PARENT))
+        try:
+            disk = self.folder / "data.img" if self._disk is True else self._disk or None
+            self._load = firmwares.load(self.machine, self.firmware, self.folder, disk=disk)
+            self.power_on()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends everything and removes the folder; the serial log goes to the cache."""
+        self.cut_power()
+        if self.folder != Path():
+            _keep_log(self.serial_log, self.machine.target)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = Path()
+
+    # ---- power -----------------------------------------------------------------------------------------------------
+
+    def power_on(self, *, incoming: bool = False) -> None:
+        """Starts QEMU with the disks as they are. wait() then waits for the boot."""
+        for name in ("console", "qmp"):
+            (self.folder / name).unlink(missing_ok=True)
+        self._seen = self.serial_log.stat().st_size if self.serial_log.exists() else 0
+        argv = machines.argv(
+            *(self.machine, self._load, self.folder),
+            lan=self.lan_address,
+            forwards=self.forwards,
+            memory=self.memory,
+            incoming=incoming,
+        )
+        with (self.folder / "qemu.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                # The kernel ends QEMU with whoever started it. A session of its own: Ctrl-C is ours to handle.
+                ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            timeout = QEMU_SECONDS * pace.factor()
+            self._monitor = Monitor(self.folder / "qmp", timeout=timeout, alive=self.running)
+            self._ports = _forwarded(self._monitor.ask("info usernet"))
+            self._write_state()
+        except QmpError:
+            self.cut_power()
+            raise GuestError(f"{self.machine.qemu} does not start{self._qemu_log()}") from None
+        except BaseException:
+            self.cut_power()
+            raise
+
+    def cut_power(self) -> None:
+        """Ends the guest at once: what it has not synced is lost, as when the cable is pulled."""
+        if self._ssh is not None:
+            self._ssh.close()
+            self._ssh = None
+        if self._monitor is not None:
+            self._monitor.close()
+            self._monitor = None
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if self.folder != Path():
+            (self.folder / "state.json").unlink(missing_ok=True)
+
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise GuestError("the guest is not running")
+        return self._process.pid
+
+    @property
+    def monitor(self) -> Monitor:
+        if self._monitor is None:
+            raise GuestError("the guest is not running")
+        return self._monitor
+
+    def wait(self, seconds: float = BOOT_SECONDS) -> None:
+        """Until this boot is complete and SSH greets. GuestError when the guest dies or does not come that far."""
+        end = pace.deadline(seconds)
+        self.wait_console(READY, end=end, what="has not finished booting")
+        self._until(lambda: self.ssh.banner(2.0), end, "has booted, but no SSH server greets on its LAN")
+
+    def wait_console(self, pattern: re.Pattern[bytes], *, end: float, what: str = "") -> bytes:
+        """Until this boot's part of the console matches; the match. `end` is on time.monotonic's clock."""
+        found: list[bytes] = []
+
+        def matches() -> bool:
+            match = pattern.search(self._console())
+            found.extend([match[0]] if match else [])
+            return bool(match)
+
+        self._until(matches, end, what or f"does not print {pattern.pattern.decode(errors='replace')}")
+        return found[0]
+
+    def reboot(self) -> None:
+        """By its own `reboot`, as an owner would; returns when it is up again."""
+        self.ssh.run("(sleep 1; reboot) >/dev/null 2>&1 </dev/null &")
+        self.ssh.close()
+        mark = self.serial_log.stat().st_size
+        try:
+            self.monitor.wait_for("RESET", POWER_SECONDS * pace.factor())
+        except QmpError:
+            raise self._error("does not reboot") from None
+        self._seen = mark
+        self.wait()
+
+    def shut_down(self) -> None:
+        """By its own `poweroff`: everything is synced. The guest can be powered on again."""
+        self.ssh.run("(sleep 1; poweroff) >/dev/null 2>&1 </dev/null &")
+        self.ssh.close()
+        end = pace.deadline(POWER_SECONDS)
+        while self.running():
+            if time.monotonic() > end:
+                raise self._error("does not power off")
+            time.sleep(0.02)
+        self.cut_power()
+
+    # ---- snapshots -------------------------------------------------------------------------------------------------
+
+    def save(self, name: str = "snapshot") -> Snapshot:
+        """Its memory and disks as they are now. The guest goes on afterwards; restore() brings this moment back."""
+        if self._ssh is not None:
+            self._ssh.close()  # a connection over the moment would be half open later
+        self.monitor.run("stop")
+        try:
+            memory = self.folder / f"{name}.memory"
+            with memory.open("wb") as file:
+                self.monitor.run("getfd", {"fdname": "memory"}, fd=file.fileno())
+                self.monitor.run("migrate", {"uri": "fd:memory"})
+            self._migrated("does not save its memory")
+            disks = {}
+            for number, disk in enumerate(self._load.disks):
+                if not disk.fixed:
+                    disks[disk.file] = self.folder / f"{name}.disk{number}"
+                    firmwares.copy_disk(disk.file, disks[disk.file])
+        finally:
+            if self.running():
+                self.monitor.run("cont")
+        return Snapshot(memory, disks)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """The guest as it was when the snapshot was taken; SSH answers when this returns. Ports change."""
+        self.cut_power()
+        for file, copy in snapshot.disks.items():
+            firmwares.copy_disk(copy, file)
+        self.power_on(incoming=True)
+        with snapshot.memory.open("rb") as memory:
+            self.monitor.run("getfd", {"fdname": "memory"}, fd=memory.fileno())
+            self.monitor.run("migrate-incoming", {"uri": "fd:memory"})
+        self._migrated("does not take its memory back")
+        self.monitor.run("cont")
+        self._until(lambda: self.ssh.banner(2.0), pace.deadline(BOOT_SECONDS), "is restored, but no SSH server greets")
+
+    def _migrated(self, what: str) -> None:
+        end = pace.deadline(SNAPSHOT_SECONDS)
+        while (status := self.monitor.run("query-migrate").get("status")) != "completed":
+            if status in ("failed", "cancelled") or time.monotonic() > end or not self.running():
+                raise self._error(f"{what} ({status})")
+            time.sleep(0.01)
+
+    # ---- ways in ---------------------------------------------------------------------------------------------------
+
+    def lan(self, port: int) -> tuple[str, int]:
+        """Where this machine reaches a port of the guest as a client on its LAN."""
+        return self._forward("lan", port)
+
+    def wan(self, port: int) -> tuple[str, int]:
+        """Where this machine reaches a port of the guest as a stranger on its WAN."""
+        return self._forward("wan", port)
+
+    def _forward(self, side: str, port: int) -> tuple[str, int]:
+        if (side, port) not in self._ports:
+            known = sorted(number for name, number in self._ports if name == side)
+            raise GuestError(f"port {port} of the guest's {side} is not forwarded; these are: {known}")
+        return "127.0.0.1", self._ports[side, port]
+
+    @property
+    def ports(self) -> dict[tuple[str, int], int]:
+        """(lan or wan, the guest's port) -> the port on this machine's loopback."""
+        return dict(self._ports)
+
+    @property
+    def ssh(self) -> Ssh:
+        if self._ssh is None:
+            self._ssh = Ssh("127.0.0.1", self.lan(22)[1], folder=self.folder)
+        return self._ssh
+
+    # ---- what it says ----------------------------------------------------------------------------------------------
+
+    @property
+    def serial_log(self) -> Path:
+        return self.folder / "serial.log"
+
+    @property
+    def console(self) -> str:
+        """What this boot has printed so far, without control characters."""
+        return _CONTROL.sub("", self._console().decode(errors="replace"))
+
+    def _console(self) -> bytes:
+        try:
+            with self.serial_log.open("rb") as file:
+                file.seek(self._seen)
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
+    def _until(self, reached: Callable[[], bool], end: float, what: str) -> None:
+        while not reached():
+            if not self.running():
+                status = self._process.returncode if self._process else 0
+                how = "powered itself off" if status == 0 else f"QEMU ended with status {status}"
+                raise self._error(f"is gone: {how}")
+            if dead := DEAD.search(self._console()):
+                raise self._error(f"has died: {_CONTROL.sub('', dead[0].decode(errors='replace')).strip()}")
+            if time.monotonic() > end:
+                raise self._error(what)
+            time.sleep(0.02)
+
+    def _error(self, what: str) -> GuestError:
+        lines = [line for line in self.console.splitlines() if line.strip()][-TAIL:]
+        shown = "".join(f"\n  | {line}" for line in lines) or "\n  (its console has printed nothing)"
+        kept = _keep_log(self.serial_log, self.machine.target)
+        return GuestError(
+            f"the guest {self.machine.target} {what}; its console ends:{shown}{self._qemu_log()}",
+            hint=f"the whole console: {kept}" if kept else "",
+        )
+
+    def _qemu_log(self) -> str:
+        """What QEMU itself complains of, to be appended to a message."""
+        file = self.folder / "qemu.log"
+        lines = file.read_text(errors="replace").splitlines() if file.exists() else []
+        lines = [line for line in lines if line.strip() and "not found, do you want to install" not in line][-TAIL:]
+        return "".join(f"\n  QEMU: {line}" for line in lines)
+
+    def _write_state(self) -> None:
+        state = {
+            "pid": self.pid,
+            "started": started(self.pid),
+            "target": self.machine.target,
+            "firmware": str(self.firmware),
+            "lan": {str(port): there for (side, port), there in self._ports.items() if side == "lan"},
+            "wan": {str(port): there for (side, port), there in self._ports.items() if side == "wan"},
+        }
+        part = self.folder / ".state.json"
+        part.write_text(json.dumps(state))
+        part.rename(self.folder / "state.json")
+
+
+def guests() -> list[tuple[Path, dict[str, Any]]]:
+    """Folder and state of every guest of ours that is running, the newest first."""
+    found = []
+    for file in Path(PARENT).glob(f"{PREFIX}*/state.json"):
+        try:
+            if file.parent.stat().st_uid != os.geteuid():
+                continue
+            state = json.loads(file.read_text())
+            if started(state["pid"]) == state["started"]:
+                found.append((file.stat().st_mtime, file.parent, state))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return [(folder, state) for _, folder, state in sorted(found, key=lambda one: one[0], reverse=True)]
+
+
+def sweep() -> None:
+    """Removes the folders of guests whose starter was killed before it could."""
+    running = {folder for folder, _ in guests()}
+    for folder in Path(PARENT).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            stale = time.time() - folder.stat().st_mtime > 3600
+            if folder.stat().st_uid == os.geteuid() and folder not in running and stale:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def started(pid: int) -> str:
+    """When a process started, in the kernel's ticks: with its number this names it for good. "" if there is none."""
+    try:
+        return Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _forwarded(text: str) -> dict[tuple[str, int], int]:
+    """The ports that QEMU chose, from its `info usernet`."""
+    ports: dict[tuple[str, int], int] = {}
+    side = ""
+    for line in text.splitlines():
+        if hub := re.match(r"Hub .*\((\w+)\)", line):
+            side = hub[1]
+        elif forward := re.match(r"\s*TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)\s", line):
+            ports[side, int(forward[2])] = int(forward[1])
+    return ports
+
+
+def _keep_log(log: Path, target: str) -> Path | None:
+    """The serial log's copy in the cache, of which the newest are kept."""
+    if not log.exists() or not log.stat().st_size:
+        return None
+    folder = paths.cache("serial")
+    kept = folder / f"{target.replace('/', '-')}-{log.parent.name.removeprefix(PREFIX)}.log"
+    with contextlib.suppress(OSError):
+        shutil.copyfile(log, kept)
+        logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
+        for old in logs[:-LOGS_KEPT]:
+            old.unlink()
+    return kept
+
+
+__all__ = ["Disk", "Guest", "GuestError", "Snapshot", "guests", "started", "sweep"]
