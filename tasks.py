@@ -84,3 +84,30 @@ def bench(_: Context, rounds: str = "5", quick: bool = False) -> None:
     from forge import bench
 
     bench.run(rounds=cli.number(rounds, "--rounds", least=1, most=100), quick=quick)
+
+
+@cli.task(
+    help={
+        "target": "lab-mipsel (the default), lab-x86-64, lab-arm64, lab-armhf; x86/64, armsr/armv8, malta/le",
+        "firmware": "an image of OpenWrt, or a folder of the lab's; without it the lab's firmware is built",
+        "disk": "a file that keeps what the router writes, made if it is not there yet",
+        "site": "a site file, for firmware that is built here",
+        "lan": "the router's own address, where its firmware has another one than 192.168.1.1/24",
+        "memory": "MB, where the target's own is not right",
+    }
+)
+def qemu(
+    _: Context, target: str = "", firmware: str = "", disk: str = "", site: str = "", lan: str = "", memory: str = ""
+) -> None:
+    """Boot a router in QEMU, its console on this terminal (Ctrl-A X ends it), its ports on this machine's loopback."""
+    from forge import qemu
+
+    qemu.run(target=target, firmware=firmware, disk=disk, site=site, lan=lan, memory=memory)
+
+
+@cli.task(help={"target": "which guest, if several are running"})
+def ssh(_: Context, target: str = "") -> None:
+    """Open a shell on the router that ./inv qemu has started. After -- : a command to run there instead."""
+    from forge import qemu
+
+    cli.leave(qemu.ssh(target=target, words=cli.remainder()))

@@ -71,6 +71,12 @@ def remainder() -> list[str]:
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
+def leave(status: int) -> None:
+    """Ends the task with the exit status of a program that it ran in its place."""
+    if status:
+        raise Exit(code=status)
+
+
 class Inv(Program):
     """Invoke as `./inv` runs it: lists the tasks when none is named, and answers a mistyped name with near ones."""
 

@@ -26,7 +26,7 @@ from typing import Any
 from forge import firmware as firmwares
 from forge import host, machines, pace, paths
 from forge.errors import ForgeError, MissingError
-from forge.machines import Disk, Forwards, Load
+from forge.machines import Forwards, Load
 from forge.qmp import Monitor, QmpError
 from forge.ssh import Ssh
 
@@ -120,7 +120,7 @@ class Guest:
         """Ends everything and removes the folder; the serial log goes to the cache."""
         self.cut_power()
         if self.folder != Path():
-            _keep_log(self.serial_log, self.machine.target)
+            keep_log(self)
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = Path()
 
@@ -335,7 +335,7 @@ class Guest:
     def _error(self, what: str) -> GuestError:
         lines = [line for line in self.console.splitlines() if line.strip()][-TAIL:]
         shown = "".join(f"\n  | {line}" for line in lines) or "\n  (its console has printed nothing)"
-        kept = _keep_log(self.serial_log, self.machine.target)
+        kept = keep_log(self)
         return GuestError(
             f"the guest {self.machine.target} {what}; its console ends:{shown}{self._qemu_log()}",
             hint=f"the whole console: {kept}" if kept else "",
@@ -407,8 +407,9 @@ def _forwarded(text: str) -> dict[tuple[str, int], int]:
     return ports
 
 
-def _keep_log(log: Path, target: str) -> Path | None:
+def keep_log(guest: Guest) -> Path | None:
     """The serial log's copy in the cache, of which the newest are kept."""
+    log, target = guest.serial_log, guest.machine.target
     if not log.exists() or not log.stat().st_size:
         return None
     folder = paths.cache("serial")
@@ -419,6 +420,3 @@ def _keep_log(log: Path, target: str) -> Path | None:
         for old in logs[:-LOGS_KEPT]:
             old.unlink()
     return kept
-
-
-__all__ = ["Disk", "Guest", "GuestError", "Snapshot", "guests", "started", "sweep"]

@@ -1,0 +1,99 @@
+"""The tasks `qemu` and `ssh`: a router in QEMU, its console on this terminal, and a way in from another."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from forge import cli, console, guest, machines, terminal
+from forge import site as sites
+from forge.errors import UsageError
+from forge.guest import Guest
+from forge.relay import end_in_order
+from forge.ssh import Ssh
+
+HIGHEST_MEMORY = 4096  # MB; malta takes 2048 at most and says so itself
+
+
+def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: str) -> None:
+    """Boots it and stays until the guest ends, Ctrl-A X on a terminal, or Ctrl-C elsewhere."""
+    machine = machines.find(target)
+    chosen = sites.load(Path(site)) if site else sites.Site()
+    if site and firmware:
+        raise UsageError("--site goes into firmware that is built here", hint="leave out --firmware, or --site")
+    if lan:
+        lan = _address(lan)
+    elif chosen.lan:
+        lan = f"{chosen.lan.address}/{chosen.lan.length}"
+    amount = cli.number(memory, "--memory", least=32, most=HIGHEST_MEMORY) if memory else 0
+    image = Path(firmware) if firmware else _build(machine, site)
+    end_in_order()
+    router = Guest(
+        machine.target,
+        image,
+        disk=Path(disk).absolute() if disk else True,
+        lan=lan or machines.LAN_ADDRESS,
+        memory=amount,
+    )
+    try:
+        router.open()
+        _introduce(router, disk)
+        terminal.attach(router)
+        console.say()
+        console.good(f"{machine.target} has ended; nothing is left but {disk or 'its console log'}")
+    finally:
+        log = guest.keep_log(router)
+        router.close()
+        if log:
+            console.note(f"its console: {log}")
+
+
+def _address(text: str) -> str:
+    from forge.site_table import Bad
+    from forge.site_values import own_address
+
+    try:
+        return str(own_address(text))
+    except Bad as error:
+        raise UsageError(f"--lan: {error.problem}", hint=error.mend) from None
+
+
+def _build(machine: machines.Machine, site: str) -> Path:
+    if not machine.lab:
+        raise UsageError(
+            f"{machine.target} boots an image of OpenWrt", hint="name it: --firmware openwrt-…-combined.img.gz"
+        )
+    from forge.lab import image
+
+    with console.step(f"the firmware {machine.target}"):
+        return image.build(machine.target, site=Path(site) if site else None).folder
+
+
+def _introduce(router: Guest, disk: str) -> None:
+    console.title(f"{router.machine.target} on {router.machine.qemu}, {router.memory or router.machine.memory} MB")
+    rows = [(side, str(port), f"127.0.0.1:{there}") for (side, port), there in router.ports.items()]
+    console.table(("from its", "port", "reached at"), rows)
+    console.note(f"this machine's loopback is {machines.HOST_FROM_WAN} for the guest")
+    console.note(f"what it writes is kept in {disk}" if disk else "what it writes is gone when it ends (--disk FILE)")
+    console.note("in another terminal: ./inv ssh")
+    console.note("Ctrl-A X ends it" if terminal.is_interactive() else "Ctrl-C ends it")
+    console.say()
+
+
+def ssh(*, target: str, words: Sequence[str]) -> int:
+    """A shell on the guest that runs (the newest, or that of `target`), or a command there; its exit status."""
+    if target:
+        target = machines.find(target).target
+    running = [(folder, state) for folder, state in guest.guests() if target in ("", state["target"])]
+    if not running:
+        raise UsageError(
+            f"no guest {target + ' ' if target else ''}is running", hint="start one in another terminal: ./inv qemu"
+        )
+    folder, state = running[0]
+    if len(running) > 1:
+        console.note(
+            f"{len(running)} guests are running; this is the newest, {state['target']} (--target names another)"
+        )
+    way = Ssh("127.0.0.1", int(state["lan"]["22"]), folder=folder)
+    return subprocess.call([*way.argv, *words])
