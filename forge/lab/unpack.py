@@ -38,15 +38,15 @@ def read(deb: Path, wanted: Callable[[str], bool]) -> Iterator[Member]:
             raise ForgeError(f"{deb} is no Debian package", hint="remove it, then start again")
         while header := file.read(AR_HEADER):
             name, size = header[:16].decode().strip(" /"), int(header[48:58])
-            if name.startswith("data.tar"):
-                yield from _members(deb, name, file.read(size), wanted)
+            if name == "data.tar.xz":
+                yield from _members(file.read(size), wanted)
                 return
             file.seek(size + size % 2, 1)
-    raise ForgeError(f"{deb} has no data.tar", hint="remove it, then start again")
+    raise ForgeError(f"{deb} has no data.tar.xz", hint="remove it, then start again")
 
 
-def _members(deb: Path, name: str, data: bytes, wanted: Callable[[str], bool]) -> Iterator[Member]:
-    with tarfile.open(fileobj=io.BytesIO(lzma.decompress(data) if name.endswith(".xz") else data)) as archive:
+def _members(data: bytes, wanted: Callable[[str], bool]) -> Iterator[Member]:
+    with lzma.open(io.BytesIO(data)) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for entry in archive:
             path = posixpath.normpath(entry.name)
             if not wanted(path):
