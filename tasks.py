@@ -41,6 +41,20 @@ def build(_: Context, package: str = "", format: str = "all") -> None:
     build.run(package=package, format=format)
 
 
+@cli.task(
+    help={
+        "target": "lab-mipsel (the default), lab-x86-64, lab-arm64 or lab-armhf",
+        "site": "a site file: what the router is to be set to",
+        "packages": "built in, separated by commas: mailrelay, mailrelay-postfix, postfix, or .ipk files",
+    }
+)
+def image(_: Context, target: str = "", site: str = "", packages: str = "") -> None:
+    """Build firmware with files/ in it, for a target of the lab: from Debian packages, without root."""
+    from forge.lab import image
+
+    image.run(target, site=site, packages=packages.replace(",", " ").split())
+
+
 @cli.task(help={"file": "a package: .ipk or .apk"})
 def inspect(_: Context, file: str) -> None:
     """Show a package's control data, scripts and files. Nothing is unpacked."""

@@ -1,0 +1,233 @@
+"""The lab's firmware, as far as it can be told without building one: archives, ELF files, modules, Python's subset."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import stat
+import struct
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from forge.errors import ForgeError, UsageError
+from forge.lab import assemble, elf, image, kernel, python, targets, unpack
+from forge.lab.cpio import Archive
+from forge.lab.unpack import Member
+
+
+def test_the_kernel_can_unpack_the_archive(tmp_path: Path) -> None:
+    archive = Archive()
+    archive.device("dev/console", 5, 1)
+    archive.file("bin/busybox", b"\x7fELF", 0o755)
+    archive.file("/init", b"#!/bin/sh\n", 0o755)
+    archive.link("bin/sh", "busybox")
+    archive.file("lib/modules/odd", b"x" * 1021)
+    closed = archive.closed()
+    assert len(closed) % 4 == 0
+    listed = subprocess.run(["busybox", "cpio", "-tv"], input=closed, capture_output=True, check=True).stdout.decode()
+    lines = {line.split()[-1] if "->" not in line else line.split()[-3]: line.split() for line in listed.splitlines()}
+    assert list(lines) == [
+        "dev",
+        "dev/console",
+        "bin",
+        "bin/busybox",
+        "init",
+        "bin/sh",
+        "lib",
+        "lib/modules",
+        "lib/modules/odd",
+    ]
+    assert lines["dev/console"][0] == "crw-------" and lines["bin/busybox"][0] == "-rwxr-xr-x"
+    assert all(line[1] == "0/0" for line in lines.values()), listed
+    subprocess.run(
+        ["busybox", "cpio", "-id", "bin/*", "lib/*"], input=closed, cwd=tmp_path, capture_output=True, check=True
+    )
+    assert (tmp_path / "lib/modules/odd").read_bytes() == b"x" * 1021
+    assert (tmp_path / "bin/sh").readlink() == Path("busybox")
+
+
+def elf_file(sections: dict[str, bytes], *, bits: int = 32) -> bytes:
+    """An ELF file with these sections and nothing else."""
+    names = b"\0" + b"".join(name.encode() + b"\0" for name in [*sections, ".shstrtab"])
+    header = 52 if bits == 32 else 64
+    body, places = b"", []
+    for contents in [*sections.values(), names]:
+        places.append((header + len(body), len(contents)))
+        body += contents
+    table = struct.pack("<II8xII16x" if bits == 32 else "<II16xQQ24x", 0, 0, 0, 0)
+    for name, (offset, size) in zip([*sections, ".shstrtab"], places, strict=True):
+        at = names.index(name.encode() + b"\0")
+        table += struct.pack("<II8xII16x" if bits == 32 else "<II16xQQ24x", at, 1, offset, size)
+    count = len(places) + 1
+    if bits == 32:
+        start = struct.pack(
+            "<4sBB10xHHIIIIIHHHHHH",
+            b"\x7fELF",
+            1,
+            1,
+            1,
+            8,
+            1,
+            0,
+            0,
+            header + len(body),
+            0,
+            52,
+            0,
+            0,
+            40,
+            count,
+            count - 1,
+        )
+    else:
+        start = struct.pack(
+            "<4sBB10xHHIQQQIHHHHHH",
+            b"\x7fELF",
+            2,
+            1,
+            1,
+            62,
+            1,
+            0,
+            0,
+            header + len(body),
+            0,
+            64,
+            0,
+            0,
+            64,
+            count,
+            count - 1,
+        )
+    return start + body + table
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_libraries_and_module_information_are_read_from_elf_files(bits: int) -> None:
+    strings = b"\0libc.so.6\0libz.so.1\0"
+    shape = "<iI" if bits == 32 else "<qQ"
+    dynamic = b"".join(struct.pack(shape, *entry) for entry in [(1, 11), (5, 0), (1, 1), (0, 0)])
+    assert elf.needed(elf_file({".dynstr": strings, ".dynamic": dynamic}, bits=bits)) == ["libz.so.1", "libc.so.6"]
+    module = elf_file({".modinfo": b"license=GPL\0depends=a,b\0alias=x\0alias=y\0"}, bits=bits)
+    assert elf.modinfo(module) == {"license": ["GPL"], "depends": ["a,b"], "alias": ["x", "y"]}
+
+
+def test_a_program_of_this_machine_names_its_libraries() -> None:
+    assert any(name.startswith("libc.so") for name in elf.needed(Path("/bin/ls").resolve().read_bytes()))
+
+
+def test_what_is_no_elf_file_is_refused() -> None:
+    for data in (b"", b"#!/bin/sh\n", b"\x7fELF\x01\x02" + bytes(60)):
+        with pytest.raises(ForgeError, match="no ELF file"):
+            list(elf.sections(data))
+
+
+def modules(**depends: str) -> dict[str, bytes]:
+    return {name: elf_file({".modinfo": f"depends={needed}\0".encode()}) for name, needed in depends.items()}
+
+
+def test_modules_are_loaded_after_what_they_need_and_once() -> None:
+    found = kernel.Kernel(
+        "6", b"", modules(ext4="jbd2,crc-16", jbd2="", crc_16="", squashfs="", overlay="jbd2"), {"mbcache"}
+    )
+    order = kernel.order(found, ["squashfs", "ext4", "overlay", "mbcache"])
+    assert order == ["squashfs", "jbd2", "crc_16", "ext4", "overlay"]
+
+
+def test_a_module_that_is_missing_is_named_with_what_needs_it() -> None:
+    found = kernel.Kernel("6.1", b"", modules(ext4="jbd2"))
+    with pytest.raises(ForgeError, match=r"6\.1 has no module jbd2, which ext4 needs"):
+        kernel.order(found, ["ext4"])
+
+
+def deb(path: Path, files: dict[str, bytes], links: dict[str, str] | None = None) -> Path:
+    """A Debian package with these files."""
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(f"./{name}")
+            entry.size, entry.mode = len(data), 0o755
+            archive.addfile(entry, io.BytesIO(data))
+        for name, target in (links or {}).items():
+            entry = tarfile.TarInfo(f"./{name}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            archive.addfile(entry)
+    parts = {"debian-binary": b"2.0\n", "control.tar.xz": b"odd", "data.tar.xz": lzma.compress(tar.getvalue())}
+    data = b"!<arch>\n"
+    for name, contents in parts.items():
+        data += f"{name:<16}{0:<12}{0:<6}{0:<6}{0o100644:<8o}{len(contents):<10}`\n".encode() + contents
+        data += b"\n" * (len(contents) % 2)
+    path.write_bytes(data)
+    return path
+
+
+def test_packages_are_read_without_being_unpacked(tmp_path: Path) -> None:
+    one = deb(tmp_path / "one.deb", {"lib/libz.so.1.2": b"z", "usr/share/doc/x": b""}, {"lib/libz.so.1": "libz.so.1.2"})
+    two = deb(tmp_path / "two.deb", {"bin/true": b"t"}, {"bin/z": "/lib/libz.so.1", "bin/round": "round"})
+    found = unpack.read_all([one, two], lambda path: not path.startswith("usr/share/doc/"))
+    assert sorted(found) == ["bin/round", "bin/true", "bin/z", "lib/libz.so.1", "lib/libz.so.1.2"]
+    resolved = unpack.resolve(found, "bin/z")
+    assert resolved is not None and resolved.data == b"z"
+    assert unpack.resolve(found, "bin/round") is None and unpack.resolve(found, "bin/none") is None
+    (tmp_path / "cut.deb").write_bytes(b"<html>")
+    with pytest.raises(ForgeError, match="no Debian package"):
+        list(unpack.read(tmp_path / "cut.deb", lambda _: True))
+
+
+def test_only_what_openwrts_python_packages_have_is_taken() -> None:
+    library = "usr/lib/python3.11"
+    wanted = ("os.py", "ssl.py", "json/decoder.py", "encodings/idna.py", "_sysconfigdata__mipsel-linux-gnu.py")
+    unwanted = (
+        "asyncio/events.py",
+        "logging/__init__.py",
+        "email/message.py",
+        "urllib/request.py",
+        "uuid.py",
+        "tkinter/a.py",
+    )
+    extensions = ("_ssl.cpython-311-mipsel-linux-gnu.so", "_hashlib.cpython-311-mipsel-linux-gnu.so")
+    others = ("_ctypes.cpython-311-mipsel-linux-gnu.so", "_sqlite3.cpython-311-mipsel-linux-gnu.so")
+    paths = [f"{library}/{name}" for name in (*wanted, *unwanted, "json/tests/x.py", "LICENSE.txt", "pdb.doc")]
+    paths += [f"{library}/lib-dynload/{name}" for name in (*extensions, *others)]
+    paths += ["usr/bin/python3.11", "usr/lib/x.py"]
+    taken = python.subset({path: Member(path, 0o644) for path in paths})
+    assert {path.rpartition("python3.11/")[2].removeprefix("lib-dynload/") for path in taken} == {*wanted, *extensions}
+
+
+def test_modules_built_into_debians_python_are_out_of_reach() -> None:
+    words = b"\0".join([b"", *(name.encode() for name in python.BUILT_IN_ELSEWHERE), b"pyexpat.errors", b""])
+    changed = python.interpreter(words)
+    assert len(changed) == len(words) and b"pyexpat.errors" in changed
+    assert all(b"\0" + name.encode() + b"\0" not in changed for name in python.BUILT_IN_ELSEWHERE)
+    with pytest.raises(ForgeError, match="unicodedata 0 times"):
+        python.interpreter(changed)
+
+
+def test_a_layer_hides_what_lies_below_and_changes_no_file_that_others_share(tmp_path: Path) -> None:
+    base, tree, layer = (tmp_path / name for name in ("base", "tree", "layer"))
+    for folder in (base / "etc", tree / "etc", layer / "etc/secret", layer / "__pycache__"):
+        folder.mkdir(parents=True)
+    (base / "etc/banner").write_text("base")
+    (tree / "etc/banner").hardlink_to(base / "etc/banner")
+    (tree / "etc/link").symlink_to("nowhere")
+    for name, text, mode in (("banner", "layer", 0o664), ("link", "file", 0o755), ("secret/key", "s", 0o600)):
+        (layer / "etc" / name).write_text(text)
+        (layer / "etc" / name).chmod(mode)
+    (layer / "etc/secret").chmod(0o700)
+    assemble.lay_over(layer, tree)
+    assert (base / "etc/banner").read_text() == "base" and (tree / "etc/banner").read_text() == "layer"
+    assert not (tree / "etc/link").is_symlink()
+    modes = {
+        name: stat.S_IMODE((tree / "etc" / name).stat().st_mode) for name in ("banner", "link", "secret", "secret/key")
+    }
+    assert modes == {"banner": 0o644, "link": 0o755, "secret": 0o700, "secret/key": 0o600}
+    assert not (tree / "__pycache__").exists()
+
+
+def test_a_mistyped_target_gets_a_near_one() -> None:
+    with pytest.raises(UsageError, match="Did you mean lab-mipsel"):
+        image.run("lab-mipsl")
+    assert targets.find("").name == targets.DEFAULT
