@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -57,15 +58,22 @@ def firmware(
     folder: Path,
     *,
     layers: Sequence[Path],
+    shared: Sequence[tuple[str, Path]],
     packages: Sequence[Path],
 ) -> None:
-    """Writes kernel, initrd, rootfs.squashfs and manifest.json into `folder`; later layers hide earlier ones."""
+    """Writes kernel, initrd, rootfs.squashfs and manifest.json into `folder`; later layers hide earlier ones.
+
+    `shared` are single files with their places, which lie somewhere else in the checkout.
+    """
     with tempfile.TemporaryDirectory(prefix=".tree-", dir=folder.parent) as scratch:
         tree = Path(scratch, "root")
         # Files are shared with the base: whatever changes one puts a new file in its place.
         shutil.copytree(base / "root", tree, symlinks=True, copy_function=os.link)
         for layer in layers:
             lay_over(layer, tree)
+        for place, path in shared:
+            rootfs.write(tree / place, path.read_bytes())
+        enable_services(tree)
         python.add_bytecode(tree, "usr/lib/standin")
         parcels.list_installed(target, tree, archives)
         parcels.install(tree, packages)
@@ -94,6 +102,15 @@ def lay_over(source: Path, tree: Path) -> None:
                 rootfs.write(place / name, path.read_bytes(), 0o755 if mode & 0o100 else 0o600 if private else 0o644)
         if Path(where).stat().st_mode & 0o055 == 0:
             place.chmod(0o700)
+
+
+def enable_services(tree: Path) -> None:
+    """Links every init script into /etc/rc.d by its START and STOP, as OpenWrt's image builds do (rules.mk)."""
+    for script in (tree / "etc/init.d").glob("*"):
+        text = script.read_text()
+        for letter, name in (("S", "START"), ("K", "STOP")):
+            if found := re.search(rf"^{name}=(\d+)", text, re.MULTILINE):
+                rootfs.link(tree / f"etc/rc.d/{letter}{found[1]}{script.name}", f"../init.d/{script.name}")
 
 
 def _squash(tree: Path, output: Path, time: int) -> None:

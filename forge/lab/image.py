@@ -27,6 +27,8 @@ from forge.lab.targets import SUITE, Target
 
 LAB = Path(__file__).parent
 STANDIN = LAB / "standin"
+# The stand-in reads UCI files by the relay's own parser.
+SHARED = (("usr/lib/standin/uci.py", paths.RELAY / "uci.py"),)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def build(target: Target | str, *, site: Path | None = None, packages: Sequence[
     with tempfile.TemporaryDirectory(prefix=".files-", dir=parent) as name:
         files = Path(name, "files")
         overlay.render(sites.load(site), files)
-        key = _digest([base], [*_tree(STANDIN), *_tree(files), *((one.name, one) for one in packages)])
+        key = _digest([base], [*_tree(STANDIN), *SHARED, *_tree(files), *((one.name, one) for one in packages)])
         folder = parent / f"{found.name}-{key}"
         with FileLock(paths.cache("lab") / f".{found.name}.lock"):
             if not folder.exists():
@@ -91,7 +93,9 @@ def build(target: Target | str, *, site: Path | None = None, packages: Sequence[
                 scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
                 try:
                     tree = assemble.base(found, archives, base)
-                    assemble.firmware(found, tree, archives, scratch, layers=(STANDIN, files), packages=packages)
+                    assemble.firmware(
+                        found, tree, archives, scratch, layers=(STANDIN, files), shared=SHARED, packages=packages
+                    )
                     scratch.rename(folder)
                 finally:
                     shutil.rmtree(scratch, ignore_errors=True)
