@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,7 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "package" / "mailrelay"
-STANDIN = Path(__file__).resolve().parent / "standin"
+STANDIN = ROOT / "forge" / "lab" / "standin"
 PATIENCE = 40.0  # seconds until something that should happen soon counts as not happening
 
 LAN = {
@@ -75,7 +75,17 @@ except smtplib.SMTPResponseException as error:
 except OSError as error:
     print(error)
 """
-HELPERS = ("jsonfilter", "fw4", "reload_config", "standin-jshn", "standin-network", "standin-running")
+# What of the stand-in is for a booted guest alone.
+GUESTS_OWN = (
+    "etc/config",
+    "etc/init.d",
+    "etc/passwd",
+    "etc/group",
+    "etc/shadow",
+    "etc/resolv.conf",
+    "etc/hotplug.d",
+    "etc/rc.d",
+)
 
 
 def _open_to_all(python: Path) -> bool:
@@ -90,6 +100,7 @@ class Router:
         self.root = Path(tempfile.mkdtemp(prefix="mailrelay-router-"))
         self.root.chmod(0o755)
         self.process: subprocess.Popen[bytes] | None = None
+        self._asked = 0
         own, systems = Path(os.path.realpath(sys.executable)), Path(os.path.realpath("/usr/bin/python3"))
         self._python = systems if not _open_to_all(own) and _open_to_all(systems) else own
 
@@ -113,7 +124,7 @@ class Router:
         for name in (
             "bin", "dev", "etc/config", "etc/init.d", "etc/rc.d", "etc/uci-defaults", "host", "lib/apk/packages",
             "lib/functions", "lib/upgrade/keep.d", "mnt", "proc", "sbin", "tmp", "usr/bin", "usr/lib/opkg/info",
-            "usr/sbin", "usr/share/libubox", "var/lock", "var/run",
+            "usr/sbin", "var/lock", "var/run",
         ):  # fmt: skip
             (root / name).mkdir(parents=True)
         (root / "tmp").chmod(0o1777)
@@ -129,30 +140,30 @@ class Router:
             (root / "lib" / library.name).symlink_to(f"/host/lib/{library.name}")
         if Path("/lib64").exists():
             (root / "lib64").symlink_to("/host/lib64")
-        for file in STANDIN.rglob("*"):
-            place = root / file.relative_to(STANDIN)
-            if file.is_file() and file.suffix != ".py" and "__pycache__" not in file.parts:
-                shutil.copy(file, place)
-                place.chmod(0o755)
+        self._lay_standin()
         self._program("usr/bin/python3", 'exec "$PYTHON" "$@"')
-        for name, script in (("sbin/uci", "uci_cli.py"), ("bin/ubus", "ubus.py"), ("sbin/procd", "procd.py")):
-            self._program(name, f'exec "$PYTHON" -E -s -S /host{STANDIN}/{script} "$@"')
-        for name in HELPERS:
-            place = "sbin" if name in ("fw4", "reload_config") else "usr/bin"
-            self._program(f"{place}/{name}", f'exec "$PYTHON" -E -s -S /host{STANDIN}/helpers.py {name} "$@"')
         owner = 587 if _open_to_all(self._python) else 0
         self.write("etc/passwd", f"root:x:0:0:root:/root:/bin/ash\nmailrelay:x:{owner}:{owner}::/var/run:/bin/false\n")
         self.write("etc/group", f"root:x:0:\nmailrelay:x:{owner}:\n")
         self.write("etc/config/firewall", FIREWALL)
         self.write("etc/config/network", "config interface 'lan'\n\nconfig interface 'wan'\n")
-        self.write("etc/config/system", "config system\n\toption hostname 'plant7'\n")
+        self.write("etc/config/system", "config system\n\toption hostname 'plant7'\n\toption log_file '/tmp/log'\n")
         self.write("etc/config/dhcp", "config dnsmasq\n\toption domain 'works.example'\n")
         self.write("var/run/fw4.state", "")
         self.network(LAN, WAN)
 
+    def _lay_standin(self) -> None:
+        for file in STANDIN.rglob("*"):
+            name = file.relative_to(STANDIN)
+            if file.is_dir() or "__pycache__" in name.parts or str(name).startswith(GUESTS_OWN):
+                continue
+            place = self.root / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, place, follow_symlinks=False)
+        shutil.copy(PACKAGE / "src/uci.py", self.root / "usr/lib/standin/uci.py")
+
     def _program(self, name: str, command: str) -> None:
-        where = f"PYTHON='/host{self._python}' STANDIN_RELAY='/host{PACKAGE}/src'"
-        self.write(name, f"#!/bin/sh\n{where}\nexport STANDIN_RELAY\n{command}\n", 0o755)
+        self.write(name, f"#!/bin/sh\nPYTHON='/host{self._python}'\n{command}\n", 0o755)
 
     def write(self, name: str, text: str, mode: int = 0o644) -> Path:
         path = self.root / name
@@ -179,9 +190,10 @@ class Router:
         )
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", script, str(self.root)],
-            stdin=subprocess.DEVNULL, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            stdin=subprocess.DEVNULL,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "STANDIN_HASTE": "20", "STANDIN_TRACE": "/tmp"},
         )  # fmt: skip
-        listening, process = self.root / "var/run/ubus.sock", self.process
+        listening, process = self.root / "var/run/ubus/door", self.process
         self.wait(lambda: listening.exists() or process.poll() is not None, "procd's stand-in listens")
         assert process.poll() is None, "the router did not boot"
 
@@ -231,17 +243,35 @@ class Router:
 
     def ask(self, method: str, message: dict[str, Any]) -> Any:
         """procd's stand-in, without the detour through a shell."""
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(str(self.root / "var/run/ubus.sock"))
-            sock.sendall(json.dumps([method, message]).encode())
-            sock.shutdown(socket.SHUT_WR)
-            with sock.makefile("rb") as file:
-                return json.load(file)
+        return json.loads(self._ask("ubus", "call", "service", method, json.dumps(message)) or "null")
+
+    def _ask(self, *words: str) -> str:
+        """As the stand-in's usr/lib/standin/ask does it."""
+        self._asked += 1
+        box = self.root / "var/run/ubus"
+        (box / f"host-{self._asked}.ask").write_bytes(
+            b"\0".join(os.fsencode(word) for word in (str(len(words)), *words, ""))
+        )
+        os.mkfifo(box / f"host-{self._asked}.answer")
+        answer = os.open(box / f"host-{self._asked}.answer", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            with (box / "door").open("w") as door:
+                door.write(f"host-{self._asked}\n")
+            text = b""
+            while select.select([answer], [], [], PATIENCE)[0]:
+                if not (piece := os.read(answer, 65536)):
+                    break
+                text += piece
+        finally:
+            os.close(answer)
+        status, _, rest = text.decode(errors="replace").partition("\n")
+        assert status.startswith("0 "), (words, text)
+        return rest
 
     def log(self) -> str:
         """What the system's log and the standard error of services say."""
         if self.process is not None:
-            self.ask("sync", {})  # it has written down by then what was said before
+            self._ask("logread")  # it has written down by then what was said before
         path = self.root / "tmp/log"
         return path.read_text(errors="replace") if path.exists() else ""
 

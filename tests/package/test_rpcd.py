@@ -122,6 +122,7 @@ def test_failed_and_stuck_mail_is_told_on_the_bus() -> None:
     """By the courier, which is not root: /usr/share/acl.d lets it."""
     with Router() as router:
         router.lay_out()
+        router.ok("killall", "-HUP", "ubusd")  # as postinst does: the rights are read again
         router.configure("option notify_after '1s'\noption retry_min '1s'\noption retry_max '1s'")
         router.ok("/etc/init.d/mailrelay", "start")
         router.wait_relay()

@@ -1,0 +1,94 @@
+"""The stand-in's daemon: plays procd, ubusd, logd, netifd and rpcd, and answers for the small programs.
+
+Started by init as /sbin/procd. README.md at the top of this tree says what it stands for and what it is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import time
+
+import bus
+import config
+import fw4
+import jshn
+import logd
+import loop
+import netifd
+import rpcd
+import uci_cli
+from door import Call, Door
+from services import Services
+
+services = Services()
+
+
+def reload_config(asked: Call) -> None:
+    """Tells procd of every file in /etc/config that changed since the last call; the first only takes checksums."""
+    sums = {}
+    for name in os.listdir("/etc/config"):
+        if not name.startswith("."):
+            with open(f"/etc/config/{name}", "rb") as file:
+                sums[name] = hashlib.md5(file.read()).hexdigest()
+    known: dict[str, str] | None = None
+    if os.path.exists("/var/run/config.md5"):
+        with open("/var/run/config.md5") as file:
+            known = json.load(file)
+    with open("/var/run/config.md5", "w") as file:
+        json.dump(sums, file)
+    for name in sorted(sums if known is not None else ()):
+        if known is not None and known.get(name) != sums[name]:
+            services.event("config.change", {"package": name})
+    asked.done()
+
+
+def status(asked: Call) -> None:
+    """standin-status SERVICE: for `status` and `running` of init scripts."""
+    code, text = services.status(asked.words[1])
+    asked.done(code, f"{text}\n")
+
+
+def set_clock() -> None:
+    """Without a clock that keeps time: not earlier than the newest file in /etc, as sysfixtime has it."""
+    newest = 0.0
+    for folder, _, names in os.walk("/etc"):
+        for name in names:
+            newest = max(newest, os.lstat(f"{folder}/{name}").st_mtime)
+    if time.time() < newest:
+        time.clock_settime(time.CLOCK_REALTIME, newest)
+
+
+def board(message: dict[str, object]) -> dict[str, object]:
+    machine = os.uname()
+    release = {"distribution": "stand-in for OpenWrt", "version": "lab", "target": f"lab/{machine.machine}"}
+    return {"kernel": machine.release, "hostname": machine.nodename, "release": release}
+
+
+def main() -> None:
+    set_clock()
+    with open("/proc/self/comm", "w") as file:
+        file.write("ubusd")  # killall -HUP finds us
+    signal.signal(signal.SIGHUP, lambda number, frame: bus.read_rights())
+    logd.log_file = config.option("system", "system", "log_file")
+    logd.listen()
+    bus.read_rights()
+    bus.objects["system"] = bus.methods(board=board)
+    bus.objects["rpcd"] = bus.methods(reload=lambda message: rpcd.offer())
+    netifd.event = services.event
+    netifd.offer()
+    rpcd.offer()
+    fw4.get_data = services.firewall_data
+    Door(
+        {
+            "ubus": bus.command, "uci": uci_cli.command, "logread": logd.command, "jsonfilter": jshn.jsonfilter,
+            "reload_config": reload_config, "standin-jshn": jshn.command, "standin-network": netifd.command,
+            "standin-status": status, "standin-fw4": fw4.command,
+        }
+    )  # fmt: skip
+    loop.run()
+
+
+main()

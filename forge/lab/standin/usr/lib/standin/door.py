@@ -1,0 +1,135 @@
+"""Where the small programs (usr/lib/standin/ask, under their many names) come in, and how they get their answers.
+
+A program leaves its words and its standard input in a file, makes a FIFO for the answer and writes its number into
+the FIFO `door`. The answer is one line with the exit status and the stream, then the text. Who asks is told by the
+file's owner.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable
+
+import loop
+
+BOX = "/var/run/ubus"
+_NUMBER = re.compile(rb"[A-Za-z0-9-]{1,40}")
+
+
+class Call:
+    """One run of a program: `words` begin with its name; `input` is its standard input if it reads that."""
+
+    def __init__(self, words: list[str], input: str, uid: int, answer: int) -> None:
+        self.words = words
+        self.input = input
+        self.uid = uid
+        self.open = True
+        self._answer = answer
+        self._unsent = b""
+
+    def done(self, status: int = 0, text: str = "", *, error: bool = False) -> None:
+        """The whole answer: what goes to standard output, or to standard error."""
+        if self.open:
+            self.begin(status, error=error, empty=not text)
+            self.say(text)
+            self.close()
+
+    def begin(self, status: int = 0, *, error: bool = False, empty: bool = False) -> None:
+        """The first part of an answer of which more is to come, for programs that follow something."""
+        self._send(f"{status} {'-' if empty else 'err' if error else 'out'}\n")
+
+    def say(self, text: str) -> None:
+        self._send(text)
+
+    def close(self) -> None:
+        self.open = False
+        if not self._unsent:
+            self._end()
+
+    def _end(self) -> None:
+        if self._answer >= 0:
+            loop.forget(self._answer)
+            os.close(self._answer)
+        self._answer, self.open = -1, False
+
+    def _send(self, text: str) -> None:
+        self._unsent += text.encode("utf-8", "surrogateescape")
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._answer < 0:
+            return
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[os.write(self._answer, self._unsent[:4096]) :]
+        except BlockingIOError:
+            loop.watch_writable(self._answer, self._flush)
+            return
+        except OSError:  # nobody reads any more
+            self._unsent = b""
+            self._end()
+            return
+        loop.forget_writable(self._answer)
+        if not self.open:
+            self._end()
+
+
+class Door:
+    def __init__(self, programs: dict[str, Callable[[Call], None]]) -> None:
+        """`programs` answer, now or later, to calls of their names."""
+        self.programs = programs
+        self.rest = b""
+        os.makedirs(BOX, exist_ok=True)
+        os.chmod(BOX, 0o1777)
+        path = f"{BOX}/door"
+        if os.path.exists(path):
+            os.unlink(path)
+        os.mkfifo(path)
+        os.chmod(path, 0o622)
+        self.descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        loop.watch(self.descriptor, self.ring)
+
+    def ring(self) -> None:
+        *lines, self.rest = (self.rest + os.read(self.descriptor, 4096)).split(b"\n")
+        for line in lines:
+            call = self.fetch(line) if _NUMBER.fullmatch(line) else None
+            if call is not None:
+                self.serve(call)
+
+    def fetch(self, number: bytes) -> Call | None:
+        """Both files' names are taken away at once: those who have them open need them no longer."""
+        asked, answer = f"{BOX}/{number.decode()}.ask", f"{BOX}/{number.decode()}.answer"
+        try:
+            with open(os.open(asked, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+                uid = os.fstat(file.fileno()).st_uid
+                count, _, rest = file.read().partition(b"\0")
+            os.unlink(asked)
+            way = os.open(answer, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            os.unlink(answer)
+        except OSError:
+            return None
+        if not stat.S_ISFIFO(os.fstat(way).st_mode):
+            os.close(way)
+            return None
+        *words, text = rest.split(b"\0", max(1, int(count or 1)))
+        return Call([_text(word) for word in words], _text(text), uid, way)
+
+    def serve(self, call: Call) -> None:
+        name = call.words[0].rpartition("/")[2]
+        program = self.programs.get(name)
+        if program is None:
+            call.done(127, f"the stand-in for OpenWrt has no {name}\n", error=True)
+            return
+        try:
+            program(call)
+        except Exception as error:  # a fault of one program must not take the router down
+            import traceback
+
+            traceback.print_exc()
+            call.done(255, f"{name}: the stand-in failed: {type(error).__name__}: {error}\n", error=True)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,119 @@
+"""Stand-in for logd and the command `logread`: /dev/log, the output of services, and a ring of what was said last.
+
+The option log_file of /etc/config/system names a file that gets every line too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+
+import loop
+from door import Call
+
+RING = 65536  # bytes
+LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
+FACILITIES = (
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+)  # fmt: skip
+_PACKET = re.compile(r"<(\d+)>(?:\w{3} [ \d]\d [\d:]{8} )?(.*)", re.DOTALL)
+
+level_of: dict[int, str] = {}  # descriptors of services' output
+log_file = ""
+_lines: list[str] = []
+_size = 0
+_followers: list[tuple[Call, re.Pattern[str]]] = []
+_sources: list[tuple[int, str, str]] = []
+_syslog: socket.socket
+
+
+def add(facility: str, level: str, text: str) -> None:
+    """`text` begins with who says it: "mailrelay[12]: hello"."""
+    global _size
+    line = f"{time.strftime('%a %b %e %H:%M:%S %Y')} {facility}.{level} {text}\n"
+    _lines.append(line)
+    _size += len(line)
+    while _size > RING:
+        _size -= len(_lines.pop(0))
+    if log_file:
+        with open(log_file, "a", errors="surrogateescape") as file:
+            file.write(line)
+    for follower, pattern in list(_followers):
+        if not follower.open:
+            _followers.remove((follower, pattern))
+        elif pattern.search(line):
+            follower.say(line)
+
+
+def listen() -> None:
+    global _syslog
+    if os.path.lexists("/dev/log"):
+        os.unlink("/dev/log")
+    _syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    _syslog.bind("/dev/log")
+    os.chmod("/dev/log", 0o666)
+    loop.watch(_syslog.fileno(), receive)
+
+
+def receive() -> None:
+    while True:
+        try:
+            packet = _syslog.recv(65536).decode("utf-8", "surrogateescape").rstrip("\n\0")
+        except BlockingIOError:
+            return
+        found = _PACKET.fullmatch(packet)
+        priority, text = (int(found[1]), found[2]) if found else (13, packet)
+        facility = FACILITIES[priority >> 3] if priority >> 3 < len(FACILITIES) else f"local{(priority >> 3) - 16}"
+        for line in text.splitlines():
+            add(facility, LEVELS[priority & 7], line)
+
+
+def collect(descriptor: int, facility: str, who: str) -> None:
+    """Logs each line that comes from there until its end."""
+    rest = b""
+
+    def ready() -> None:
+        nonlocal rest
+        try:
+            data = os.read(descriptor, 65536)
+        except BlockingIOError:
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        if not data and rest:
+            lines, rest = [rest], b""
+        for line in lines:
+            add(facility, level_of[descriptor], f"{who}: {line.decode('utf-8', 'surrogateescape')}")
+        if not data:
+            loop.forget(descriptor)
+            os.close(descriptor)
+            level_of.pop(descriptor, None)
+
+    loop.watch(descriptor, ready)
+
+
+def command(asked: Call) -> None:
+    """`logread [-e REGEX] [-l LINES] [-f]`."""
+    pattern, last, follow = re.compile(""), 0, False
+    words = asked.words[1:]
+    while words:
+        flag = words.pop(0)
+        if flag == "-f":
+            follow = True
+        elif flag == "-e" and words:
+            pattern = re.compile(words.pop(0))
+        elif flag == "-l" and words:
+            last = int(words.pop(0))
+        else:
+            asked.done(1, f"logread: unrecognized option: {flag}\n", error=True)
+            return
+    receive()
+    found = [line for line in _lines if pattern.search(line)]
+    text = "".join(found[-last:] if last else () if follow else found)
+    if not follow:
+        asked.done(0, text)
+        return
+    asked.begin()
+    asked.say(text)
+    _followers.append((asked, pattern))
