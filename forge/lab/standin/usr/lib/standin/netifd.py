@@ -188,11 +188,11 @@ def _raise(
     again = entry["up"]
     entry = {**entry, **{key: [] for key in _EMPTY}, "up": True, "pending": False, "since": time.monotonic()}
     for address, mask in addresses:
-        _ip("addr", "add", f"{address}/{mask}", "broadcast", "+", "dev", device)
+        _ip("addr", "replace", f"{address}/{mask}", "broadcast", "+", "dev", device)
         entry["ipv4-address"].append({"address": address, "mask": mask})
     if prefix:
         base = prefix.partition("/")[0]
-        _ip("-6", "addr", "add", f"{base}1/60", "dev", device, "nodad")
+        _ip("-6", "addr", "add", f"{base}1/60", "dev", device)
         own = {"address": f"{base}1", "mask": 60}
         entry["ipv6-prefix-assignment"].append({"address": base, "mask": 60, "local-address": own})
     for gateway in gateways:
