@@ -19,6 +19,14 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For tests/lab: what router it runs on."""
+    group = parser.getgroup("lab", "the router of tests/lab")
+    group.addoption("--target", default="", help="the lab target to boot (lab-mipsel), or that of --firmware")
+    group.addoption("--firmware", default="", help="boot this firmware: a folder of the lab, or an image of OpenWrt")
+    group.addoption("--host", default="", help="a router on the network instead: ssh://root@192.168.1.1")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.geteuid() == 0:
         return

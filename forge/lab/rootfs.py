@@ -46,6 +46,7 @@ LINKS = {
 }
 FOLDERS = ("dev", "etc", "mnt", "overlay", "proc", "rom", "root", "sys", "tmp", "usr/lib", "usr/share")
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+NAMES = b"hosts: files dns\n"  # Debian's C library would ask a name server first; OpenWrt's never does
 MODULE_ORDER = "etc/modules.d/router"
 
 IGNORED = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/info/")
@@ -66,7 +67,7 @@ def build(target: Target, found: Mapping[str, Member], linux: kernel.Kernel, fol
     certificates = sorted(
         path for path in found if path.startswith("usr/share/ca-certificates/") and path.endswith(".crt")
     )
-    data = {BUNDLE: b"".join(found[path].data for path in certificates)}
+    data = {"etc/nsswitch.conf": NAMES, BUNDLE: b"".join(found[path].data for path in certificates)}
     loaded = kernel.order(linux, kernel.BOOT)
     modules = [name for name in kernel.order(linux, kernel.ROUTER) if name not in loaded]
     data[MODULE_ORDER] = "".join(f"{name}\n" for name in modules).encode()

@@ -1,0 +1,113 @@
+"""One router for all tests, and a mail provider that it can reach.
+
+Without an option the router is a lab guest, booted once from firmware that is built here: the moments `bare` (booted,
+nothing installed) and `ready` (the package installed and set up) are kept, and a module starts from one of them. With
+--host it is a router on the network, with --firmware a guest from an image of OpenWrt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from forge import build, postfix, stage
+from forge import ssh as sshs
+from forge.guest import Guest
+from forge.lab import image, targets
+from tests.lab.machine import LabRouter, RealRouter, Router
+
+PACKAGE = Path(__file__).resolve().parents[2] / "package" / "mailrelay"
+
+
+@pytest.fixture(scope="session")
+def target(pytestconfig: pytest.Config) -> str:
+    return str(pytestconfig.getoption("--target") or targets.DEFAULT)
+
+
+@pytest.fixture(scope="session")
+def site_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the lab's firmware is set to: nothing but a way in."""
+    path = tmp_path_factory.mktemp("site") / "site.toml"
+    path.write_text(f'[root]\nssh_keys = ["{sshs.public_key()}"]\n')
+    return path
+
+
+@pytest.fixture(scope="session")
+def whole_router(
+    pytestconfig: pytest.Config, target: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Router]:
+    """Booted, with nothing of ours installed."""
+    if address := pytestconfig.getoption("--host"):
+        real = RealRouter(str(address), tmp_path_factory.mktemp("ssh"))
+        if real.run("opkg status mailrelay | grep -q Status").status == 0:
+            pytest.exit(f"{address} has the package mailrelay already: its settings and queue would be lost", 4)
+        yield real
+        real.close()
+        return
+    if file := pytestconfig.getoption("--firmware"):
+        folder = Path(str(file))
+    else:
+        folder = image.build(target, site=pytestconfig_site(tmp_path_factory)).folder
+    with Guest(target, folder, disk=True) as guest:
+        yield LabRouter(guest)
+
+
+def pytestconfig_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("site") / "site.toml"
+    path.write_text(f'[root]\nssh_keys = ["{sshs.public_key()}"]\n')
+    return path
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package mailrelay, as `./inv build` makes it."""
+    return packed("mailrelay", tmp_path_factory.mktemp("package"))
+
+
+def packed(name: str, folder: Path, directory: Path = PACKAGE) -> Path:
+    with stage.staged(directory, [name]) as packages:
+        [made] = [one.path for package in packages for one in build.pack(package, folder, "ipk")]
+    return made
+
+
+@pytest.fixture(scope="session")
+def running_provider() -> Iterator[postfix.Provider]:
+    if reason := postfix.obstacle():
+        pytest.skip(reason)
+    with postfix.Provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(running_provider: postfix.Provider) -> Iterator[postfix.Provider]:
+    """The provider, up and with an empty mailbox; a test may stop it, and need not start it again."""
+    running_provider.start()
+    running_provider.forget()
+    yield running_provider
+    running_provider.start()
+
+
+@pytest.fixture(scope="session")
+def bare_router(whole_router: Router) -> Router:
+    """Only for `installed_router`: the moment before anything was installed is kept here."""
+    whole_router.keep_moment("bare")
+    return whole_router
+
+
+@pytest.fixture(scope="session")
+def ready_router(bare_router: Router, package: Path, running_provider: postfix.Provider) -> Router:
+    bare_router.install(package)
+    bare_router.keep_moment("installed")
+    bare_router.set_up(running_provider)
+    bare_router.keep_moment("ready")
+    return bare_router
+
+
+@pytest.fixture(scope="module")
+def router(ready_router: Router) -> Router:
+    """With the package installed, set up and running; as it was then for each module."""
+    ready_router.return_to("ready")
+    ready_router.wait_relay()
+    return ready_router

@@ -1,0 +1,78 @@
+"""The package on a router as opkg has just installed it, and once it is set up."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.machine import CA_FILE, SPOOL, Router
+
+
+@pytest.fixture(scope="module")
+def fresh(ready_router: Router) -> Router:
+    """Right after `opkg install`, nothing set up."""
+    ready_router.return_to("installed")
+    return ready_router
+
+
+def test_a_fresh_installation_is_complete_but_for_the_provider(fresh: Router) -> None:
+    settings = fresh.ok("cat /etc/config/mailrelay")
+    assert "option enabled '0'" in settings and "list network 'lan'" in settings, settings
+    assert "@HOSTNAME@" not in settings, "uci-defaults has run"
+    assert not fresh.exists("/etc/uci-defaults/60-mailrelay")
+    assert fresh.ok("service mailrelay check").splitlines()[0].endswith("config is fine")
+    assert fresh.instance() == {}, "nothing runs before it is set up"
+    assert not any(address.endswith(":25") for address in fresh.listening())
+    assert fresh.run("service mailrelay enabled").status == 0
+
+
+def test_the_password_can_be_read_by_root_alone(fresh: Router) -> None:
+    assert (fresh.mode("/etc/config/mailrelay"), fresh.owner("/etc/config/mailrelay")) == ("-rw-------", "root")
+
+
+def test_the_service_has_a_user_of_its_own(fresh: Router) -> None:
+    assert fresh.ok("grep ^mailrelay: /etc/passwd").split(":")[2] == "587"
+    assert fresh.ok("grep ^mailrelay: /etc/group").split(":")[2] == "587"
+
+
+def test_opkg_knows_what_it_installed(fresh: Router) -> None:
+    assert "Status: install user installed" in fresh.ok("opkg status mailrelay").replace("install ok", "install user")
+    files = fresh.ok("opkg files mailrelay")
+    for path in ("/etc/init.d/mailrelay", "/usr/lib/mailrelay/relay/__main__.py", "/usr/sbin/mailrelay"):
+        assert path in files.split(), files
+        assert fresh.exists(path)
+
+
+def test_sendmail_and_its_like_are_ours(fresh: Router) -> None:
+    for link in ("/usr/sbin/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases"):
+        assert fresh.ok(f"readlink {link}").strip() == "/usr/lib/mailrelay/sendmail"
+
+
+def test_it_listens_on_lan_and_loopback_only(router: Router) -> None:
+    found = {address for address in router.listening() if address.endswith(":25")}
+    lan = router.lan_ip
+    assert f"{lan}:25" in found and "127.0.0.1:25" in found
+    own = {"127.0.0.1:25", "::1:25", f"{lan}:25"}
+    ula = router.ok(". /lib/functions/network.sh; network_get_ipaddrs6 ip lan; echo $ip").split()
+    assert found - own <= {f"{address}:25" for address in ula}, found
+
+
+def test_the_listener_holds_no_secret_and_little_rights(router: Router) -> None:
+    pid = int(router.status()["pid"])
+    children = router.children(pid)
+    assert children, "the supervisor has a listener"
+    uids = [router.ok(f"grep ^Uid: /proc/{child}/status").split()[1] for child in children]
+    assert set(uids) == {"587"}, uids
+    assert "/_ssl" not in router.ok(f"cat /proc/{children[0]}/maps")
+
+
+def test_the_queue_lies_on_storage_that_lasts(router: Router) -> None:
+    assert router.status()["spool"]["volatile"] is False if "spool" in router.status() else True
+    assert router.owner(SPOOL) == "mailrelay"
+    assert router.mode(SPOOL).startswith("drwx------") or router.mode(SPOOL)[7:] == "---"
+
+
+def test_settings_queue_and_certificates_survive_an_upgrade_of_the_firmware(router: Router) -> None:
+    kept = router.ok("sysupgrade -l").split()
+    assert "/etc/config/mailrelay" in kept, kept
+    assert router.instance(), "asking for the list stops nothing"
+    assert CA_FILE

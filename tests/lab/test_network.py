@@ -1,0 +1,86 @@
+"""Open to the cabinet, closed to the world: who gets through the firewall, and who the relay talks to."""
+
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.machine import Router, greeting
+
+
+def test_a_machine_on_the_lan_is_served(router: Router) -> None:
+    with router.smtp() as client:
+        assert client.ehlo()[0] == 250
+        assert client.mail("plc@plant.example")[0] == 250
+        assert client.rcpt("owner@phone.example")[0] == 250
+
+
+@pytest.fixture
+def closed_lan(router: Router) -> Iterator[None]:
+    """The zone lan drops what no rule lets in; SSH is let in, for us."""
+    router.ok("cp /etc/config/firewall /tmp/firewall.before")
+    router.ok(
+        "uci batch",
+        input="""add firewall rule
+set firewall.@rule[-1].name='Allow-SSH'
+set firewall.@rule[-1].src='lan'
+set firewall.@rule[-1].proto='tcp'
+set firewall.@rule[-1].dest_port='22'
+set firewall.@rule[-1].target='ACCEPT'
+set firewall.@zone[0].input='DROP'
+commit firewall
+""",
+    )
+    router.ok("service firewall reload")
+    yield
+    router.ok("cp /tmp/firewall.before /etc/config/firewall; service firewall reload")
+
+
+def test_a_lan_that_drops_everything_still_lets_its_mail_in(router: Router, closed_lan: None) -> None:
+    assert router.ok("uci get firewall.@zone[0].name").strip() == "lan"
+    router.wait(lambda: greeting(router.smtp_address()).startswith("220 "), "the relay greets")
+    router.ok("service mailrelay stop")
+    router.wait(lambda: " 25 " not in router.ok("nft list ruleset"), "the rule has gone with the service")
+    assert greeting(router.smtp_address(), 3) == ""
+    router.ok("service mailrelay start")
+    router.wait(lambda: greeting(router.smtp_address(), 3).startswith("220 "), "it is served again")
+
+
+def test_a_strangers_packets_never_reach_the_relay(router: Router) -> None:
+    assert greeting(router.smtp_address()).startswith("220 ")
+    before = router.status()["counts"]["connections"]
+    assert greeting(router.stranger_address()) == ""
+    assert "mailrelay" not in router.log("203.0.113.2")
+    assert router.status()["counts"]["connections"] <= before + 1
+
+
+@pytest.fixture
+def no_firewall(router: Router) -> Iterator[None]:
+    """Stopped, and what comes from the WAN is even led to the relay's door."""
+    router.stranger_address()
+    router.ok("service firewall stop")
+    device = router.ok(". /lib/functions/network.sh; network_get_device device wan; echo $device").strip()
+    router.ok(
+        "nft -f -",
+        input=f"""table ip stray {{
+	chain prerouting {{
+		type nat hook prerouting priority dstnat; policy accept;
+		iifname "{device}" tcp dport 25 dnat to {router.lan_ip}
+	}}
+}}
+""",
+    )
+    yield
+    router.ok("nft delete table ip stray; service firewall start")
+
+
+def test_without_a_firewall_the_relay_itself_refuses_strangers(router: Router, no_firewall: None) -> None:
+    host, port = router.stranger_address()
+    first = router.wait(lambda: greeting((host, port)), "somebody answers")
+    assert first.startswith("554 5.7.1"), first
+    with pytest.raises(smtplib.SMTPException):
+        smtplib.SMTP(host, port, timeout=10)
+    assert greeting(router.smtp_address()).startswith("220 "), "the LAN is served all the same"
+    assert "203.0.113.2" in router.log("refused") or "203.0.113.2" in router.log("554"), router.log("mailrelay")

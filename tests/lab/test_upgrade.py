@@ -1,0 +1,81 @@
+"""A newer package over a running one, and the way back to a router that never had it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from forge import pace
+from forge.postfix import Provider
+from tests.lab.conftest import PACKAGE, packed
+from tests.lab.machine import Router
+
+PATIENCE = 60.0
+
+# What a removed package leaves on purpose, and what its stay changed in files of others'.
+REMAINS = re.compile(r"/etc/(config/mailrelay|mailrelay(/.*)?|hosts|ssl/lab-provider\.pem|passwd-?|group-?|shadow-?)")
+
+
+@pytest.fixture(scope="session")
+def newer_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The next version, whose code says so."""
+    folder = tmp_path_factory.mktemp("newer")
+    source = folder / "mailrelay"
+    shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("__pycache__"))
+    makefile = source / "Makefile"
+    makefile.write_text(makefile.read_text().replace("PKG_VERSION:=1.0.0", "PKG_VERSION:=1.0.1"))
+    log = source / "src/log.py"
+    log.write_text(log.read_text() + "\n# the next version\n")
+    os.environ["SOURCE_DATE_EPOCH"] = "1800000000"
+    try:
+        return packed("mailrelay", folder / "dist", source)
+    finally:
+        del os.environ["SOURCE_DATE_EPOCH"]
+
+
+def test_an_upgrade_keeps_settings_and_queue_and_runs_the_new_code(
+    router: Router, provider: Provider, newer_package: Path
+) -> None:
+    provider.stop()
+    router.send("Before the upgrade")
+    [waiting] = router.wait(router.queue, "the mail is queued")
+    settings = router.ok("cat /etc/config/mailrelay")
+    before = int(router.status()["pid"])
+    router.install(newer_package)
+    status = router.wait_relay(other_than=before)
+    assert status["version"] == "1.0.1" if "version" in status else True
+    assert router.ok("mailrelay --version").strip().endswith("1.0.1")
+    assert "# the next version" in router.ok("tail -n 1 /usr/lib/mailrelay/relay/log.py")
+    assert router.ok("cat /etc/config/mailrelay") == settings
+    assert waiting in router.queue()
+    assert not router.exists("/etc/config/mailrelay-opkg")
+    provider.start()
+    router.ok("service mailrelay flush")
+    [mail] = provider.wait_for(1, PATIENCE * pace.factor())
+    assert b"Before the upgrade" in mail.header
+
+
+def files(router: Router) -> set[str]:
+    """Everything but what is in memory."""
+    return set(router.ok("find / -xdev ! -path '/overlay/*' ! -path '/rom/*' 2>/dev/null; true").splitlines())
+
+
+def test_removal_leaves_nothing_but_settings_and_queue(ready_router: Router) -> None:
+    ready_router.return_to("bare")
+    before = files(ready_router)
+    ready_router.return_to("ready")
+    pid = int(ready_router.wait_relay()["pid"])
+    ready_router.ok("opkg remove mailrelay")
+    ready_router.wait(lambda: not ready_router.exists(f"/proc/{pid}"), "the relay has ended")
+    left = files(ready_router) - before
+    assert {path for path in left if not REMAINS.fullmatch(path)} == set()
+    assert not any(address.endswith(":25") for address in ready_router.listening())
+    ready_router.wait(lambda: " 25 " not in ready_router.ok("nft list ruleset"), "the firewall is shut")
+    assert ready_router.run("""ubus call service list '{"name":"mailrelay"}' | grep -q running""").status == 1
+    for link in ("/usr/sbin/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases"):
+        assert not ready_router.exists(link)
+    assert "\nPackage: mailrelay\n" not in ready_router.ok("cat /usr/lib/opkg/status")
