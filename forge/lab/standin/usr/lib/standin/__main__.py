@@ -5,16 +5,14 @@ Started by init as /sbin/procd. README.md at the top of this tree says what it s
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import signal
 import time
 
 import bus
 import config
 import fw4
 import jshn
+import lean
 import logd
 import loop
 import netifd
@@ -32,13 +30,13 @@ def reload_config(asked: Call) -> None:
     for name in os.listdir("/etc/config"):
         if not name.startswith("."):
             with open(f"/etc/config/{name}", "rb") as file:
-                sums[name] = hashlib.md5(file.read()).hexdigest()
+                sums[name] = lean.md5(file.read())
     known: dict[str, str] | None = None
     if os.path.exists("/var/run/config.md5"):
         with open("/var/run/config.md5") as file:
-            known = json.load(file)
+            known = lean.loads(file.read())
     with open("/var/run/config.md5", "w") as file:
-        json.dump(sums, file)
+        file.write(lean.dumps(sums))
     for name in sorted(sums if known is not None else ()):
         if known is not None and known.get(name) != sums[name]:
             services.event("config.change", {"package": name})
@@ -71,7 +69,7 @@ def main() -> None:
     set_clock()
     with open("/proc/self/comm", "w") as file:
         file.write("ubusd")  # killall -HUP finds us
-    signal.signal(signal.SIGHUP, lambda number, frame: bus.read_rights())
+    loop.on_hangup(bus.read_rights)
     logd.log_file = config.option("system", "system", "log_file")
     logd.listen()
     bus.read_rights()

@@ -6,22 +6,25 @@ is read at the start and when ubusd is told to (SIGHUP), as by the real one.
 
 from __future__ import annotations
 
-import fnmatch
-import json
 import os
 import pwd
-from collections.abc import Callable
-from typing import Any
 
+import lean
 import notes
-from door import Call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from door import Call
+
+    Done = Callable[[int, Any], None]  # status (0: fine) and the reply, None if there is none
+    Handler = Callable[[str, dict[str, Any], Done], None]
 
 INVALID_ARGUMENT, METHOD_NOT_FOUND, NOT_FOUND, NO_DATA, DENIED = 2, 3, 4, 5, 6
 _TEXTS = {2: "Invalid argument", 3: "Method not found", 4: "Not found", 5: "No response", 6: "Permission denied"}
 _ACL = "/usr/share/acl.d"
-
-Done = Callable[[int, Any], None]  # status (0: fine) and the reply, None if there is none
-Handler = Callable[[str, dict[str, Any], Done], None]
 
 
 class Failed(Exception):
@@ -63,11 +66,11 @@ def call(path: str, method: str, message: dict[str, Any], done: Done) -> None:
 
 
 def send(event: str, data: Any) -> None:
-    notes.add("events", json.dumps({event: data}))
+    notes.add("events", lean.dumps({event: data}))
     for listener, patterns in list(_listeners):
         if not listener.open:
             _listeners.remove((listener, patterns))
-        elif any(fnmatch.fnmatchcase(event, pattern) for pattern in patterns):
+        elif any(lean.matches(event, pattern) for pattern in patterns):
             listener.say(compact({event: data}) + "\n")
 
 
@@ -76,7 +79,7 @@ def read_rights() -> None:
     for name in sorted(os.listdir(_ACL)) if os.path.isdir(_ACL) else ():
         try:
             with open(f"{_ACL}/{name}") as file:
-                _rights.append(json.load(file))
+                _rights.append(lean.loads(file.read()))
         except ValueError:
             pass
 
@@ -89,7 +92,7 @@ def may_send(uid: int, event: str) -> bool:
     except KeyError:
         return False
     allowed = [pattern for entry in _rights if entry.get("user") == user for pattern in entry.get("send", [])]
-    return any(fnmatch.fnmatchcase(event, pattern) for pattern in allowed)
+    return any(lean.matches(event, pattern) for pattern in allowed)
 
 
 def command(asked: Call) -> None:
@@ -103,7 +106,7 @@ def command(asked: Call) -> None:
     name, *rest = words or [""]
     if name == "list" and len(rest) <= 1:
         refresh()
-        found = [path for path in sorted(objects) if not rest or fnmatch.fnmatchcase(path, rest[0])]
+        found = [path for path in sorted(objects) if not rest or lean.matches(path, rest[0])]
         asked.done(0 if found else NOT_FOUND, "".join(f"{path}\n" for path in found))
     elif name == "listen" and asked.uid == 0:
         asked.begin()
@@ -144,7 +147,7 @@ def _call(asked: Call, rest: list[str], short: bool) -> None:
 
 def _message(words: list[str]) -> dict[str, Any] | None:
     try:
-        found = json.loads(words[0]) if words and words[0] else {}
+        found = lean.loads(words[0]) if words and words[0] else {}
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
@@ -157,10 +160,10 @@ def _fail(asked: Call, code: int) -> None:
 def pretty(value: Any, depth: int = 0) -> str:
     """As json-c prints it for ubus: tabs, an empty line within what is empty."""
     if not isinstance(value, (dict, list)):
-        return json.dumps(value, ensure_ascii=False)
+        return lean.scalar(value)
     tabs = "\t" * (depth + 1)
     if isinstance(value, dict):
-        items = [f"{json.dumps(key)}: {pretty(one, depth + 1)}" for key, one in value.items()]
+        items = [f"{lean.scalar(key)}: {pretty(one, depth + 1)}" for key, one in value.items()]
     else:
         items = [pretty(one, depth + 1) for one in value]
     inner = f",\n{tabs}".join(items)
@@ -175,4 +178,4 @@ def compact(value: Any) -> str:
         return f"{{ {items} }}" if items else "{ }"
     if isinstance(value, list):
         return "[ " + ", ".join(map(compact, value)) + " ]" if value else "[ ]"
-    return json.dumps(value, ensure_ascii=False).replace("/", "\\/")
+    return lean.scalar(value).replace("/", "\\/")

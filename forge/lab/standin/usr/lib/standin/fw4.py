@@ -7,17 +7,21 @@ No sets, includes, limits, helpers or forwarded rules.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
 
 import config
 import netifd
-from door import Call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from door import Call
+
+    Entry = dict[str, Any]
 
 STATE = "/var/run/fw4.state"
 get_data: Callable[[], dict[str, Any]] = dict  # procd's, set by the daemon
-
-Entry = dict[str, Any]
 _FAMILIES = {"ipv4": "ip", "ipv6": "ip6"}
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import grp
-import hashlib
 import os
-import pwd
-import resource
-import signal
 import time
-from typing import Any
 
+import lean
 import logd
 import loop
 import notes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Instance:
@@ -57,6 +56,10 @@ class Instance:
 
     def become(self) -> None:
         """In the child: its limits and its user."""
+        import grp
+        import pwd
+        import resource
+
         for name, text in self.config.get("limits", {}).items():
             soft, _, hard = str(text).partition(" ")
             numbers = [-1 if one == "unlimited" else int(one) for one in (soft, hard or soft)]
@@ -78,9 +81,9 @@ class Instance:
             self.ended(None)
         elif not waiting:
             notes.add("procd.log", "terminate", self.label, self.pid)
-            self.signal(signal.SIGTERM)
+            self.signal(lean.SIGTERM)
             loop.cancel(self.timer)
-            self.timer = loop.later(float(self.config.get("term_timeout", 5)), lambda: self.signal(signal.SIGKILL))
+            self.timer = loop.later(float(self.config.get("term_timeout", 5)), lambda: self.signal(lean.SIGKILL))
 
     def signal(self, number: int) -> None:
         if self.pid:
@@ -152,7 +155,7 @@ def identify(config: dict[str, Any]) -> list[Any]:
     for path in config.get("file", []):
         try:
             with open(path, "rb") as file:
-                sums.append((path, hashlib.md5(file.read()).hexdigest()))
+                sums.append((path, lean.md5(file.read())))
         except OSError:
             pass
     return [{key: value for key, value in config.items() if key not in ("data", "stdout", "stderr")}, sums]

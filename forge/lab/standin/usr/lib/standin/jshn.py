@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
-from typing import Any
-
 import bus
-from door import Call
+import lean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from door import Call
 
 _KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", int: "int", float: "double"}
 
@@ -19,7 +22,7 @@ def command(asked: Call) -> None:
         asked.done(0, bus.compact(_build(text)))
         return
     try:
-        value = json.loads(text)
+        value = lean.loads(text)
     except ValueError:
         asked.done(1)
         return
@@ -95,16 +98,16 @@ def jsonfilter(asked: Call) -> None:
                 asked.done(125, f"Failed to open {value}: {error.strerror}\n", error=True)
                 return
     try:
-        found = [json.loads(text)]
+        found = [lean.loads(text)]
     except ValueError:
         asked.done(126)
         return
-    for name, condition in re.findall(r"\.(\w[\w-]*)|\[([^]]+)\]", expression.removeprefix("@")):
+    for name, condition in _steps(expression):
         if name:
             found = [one[name] for one in found if isinstance(one, dict) and name in one]
         else:
             found = [entry for one in found for entry in _matching(one, condition)]
-    lines = [one if isinstance(one, str) else json.dumps(one) for one in found]
+    lines = [one if isinstance(one, str) else lean.dumps(one) for one in found]
     asked.done(0 if found else 1, "".join(f"{line}\n" for line in lines))
 
 
@@ -115,14 +118,28 @@ def _matching(value: Any, condition: str) -> list[Any]:
         return list(value.values()) if condition == "*" else [value[key]] if key in value else []
     if not isinstance(value, list):
         return []
-    if re.fullmatch(r"-?\d+", condition):
-        at = int(condition)
-        return value[at:][:1]
-    wanted = re.fullmatch(r"@\.(\w+)=['\"]?([^'\"]*)['\"]?", condition)
-    if wanted is None:
+    if condition.removeprefix("-").isdigit():
+        return value[int(condition) :][:1]
+    key, equals, wanted = condition.partition("=")
+    if not equals:
         return value if condition == "*" else []
-    return [one for one in value if isinstance(one, dict) and _shown(one.get(wanted[1])) == wanted[2]]
+    key, wanted = key.removeprefix("@."), wanted.strip("'\"")
+    return [one for one in value if isinstance(one, dict) and _shown(one.get(key)) == wanted]
+
+
+def _steps(expression: str) -> Iterator[tuple[str, str]]:
+    """The names and the conditions, in brackets, of "@.route[@.mask=0].target"."""
+    rest = expression.removeprefix("@")
+    while rest:
+        if rest[0] == "[":
+            condition, _, rest = rest[1:].partition("]")
+            yield "", condition
+        else:
+            rest = rest.removeprefix(".")
+            end = min((at for at in (rest.find("."), rest.find("[")) if at >= 0), default=len(rest))
+            yield rest[:end], ""
+            rest = rest[end:]
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else lean.dumps(value)

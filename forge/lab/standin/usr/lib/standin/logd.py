@@ -5,28 +5,29 @@ The option log_file of /etc/config/system names a file that gets every line too.
 
 from __future__ import annotations
 
+import _socket
 import os
-import re
-import socket
 import time
 
 import loop
-from door import Call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+
+    from door import Call
 
 RING = 65536  # bytes
 LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
 FACILITIES = (
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
 )  # fmt: skip
-_PACKET = re.compile(r"<(\d+)>(?:\w{3} [ \d]\d [\d:]{8} )?(.*)", re.DOTALL)
-
 level_of: dict[int, str] = {}  # descriptors of services' output
 log_file = ""
 _lines: list[str] = []
 _size = 0
 _followers: list[tuple[Call, re.Pattern[str]]] = []
-_sources: list[tuple[int, str, str]] = []
-_syslog: socket.socket
+_syslog: _socket.socket
 
 
 def add(facility: str, level: str, text: str) -> None:
@@ -51,7 +52,7 @@ def listen() -> None:
     global _syslog
     if os.path.lexists("/dev/log"):
         os.unlink("/dev/log")
-    _syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    _syslog = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_NONBLOCK)
     _syslog.bind("/dev/log")
     os.chmod("/dev/log", 0o666)
     loop.watch(_syslog.fileno(), receive)
@@ -63,11 +64,20 @@ def receive() -> None:
             packet = _syslog.recv(65536).decode("utf-8", "surrogateescape").rstrip("\n\0")
         except BlockingIOError:
             return
-        found = _PACKET.fullmatch(packet)
-        priority, text = (int(found[1]), found[2]) if found else (13, packet)
+        priority, text = _split(packet)
         facility = FACILITIES[priority >> 3] if priority >> 3 < len(FACILITIES) else f"local{(priority >> 3) - 16}"
         for line in text.splitlines():
             add(facility, LEVELS[priority & 7], line)
+
+
+def _split(packet: str) -> tuple[int, str]:
+    """Priority and text of "<22>Nov 22 10:14:03 mailrelay[12]: hello"; the date may be missing."""
+    number, closed, text = packet.removeprefix("<").partition(">")
+    if not closed or not number.isdigit():
+        return 13, packet
+    if text[3:4] == text[6:7] == text[15:16] == " " and text[9:10] == text[12:13] == ":":
+        text = text[16:]
+    return int(number), text
 
 
 def collect(descriptor: int, facility: str, who: str) -> None:
@@ -95,6 +105,8 @@ def collect(descriptor: int, facility: str, who: str) -> None:
 
 def command(asked: Call) -> None:
     """`logread [-e REGEX] [-l LINES] [-f]`."""
+    import re
+
     pattern, last, follow = re.compile(""), 0, False
     words = asked.words[1:]
     while words:

@@ -1,6 +1,6 @@
 """The daemon's only loop: file descriptors that became ready, delays that are over, children that ended.
 
-Everything else of the stand-in is called from here, so nothing else may wait. Without `subprocess` and `selectors`,
+Everything else of the stand-in is called from here, so nothing else may wait. Without subprocess, selectors and signal,
 whose import costs a small router more than they are worth to it.
 """
 
@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
-from collections.abc import Callable, Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as signals
+    from collections.abc import Callable, Sequence
+else:
+    import _signal as signals
 
 HASTE = float(os.environ.get("STANDIN_HASTE", "1"))  # tests have delays divided by it
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -68,9 +73,9 @@ def spawn(
         return pid
     try:
         os.setsid()
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
+        signals.set_wakeup_fd(-1)
+        for number in (signals.SIGCHLD, signals.SIGPIPE, signals.SIGTERM, signals.SIGHUP, signals.SIGINT):
+            signals.signal(number, signals.SIG_DFL)
         null = os.open("/dev/null", os.O_RDWR)
         for target, source in enumerate(files or (null, null, null)):
             os.dup2(null if source < 0 else source, target)
@@ -105,14 +110,19 @@ def pipe() -> tuple[int, int]:
     return reading, writing
 
 
+def on_hangup(action: Callable[[], None]) -> None:
+    """SIGHUP, with which ubusd is told to read its permissions again."""
+    signals.signal(signals.SIGHUP, lambda number, frame: action())
+
+
 def run() -> None:
     """For ever."""
     wake, waker = pipe()
     os.set_blocking(waker, False)
-    signal.set_wakeup_fd(waker)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+    signals.set_wakeup_fd(waker)
+    signals.signal(signals.SIGCHLD, lambda number, frame: None)
+    for number in (signals.SIGTERM, signals.SIGINT):
+        signals.signal(number, signals.SIG_IGN)
     while True:
         wait = None
         if _timers:

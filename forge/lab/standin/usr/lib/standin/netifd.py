@@ -7,16 +7,20 @@ writes that file itself. IPv6 is the LAN's own prefix (ip6assign) alone.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Callable
-from typing import Any
 
 import bus
 import config
+import lean
 import loop
-from door import Call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from door import Call
 
 STATE = "/tmp/network.json"
 _EMPTY = ("ipv4-address", "ipv6-address", "ipv6-prefix", "ipv6-prefix-assignment", "route", "dns-server", "dns-search")
@@ -31,7 +35,7 @@ _hotplug_pid = 0
 def interfaces() -> list[dict[str, Any]]:
     try:
         with open(STATE) as file:
-            found: list[dict[str, Any]] = json.load(file)
+            found: list[dict[str, Any]] = lean.loads(file.read())
     except FileNotFoundError:
         return []
     return found
@@ -44,7 +48,7 @@ def find(name: str) -> dict[str, Any] | None:
 def store(entry: dict[str, Any]) -> None:
     found = [one for one in interfaces() if one["interface"] != entry["interface"]]
     with open(f"{STATE}.new", "w") as file:
-        json.dump(sorted([*found, entry], key=lambda one: str(one["interface"])), file)
+        file.write(lean.dumps(sorted([*found, entry], key=lambda one: str(one["interface"]))))
     os.rename(f"{STATE}.new", STATE)
 
 

@@ -6,13 +6,16 @@ they ask the bus themselves; one that takes more than 30 s is ended.
 
 from __future__ import annotations
 
-import json
 import os
-from typing import Any
 
 import bus
+import lean
 import loop
 import notes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _FOLDER = "/usr/libexec/rpcd"
 _PATIENCE = 30.0  # seconds
@@ -45,16 +48,16 @@ def _object(name: str) -> bus.Handler:
 def _run(name: str, words: list[str], message: dict[str, Any], then: Any) -> None:
     """`then` gets what it printed as JSON, or None."""
     given, printed = os.memfd_create("given"), os.memfd_create("printed")
-    os.write(given, json.dumps(message).encode())
+    os.write(given, lean.dumps(message).encode())
     os.lseek(given, 0, os.SEEK_SET)
 
     def ended(status: int) -> None:
         loop.cancel(timer)
         os.lseek(printed, 0, os.SEEK_SET)
         os.close(given)
-        with open(printed, "rb") as file:
+        with open(printed, encoding="utf-8", errors="replace") as file:
             try:
-                reply = json.load(file)
+                reply = lean.loads(file.read())
             except ValueError:
                 reply = None
         then(reply if status == 0 else None)

@@ -6,13 +6,15 @@ left out is ended. Triggers run init scripts, one at a time, some time after the
 
 from __future__ import annotations
 
-import fnmatch
-from typing import Any
-
 import bus
+import lean
 import loop
 import notes
 from instance import Instance
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Services:
@@ -90,7 +92,7 @@ class Services:
         """Sets going what the triggers of all services want of it."""
         for service in self.services.values():
             for pattern, rule, *delay in service["triggers"]:
-                if fnmatch.fnmatchcase(kind, pattern):
+                if lean.matches(kind, pattern):
                     script = _script(rule, data)
                     if script:
                         self.run_later(script, (delay[0] if delay else 0) / 1000 / loop.HASTE)

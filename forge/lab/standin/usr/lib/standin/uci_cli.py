@@ -5,16 +5,17 @@ The files are read and written by the relay's own parser, which is tested agains
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import shlex
-from collections.abc import Callable
 
+import lean
 import uci
-from door import Call
 
-_NAME = re.compile(r"[A-Za-z0-9_]+\Z")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from door import Call
+
 _SAVED = "/tmp/.uci"
 
 
@@ -29,7 +30,7 @@ class Store:
         self.path = f"{folder}/{package}"
         self.package = package
         self.delta_path = f"{_SAVED}/{package}"
-        if not re.fullmatch(r"[\w.-]+", package):
+        if not _is_name(package.replace("-", "_").replace(".", "_")) or package.startswith("."):
             raise Wrong("Invalid argument")
         try:
             with open(self.path, "rb") as file:
@@ -41,17 +42,17 @@ class Store:
         self.deltas: list[list[str]] = []
         if os.path.exists(self.delta_path):
             with open(self.delta_path) as file:
-                self.deltas = [json.loads(line) for line in file]
+                self.deltas = [lean.loads(line) for line in file]
         for delta in self.deltas:
             self.apply(*delta)
 
     def section(self, name: str) -> uci.Section:
-        found = re.fullmatch(r"@(\w*)\[(-?\d+)\]", name)
-        if found:
-            same = [one for one in self.sections if found[1] in ("", one.type)]
+        if name.startswith("@"):
+            type, _, number = name[1:].removesuffix("]").partition("[")
+            same = [one for one in self.sections if type in ("", one.type)]
             try:
-                return same[int(found[2])]
-            except IndexError:
+                return same[int(number)]
+            except (IndexError, ValueError):
                 raise Wrong("Entry not found") from None
         for one in self.sections:
             if name in (one.name, one.id):
@@ -64,7 +65,7 @@ class Store:
             if known is not None:
                 known.type = value
             else:
-                anonymous = re.fullmatch(r"cfg[0-9a-f]{6}", name)
+                anonymous = len(name) == 9 and name.startswith("cfg") and not set(name[3:]) - set("0123456789abcdef")
                 self.sections.append(uci.Section(value, None if anonymous else name, name, 0))
             return
         section = self.section(name)
@@ -97,7 +98,7 @@ class Store:
     def save(self) -> None:
         os.makedirs(_SAVED, mode=0o700, exist_ok=True)
         with open(self.delta_path, "w") as file:
-            file.write("".join(json.dumps(delta) + "\n" for delta in self.deltas))
+            file.write("".join(lean.dumps(delta) + "\n" for delta in self.deltas))
 
     def revert(self, name: str, option: str) -> None:
         """Forgets the changes of the package, of a section or of an option."""
@@ -158,6 +159,8 @@ def _quoted(text: str) -> str:
 def run(folder: str, words: list[str], text: str = "", extended: bool = False) -> str:
     command, *rest = words or [""]
     if command == "batch":
+        import shlex
+
         lines = (shlex.split(line, comments=True) for line in text.splitlines())
         return "".join(run(folder, line, text, extended) for line in lines if line)
     if command in ("commit", "changes") and not rest:
@@ -203,9 +206,11 @@ def run(folder: str, words: list[str], text: str = "", extended: bool = False) -
 
 
 def _is_place(name: str, option: str) -> bool:
-    return (
-        bool(name) and (name.startswith("@") or bool(_NAME.match(name))) and (not option or bool(_NAME.match(option)))
-    )
+    return (name.startswith("@") or _is_name(name)) and (not option or _is_name(option))
+
+
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.replace("_", "a").isalnum()
 
 
 def _import(folder: str, package: str, text: str) -> str:
