@@ -53,49 +53,23 @@ class Manager:
 
 
 class Opkg(Manager):
-    """Install: postinst configure. Upgrade: prerm, files, postrm, postinst, with PKG_UPGRADE. Remove: prerm, postrm."""
+    """The stand-in's opkg (forge/lab/standin/usr/lib/standin/opkg.py), with the package packed as .ipk."""
 
-    def _write(self, package: Package) -> Path:
-        info = self.router.root / "usr/lib/opkg/info"
-        paths = self.lay_out(package)
-        (info / f"{package.name}.list").write_text("".join(f"{path}\n" for path in paths))
-        for name, (text, mode) in ipk.control_files(package, 0).items():
-            (info / f"{package.name}.{name}").write_text(text)
-            (info / f"{package.name}.{name}").chmod(mode)
-        self.installed[package.name] = package, paths
-        return info / package.name
-
-    def _links(self, package: Package, *, there: bool) -> None:
-        for _, link, target in (entry.split(":") for entry in package.alternatives):
-            place = self.router.root / link[1:]
-            place.unlink(missing_ok=True)
-            if there:
-                place.symlink_to(target)
+    def _opkg(self, *words: str) -> str:
+        done = self.router.run("opkg", *words)
+        assert (done.returncode, done.stderr) == (0, ""), (words, done)
+        return done.stdout
 
     def install(self, package: Package) -> None:
-        base = self._write(package)
-        self._links(package, there=True)
-        self.script(base.with_name(f"{base.name}.postinst"), "configure")
+        place = f"tmp/{ipk.file_name(package)}"
+        ipk.pack(package, self.router.root / place)
+        self._opkg("install", f"/{place}")
 
     def upgrade(self, package: Package) -> None:
-        info = self.router.root / "usr/lib/opkg/info"
-        self.script(info / f"{package.name}.prerm", "upgrade", upgrade=True)
-        old = info / f"{package.name}.postrm"
-        kept = old.rename(self.router.root / "tmp/old.postrm")
-        gone = set(self.installed[package.name][1])
-        base = self._write(package)
-        self.take_away(sorted(gone - set(self.installed[package.name][1])))
-        self.script(kept, "upgrade", upgrade=True)
-        self.script(base.with_name(f"{base.name}.postinst"), "configure", upgrade=True)
+        self.install(package)
 
     def remove(self, package: Package) -> None:
-        info = self.router.root / "usr/lib/opkg/info"
-        self.script(info / f"{package.name}.prerm", "remove")
-        self.take_away(self.installed.pop(package.name)[1])
-        self._links(package, there=False)
-        self.script(info / f"{package.name}.postrm", "remove")
-        for file in info.glob(f"{package.name}.*"):
-            file.unlink()
+        self._opkg("remove", package.name)
 
 
 class Apk(Manager):
