@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -311,6 +312,12 @@ class Guest:
     def console(self) -> str:
         """What this boot has printed so far, without control characters."""
         return _CONTROL.sub("", self._console().decode(errors="replace"))
+
+    def type(self, line: str) -> None:
+        """A line on its console, as from a keyboard; what comes of it is in `console`."""
+        with socket.socket(socket.AF_UNIX) as keyboard:
+            keyboard.connect(str(self.folder / "console"))
+            keyboard.sendall(line.encode() + b"\n")
 
     def _console(self) -> bytes:
         try:
