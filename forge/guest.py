@@ -314,10 +314,15 @@ class Guest:
         return _CONTROL.sub("", self._console().decode(errors="replace"))
 
     def type(self, line: str) -> None:
-        """A line on its console, as from a keyboard; what comes of it is in `console`."""
+        """A line on its console, as from a keyboard; what comes of it is in `console`. Returns once it is echoed."""
         with socket.socket(socket.AF_UNIX) as keyboard:
             keyboard.connect(str(self.folder / "console"))
             keyboard.sendall(line.encode() + b"\n")
+            keyboard.settimeout(5.0)  # QEMU forgets what the guest has not read yet when the connection ends
+            echo = b""
+            with contextlib.suppress(TimeoutError):
+                while line.encode() not in echo and (data := keyboard.recv(4096)):
+                    echo += data
 
     def _console(self) -> bytes:
         try:
