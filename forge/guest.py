@@ -255,8 +255,8 @@ class Guest:
                 self.monitor.run("cont")
         return Snapshot(memory, disks)
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """The guest as it was when the snapshot was taken; SSH answers when this returns. Ports change."""
+    def restore(self, snapshot: Snapshot, *, ssh: bool = True) -> None:
+        """The guest as it was when the snapshot was taken; with `ssh`, that answers when this returns. Ports change."""
         self.cut_power()
         for file, copy in snapshot.disks.items():
             firmwares.copy_disk(copy, file)
@@ -266,7 +266,9 @@ class Guest:
             self.monitor.run("migrate-incoming", {"uri": "fd:memory"})
         self._migrated("does not take its memory back")
         self.monitor.run("cont")
-        self._until(lambda: self.ssh.banner(2.0), pace.deadline(BOOT_SECONDS), "is restored, but no SSH server greets")
+        if ssh:
+            end = pace.deadline(BOOT_SECONDS)
+            self._until(lambda: self.ssh.banner(2.0), end, "is restored, but no SSH server greets on its LAN")
 
     def _migrated(self, what: str) -> None:
         end = pace.deadline(SNAPSHOT_SECONDS)
@@ -400,9 +402,10 @@ def sweep() -> None:
 
 
 def started(pid: int) -> str:
-    """When a process started, in the kernel's ticks: with its number this names it for good. "" if there is none."""
+    """When a process started, in the kernel's ticks: with its number this names it for good. "" if it has ended."""
     try:
-        return Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] in "ZX" else fields[19]
     except (OSError, IndexError):
         return ""
 
