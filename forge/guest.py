@@ -323,7 +323,9 @@ class Guest:
             keyboard.settimeout(5.0)  # QEMU forgets what the guest has not read yet when the connection ends
             echo = b""
             with contextlib.suppress(TimeoutError):
-                while b"\n" not in echo.partition(line.encode())[2] and (data := keyboard.recv(4096)):
+                while not (line.encode() in echo and b"\n" in echo[echo.index(line.encode()) :]) and (
+                    data := keyboard.recv(4096)
+                ):
                     echo += data
 
     def _console(self) -> bytes:
