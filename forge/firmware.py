@@ -181,16 +181,18 @@ def _sibling(file: Path, endings: tuple[str, ...]) -> Path | None:
 
 def _unpacked(file: Path, work: Path) -> Path:
     """The file itself, or what is in a .gz. OpenWrt appends its own data to a .gz, which does not count."""
-    if file.stat().st_size < SHORT:
-        raise FirmwareError(f"{file} has {file.stat().st_size} bytes: it is no firmware", hint="fetch or build it anew")
     with file.open("rb") as source:
-        if source.read(2) != b"\x1f\x8b":
-            return file
-        source.seek(0)
-        target = work / file.name.removesuffix(".gz")
-        with target.open("wb") as output:
-            _gunzip(source, output, file)
-    return target
+        packed = source.read(2) == b"\x1f\x8b"
+        image = work / file.name.removesuffix(".gz") if packed else file
+        if packed:
+            source.seek(0)
+            with image.open("wb") as output:
+                _gunzip(source, output, file)
+    if image.stat().st_size < SHORT:
+        raise FirmwareError(
+            f"{file} has {image.stat().st_size} bytes: it is no firmware", hint="fetch or build it anew"
+        )
+    return image
 
 
 def _gunzip(source: IO[bytes], output: IO[bytes], file: Path) -> None:
