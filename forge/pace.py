@@ -5,7 +5,6 @@ Deadlines only: nothing waits because of it.
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 
@@ -14,25 +13,36 @@ from forge.errors import UsageError
 VARIABLE = "MAILRELAY_PATIENCE"  # multiplies every deadline
 REFERENCE = 0.025  # seconds that the work below takes on an idle core of 2024
 ROUNDS = 300_000
+FRESH = 20.0  # seconds that a measurement counts: load comes and goes
+MOST = 20.0
+
+_measured = (0.0, -FRESH)  # the factor, and when it was taken
 
 
-@functools.lru_cache(maxsize=1)
 def factor() -> float:
-    """1 on a machine like ours, more on a slower or busier one; measured once, in a few hundredths of a second."""
-    given = os.environ.get(VARIABLE, "1")
-    try:
-        patience = float(given)
-    except ValueError:
-        raise UsageError(
-            f"{VARIABLE} is {given!r}", hint="it is a number: 3 makes every deadline three times as long"
-        ) from None
-    total = 0
-    started = time.monotonic()
-    for number in range(ROUNDS):
-        total ^= number * number
-    return max(1.0, min(20.0, (time.monotonic() - started) / REFERENCE)) * max(patience, 0.1)
+    """1 on a machine like ours, more on a slower or busier one: by a few hundredths of a second of work, and by how many
+    programs want each of its processors."""
+    global _measured
+    if time.monotonic() - _measured[1] >= FRESH:
+        total = 0
+        started = time.monotonic()
+        for number in range(ROUNDS):
+            total ^= number * number
+        speed = (time.monotonic() - started) / REFERENCE
+        wanted = os.getloadavg()[0] / (os.cpu_count() or 1)
+        _measured = (max(1.0, min(MOST, max(speed, wanted))), time.monotonic())
+    return _measured[0] * _patience()
 
 
 def deadline(seconds: float) -> float:
     """The end on time.monotonic's clock of what takes a machine like ours at most `seconds`."""
     return time.monotonic() + seconds * factor()
+
+
+def _patience() -> float:
+    given = os.environ.get(VARIABLE, "1")
+    try:
+        return max(float(given), 0.1)
+    except ValueError:
+        hint = "it is a number: 3 makes every deadline three times as long"
+        raise UsageError(f"{VARIABLE} is {given!r}", hint=hint) from None
