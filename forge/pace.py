@@ -20,8 +20,8 @@ _measured = (0.0, -FRESH)  # the factor, and when it was taken
 
 
 def factor() -> float:
-    """1 on a machine like ours, more on a slower or busier one: by a few hundredths of a second of work, and by how many
-    programs want each of its processors."""
+    """1 on a machine like ours, more on a slower or busier one: by a few hundredths of a second of work, and by how
+    many programs want each of its processors."""
     global _measured
     if time.monotonic() - _measured[1] >= FRESH:
         total = 0
