@@ -119,12 +119,15 @@ def test_an_interface_that_came_up_while_we_looked_is_not_missed(router: Router)
     router.network(LAN, WAN)
     (router.root / "tmp/network.json").rename(later)
     router.network({"interface": "lan", "up": False}, WAN)
-    # ubus' stand-in swaps the answer as it passes the service on, which is before the triggers are known
-    ubus = router.root / "bin/ubus"
-    text = ubus.read_text().replace(
-        "exec ", '[ "$3" != set ] || mv /tmp/later.json /tmp/network.json 2>/dev/null\nexec '
+    # the answer is swapped as the service is handed to procd, which is before its triggers are known
+    (router.root / "usr/bin/standin-service").unlink()
+    (router.root / "usr/lib/standin/standin-service").symlink_to("ask")
+    router.write(
+        "usr/bin/standin-service",
+        '#!/bin/sh\n[ "$1" != set ] || mv /tmp/later.json /tmp/network.json 2>/dev/null\n'
+        'exec /usr/lib/standin/standin-service "$@"\n',
+        0o755,
     )
-    ubus.write_text(text)
     router.ok(INIT, "boot")
     assert "192.168.1.1:25" in router.given("--listen")
 

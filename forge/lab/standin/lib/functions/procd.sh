@@ -37,15 +37,15 @@ procd_open_service() {
 	_procd json_add_object instances
 }
 
+_procd_send() { eval "standin-service \"\$1\" \"\$_JSON_OPS_$_JSON_NS\""; }
+
 procd_close_service() {
-	local message
 	_procd json_close_object
 	_procd json_add_array triggers
 	service_triggers
 	_procd json_close_array
-	message="$(_procd json_dump)"
-	[ -z "$PROCD_DEBUG" ] || echo "$message" >&2
-	ubus call service "$1" "$message"
+	[ -z "$PROCD_DEBUG" ] || { _procd json_dump && echo; } >&2
+	_procd _procd_send "$1"
 	exec 8>&-
 }
 

@@ -6,6 +6,7 @@ Started by init as /sbin/procd. README.md at the top of this tree says what it s
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 import bus
@@ -21,6 +22,7 @@ import uci_cli
 from door import Call, Door
 from services import Services
 
+BOOTED = "/var/run/booted"  # a daemon that init had to start again leaves the services to their owner
 services = Services()
 
 
@@ -41,6 +43,19 @@ def reload_config(asked: Call) -> None:
         if known is not None and known.get(name) != sums[name]:
             services.event("config.change", {"package": name})
     asked.done()
+
+
+def service(asked: Call) -> None:
+    """standin-service METHOD NOTES: `ubus call service` with what jshn.sh noted down, without a detour."""
+    method, notes = asked.words[1:]
+
+    def done(code: int, reply: object) -> None:
+        asked.done(code, f"{asked.words[0]}: status {code}\n" if code else "", error=True)
+
+    if asked.uid == 0:
+        bus.call("service", method, jshn.build(notes), done)
+    else:
+        done(bus.DENIED, None)
 
 
 def status(asked: Call) -> None:
@@ -83,9 +98,13 @@ def main() -> None:
         {
             "ubus": bus.command, "uci": uci_cli.command, "logread": logd.command, "jsonfilter": jshn.jsonfilter,
             "reload_config": reload_config, "standin-jshn": jshn.command, "standin-network": netifd.command,
-            "standin-status": status, "standin-fw4": fw4.command,
+            "standin-status": status,
+            "standin-service": service, "standin-fw4": fw4.command,
         }
     )  # fmt: skip
+    if sys.argv[1:] == ["boot"] and not os.path.exists(BOOTED):
+        open(BOOTED, "w").close()
+        loop.spawn(["/usr/lib/standin/rcS", "S", "boot"])
     loop.run()
 
 

@@ -19,7 +19,7 @@ def command(asked: Call) -> None:
     """dump NOTES: the JSON that a list of notes makes. Else WHAT DOCUMENT [NAME...] reads a document."""
     what, text, *path = asked.words[1:]
     if what == "dump":
-        asked.done(0, bus.compact(_build(text)))
+        asked.done(0, bus.compact(build(text)))
         return
     try:
         value = lean.loads(text)
@@ -55,7 +55,7 @@ def _plain(value: Any) -> str:
     return {None: "", True: "1", False: "0"}[value] if value is None or isinstance(value, bool) else str(value)
 
 
-def _build(notes: str) -> Any:
+def build(notes: str) -> Any:
     root: Any = {}
     stack = [root]
     for note in notes.split("\2")[:-1]:
