@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from forge import paths, proc
-from forge.lab import kernel, parcels, python, rootfs
+from forge.lab import kernel, parcels, python, rootfs, unpack
 from forge.lab.targets import Target
 
 # Kept beside the tree: it is no part of the root file system.
@@ -41,14 +41,15 @@ def _base(target: Target, archives: Sequence[Path], folder: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     image = next(path for path in archives if path.name.startswith("linux-image-"))
-    others = [path for path in archives if path != image]
+    static = next(path for path in archives if path.name.startswith(f"{rootfs.STATIC}_"))
+    others = [path for path in archives if path not in (image, static)]
     with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(kernel.read, image)
         found = rootfs.members(others)
         linux = reading.result()
     rootfs.build(target, found, linux, folder / "root")
     (folder / "kernel").write_bytes(linux.image)
-    (folder / "initrd").write_bytes(kernel.initrd(linux, rootfs.boot_programs(target, found)))
+    (folder / "initrd").write_bytes(kernel.initrd(linux, rootfs.program(unpack.read_all([static], bool), "bin/busybox")))
 
 
 def firmware(

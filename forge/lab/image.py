@@ -107,7 +107,8 @@ def _archives(target: Target) -> list[Path]:
     from forge.lab import rootfs
 
     try:
-        return debs.download(rootfs.PACKAGES, suite=SUITE, architecture=target.architecture, kernel=target.kernel)
+        most = debs.download(rootfs.PACKAGES, suite=SUITE, architecture=target.architecture, kernel=target.kernel)
+        return most + debs.download([rootfs.STATIC], suite=SUITE, architecture=target.architecture, alone=True)
     except MissingError as error:
         raise MissingError(f"{target.name} cannot be built: {error.message}", hint=error.hint) from error
 

@@ -91,16 +91,15 @@ def order(kernel: Kernel, names: Iterable[str]) -> list[str]:
     return list(found)
 
 
-def initrd(kernel: Kernel, programs: dict[str, bytes]) -> bytes:
-    """A compressed cpio archive: `programs` (busybox and its libraries, by path), the modules for the root, init."""
+def initrd(kernel: Kernel, busybox: bytes) -> bytes:
+    """A compressed cpio archive: busybox, the modules for the root, init."""
     archive = Archive()
     for folder in ("dev", "proc", "sys", "rom", "overlay", "root"):
         archive.folder(folder)
     # Until devtmpfs is mounted, init has nowhere else to complain.
     archive.device("dev/console", 5, 1)
     archive.file("init", INIT.read_bytes(), 0o755)
-    for path, data in programs.items():
-        archive.file(path, data, 0o755)
+    archive.file("bin/busybox", busybox, 0o755)
     for applet in APPLETS:
         archive.link(f"bin/{applet}", "busybox")
     names = order(kernel, BOOT)

@@ -19,7 +19,7 @@ def test_a_fresh_installation_is_complete_but_for_the_provider(fresh: Router) ->
     assert "option enabled '0'" in settings and "list network 'lan'" in settings, settings
     assert "@HOSTNAME@" not in settings, "uci-defaults has run"
     assert not fresh.exists("/etc/uci-defaults/60-mailrelay")
-    assert fresh.ok("service mailrelay check").splitlines()[0].endswith("config is fine")
+    assert fresh.ok("service mailrelay check").count("config is fine") == 1
     assert fresh.instance() == {}, "nothing runs before it is set up"
     assert not any(address.endswith(":25") for address in fresh.listening())
     assert fresh.run("service mailrelay enabled").status == 0
