@@ -49,7 +49,9 @@ def _base(target: Target, archives: Sequence[Path], folder: Path) -> None:
         linux = reading.result()
     rootfs.build(target, found, linux, folder / "root")
     (folder / "kernel").write_bytes(linux.image)
-    (folder / "initrd").write_bytes(kernel.initrd(linux, rootfs.program(unpack.read_all([static], bool), "bin/busybox")))
+    (folder / "initrd").write_bytes(
+        kernel.initrd(linux, rootfs.program(unpack.read_all([static], bool), "bin/busybox"))
+    )
 
 
 def firmware(

@@ -47,7 +47,10 @@ LINKS = {
     "usr/lib/ssl": "/etc/ssl",
     "etc/ssl/cert.pem": "certs/ca-certificates.crt",
 }
-FOLDERS = ("dev", "etc", "mnt", "overlay", "proc", "rom", "root", "sys", "tmp", "usr/lib", "usr/share")
+FOLDERS = (
+    *("dev", "etc/uci-defaults", "mnt", "overlay", "proc", "rom", "root", "sys", "tmp"),
+    *("usr/lib/opkg/info", "usr/libexec", "usr/share"),
+)
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 NAMES = b"hosts: files dns\n"  # Debian's C library would ask a name server first; OpenWrt's never does
 MODULE_ORDER = "etc/modules.d/router"
