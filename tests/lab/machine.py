@@ -234,6 +234,7 @@ class LabRouter(Router):
         self.guest.reboot()
 
     def keep_moment(self, name: str) -> None:
+        self.ok("sync")  # what was set up long ago is on disk; a power cut soon after shall not take it
         self._moments[name] = self.guest.save(name)
 
     def return_to(self, name: str) -> None:

@@ -66,7 +66,8 @@ def test_the_listener_holds_no_secret_and_little_rights(router: Router) -> None:
 
 
 def test_the_queue_lies_on_storage_that_lasts(router: Router) -> None:
-    assert router.status()["spool"]["volatile"] is False if "spool" in router.status() else True
+    assert router.status()["spool"] == SPOOL
+    assert "tmpfs" not in router.ok(f"df {SPOOL}")
     assert router.owner(SPOOL) == "mailrelay"
     assert router.mode(SPOOL).startswith("drwx------") or router.mode(SPOOL)[7:] == "---"
 

@@ -61,7 +61,7 @@ def test_mail_arrives_over_tls_from_the_start(router: Router, provider: Provider
 def test_a_wrong_password_keeps_the_mail_and_says_so(router: Router, provider: Provider) -> None:
     router.set_up(provider, password="wrong")
     router.send("Kept")
-    router.wait(lambda: "5.7.8" in str(router.status().get("last_failure")), "the refusal is told")
+    router.wait(lambda: "login-refused" in str(router.status().get("last_failure")), "the refusal is told")
     assert len(router.queue()) == 1
     router.set_up(provider)
     router.ok("service mailrelay flush")
