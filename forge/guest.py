@@ -61,7 +61,7 @@ class Guest:
 
     `disk` is a file that keeps what the router writes (made if it is not there); True makes one that lasts as long as
     this guest, over reboots and power cuts; without it a lab guest forgets all at a reboot. `lan` is the router's own
-    address with its network, as in the site file.
+    address with its network, as in the site file. `clock`: the wrong time it starts with, see machines.argv.
     """
 
     def __init__(
@@ -73,12 +73,14 @@ class Guest:
         lan: str = machines.LAN_ADDRESS,
         forwards: Forwards = machines.FORWARDS,
         memory: int = 0,
+        clock: str = "",
     ) -> None:
         self.machine = machines.find(target)
         self.firmware = firmware
         self.lan_address = lan
         self.forwards = forwards
         self.memory = memory
+        self.clock = clock
         self.folder = Path()
         self._disk = disk
         self._load = Load()
@@ -137,6 +139,7 @@ class Guest:
             lan=self.lan_address,
             forwards=self.forwards,
             memory=self.memory,
+            clock=self.clock,
             incoming=incoming,
         )
         with (self.folder / "qemu.log").open("ab") as log:

@@ -5,6 +5,7 @@ Pure: what a target needs, and the argv it is started with. guest.py runs it; fi
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -141,6 +142,7 @@ class Forwards:
 
 
 FORWARDS = Forwards()
+_CLOCKS = ("cmos_init", "pl031_driver_init")  # what the kernel calls its drivers for them
 
 
 def argv(
@@ -151,12 +153,14 @@ def argv(
     lan: str = LAN_ADDRESS,
     forwards: Forwards = FORWARDS,
     memory: int = 0,
+    clock: str = "",
     reboots: bool = True,
     incoming: bool = False,
 ) -> list[str]:
     """QEMU's command line. Its sockets and its serial log lie in `folder`; `lan` is the router's own address there.
 
-    The ports on this machine are chosen by QEMU itself (0), so that two guests never want the same one.
+    The ports on this machine are chosen by QEMU itself (0), so that two guests never want the same one. With `clock`
+    (QEMU's -rtc base=) the lab's kernel starts at a wrong time, and without a clock of its own, as most routers.
     """
     words = [machine.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-accel", "tcg"]
     words += ["-machine", machine.machine, "-cpu", machine.cpu, "-m", str(memory or machine.memory)]
@@ -166,6 +170,9 @@ def argv(
               f"logfile={_escape(folder / 'serial.log')},logappend=on", "-serial", "chardev:console"]  # fmt: skip
     words += ["-chardev", f"socket,id=qmp,path={_escape(folder / 'qmp')},server=on,wait=off", "-mon",
               "chardev=qmp,mode=control"]  # fmt: skip
+    if clock:
+        words += ["-rtc", f"base={clock}"]
+        load = dataclasses.replace(load, append=f"{load.append} initcall_blacklist={','.join(_CLOCKS)}".strip())
     words += _boot(machine, load)
     for number, disk in enumerate(load.disks):
         fixed = ",read-only=on" if disk.fixed else ""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import paths, proc
+from forge import overlay, paths, proc
 from forge.lab import kernel, parcels, python, rootfs, unpack
 from forge.lab.targets import Target
 
@@ -80,7 +80,7 @@ def firmware(
         python.add_bytecode(tree, "usr/lib/standin")
         parcels.list_installed(target, tree, archives)
         parcels.install(tree, packages)
-        _squash(tree, folder / "rootfs.squashfs", int(max(path.stat().st_mtime for path in archives)))
+        _squash(tree, folder / "rootfs.squashfs", overlay.TIME)
     for name in BOOT_FILES:
         os.link(base / name, folder / name)
     manifest = _manifest(target, archives, folder, packages)

@@ -49,6 +49,7 @@ STANDIN = (
     "rpcd",
     "ubus",
     "ubusd",
+    "uclient-fetch",
     "uci",
 )
 

@@ -26,10 +26,9 @@ def target(pytestconfig: pytest.Config) -> str:
     return str(pytestconfig.getoption("--target") or targets.DEFAULT)
 
 
-@pytest.fixture(scope="session")
-def site_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the lab's firmware is set to: nothing but a way in."""
-    path = tmp_path_factory.mktemp("site") / "site.toml"
+def lab_site(folder: Path) -> Path:
+    """A site file for the lab's firmware: nothing but a way in."""
+    path = folder / "site.toml"
     path.write_text(f'[root]\nssh_keys = ["{sshs.public_key()}"]\n')
     return path
 
@@ -49,15 +48,9 @@ def whole_router(
     if file := pytestconfig.getoption("--firmware"):
         folder = Path(str(file))
     else:
-        folder = image.build(target, site=pytestconfig_site(tmp_path_factory)).folder
+        folder = image.build(target, site=lab_site(tmp_path_factory.mktemp("site"))).folder
     with Guest(target, folder, disk=True) as guest:
         yield LabRouter(guest)
-
-
-def pytestconfig_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("site") / "site.toml"
-    path.write_text(f'[root]\nssh_keys = ["{sshs.public_key()}"]\n')
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -129,9 +129,9 @@ class Router(ABC):
         names = " ".join(f"/tmp/{file.name}" for file in files)
         self.ok(f"opkg install {names} && rm -f {names}")
 
-    def set_up(self, provider: Provider, **options: str) -> None:
+    def set_up(self, provider: Provider, *, wait: bool = True, **options: str) -> None:
         """A provider by uci, as in the README: STARTTLS and a login. `options` are the smarthost's, or main's if they
-        begin with main_."""
+        begin with main_. Then waits for the relay, the Python one."""
         self.put(CA_FILE, provider.certificates.authority.decode())
         self.name_provider()
         values = {
@@ -150,8 +150,11 @@ class Router(ABC):
             section = "main" if name.startswith("main_") else "provider"
             lines.append(f"set mailrelay.{section}.{name.removeprefix('main_')}='{value}'")
         self.ok("uci batch", input="\n".join([*lines, "commit mailrelay", ""]))
+        changed = self.run("cmp -s /etc/config/mailrelay /var/run/mailrelay/config").status != 0
+        before = self.instance().get("pid", 0) if changed else 0
         self.ok("service mailrelay reload")
-        self.wait_relay()
+        if wait:
+            self.wait_relay(other_than=before)
 
     def name_provider(self) -> None:
         line = f"{self.provider_address} {PROVIDER_NAME}"

@@ -1,0 +1,109 @@
+"""What is on the router before anything of ours: the userland and the Python that the product must be content with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from forge.lab import image, python
+from forge.lab.applets import APPLETS
+from tests.lab.conftest import lab_site
+from tests.lab.machine import Router
+
+# Names found and not found, by the guest's own Python. What is listed but not asked for is found by walking its path.
+ASK = """
+import importlib.util, json, pkgutil, sys
+names = json.load(sys.stdin)
+def there(name):
+    if name in sys.builtin_module_names:
+        return True
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
+own = sorted({one.name for one in pkgutil.iter_modules(sys.path[-2:])})
+print(json.dumps({"there": [name for name in names if there(name)], "own": own}))
+"""
+
+
+@pytest.fixture(scope="module")
+def asked(ready_router: Router) -> dict[str, list[str]]:
+    if ready_router.run("opkg status python3-asyncio | grep -q '^Status'").status == 0:
+        pytest.skip("this router has more of Python than the package needs")
+    names = sorted(python.modules() | foreign())
+    ready_router.put("/tmp/ask.py", ASK)
+    found: dict[str, list[str]] = json.loads(ready_router.ok("python3 -I -S /tmp/ask.py", input=json.dumps(names)))
+    return found
+
+
+def foreign() -> set[str]:
+    """The modules that only packages have which we do not depend on."""
+    lines = [line.split("\t") for line in python.TABLE.read_text().splitlines() if line.startswith(python.RELEASE)]
+    others = {name for _, package, names in lines if package not in python.PACKAGES for name in names.split()}
+    return (others | set(python.BUILT_IN_ELSEWHERE)) - python.modules()
+
+
+def test_python_has_nothing_that_openwrts_packages_lack(asked: dict[str, list[str]]) -> None:
+    assert {"asyncio", "logging", "email", "ctypes", "_ctypes", "sqlite3", "uuid", "unicodedata"} <= foreign()
+    assert set(asked["there"]) & foreign() == set()
+    assert set(asked["own"]) <= python.modules()
+
+
+def test_python_has_all_that_openwrts_packages_have(asked: dict[str, list[str]]) -> None:
+    assert python.modules() - set(asked["there"]) == set()
+
+
+def test_host_names_as_text_fail_as_on_openwrt(asked: dict[str, list[str]], ready_router: Router) -> None:
+    done = ready_router.run("python3 -I -S -c 'import socket; socket.getaddrinfo(\"localhost\", 25)'")
+    assert done.status != 0 and "unknown encoding: idna" in done.output
+    ready_router.ok("python3 -I -S -c 'import socket; socket.getaddrinfo(b\"localhost\", 25)'")
+    ready_router.ok(
+        "python3 -I -S -c 'import ssl; assert ssl.create_default_context().cert_store_stats()[\"x509_ca\"] > 100'"
+    )
+
+
+def test_the_interpreter_writes_no_bytecode_of_its_library(asked: dict[str, list[str]], ready_router: Router) -> None:
+    """It comes compiled, without sources, as OpenWrt's."""
+    found = ready_router.ok("ls /usr/lib/python3*/ssl.py* /usr/lib/python3*/os.py*").split()
+    assert found and all(name.endswith(".pyc") for name in found), found
+
+
+# ---- the lab's own firmware -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def firmware(pytestconfig: pytest.Config, target: str, tmp_path_factory: pytest.TempPathFactory) -> image.Firmware:
+    if pytestconfig.getoption("--host") or pytestconfig.getoption("--firmware"):
+        pytest.skip("the firmware is not one that is built here")
+    return image.build(target, site=lab_site(tmp_path_factory.mktemp("site")))
+
+
+def test_busybox_is_the_only_userland(firmware: image.Firmware, ready_router: Router) -> None:
+    own = "python3 python python3.11 flock nft dropbear dropbearkey".split()
+    found = ready_router.ok("cd /rom && ls bin/* sbin/* usr/bin/* usr/sbin/*").split()
+    linked = ready_router.ok("cd /rom; for f in bin/* sbin/* usr/bin/* usr/sbin/*; do [ \"$(readlink $f)\" != "
+                             "/bin/busybox ] || echo $f; done").split()  # fmt: skip
+    programs = ready_router.ok("cd /rom && grep -l ELF bin/* sbin/* usr/bin/* usr/sbin/* 2>/dev/null; true").split()
+    assert {Path(name).name for name in programs} - {Path(name).name for name in linked} <= {*own, "busybox"}
+    assert set(linked) <= set(APPLETS) <= set(found)
+    lacking = ready_router.ok("busybox --list").split()
+    assert [name for name in APPLETS if Path(name).name not in lacking] == []
+
+
+def test_the_manifest_names_every_package_with_version_and_hash(firmware: image.Firmware) -> None:
+    debian = firmware.manifest["debian"]
+    assert any(name.startswith("linux-image-") for name in debian)
+    for name in ("busybox", "libc6", "python3.11-minimal", "nftables", "dropbear-bin", "ca-certificates"):
+        assert debian[name]["version"] and len(debian[name]["sha256"]) == 64
+    assert set(firmware.manifest["files"]) == {"kernel", "initrd", "rootfs.squashfs"}
+
+
+def test_the_same_firmware_is_not_built_twice(firmware: image.Firmware, tmp_path: Path) -> None:
+    before = firmware.rootfs.stat().st_mtime_ns
+    again = image.build(firmware.target, site=lab_site(tmp_path))
+    assert again.folder == firmware.folder and again.rootfs.stat().st_mtime_ns == before
+    other = tmp_path / "other.toml"
+    other.write_text('hostname = "other"\n')
+    assert image.build(firmware.target, site=other).folder != firmware.folder

@@ -1,0 +1,86 @@
+"""A router that comes with everything: package and settings built into its firmware, started with the wrong date."""
+
+from __future__ import annotations
+
+import email
+import email.utils
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from forge import pace, postfix
+from forge.guest import Guest
+from forge.lab import image
+from forge.postfix import Provider
+from tests.lab.conftest import lab_site
+from tests.lab.machine import PROVIDER_NAME, LabRouter
+
+PATIENCE = 60.0
+FIRST_DATE = "2020-01-01T00:00:00"
+
+
+@pytest.fixture(scope="module")
+def new_provider() -> Iterator[Provider]:
+    if reason := postfix.obstacle():
+        pytest.skip(reason)
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def new_router(
+    pytestconfig: pytest.Config,
+    target: str,
+    package: Path,
+    new_provider: Provider,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[LabRouter]:
+    if pytestconfig.getoption("--host") or pytestconfig.getoption("--firmware"):
+        pytest.skip("the firmware is not one that is built here")
+    site = lab_site(tmp_path_factory.mktemp("site"))
+    authority = json.dumps(new_provider.certificates.authority.decode())
+    site.write_text(f"""hostname = "plant7"
+{site.read_text()}
+[mailrelay]
+hostname = "plant7.works.example"
+[smarthost.provider]
+host = "{LabRouter.provider_address}"
+port = {new_provider.starttls_port}
+verify = "off"
+username = "{new_provider.username}"
+password = "{new_provider.password}"
+""")
+    assert authority and PROVIDER_NAME
+    firmware = image.build(target, site=site, packages=[package])
+    with Guest(target, firmware.folder, disk=True, clock=FIRST_DATE) as guest:
+        yield LabRouter(guest)
+
+
+def test_mail_accepted_before_the_clock_was_set_gets_the_right_date(
+    new_router: LabRouter, new_provider: Provider
+) -> None:
+    new_router.wait_relay()
+    assert new_router.ok("uname -n").strip() == "plant7"
+    assert not new_router.exists("/etc/uci-defaults/60-mailrelay"), "first-boot scripts have run"
+    shown = int(new_router.ok("date +%s"))
+    assert time.time() - shown > 86400, "the router does not know the date"
+    new_provider.stop()
+    new_router.send("Which day is it?")
+    [_] = new_router.wait(new_router.queue, "the mail is queued")
+    new_provider.start()
+    new_router.ok(f"date -s @{int(time.time())}")
+    new_router.ok("ACTION=stratum stratum=3 hotplug-call ntp")
+    [mail] = new_provider.wait_for(1, PATIENCE * pace.factor())
+    date = email.utils.parsedate_to_datetime(email.message_from_bytes(mail.raw)["Date"]).timestamp()
+    assert abs(date - time.time()) < 600, mail.header
+    assert "Authenticated sender" in mail.received
+
+
+def test_settings_of_the_site_file_are_those_of_the_router(new_router: LabRouter) -> None:
+    assert new_router.ok("uci get mailrelay.main.hostname").strip() == "plant7.works.example"
+    assert new_router.mode("/etc/config/mailrelay") == "-rw-------"
+    assert new_router.run("service mailrelay enabled").status == 0
+    assert "Package: mailrelay" in new_router.ok("opkg status mailrelay")

@@ -1,0 +1,79 @@
+"""The package mailrelay-postfix: the same settings, carried out by Postfix, on a router with no package of ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from forge import pace
+from forge.lab import parcels, targets
+from forge.postfix import Provider
+from tests.lab.conftest import packed
+from tests.lab.machine import Router, greeting
+
+PATIENCE = 90.0
+
+
+@pytest.fixture(scope="module")
+def router(
+    pytestconfig: pytest.Config,
+    target: str,
+    bare_router: Router,
+    running_provider: Provider,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Router:
+    files = [packed("mailrelay-postfix", tmp_path_factory.mktemp("postfix"))]
+    if not (pytestconfig.getoption("--host") or pytestconfig.getoption("--firmware")):
+        if target != "lab-x86-64":
+            pytest.skip("Debian's Postfix with its libraries is too much for this guest's memory and time")
+        files.insert(0, parcels.postfix(targets.find(target)))
+    bare_router.return_to("bare")
+    bare_router.install(*files)
+    bare_router.set_up(running_provider, wait=False)
+    bare_router.wait(
+        lambda: f"{bare_router.lan_ip}:25" in bare_router.listening(), "Postfix listens on the LAN", PATIENCE
+    )
+    return bare_router
+
+
+def test_it_listens_on_lan_and_loopback_only(router: Router) -> None:
+    found = {address for address in router.listening() if address.endswith(":25")}
+    assert {f"{router.lan_ip}:25", "127.0.0.1:25"} <= found
+    assert not found & {"0.0.0.0:25", ":::25"}, found
+    assert router.run("service postfix enabled").status != 0, "OpenWrt's own instance is off"
+
+
+def test_mail_from_the_lan_arrives_over_tls_with_a_login(router: Router, provider: Provider) -> None:
+    router.send("By Postfix")
+    [mail] = provider.wait_for(1, PATIENCE * pace.factor())
+    assert b"Subject: By Postfix" in mail.header
+    assert "TLSv1." in mail.received and "Authenticated sender" in mail.received
+
+
+def test_a_stranger_is_not_served(router: Router) -> None:
+    assert greeting(router.stranger_address()) == ""
+
+
+def test_mail_that_waits_is_sent_on_flush(router: Router, provider: Provider) -> None:
+    provider.stop()
+    router.send("Later")
+    router.wait(lambda: '"queue": 1' in router.ok("mailrelay status"), "the mail is queued")
+    provider.start()
+    router.wait(lambda: router.run("service mailrelay flush").status == 0, "it is flushed")
+    [mail] = provider.wait_for(1, PATIENCE * pace.factor())
+    assert b"Subject: Later" in mail.header
+
+
+def test_sendmail_reaches_the_provider(router: Router, provider: Provider) -> None:
+    router.ok("/usr/sbin/sendmail owner@phone.example", input="Subject: from a script\n\nx\n")
+    [mail] = provider.wait_for(1, PATIENCE * pace.factor())
+    assert b"Subject: from a script" in mail.header
+
+
+def test_a_killed_master_is_started_again(router: Router, provider: Provider) -> None:
+    before = int(router.instance()["pid"])
+    router.ok(f"kill -9 {before}")
+    router.wait(lambda: router.instance().get("pid", before) != before, "procd starts another", PATIENCE)
+    router.wait(lambda: greeting(router.smtp_address()).startswith("220 "), "it greets", PATIENCE)
+    router.send("After the kill")
+    [mail] = provider.wait_for(1, PATIENCE * pace.factor())
+    assert b"Subject: After the kill" in mail.header
