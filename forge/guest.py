@@ -62,6 +62,7 @@ class Guest:
     `disk` is a file that keeps what the router writes (made if it is not there); True makes one that lasts as long as
     this guest, over reboots and power cuts; without it a lab guest forgets all at a reboot. `lan` is the router's own
     address with its network, as in the site file. `clock`: the wrong time it starts with, see machines.argv.
+    address with its network, as in the site file. A `listed` guest is one that `./inv ssh` of this checkout finds.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Guest:
         forwards: Forwards = machines.FORWARDS,
         memory: int = 0,
         clock: str = "",
+        listed: bool = False,
     ) -> None:
         self.machine = machines.find(target)
         self.firmware = firmware
@@ -81,6 +83,7 @@ class Guest:
         self.forwards = forwards
         self.memory = memory
         self.clock = clock
+        self.listed = listed
         self.folder = Path()
         self._disk = disk
         self._load = Load()
@@ -372,6 +375,7 @@ class Guest:
             "pid": self.pid,
             "started": started(self.pid),
             "target": self.machine.target,
+            "checkout": str(paths.ROOT) if self.listed else "",
             "firmware": str(self.firmware),
             "lan": {str(port): there for (side, port), there in self._ports.items() if side == "lan"},
             "wan": {str(port): there for (side, port), there in self._ports.items() if side == "wan"},

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from forge import cli, console, guest, machines, terminal
+from forge import cli, console, guest, machines, paths, terminal
 from forge import site as sites
 from forge.errors import UsageError
 from forge.guest import Guest
@@ -35,6 +35,7 @@ def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: s
         disk=Path(disk).absolute() if disk else True,
         lan=lan or machines.LAN_ADDRESS,
         memory=amount,
+        listed=True,
     )
     try:
         router.open()
@@ -85,7 +86,8 @@ def ssh(*, target: str, words: Sequence[str]) -> int:
     """A shell on the guest that runs (the newest, or that of `target`), or a command there; its exit status."""
     if target:
         target = machines.find(target).target
-    running = [(folder, state) for folder, state in guest.guests() if target in ("", state["target"])]
+    listed = [(folder, state) for folder, state in guest.guests() if state.get("checkout") == str(paths.ROOT)]
+    running = [(folder, state) for folder, state in listed if target in ("", state["target"])]
     if not running:
         raise UsageError(
             f"no guest {target + ' ' if target else ''}is running", hint="start one in another terminal: ./inv qemu"
