@@ -22,17 +22,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from forge import firmware as firmwares
-from forge import host, machines, pace, paths
+from forge import host, machines, pace, paths, running
 from forge.errors import ForgeError, MissingError
 from forge.machines import Forwards, Load
 from forge.qmp import Monitor, QmpError
 from forge.ssh import Ssh
 
-PREFIX = "mailrelay-guest-"
-PARENT = "/var/tmp"  # a disk even where /tmp is memory, and short enough for the paths of sockets
 BOOT_SECONDS = 90.0  # on a machine like ours; a boot takes 3 to 6
 QEMU_SECONDS = 20.0
 POWER_SECONDS = 40.0
@@ -61,8 +58,8 @@ class Guest:
 
     `disk` is a file that keeps what the router writes (made if it is not there); True makes one that lasts as long as
     this guest, over reboots and power cuts; without it a lab guest forgets all at a reboot. `lan` is the router's own
-    address with its network, as in the site file. `clock`: the wrong time it starts with, see machines.argv.
-    address with its network, as in the site file. A `listed` guest is one that `./inv ssh` of this checkout finds.
+    address with its network, as in the site file. `clock`: the wrong time it starts with, see machines.argv. A `listed`
+    guest is one that `./inv ssh` of this checkout finds.
     """
 
     def __init__(
@@ -112,8 +109,8 @@ class Guest:
         if host.command(self.machine.qemu) is None:
             hint = f"start the task through ./inv, or: apt-get install --no-install-recommends {self.machine.package}"
             raise MissingError(f"{self.machine.qemu} is not on this machine", hint=hint)
-        sweep()
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PARENT))
+        running.sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=running.PREFIX, dir=running.PARENT))
         try:
             disk = self.folder / "data.img" if self._disk is True else self._disk or None
             self._load = firmwares.load(self.machine, self.firmware, self.folder, disk=disk)
@@ -373,7 +370,7 @@ class Guest:
     def _write_state(self) -> None:
         state = {
             "pid": self.pid,
-            "started": started(self.pid),
+            "started": running.started(self.pid),
             "target": self.machine.target,
             "checkout": str(paths.ROOT) if self.listed else "",
             "firmware": str(self.firmware),
@@ -383,40 +380,6 @@ class Guest:
         part = self.folder / ".state.json"
         part.write_text(json.dumps(state))
         part.rename(self.folder / "state.json")
-
-
-def guests() -> list[tuple[Path, dict[str, Any]]]:
-    """Folder and state of every guest of ours that is running, the newest first."""
-    found = []
-    for file in Path(PARENT).glob(f"{PREFIX}*/state.json"):
-        try:
-            if file.parent.stat().st_uid != os.geteuid():
-                continue
-            state = json.loads(file.read_text())
-            if started(state["pid"]) == state["started"]:
-                found.append((file.stat().st_mtime, file.parent, state))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return [(folder, state) for _, folder, state in sorted(found, key=lambda one: one[0], reverse=True)]
-
-
-def sweep() -> None:
-    """Removes the folders of guests whose starter was killed before it could."""
-    running = {folder for folder, _ in guests()}
-    for folder in Path(PARENT).glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):
-            stale = time.time() - folder.stat().st_mtime > 3600
-            if folder.stat().st_uid == os.geteuid() and folder not in running and stale:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def started(pid: int) -> str:
-    """When a process started, in the kernel's ticks: with its number this names it for good. "" if it has ended."""
-    try:
-        fields = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[19]
-    except (OSError, IndexError):
-        return ""
 
 
 def _forwarded(text: str) -> dict[tuple[str, int], int]:
@@ -437,7 +400,7 @@ def keep_log(guest: Guest) -> Path | None:
     if not log.exists() or not log.stat().st_size:
         return None
     folder = paths.cache("serial")
-    kept = folder / f"{target.replace('/', '-')}-{log.parent.name.removeprefix(PREFIX)}.log"
+    kept = folder / f"{target.replace('/', '-')}-{log.parent.name.removeprefix(running.PREFIX)}.log"
     with contextlib.suppress(OSError):
         shutil.copyfile(log, kept)
         logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from forge import cli, console, guest, machines, paths, terminal
+from forge import cli, console, guest, machines, paths, running, terminal
 from forge import site as sites
 from forge.errors import UsageError
 from forge.guest import Guest
@@ -86,16 +86,14 @@ def ssh(*, target: str, words: Sequence[str]) -> int:
     """A shell on the guest that runs (the newest, or that of `target`), or a command there; its exit status."""
     if target:
         target = machines.find(target).target
-    listed = [(folder, state) for folder, state in guest.guests() if state.get("checkout") == str(paths.ROOT)]
-    running = [(folder, state) for folder, state in listed if target in ("", state["target"])]
-    if not running:
+    listed = [(folder, state) for folder, state in running.guests() if state.get("checkout") == str(paths.ROOT)]
+    found = [(folder, state) for folder, state in listed if target in ("", state["target"])]
+    if not found:
         raise UsageError(
             f"no guest {target + ' ' if target else ''}is running", hint="start one in another terminal: ./inv qemu"
         )
-    folder, state = running[0]
-    if len(running) > 1:
-        console.note(
-            f"{len(running)} guests are running; this is the newest, {state['target']} (--target names another)"
-        )
+    folder, state = found[0]
+    if len(found) > 1:
+        console.note(f"{len(found)} guests are running; this is the newest, {state['target']} (--target names another)")
     way = Ssh("127.0.0.1", int(state["lan"]["22"]), folder=folder)
     return subprocess.call([*way.argv, *words])

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import guest, host, machines, pace, paths
+from forge import guest, host, machines, pace, paths, running
 from forge.errors import MissingError, UsageError
 from forge.guest import Guest, GuestError
 from forge.machines import Disk, Forwards, Load
@@ -221,30 +221,30 @@ def test_qemu_ends_with_a_starter_that_is_killed(image: Path) -> None:
     starter = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=paths.ROOT)
     assert starter.stdout is not None
     folder, pid = starter.stdout.readline().split()
-    assert [state["pid"] for place, state in guest.guests() if str(place) == folder] == [int(pid)]
+    assert [state["pid"] for place, state in running.guests() if str(place) == folder] == [int(pid)]
     starter.kill()
     starter.wait()
     starter.stdout.close()
     until(lambda: not qemus(Path(folder)), "QEMU has ended")
-    assert folder not in [str(place) for place, _ in guest.guests()], "its state is known to be stale"
+    assert folder not in [str(place) for place, _ in running.guests()], "its state is known to be stale"
     os.utime(folder, (0, 0))
-    guest.sweep()
+    running.sweep()
     assert not Path(folder).exists()
 
 
 def test_a_state_file_of_a_number_that_another_process_has_now_is_stale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guest, "PARENT", str(tmp_path))
-    folder = tmp_path / f"{guest.PREFIX}x"
+    monkeypatch.setattr(running, "PARENT", str(tmp_path))
+    folder = tmp_path / f"{running.PREFIX}x"
     folder.mkdir()
-    state = {"pid": os.getpid(), "started": guest.started(os.getpid()), "target": "x86/64"}
+    state = {"pid": os.getpid(), "started": running.started(os.getpid()), "target": "x86/64"}
     (folder / "state.json").write_text(json.dumps(state))
-    assert [found["target"] for _, found in guest.guests()] == ["x86/64"]
+    assert [found["target"] for _, found in running.guests()] == ["x86/64"]
     (folder / "state.json").write_text(json.dumps({**state, "started": "1"}))
-    assert guest.guests() == []
+    assert running.guests() == []
     (folder / "state.json").write_text("{")
-    assert guest.guests() == []
+    assert running.guests() == []
 
 
 def test_ctrl_c_ends_the_task_with_130_and_leaves_nothing(image: Path) -> None:
@@ -256,7 +256,7 @@ def test_ctrl_c_ends_the_task_with_130_and_leaves_nothing(image: Path) -> None:
         lines.append(line)
         if "init complete" in line:
             break
-    (folder,) = (place for place, state in guest.guests() if state["firmware"] == str(image))
+    (folder,) = (place for place, state in running.guests() if state["firmware"] == str(image))
     task.send_signal(signal.SIGINT)
     lines.append(task.stdout.read())
     assert task.wait(PATIENCE) == 130
@@ -304,6 +304,6 @@ def test_ctrl_a_twice_is_one_for_the_guest() -> None:
 def test_ssh_without_a_guest_says_how_to_start_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from forge import qemu
 
-    monkeypatch.setattr(guest, "PARENT", str(tmp_path))
+    monkeypatch.setattr(running, "PARENT", str(tmp_path))
     with pytest.raises(UsageError, match=r"no guest is running\n  start one in another terminal: ./inv qemu"):
         qemu.ssh(target="", words=[])
