@@ -19,13 +19,34 @@ def demo(_: Context, local: bool = False, keep: bool = False) -> None:
 
 
 @cli.task(
-    help={"only": "one area alone: the name of a folder in tests/, or lint", "lint": "also run the linters"},
+    help={
+        "only": "one area alone: the name of a folder in tests/, or lint",
+        "lint": "also run the linters",
+        "all-targets": "boot the lab's ARM targets as well",
+        "host": "run the lab's tests, and no others, on this router: ssh://root@192.168.1.1",
+        "firmware": "run the lab's tests, and no others, on a guest with this image of OpenWrt",
+        "target": "of that image (x86/64, armsr/armv8, malta/le), or the one lab target to boot",
+    },
 )
-def test(_: Context, only: str = "", lint: bool = True) -> None:
+def test(
+    _: Context,
+    only: str = "",
+    lint: bool = True,
+    all_targets: bool = False,
+    host: str = "",
+    firmware: str = "",
+    target: str = "",
+) -> None:
     """Run the linters and the tests, the relay's on every Python at hand. After -- : arguments for pytest."""
     from forge import checks
 
-    checks.run_all(only=only, lint=lint, pytest_args=cli.remainder())
+    checks.run_all(
+        only="lab" if host or firmware or target else only,
+        lint=lint,
+        routers=checks.routers(all_targets=all_targets),
+        router=checks.router(host=host, firmware=firmware, target=target),
+        pytest_args=cli.remainder(),
+    )
 
 
 @cli.task(

@@ -18,10 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from forge import cli, console, host, interpreters, paths, proc
-from forge.errors import CommandError, ForgeError
+from forge import cli, console, host, interpreters, machines, paths, proc
+from forge.errors import CommandError, ForgeError, UsageError
 from forge.interpreters import Interpreter
+from forge.lab import targets
 
+LAB = paths.TESTS / "lab"
 LANES = 3  # stages at a time; two cores, but tests mostly wait
 LINT_TIMEOUT = 600.0
 STANDIN = paths.ROOT / "forge/lab/standin/usr/lib/standin"  # not of the package forge: it runs in guests
@@ -62,15 +64,29 @@ class ChecksFailed(ForgeError):
     """Stages failed; their output has been shown."""
 
 
-def run_all(*, only: str = "", lint: bool = True, pytest_args: Sequence[str] = ()) -> None:
-    """The stages of `./inv test`; `only` is an area (areas()) or "lint". Raises ChecksFailed."""
+def run_all(
+    *,
+    only: str = "",
+    lint: bool = True,
+    routers: Sequence[str],
+    router: Sequence[str] = (),
+    pytest_args: Sequence[str] = (),
+) -> None:
+    """The stages of `./inv test`; `only` is an area (areas()) or "lint". Raises ChecksFailed.
+
+    The area lab runs once for each of `routers`, the lab's targets, or on the one that pytest is told of by `router`.
+    """
     if only:
         cli.choice(only, [*areas(), "lint"], "--only")
     stages = []
     if only != "lint":
-        host.require("build", "test")
+        host.require("build", "test", "lab", *(["arm"] if any("arm" in name for name in routers) else []))
         parts = [only] if only or pytest_args else areas()
-        stages += [main_tests(paths.TESTS / part, pytest_args) for part in parts]
+        if "lab" in parts:
+            # First, as they take longest; of their firmware each builds its own.
+            kinds = [(*router,)] if router else [(f"--target={name}",) for name in routers]
+            stages += [main_tests(LAB, pytest_args, kind, kind[0].partition("=")[2]) for kind in kinds]
+        stages += [main_tests(paths.TESTS / part, pytest_args) for part in parts if part != LAB.name]
     if lint and only in ("", "lint"):
         stages += lint_stages()
     absent: dict[int, str] = {}
@@ -79,6 +95,23 @@ def run_all(*, only: str = "", lint: bool = True, pytest_args: Sequence[str] = (
         others, absent = _other_interpreters()
         stages += [relay_tests(interpreter) for interpreter in others]
     _run(stages, absent)
+
+
+def routers(*, all_targets: bool = False) -> list[str]:
+    """The lab's targets that every run boots, or all of them."""
+    return [name for name in targets.TARGETS if all_targets or "arm" not in name]
+
+
+def router(*, host: str = "", firmware: str = "", target: str = "") -> list[str]:
+    """pytest's options for one router instead of the lab's, as tests/conftest.py has them; none where none is named."""
+    if host and (firmware or target):
+        raise UsageError("--host is a router that runs already", hint="leave out --firmware and --target")
+    if firmware:
+        machines.find(target)
+    elif target:
+        targets.find(target)
+    named = {"--host": host, "--firmware": firmware, "--target": target}
+    return [f"{option}={value}" for option, value in named.items() if value]
 
 
 def run_lint() -> None:
@@ -136,15 +169,19 @@ def _is_shell(path: Path) -> bool:
         return bool(SHELLS.match(file.readline(200)))
 
 
-def main_tests(folder: Path, arguments: Sequence[str]) -> Stage:
-    """The tests of a folder on the Python that runs the tasks; their progress is shown while they run."""
+def main_tests(folder: Path, arguments: Sequence[str], options: Sequence[str] = (), kind: str = "") -> Stage:
+    """The tests of a folder on the Python that runs the tasks; their progress is shown while they run.
+
+    `options` are pytest's as well, but name nothing to run; `kind` is the stage's name, where there are more.
+    """
     argv: list[proc.Arg] = [sys.executable, "-m", "pytest", *(arguments or [str(folder)])]
     # With arguments of the caller's that name no path, pytest's own testpaths would widen `folder` to everything.
     if arguments and not any((paths.ROOT / word.partition("::")[0]).exists() for word in arguments):
         argv.append(str(folder))
+    argv += options
     if console.is_terminal():
         argv.append("--color=yes")
-    area = "" if folder == paths.TESTS else f" of {folder.name}"
+    area = "" if folder == paths.TESTS else f" of {kind or folder.name}"
 
     def show(line: str) -> None:
         console.say(f"{area[4:]:>8}  {line}" if area else line)

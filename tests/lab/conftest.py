@@ -26,6 +26,13 @@ def target(pytestconfig: pytest.Config) -> str:
     return str(pytestconfig.getoption("--target") or targets.DEFAULT)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A boot counts as a part of the test that needs it, and waits have deadlines of their own."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(900))
+
+
 def lab_site(folder: Path) -> Path:
     """A site file for the lab's firmware: nothing but a way in."""
     path = folder / "site.toml"
