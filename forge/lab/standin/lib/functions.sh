@@ -66,9 +66,12 @@ files_of() {
 	grep -hs "^$2" "$IPKG_INSTROOT/usr/lib/opkg/info/$1.list" "$IPKG_INSTROOT/lib/apk/packages/$1.list"
 }
 
+# own_script NAME ARGUMENT...
 own_script() {
+	local own="$IPKG_INSTROOT/usr/lib/opkg/info/$1"
+	shift
 	# shellcheck disable=SC1090
-	[ ! -f "$IPKG_INSTROOT/usr/lib/opkg/info/$1" ] || (. "$IPKG_INSTROOT/usr/lib/opkg/info/$1")
+	[ ! -f "$own" ] || (. "$own")
 }
 
 # The users that the package asks for: NAME=NUMBER:GROUP=NUMBER, several divided by blanks.
@@ -117,7 +120,7 @@ default_postinst() {
 		done
 		uci commit
 	fi
-	own_script "$pkgname.postinst-pkg" || status=$?
+	own_script "$pkgname.postinst-pkg" "$@" || status=$?
 	for file in $(files_of "$pkgname" /etc/init.d/); do
 		if [ -n "$IPKG_INSTROOT" ]; then
 			/bin/sh "$IPKG_INSTROOT/etc/rc.common" "$IPKG_INSTROOT$file" enable
@@ -132,7 +135,7 @@ default_postinst() {
 default_prerm() {
 	local pkgname="${pkgname:-$(basename "${1%.*}")}" file status=0
 	update_alternatives remove "$pkgname"
-	own_script "$pkgname.prerm-pkg" || status=$?
+	own_script "$pkgname.prerm-pkg" "$@" || status=$?
 	for file in $(files_of "$pkgname" /etc/init.d/); do
 		[ "$PKG_UPGRADE" = 1 ] || "$file" disable
 		"$file" stop
