@@ -1,10 +1,9 @@
-"""The stand-in's opkg does what the real one is known to do: its order of scripts, what it keeps and what it refuses."""
+"""The stand-in's opkg does what the real one is known to do: the order of scripts, what it keeps, what it refuses."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,7 +127,7 @@ def test_with_another_root_a_firmware_is_filled_and_nothing_started(router: Rout
     for name in ("etc/rc.d", "tmp"):
         (router.root / "mnt/root" / name).mkdir()
     router.ok("opkg", "-o", "/mnt/root", "install", placed(router, package))
-    assert os.readlink(router.root / "mnt/root/etc/rc.d/S95thing") == "../init.d/thing"
+    assert str((router.root / "mnt/root/etc/rc.d/S95thing").readlink()) == "../init.d/thing"
     assert (router.root / "mnt/root/usr/thing").exists()
     assert not (router.root / "tmp/started").exists()
     assert not (router.root / "usr/thing").exists()
