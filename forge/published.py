@@ -52,9 +52,9 @@ class Published:
         pin, found = lock.pin(self.version, self.target, kind), self.find(kind)
         if pin and found and (pin.name, pin.sha256) != found:
             raise lock.LockError(
-                f"{self.folder}/{found[0]} is not what {paths.shown(lock.file())} says: expected {pin.name} with "
-                f"sha256 {pin.sha256}, found {found[1]} in the signed list",
-                hint="nothing was used. If OpenWrt has built this release again, ./inv lock shows and takes the new one",
+                f"{self.folder}/{found[0]} is not what {paths.shown(lock.file())} says: expected {pin.name}, sha256 "
+                f"{pin.sha256}, found {found[1]} in the signed list",
+                hint="nothing was used. If OpenWrt has built the release again, ./inv lock shows and takes the new one",
             )
         if pin:
             return self.fetcher.fetch(f"{self.folder}/{pin.name}", sha256=pin.sha256)

@@ -1,0 +1,190 @@
+"""Builds our packages with OpenWrt's own SDK: the feed is ours alone, and Python is never compiled for it.
+
+builder.py decides whether the SDK or the mini-SDK builds. The Makefiles are the same; what the SDK has made is required
+by the names that they give it. The way it is driven: FACTS of the SDK, OpenWrt's scripts/feeds and its gh-action-sdk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from forge import archive, build, console, epoch, fetch, ipk, openwrt_host, paths, proc, stage
+from forge.build import Built
+from forge.buildlog import Log, explain
+from forge.catalog import Version
+from forge.errors import CommandError, ForgeError
+from forge.package import Package
+from forge.published import Published
+
+FEED = "mailrelay"
+TIMEOUT = 3600.0  # seconds for one step; compiling LuCI's host tools takes minutes
+PYTHON = re.compile(r"package/feeds/packages/|\bpackage/(?:feeds/\w+/)?python3?/(?:host/)?compile|\bpython3?-host\b")
+LUCI_FEED = re.compile(r"^src-git(?:-full)?\s+luci\s+\S+$", re.MULTILINE)
+IDENTITY = {"NAME": "mailrelay", "EMAIL": "mailrelay@localhost"}
+
+
+class SdkError(ForgeError):
+    """The SDK did not make what it should have made."""
+
+
+def run(lists: Published, directories: Sequence[Path], *, package: str = "") -> tuple[list[Built], Path]:
+    """Builds the packages of these directories (or the one named `package`) into dist/; returns them and the log."""
+    openwrt_host.require("sdk")
+    version = lists.version
+    file = lists.archive("sdk")
+    tree = archive.unpacked(file, fetch.digest(file))
+    name = f"sdk-{version.number}-{lists.target.dashed}"
+    with ExitStack() as stack:
+        stack.enter_context(fetch.lock(tree.parent / ".build.lock", "is building in this SDK"))
+        staged = {one: stack.enter_context(stage.staged(one, [package] if package else [])) for one in directories}
+        log = stack.enter_context(Log(paths.DIST / "logs" / f"{name}.log"))
+        stack.enter_context(console.step(f"building with OpenWrt's SDK {version.number} for {lists.target.name}"))
+        console.note(f"log: {paths.shown(log.path)}")
+        try:
+            _prepare(tree, directories, log)
+            for directory in directories:
+                _compile(tree, directory, log)
+        except CommandError as error:
+            cause = explain(log.text)
+            raise SdkError(
+                f"the SDK failed: {cause.what}\n  all that it said: {paths.shown(log.path)}", hint=cause.mend
+            ) from error
+        return _collect(tree, version, staged, log), log.path
+
+
+def _prepare(tree: Path, directories: Sequence[Path], log: Log) -> None:
+    """Makes our packages, and those alone, known to the SDK."""
+    for stale in (tree / "package" / "feeds", *tree.glob("bin/packages/*/mailrelay"), *tree.glob(f"feeds/{FEED}*")):
+        if stale.is_symlink() or stale.is_file():
+            stale.unlink()
+        elif stale.is_dir():
+            shutil.rmtree(stale)
+    luci = _luci_line(tree) if any(map(_is_luci, directories)) else ""
+    (tree / "feeds.conf").write_text(_feeds_conf(_repository(tree.parent / "feed", directories), luci))
+    _run(tree, log, "./scripts/feeds", "update", FEED)
+    if luci:
+        kept = (tree / "feeds" / "luci" / ".git").exists()
+        _run(tree, log, "./scripts/feeds", "update", *(["-i"] if kept else []), "luci")
+        if not (tree / "feeds" / "luci" / "modules" / "luci-base" / "Makefile").exists():
+            raise SdkError(
+                f"LuCI's feed could not be fetched: {luci}",
+                hint="without it: --builder mini, or --package mailrelay for the relay alone",
+            )
+    names = [name for directory in directories for name in stage.defined(directory)]
+    _run(tree, log, "./scripts/feeds", "install", "-p", FEED, *names)
+    _prune(tree, directories)
+    _run(tree, log, "make", "defconfig")
+    if luci:
+        _run(tree, log, "make", "package/luci-base/host/compile", "NO_DEPS=1", "V=s")
+
+
+def _repository(folder: Path, directories: Sequence[Path]) -> str:
+    """A git repository with a clean copy of each directory, committed at its own time: that is the packages' time."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for directory in directories:
+        stage.copy(directory, folder / "package" / directory.name)
+    _git(folder, 0, "init", "--quiet", "--initial-branch=main")
+    for directory in sorted(directories, key=epoch.of):
+        seconds = epoch.of(directory)
+        _git(folder, seconds, "add", "--force", f"package/{directory.name}")
+        _git(folder, seconds, "commit", "--quiet", "--no-gpg-sign", f"--message={directory.name}")
+    return f"file://{folder}"
+
+
+def _git(folder: Path, seconds: int, *words: str) -> None:
+    who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in IDENTITY.items()}
+    when = {f"GIT_{role}_DATE": f"{seconds} +0000" for role in ("AUTHOR", "COMMITTER")}
+    proc.run([*openwrt_host.started(folder, **who, **when), "git", "-C", folder, *words], timeout=60.0)
+
+
+def _feeds_conf(feed: str, luci: str) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    text = (paths.FEEDS / "feeds.conf").read_text(encoding="utf-8")
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False)
+    return environment.from_string(text).render(feed=feed, luci=luci)
+
+
+def _luci_line(tree: Path) -> str:
+    found = LUCI_FEED.search((tree / "feeds.conf.default").read_text(encoding="utf-8"))
+    if not found:
+        raise SdkError("this SDK's feeds.conf.default names no LuCI feed", hint="--builder mini needs none")
+    return found[0]
+
+
+def _is_luci(directory: Path) -> bool:
+    return "luci.mk" in (directory / "Makefile").read_text(encoding="utf-8")
+
+
+def _prune(tree: Path, directories: Sequence[Path]) -> None:
+    """`feeds install` links whatever ours depend on, too, if an indexed feed has it: all but luci-base is not built."""
+    ours = {directory.name for directory in directories}
+    for link in (tree / "package" / "feeds").glob("*/*"):
+        if not (link.parent.name == FEED and link.name in ours) and link.name != "luci-base":
+            link.unlink()
+
+
+def _compile(tree: Path, directory: Path, log: Log) -> None:
+    # LuCI apps depend on luci-base, which is there for its host tools and is not to be built for the router.
+    alone = ["NO_DEPS=1"] if _is_luci(directory) else []
+    goal = f"package/{directory.name}"
+    _run(tree, log, "make", f"{goal}/clean", *alone, "V=s")
+    _run(tree, log, "make", f"{goal}/compile", *alone, "V=s", f"-j{os.cpu_count() or 1}")
+
+
+def _run(tree: Path, log: Log, *words: str) -> None:
+    def take(line: str) -> None:
+        log(line)
+        if PYTHON.search(line) and "WARNING" not in line:
+            raise SdkError(
+                f"the SDK sets out to compile Python, which our packages never need: {line.strip()}",
+                hint="this is a fault of ours: report it with the log. --builder mini builds without the SDK",
+            )
+
+    log(f"$ {' '.join(words)}")
+    proc.run([*openwrt_host.started(tree.parent), *words], cwd=tree, timeout=TIMEOUT, on_line=take)
+
+
+def _collect(tree: Path, version: Version, staged: dict[Path, list[Package]], log: Log) -> list[Built]:
+    """The files by the names that they must have, copied to dist/. Raises SdkError for one that is not there."""
+    found: list[tuple[Package, Path]] = []
+    for directory, packages in staged.items():
+        for package in packages:
+            found.append((package, _made(tree, file_name(package, version), log)))
+        if _is_luci(directory) and packages:
+            translations = tree.glob(f"bin/packages/*/{FEED}/luci-i18n-*.{version.release.format}")
+            found += [(packages[0], path) for path in sorted(translations)]
+    paths.DIST.mkdir(exist_ok=True)
+    built = []
+    for package, path in found:
+        target = paths.DIST / path.name
+        scratch = target.with_name(f".{path.name}.part")
+        shutil.copyfile(path, scratch)
+        scratch.replace(target)
+        built.append(build.measured(package, target))
+    return built
+
+
+def file_name(package: Package, version: Version) -> str:
+    """How OpenWrt's build system of this release names a package."""
+    if version.release.format == "ipk":
+        return ipk.file_name(package, version.release.series)
+    from forge import apk
+
+    return apk.file_name(package)
+
+
+def _made(tree: Path, name: str, log: Log) -> Path:
+    candidates = sorted(tree.glob(f"bin/**/{name}"))
+    if candidates:
+        return candidates[0]
+    others = ", ".join(sorted(path.name for path in tree.glob(f"bin/packages/*/{FEED}/*.?pk"))) or "nothing"
+    raise SdkError(
+        f"the SDK ended well, but made no {name} (it made: {others})\n  all that it said: {paths.shown(log.path)}",
+        hint=explain(log.text).mend,
+    )
