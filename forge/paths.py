@@ -15,6 +15,7 @@ REQUIREMENTS = ROOT / "requirements.txt"
 PACKAGES = ROOT / "package"
 DIST = ROOT / "dist"
 FEEDS = ROOT / "feeds"
+FILES = ROOT / "files"
 
 CACHE_VARIABLE = "MAILRELAY_CACHE"
 CONFIG_VARIABLE = "MAILRELAY_CONFIG"

@@ -1,0 +1,122 @@
+"""The relay's part of a site file: the tables [mailrelay], [smarthost.NAME] and [client.NAME].
+
+Their keys are the options of docs/CONFIG.md. Nothing of them is known here: the tables become the text of
+/etc/config/mailrelay, the relay's own schema checks it, and what it finds is told with the site file's lines.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from forge import docs, relay, site_values
+from forge.site_table import Bad, Document, Place, Table
+
+# Findings that speak of the machine on which the check runs: here the builder's, not the router's.
+_OF_THIS_MACHINE = {"network", "spool", "notify", "ca_file"}
+_OPTION = re.compile(r"\b(option|list) (\w+) '([^'…]*)'")
+_SECTION = re.compile(r"(?:a section )?config (smarthost|client|mailrelay)(?: '?(\w+)'?)?")
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+def read(top: Table, hostname: str) -> str:
+    """The text of /etc/config/mailrelay, "" where the file has none of the tables. Faults go to the document."""
+    document = top.document
+    before = len(document.faults)
+    sections: list[tuple[str, dict[str, str | list[str]]]] = []
+    places: dict[str, Place] = {}
+    main = top.table("mailrelay")
+    if any(kind in top for kind in ("mailrelay", "smarthost", "client")):
+        options = _options(document, ("mailrelay",), main.data)
+        sections.append(("mailrelay main", {**_defaults(options, hostname), **options}))
+        places["main"] = ("mailrelay",)
+    for kind in ("smarthost", "client"):
+        for name, table in top.table(kind).data.items():
+            place = (kind, name)
+            if not isinstance(table, dict):
+                document.fault(
+                    (kind,), name, "stands in no section", f"write the section's name above it: [{kind}.NAME]"
+                )
+            elif not _NAME.fullmatch(name) or name in places:
+                taken = "is taken already" if name in places else "is not a name: letters, digits and _ only"
+                document.fault(place, "", taken, f"write it like [{kind}.{re.sub('[^A-Za-z0-9_]', '_', name)}_1]")
+            else:
+                places[name] = place
+                sections.append((f"{kind} {name}", _options(document, place, table)))
+    if not sections or len(document.faults) > before:
+        return ""
+    text = relay.uci(sections)
+    _check(document, text, places)
+    return text
+
+
+def _defaults(options: dict[str, str | list[str]], hostname: str) -> dict[str, str | list[str]]:
+    """What the package writes into a new router's settings, by the same rule, for what the site leaves out."""
+    found: dict[str, str | list[str]] = {"enabled": "1"}
+    if "network" not in options and "allow" not in options:
+        found["network"] = ["lan"]
+    if hostname:
+        found["hostname"] = hostname if "." in hostname else f"{hostname}.lan"
+    return found
+
+
+def _options(document: Document, place: Place, table: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    found: dict[str, str | list[str]] = {}
+    for option, value in table.items():
+        try:
+            if not _NAME.fullmatch(option):
+                raise Bad("is not the name of an option", f"write it like {re.sub('[^A-Za-z0-9_]', '_', option)}")
+            if isinstance(value, list):
+                found[option] = [_text(document, option, entry) for entry in value]
+            else:
+                found[option] = _text(document, option, value)
+        except Bad as error:
+            document.fault(place, option, error.problem, error.mend)
+    return found
+
+
+def _text(document: Document, option: str, value: Any) -> str:
+    """A TOML value as UCI writes it."""
+    value = document.indirect(value)
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return site_values.text(value)
+    raise Bad("is neither text nor a number nor true or false", f'write it in quotes: {option} = "…"')
+
+
+def _check(document: Document, text: str, places: dict[str, Place]) -> None:
+    schema = docs._schema()
+    with _nobodys_addresses():
+        _, faults, warnings = schema.check(text.encode(), str(document.path))
+    for finding in faults:
+        place = places.get(finding.section, ("mailrelay",))
+        document.fault(place, finding.option, finding.problem, _as_toml(finding.mend))
+    for finding in warnings:
+        if finding.option not in _OF_THIS_MACHINE:
+            place = places.get(finding.section, ("mailrelay",))
+            document.warn(place, finding.option, finding.problem, _as_toml(finding.mend))
+
+
+@contextmanager
+def _nobodys_addresses() -> Iterator[None]:
+    """The builder's own addresses mean nothing for the router: there a provider may well have them."""
+    interfaces: Any = importlib.import_module("interfaces")
+    ask = interfaces.addresses
+    interfaces.addresses = list
+    try:
+        yield
+    finally:
+        interfaces.addresses = ask
+
+
+def _as_toml(mend: str) -> str:
+    """The schema's advice, which is written for UCI, in the words of the site file."""
+    mend = _OPTION.sub(lambda m: f'{m[2]} = "{m[3]}"' if m[1] == "option" else f'{m[2]} = ["{m[3]}"]', mend)
+    mend = re.sub(r"\b(?:option|list) (\w+)", r"\1", mend)
+    return _SECTION.sub(lambda m: f"[{m[1]}]" if m[1] == "mailrelay" else f"[{m[1]}.{m[2] or 'NAME'}]", mend)
