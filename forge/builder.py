@@ -103,7 +103,7 @@ def _choose(fetcher: Fetcher, version: Version, target: Target | None, builder: 
 def cached(fetcher: Fetcher, version: Version, target: Target) -> bool:
     """Whether this SDK was fetched before. Whether it is sound, published.py finds out."""
     folder = fetcher.cached(f"{published.folder(version, target)}/{published.SUMS}").parent
-    return any(published.ARCHIVES["sdk"].fullmatch(path.name) for path in folder.iterdir())
+    return folder.is_dir() and any(published.ARCHIVES["sdk"].fullmatch(path.name) for path in folder.iterdir())
 
 
 def _by_sdk(fetcher: Fetcher, version: Version, target: Target, package: str, builder: str) -> list[Built] | None:

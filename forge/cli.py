@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from invoke import tasks
+from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
@@ -64,6 +65,23 @@ def number(value: str, flag: str, *, least: int = 0, most: int | None = None) ->
     if result < least or (most is not None and result > most):
         raise UsageError(f"{flag}: {result} is out of range", hint=f"write {limits}")
     return result
+
+
+def words(text: str) -> tuple[str, ...]:
+    """A list from one option: its words, with spaces or commas between."""
+    return tuple(text.replace(",", " ").split())
+
+
+def collection(module: dict[str, Any], **groups: Iterable[Any]) -> Collection:
+    """The tasks of a module, with those of a group as NAME.TASK, and its default one as NAME."""
+    grouped = {id(task) for members in groups.values() for task in members}
+    top = Collection()
+    for value in module.values():
+        if isinstance(value, tasks.Task) and id(value) not in grouped:
+            top.add_task(value)
+    for name, members in groups.items():
+        top.add_collection(Collection(name, *members))
+    return top
 
 
 def remainder() -> list[str]:

@@ -75,12 +75,13 @@ class Fetcher:
         parts = path.split("/")
         if not all(parts) or {".", ".."} & set(parts):
             raise UsageError(f"{path!r} is no path on a download server")
-        return paths.cache("openwrt", *parts[:-1]) / parts[-1]
+        return paths.cache("openwrt").joinpath(*parts)
 
     def fetch(self, path: str, *, sha256: str = "", fresh: bool = False) -> Path:
         """The file of this path on the server. With `sha256` it has that hash; without, it is fetched if it is not
         there or is asked for anew (`fresh`, which offline counts for nothing)."""
         target = self.cached(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
         with lock(target.with_name(f".{target.name}.lock"), f"is fetching {target.name}"):
             if target.exists():
                 if sha256 and digest(target) == sha256:

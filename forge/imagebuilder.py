@@ -71,7 +71,7 @@ def make(job: Job, local: Sequence[Path]) -> Made:
         finally:
             _keep_packages(job, work)
         found = _required(job, top / "out", log)
-        _place(job, top / "out")
+        place(job, top / "out")
         images = image.checked(job, [job.folder / path.name for path in found])
         return Made(job, images, len(manifest), log.path)
 
@@ -249,7 +249,7 @@ def _required(job: Job, out: Path, log: Log) -> list[Path]:
     return [out / name for name in expected]
 
 
-def _place(job: Job, out: Path) -> None:
+def place(job: Job, out: Path) -> None:
     """What was made takes the place of what was in the folder, as a whole."""
     target = job.folder
     target.parent.mkdir(parents=True, exist_ok=True)
