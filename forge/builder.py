@@ -87,12 +87,13 @@ def _choose(fetcher: Fetcher, version: Version, target: Target | None, builder: 
         return Choice(False, "as asked for" if builder == "mini" else "no --target names an SDK")
     if builder == "sdk":
         return Choice(True, "as asked for")
-    reason = openwrt_host.unfit("sdk")
-    if reason:
-        return Choice(False, reason)
-    if cached(fetcher, version, target):
+    there = cached(fetcher, version, target)
+    reason = "" if there else fetcher.reachable()
+    unfit = "" if reason else openwrt_host.unfit("sdk")
+    if unfit:
+        return Choice(False, unfit)
+    if there:
         return Choice(True, "it is in the cache")
-    reason = fetcher.reachable()
     if reason:
         return Choice(
             False, f"OpenWrt's is not in the cache, and {fetch.hosts(fetcher.mirrors)} can't be reached: {reason}"

@@ -207,7 +207,7 @@ class Fetcher:
             output.truncate(start)
             output.seek(start)
             done = start
-            for piece in iter(lambda: response.raw.read(CHUNK, decode_content=False), b""):
+            for piece in _pieces(response):
                 output.write(piece)
                 done += len(piece)
                 show(done)
@@ -219,6 +219,8 @@ class Fetcher:
         if total is not None and done > total:
             part.drop()
             raise WrongFile(f"{part.url} is longer than the server announced: expected {total} bytes, found more")
+        if total is None and response.headers.get("Transfer-Encoding", "") != "chunked":
+            raise _Again("the server does not say how long the file is")
         if total is not None and done < total:
             raise _Again(f"the connection was cut: expected {total} bytes, found {done}")
 
@@ -346,6 +348,19 @@ def _first_hop(url: str) -> tuple[str, int]:
     proxy = select_proxy(url, get_environ_proxies(url))
     parts = urlsplit(proxy if proxy and "//" in proxy else f"//{proxy}" if proxy else url)
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """The body as it comes; ends where the connection does, which the caller sees by the length."""
+    import urllib3
+
+    try:
+        yield from iter(lambda: response.raw.read(CHUNK, decode_content=False), b"")
+    except urllib3.exceptions.ReadTimeoutError:
+        raise _Again("nothing came for a while (timed out)") from None
+    except (urllib3.exceptions.ProtocolError, ConnectionError):
+        if "Content-Length" not in response.headers:
+            raise _Again("the connection was cut") from None
 
 
 def _announced(response: requests.Response, start: int) -> int | None:

@@ -114,7 +114,7 @@ def load(fetcher: Fetcher, version: Version, target: Target, *, fresh: bool = Fa
     try:
         _verify(files[0], files[1], path, version)
     except ForgeError:
-        for file in files:  # the next run shall ask again, not find the same
+        for file in [] if fetcher.offline else files:  # the next run shall ask again, not find the same
             file.unlink(missing_ok=True)
         raise
     lines = files[0].read_text(encoding="utf-8", errors="replace").splitlines()
