@@ -49,7 +49,7 @@ def unpacked(archive: Path, sha256: str) -> Path:
             except BaseException:
                 shutil.rmtree(scratch, ignore_errors=True)
                 raise
-    inside = [path for path in folder.iterdir() if path.is_dir()]
+    inside = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
     if len(inside) != 1:
         raise ArchiveError(f"{archive.name} holds {len(inside)} folders where one was expected")
     return inside[0]

@@ -111,43 +111,16 @@ def _by_sdk(fetcher: Fetcher, version: Version, target: Target, package: str, bu
     """What the SDK made, or None where the mini-SDK has to: the server was there a moment ago, and is gone."""
     try:
         lists = published.load(fetcher, version, target)
-        built, _ = sdk.run(lists, build.directories(package), package=package)
+        return sdk.run(lists, build.directories(package), package=package)
     except (Unreachable, MissingError) as error:
         if builder == "sdk":
             raise
         console.note(f"the SDK can't be had after all ({error.message.splitlines()[0]}): the mini-SDK builds")
         return None
-    _compare(built, version)
-    return built
 
 
 def _by_mini(version: Version, package: str) -> list[Built]:
-    return build.make(package=package, format=version.release.format, release=_conventions(version))
-
-
-def _conventions(version: Version) -> str:
-    return "23.05" if version.release.series == "23.05" else "24.10"
-
-
-def _compare(built: list[Built], version: Version) -> None:
-    """Says whether the mini-SDK makes the same bytes; where it does not, the packages still are what the SDK made."""
-    from forge import stage
-
-    with stage.workspace() as folder:
-        same: list[str] = []
-        other: list[str] = []
-        for directory in dict.fromkeys(path for path in build.directories("")):
-            with stage.staged(directory) as packages:
-                wanted = {one.path.name: one.sha256 for one in built}
-                for package in packages:
-                    if sdk.file_name(package, version) not in wanted:
-                        continue
-                    (made,) = build.pack(package, folder, version.release.format, _conventions(version))
-                    (same if wanted[made.path.name] == made.sha256 else other).append(made.path.name)
-    if same:
-        console.note(f"the mini-SDK makes the same bytes of {', '.join(same)}")
-    if other:
-        console.note(f"the mini-SDK makes other bytes of {', '.join(other)}")
+    return build.make(package=package, format=version.release.format, release=version.release.conventions)
 
 
 def scratch(prefix: str) -> tempfile.TemporaryDirectory[str]:

@@ -34,6 +34,11 @@ class Release:
     key: str
 
     @property
+    def conventions(self) -> str:
+        """Whose rules an .ipk of it follows (ipk.RELEASES)."""
+        return "23.05" if self.series == "23.05" else "24.10"
+
+    @property
     def format(self) -> str:
         return "ipk" if self.manager == "opkg" else "apk"
 

@@ -198,8 +198,7 @@ def _local_packages(planned: Sequence[Job], wishes: Wishes) -> Iterator[dict[str
                 continue
             wanted = own_packages(wishes)
             folder = Path(scratch) / release.series
-            conventions = "23.05" if release.series == "23.05" else "24.10"
-            built = build.make(format=release.format, release=conventions, folder=folder)
+            built = build.make(format=release.format, release=release.conventions, folder=folder)
             local[release.series] = [one.path for one in built if one.package.name in wanted]
         yield local
 

@@ -32,8 +32,8 @@ class SdkError(ForgeError):
     """The SDK did not make what it should have made."""
 
 
-def run(lists: Published, directories: Sequence[Path], *, package: str = "") -> tuple[list[Built], Path]:
-    """Builds the packages of these directories (or the one named `package`) into dist/; returns them and the log."""
+def run(lists: Published, directories: Sequence[Path], *, package: str = "") -> list[Built]:
+    """Builds the packages of these directories (or the one named `package`) into dist/."""
     openwrt_host.require("sdk")
     version = lists.version
     file = lists.archive("sdk")
@@ -46,7 +46,7 @@ def run(lists: Published, directories: Sequence[Path], *, package: str = "") -> 
         stack.enter_context(console.step(f"building with OpenWrt's SDK {version.number} for {lists.target.name}"))
         console.note(f"log: {paths.shown(log.path)}")
         try:
-            _prepare(tree, directories, log)
+            _prepare(tree, directories, [one.name for packages in staged.values() for one in packages], log)
             for directory in directories:
                 _compile(tree, directory, log)
         except CommandError as error:
@@ -54,10 +54,12 @@ def run(lists: Published, directories: Sequence[Path], *, package: str = "") -> 
             raise SdkError(
                 f"the SDK failed: {cause.what}\n  all that it said: {paths.shown(log.path)}", hint=cause.mend
             ) from error
-        return _collect(tree, version, staged, log), log.path
+        built = _collect(tree, version, staged, log)
+        _compare(built, version)
+        return built
 
 
-def _prepare(tree: Path, directories: Sequence[Path], log: Log) -> None:
+def _prepare(tree: Path, directories: Sequence[Path], names: Sequence[str], log: Log) -> None:
     """Makes our packages, and those alone, known to the SDK."""
     for stale in (tree / "package" / "feeds", *tree.glob("bin/packages/*/mailrelay"), *tree.glob(f"feeds/{FEED}*")):
         if stale.is_symlink() or stale.is_file():
@@ -65,7 +67,7 @@ def _prepare(tree: Path, directories: Sequence[Path], log: Log) -> None:
         elif stale.is_dir():
             shutil.rmtree(stale)
     luci = _luci_line(tree) if any(map(_is_luci, directories)) else ""
-    (tree / "feeds.conf").write_text(_feeds_conf(_repository(tree.parent / "feed", directories), luci))
+    (tree / "feeds.conf").write_text(_feeds_conf(_repository(tree.parent / ".feed", directories), luci))
     _run(tree, log, "./scripts/feeds", "update", FEED)
     if luci:
         kept = (tree / "feeds" / "luci" / ".git").exists()
@@ -75,7 +77,6 @@ def _prepare(tree: Path, directories: Sequence[Path], log: Log) -> None:
                 f"LuCI's feed could not be fetched: {luci}",
                 hint="without it: --builder mini, or --package mailrelay for the relay alone",
             )
-    names = [name for directory in directories for name in stage.defined(directory)]
     _run(tree, log, "./scripts/feeds", "install", "-p", FEED, *names)
     _prune(tree, directories)
     _run(tree, log, "make", "defconfig")
@@ -168,6 +169,20 @@ def _collect(tree: Path, version: Version, staged: dict[Path, list[Package]], lo
         scratch.replace(target)
         built.append(build.measured(package, target))
     return built
+
+
+def _compare(built: Sequence[Built], version: Version) -> None:
+    """Says whether the mini-SDK makes the same bytes; where it does not, the packages still are what the SDK made."""
+    names: dict[bool, list[str]] = {True: [], False: []}
+    with stage.workspace() as folder:
+        for one in built:
+            if one.path.name == file_name(one.package, version):
+                release = version.release
+                (made,) = build.pack(one.package, folder, release.format, release.conventions)
+                names[made.sha256 == one.sha256].append(one.path.name)
+    for same, which in names.items():
+        if which:
+            console.note(f"the mini-SDK makes {'the same' if same else 'other'} bytes of {', '.join(which)}")
 
 
 def file_name(package: Package, version: Version) -> str:

@@ -14,9 +14,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from forge import build, stage  # noqa: E402
 
 
 class Sdk:
@@ -119,6 +116,9 @@ class Sdk:
             assert alone, "LuCI would be built for the router"
         if self.fault("no-package"):
             return
+        sys.path.insert(0, str(ROOT))
+        from forge import build, stage
+
         folder = self.top / "bin" / "packages" / "mipsel_24kc" / "mailrelay"
         with stage.staged(directory, source=str(directory.relative_to(self.top))) as packages:
             for one in packages:
