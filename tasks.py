@@ -19,13 +19,17 @@ def demo(_: Context, local: bool = False, keep: bool = False) -> None:
 
 
 @cli.task(
-    help={"only": "one area alone: the name of a folder in tests/, or lint", "lint": "also run the linters"},
+    help={
+        "only": "one area alone: the name of a folder in tests/, or lint",
+        "lint": "also run the linters",
+        "online": "also run the tests that ask OpenWrt's real server",
+    },
 )
-def test(_: Context, only: str = "", lint: bool = True) -> None:
+def test(_: Context, only: str = "", lint: bool = True, online: bool = False) -> None:
     """Run the linters and the tests, the relay's on every Python at hand. After -- : arguments for pytest."""
     from forge import checks
 
-    checks.run_all(only=only, lint=lint, pytest_args=cli.remainder())
+    checks.run_all(only=only, lint=lint, online=online, pytest_args=cli.remainder())
 
 
 MIRROR = "take OpenWrt's files from here: an address, or a folder with the same tree (several with commas between)"

@@ -61,7 +61,7 @@ class ChecksFailed(ForgeError):
     """Stages failed; their output has been shown."""
 
 
-def run_all(*, only: str = "", lint: bool = True, pytest_args: Sequence[str] = ()) -> None:
+def run_all(*, only: str = "", lint: bool = True, online: bool = False, pytest_args: Sequence[str] = ()) -> None:
     """The stages of `./inv test`; `only` is an area (areas()) or "lint". Raises ChecksFailed."""
     if only:
         cli.choice(only, [*areas(), "lint"], "--only")
@@ -69,7 +69,7 @@ def run_all(*, only: str = "", lint: bool = True, pytest_args: Sequence[str] = (
     if only != "lint":
         host.require("build", "test")
         parts = [only] if only or pytest_args else areas()
-        stages += [main_tests(paths.TESTS / part, pytest_args) for part in parts]
+        stages += [main_tests(paths.TESTS / part, pytest_args, online=online) for part in parts]
     if lint and only in ("", "lint"):
         stages += lint_stages()
     absent: dict[int, str] = {}
@@ -133,12 +133,14 @@ def _is_shell(path: Path) -> bool:
         return bool(SHELLS.match(file.readline(200)))
 
 
-def main_tests(folder: Path, arguments: Sequence[str]) -> Stage:
+def main_tests(folder: Path, arguments: Sequence[str], *, online: bool = False) -> Stage:
     """The tests of a folder on the Python that runs the tasks; their progress is shown while they run."""
     argv: list[proc.Arg] = [sys.executable, "-m", "pytest", *(arguments or [str(folder)])]
     # With arguments of the caller's that name no path, pytest's own testpaths would widen `folder` to everything.
     if arguments and not any((paths.ROOT / word.partition("::")[0]).exists() for word in arguments):
         argv.append(str(folder))
+    if online:
+        argv.append("--online")
     if console.is_terminal():
         argv.append("--color=yes")
     area = "" if folder == paths.TESTS else f" of {folder.name}"

@@ -25,6 +25,7 @@ TIMEOUT = 3600.0  # seconds; a slow line has some hundred packages to bring
 PACKAGE_LINE = re.compile(
     r"(?m)^([a-z0-9][\w.+-]*) (?:- )?(\d\S*|\S*~\S*|r\d\S*)$"
 )  # opkg: "name - version", apk: "name version"
+MIRROR = ".mirror"
 REPOSITORIES = {"opkg": "repositories.conf", "apk": "repositories"}
 TOO_BIG = re.compile(r"WARNING: Image file (\S+) is too big: (\d+) > (\d+)")
 
@@ -100,7 +101,8 @@ def _bring_packages(job: Job, work: Path) -> None:
     """What earlier builds fetched from the package feeds: opkg and apk check it again themselves."""
     with fetch.lock(_downloads(job) / ".lock", "is keeping packages"):
         proc.run(["cp", "-a", "--reflink=auto", f"{_downloads(job)}/.", work / "dl"], timeout=TIMEOUT)
-    (work / "dl" / ".lock").unlink(missing_ok=True)
+    for name in (".lock", MIRROR):
+        (work / "dl" / name).unlink(missing_ok=True)
 
 
 def _keep_packages(job: Job, work: Path) -> None:
@@ -117,9 +119,14 @@ def _keep_packages(job: Job, work: Path) -> None:
 
 
 def _repositories(job: Job, work: Path) -> None:
-    """A mirror stands in for the server's address, since the packages come from there, too."""
+    """A mirror stands in for the server's address, since the packages come from there, too; offline, the one of before:
+    opkg and apk keep their lists by address."""
     path = work / REPOSITORIES[job.lists.version.release.manager]
+    before = _downloads(job) / MIRROR
     mirror = job.lists.fetcher.mirrors[0]
+    if job.lists.fetcher.offline and before.exists():
+        mirror = before.read_text(encoding="utf-8")
+    before.write_text(mirror, encoding="utf-8")
     folder = fetch.local(mirror)
     if mirror == fetch.SERVER or not path.exists():
         return
@@ -206,7 +213,7 @@ def _image(job: Job, work: Path, top: Path, log: Log) -> None:
 def _make(job: Job, work: Path, log: Log, *words: str) -> str:
     log(f"$ make {shlex.join(words)}")
     try:
-        argv = [*openwrt_host.started(work.parent), "make", *words]
+        argv = [*openwrt_host.started(work.parent, offline=job.lists.fetcher.offline), "make", *words]
         return proc.run(argv, cwd=work, timeout=TIMEOUT, on_line=log).output
     except CommandError as error:
         if "Prerequisite check failed" in error.output:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
 from forge import host, makefile
@@ -11,6 +12,7 @@ from forge.errors import MissingError
 
 MACHINES = ("x86_64", "amd64")
 # What a machine in a company's network needs to reach a server at all.
+NOBODY = "http://127.0.0.1:9"  # the discard port: refused at once
 PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE")
 
 
@@ -36,9 +38,11 @@ def require(group: str) -> None:
     host.require("image", *([group] if group != "image" else []))
 
 
-def started(home: Path, **more: str) -> list[str]:
+def started(home: Path, *, offline: bool = False, more: Mapping[str, str] | None = None) -> list[str]:
     """The words that start one of their programs: umask 022, nothing of the caller's environment but proxies."""
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    if offline:  # opkg's wget, apk and git take what they have when the proxy is not there
+        kept = {name: NOBODY for name in PASSED_ON if name.lower() in ("http_proxy", "https_proxy")}
     # A git that waits for a password, or for a server that went silent, waits for ever.
     git = {"GIT_TERMINAL_PROMPT": "0", "GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "30"}
-    return makefile.clean_environment(HOME=str(home), GIT_CONFIG_NOSYSTEM="1", **git, **kept, **more)
+    return makefile.clean_environment(HOME=str(home), GIT_CONFIG_NOSYSTEM="1", **git, **kept, **(more or {}))

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from forge import archive, build, console, epoch, fetch, ipk, openwrt_host, paths, proc, stage
@@ -45,10 +46,11 @@ def run(lists: Published, directories: Sequence[Path], *, package: str = "") -> 
         log = stack.enter_context(Log(paths.DIST / "logs" / f"{name}.log"))
         stack.enter_context(console.step(f"building with OpenWrt's SDK {version.number} for {lists.target.name}"))
         console.note(f"log: {paths.shown(log.path)}")
+        tool = Tool(tree, log, lists.fetcher.offline)
         try:
-            _prepare(tree, directories, [one.name for packages in staged.values() for one in packages], log)
+            _prepare(tool, directories, [one.name for packages in staged.values() for one in packages])
             for directory in directories:
-                _compile(tree, directory, log)
+                _compile(tool, directory)
         except CommandError as error:
             cause = explain(log.text)
             raise SdkError(
@@ -59,8 +61,9 @@ def run(lists: Published, directories: Sequence[Path], *, package: str = "") -> 
         return built
 
 
-def _prepare(tree: Path, directories: Sequence[Path], names: Sequence[str], log: Log) -> None:
+def _prepare(tool: Tool, directories: Sequence[Path], names: Sequence[str]) -> None:
     """Makes our packages, and those alone, known to the SDK."""
+    tree = tool.tree
     for stale in (tree / "package" / "feeds", *tree.glob("bin/packages/*/mailrelay"), *tree.glob(f"feeds/{FEED}*")):
         if stale.is_symlink() or stale.is_file():
             stale.unlink()
@@ -68,20 +71,20 @@ def _prepare(tree: Path, directories: Sequence[Path], names: Sequence[str], log:
             shutil.rmtree(stale)
     luci = _luci_line(tree) if any(map(_is_luci, directories)) else ""
     (tree / "feeds.conf").write_text(_feeds_conf(_repository(tree.parent / ".feed", directories), luci))
-    _run(tree, log, "./scripts/feeds", "update", FEED)
+    tool("./scripts/feeds", "update", FEED)
     if luci:
         kept = (tree / "feeds" / "luci" / ".git").exists()
-        _run(tree, log, "./scripts/feeds", "update", *(["-i"] if kept else []), "luci")
+        tool("./scripts/feeds", "update", *(["-i"] if kept else []), "luci")
         if not (tree / "feeds" / "luci" / "modules" / "luci-base" / "Makefile").exists():
             raise SdkError(
                 f"LuCI's feed could not be fetched: {luci}",
                 hint="without it: --builder mini, or --package mailrelay for the relay alone",
             )
-    _run(tree, log, "./scripts/feeds", "install", "-p", FEED, *names)
+    tool("./scripts/feeds", "install", "-p", FEED, *names)
     _prune(tree, directories)
-    _run(tree, log, "make", "defconfig")
+    tool("make", "defconfig")
     if luci:
-        _run(tree, log, "make", "package/luci-base/host/compile", "NO_DEPS=1", "V=s")
+        tool("make", "package/luci-base/host/compile", "NO_DEPS=1", "V=s")
 
 
 def _repository(folder: Path, directories: Sequence[Path]) -> str:
@@ -100,7 +103,7 @@ def _repository(folder: Path, directories: Sequence[Path]) -> str:
 def _git(folder: Path, seconds: int, *words: str) -> None:
     who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in IDENTITY.items()}
     when = {f"GIT_{role}_DATE": f"{seconds} +0000" for role in ("AUTHOR", "COMMITTER")}
-    proc.run([*openwrt_host.started(folder, **who, **when), "git", "-C", folder, *words], timeout=60.0)
+    proc.run([*openwrt_host.started(folder, more={**who, **when}), "git", "-C", folder, *words], timeout=60.0)
 
 
 def _feeds_conf(feed: str, luci: str) -> str:
@@ -130,25 +133,34 @@ def _prune(tree: Path, directories: Sequence[Path]) -> None:
             link.unlink()
 
 
-def _compile(tree: Path, directory: Path, log: Log) -> None:
+def _compile(tool: Tool, directory: Path) -> None:
     # LuCI apps depend on luci-base, which is there for its host tools and is not to be built for the router.
     alone = ["NO_DEPS=1"] if _is_luci(directory) else []
     goal = f"package/{directory.name}"
-    _run(tree, log, "make", f"{goal}/clean", *alone, "V=s")
-    _run(tree, log, "make", f"{goal}/compile", *alone, "V=s", f"-j{os.cpu_count() or 1}")
+    tool("make", f"{goal}/clean", *alone, "V=s")
+    tool("make", f"{goal}/compile", *alone, "V=s", f"-j{os.cpu_count() or 1}")
 
 
-def _run(tree: Path, log: Log, *words: str) -> None:
-    def take(line: str) -> None:
-        log(line)
+@dataclass(frozen=True)
+class Tool:
+    """Starts what is in the SDK, and sees to it that Python is not built."""
+
+    tree: Path
+    log: Log
+    offline: bool
+
+    def __call__(self, *words: str) -> None:
+        self.log(f"$ {' '.join(words)}")
+        start = openwrt_host.started(self.tree.parent, offline=self.offline)
+        proc.run([*start, *words], cwd=self.tree, timeout=TIMEOUT, on_line=self._take)
+
+    def _take(self, line: str) -> None:
+        self.log(line)
         if PYTHON.search(line) and "WARNING" not in line:
             raise SdkError(
                 f"the SDK sets out to compile Python, which our packages never need: {line.strip()}",
                 hint="this is a fault of ours: report it with the log. --builder mini builds without the SDK",
             )
-
-    log(f"$ {' '.join(words)}")
-    proc.run([*openwrt_host.started(tree.parent), *words], cwd=tree, timeout=TIMEOUT, on_line=take)
 
 
 def _collect(tree: Path, version: Version, staged: dict[Path, list[Package]], log: Log) -> list[Built]:

@@ -19,9 +19,28 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--online", action="store_true", help="also run what asks OpenWrt's real server")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    online = [item for item in items if item.get_closest_marker("online")]
+    reason = _offline(asked=bool(config.getoption("--online"))) if online else ""
+    for item in online:
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
     if os.geteuid() == 0:
         return
     for item in items:
         if item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+def _offline(*, asked: bool) -> str:
+    """Why OpenWrt's server is not asked; empty if it is."""
+    if not asked:
+        return "asks OpenWrt's real server: only with ./inv test --online"
+    from forge import fetch
+
+    reason = fetch.fetcher().reachable()
+    return f"OpenWrt's server can't be reached: {reason}" if reason else ""

@@ -85,6 +85,15 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+class Server(ThreadingHTTPServer):
+    """Clients that hang up are what it is for."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
 class Upstream:
     """The tree in `root`, and what serves it at `url`."""
 
@@ -95,8 +104,7 @@ class Upstream:
         self.breakage = root / "faults"  # files that the fake tools look for
         self.breakage.mkdir(parents=True)
         self.answers: dict[tuple[str, str], Callable[[bytes], tuple[int, bytes]]] = {}  # of other services
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
