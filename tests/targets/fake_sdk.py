@@ -124,7 +124,7 @@ class Sdk:
             for one in packages:
                 build.pack(one, folder, self.format, self.release)
         if self.fault("one-less"):
-            sorted(folder.glob("mailrelay*postfix*"))[0].unlink()
+            sorted(folder.iterdir(), key=lambda path: len(path.name))[-1].unlink()
 
 
 if __name__ == "__main__":

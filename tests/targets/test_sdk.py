@@ -15,12 +15,17 @@ from forge import build, builder, openwrt_host, paths, sdk
 from forge.errors import MissingError, UsageError
 from forge.fetch import Unreachable
 from forge.sdk import SdkError
+from tests.forge.samples import copy_sample
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
 from tests.targets.upstream import Upstream
 
 NOWHERE = "http://127.0.0.1:9"
 IPK = {"mailrelay_1.0.0-r1_all.ipk", "mailrelay-postfix_1.0.0-r1_all.ipk"}
 APK = {"mailrelay-1.0.0-r1.apk", "mailrelay-postfix-1.0.0-r1.apk"}
+
+
+SAMPLE_IPK = {"sample_1.2.3-r4_all.ipk", "sample-shell_1.2.3-r4_all.ipk"}
+SAMPLE_APK = {"sample-1.2.3-r4.apk", "sample-shell-1.2.3-r4.apk"}
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +39,15 @@ def relay_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "package"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(paths.ROOT / "package" / "mailrelay", folder / "mailrelay", ignore=ignored)
+    monkeypatch.setattr(paths, "PACKAGES", folder)
+    return folder
+
+
+@pytest.fixture
+def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """package/ with a smaller directory of two packages, for what is not about the relay's own."""
+    folder = tmp_path / "package"
+    copy_sample(folder)
     monkeypatch.setattr(paths, "PACKAGES", folder)
     return folder
 
@@ -56,27 +70,27 @@ def test_a_target_alone_gives_an_ipk_by_the_newest_opkg_release_and_an_apk_by_th
     assert "./inv image --target ramips/mt7621" in said
 
 
-def test_a_second_build_needs_no_server(upstream: Upstream, place: Place, relay_alone: Path) -> None:
+def test_a_second_build_needs_no_server(upstream: Upstream, place: Place, sample: Path) -> None:
     builder.run(target=MT7621, release="24.10", mirror=upstream.url)
     shutil.rmtree(place.dist)
     upstream.requests.clear()
     builder.run(target=MT7621, release="24.10", mirror=NOWHERE, offline=True, builder="sdk")
-    assert made(place) == IPK
+    assert made(place) == SAMPLE_IPK
     assert not upstream.requests
 
 
 def test_without_a_server_the_mini_sdk_builds_and_says_why(
-    place: Place, relay_alone: Path, capsys: pytest.CaptureFixture[str]
+    place: Place, sample: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     builder.run(target="ramips", mirror=NOWHERE)
-    assert made(place) == IPK | APK
+    assert made(place) == SAMPLE_IPK | SAMPLE_APK
     assert (
         "the mini-SDK builds (OpenWrt's is not in the cache, and 127.0.0.1:9 can't be reached: Connection refused)"
         in (capsys.readouterr().out)
     )
 
 
-def test_the_sdk_alone_is_taken_where_it_is_asked_for_alone(place: Place, relay_alone: Path) -> None:
+def test_the_sdk_alone_is_taken_where_it_is_asked_for_alone(place: Place, sample: Path) -> None:
     with pytest.raises(Unreachable, match="sha256sums can't be reached"):
         builder.run(target="ramips", release="25.12", builder="sdk", mirror=NOWHERE)
     with pytest.raises(MissingError, match="--offline"):
@@ -84,9 +98,9 @@ def test_the_sdk_alone_is_taken_where_it_is_asked_for_alone(place: Place, relay_
     assert made(place) == set()
 
 
-def test_the_mini_sdk_asks_nobody(upstream: Upstream, place: Place, relay_alone: Path) -> None:
+def test_the_mini_sdk_asks_nobody(upstream: Upstream, place: Place, sample: Path) -> None:
     builder.run(target="ramips", builder="mini", mirror=upstream.url)
-    assert made(place) == IPK | APK
+    assert made(place) == SAMPLE_IPK | SAMPLE_APK
     assert not upstream.requests
 
 
@@ -98,7 +112,7 @@ def test_older_releases_get_packages_by_their_conventions(place: Place, relay_al
 def test_a_machine_that_the_sdk_does_not_run_on_gets_the_mini_sdk(
     upstream: Upstream,
     place: Place,
-    relay_alone: Path,
+    sample: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -112,34 +126,34 @@ def test_a_machine_that_the_sdk_does_not_run_on_gets_the_mini_sdk(
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("no-package", r"made no mailrelay-1\.0\.0-r1\.apk \(it made: nothing\)"),
-        ("one-less", r"made no mailrelay-postfix-1\.0\.0-r1\.apk \(it made: mailrelay-1\.0\.0-r1\.apk\)"),
-        ("no-compile", "the SDK failed: feeds/mailrelay/mailrelay does not compile"),
+        ("no-package", r"made no sample-1\.2\.3-r4\.apk \(it made: nothing\)"),
+        ("one-less", r"made no sample-shell-1\.2\.3-r4\.apk \(it made: sample-1\.2\.3-r4\.apk\)"),
+        ("no-compile", "the SDK failed: feeds/mailrelay/sample does not compile"),
     ],
 )
 def test_a_build_that_did_not_make_a_package_fails_and_says_which(
-    upstream: Upstream, place: Place, relay_alone: Path, fault: str, said: str
+    upstream: Upstream, place: Place, sample: Path, fault: str, said: str
 ) -> None:
     (upstream.breakage / fault).touch()
     with pytest.raises(SdkError, match=said) as caught:
         builder.run(target="ramips", release="25.12", mirror=upstream.url)
     log = place.dist / "logs" / f"sdk-{STABLE}-ramips-mt7621.log"
     assert str(log) in str(caught.value)
-    assert "package/mailrelay/compile" in log.read_text()
+    assert "package/sample/compile" in log.read_text()
 
 
-def test_only_our_feed_is_known_to_the_sdk(upstream: Upstream, place: Place, relay_alone: Path) -> None:
+def test_only_our_feed_is_known_to_the_sdk(upstream: Upstream, place: Place, sample: Path) -> None:
     builder.run(target="ramips", release="25.12", mirror=upstream.url)
     (tree,) = (place.cache / "unpacked-openwrt").glob("*/openwrt-sdk-*")
     assert {path.name for path in (tree / "feeds").iterdir()} == {"mailrelay", "mailrelay.index"}
     assert {str(path.relative_to(tree)) for path in tree.glob("package/feeds/*/*")} == {
-        "package/feeds/mailrelay/mailrelay"
+        "package/feeds/mailrelay/sample"
     }
     log = (place.dist / "logs" / f"sdk-{STABLE}-ramips-mt7621.log").read_text()
     assert "has a dependency on 'python3-light', which does not exist" in log
 
 
-def test_python_is_never_compiled(upstream: Upstream, place: Place, relay_alone: Path) -> None:
+def test_python_is_never_compiled(upstream: Upstream, place: Place, sample: Path) -> None:
     builder.run(target="ramips", release="25.12", mirror=upstream.url)
     (tree,) = (place.cache / "unpacked-openwrt").glob("*/openwrt-sdk-*")
     python = tree / "feeds" / "packages" / "python3"  # somebody has indexed the packages feed by hand
@@ -151,7 +165,7 @@ def test_python_is_never_compiled(upstream: Upstream, place: Place, relay_alone:
 
 
 def test_a_build_that_sets_out_to_compile_python_is_stopped(
-    upstream: Upstream, place: Place, relay_alone: Path, monkeypatch: pytest.MonkeyPatch
+    upstream: Upstream, place: Place, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sdk, "_prune", lambda *_: None)
     builder.run(target="ramips", release="25.12", mirror=upstream.url)
@@ -165,9 +179,9 @@ def test_a_build_that_sets_out_to_compile_python_is_stopped(
 
 
 def test_a_luci_app_is_built_with_luci_base_alone_of_all_foreign_packages(
-    upstream: Upstream, place: Place, relay_alone: Path
+    upstream: Upstream, place: Place, sample: Path
 ) -> None:
-    app = relay_alone / "luci-app-mailrelay"
+    app = sample / "luci-app-mailrelay"
     (app / "htdocs" / "luci-static").mkdir(parents=True)
     (app / "htdocs" / "luci-static" / "mailrelay.js").write_text("'use strict';\n")
     (app / "Makefile").write_text(
@@ -176,7 +190,7 @@ def test_a_luci_app_is_built_with_luci_base_alone_of_all_foreign_packages(
     )
     for _ in range(2):  # the second time without fetching LuCI's feed again
         built = builder.run(target="ramips", release="25.12", mirror=upstream.url)
-    assert {one.path.name for one in built} == {*APK, "luci-app-mailrelay-1.0.0-r1.apk"}
+    assert {one.path.name for one in built} == {*SAMPLE_APK, "luci-app-mailrelay-1.0.0-r1.apk"}
     (tree,) = (place.cache / "unpacked-openwrt").glob("*/openwrt-sdk-*")
     assert {path.name for path in tree.glob("package/feeds/luci/*")} == {"luci-base"}
     log = (place.dist / "logs" / f"sdk-{STABLE}-ramips-mt7621.log").read_text()
