@@ -196,7 +196,7 @@ def _local_packages(planned: Sequence[Job], wishes: Wishes) -> Iterator[dict[str
             release = job.lists.version.release
             if release.series in local or wishes.bare:
                 continue
-            wanted = own_packages(wishes)
+            wanted = {*own_packages(wishes), *wishes.packages}
             folder = Path(scratch) / release.series
             built = build.make(format=release.format, release=release.conventions, folder=folder)
             local[release.series] = [one.path for one in built if one.package.name in wanted]

@@ -170,8 +170,9 @@ def _collect(tree: Path, version: Version, staged: dict[Path, list[Package]], lo
         for package in packages:
             found.append((package, _made(tree, file_name(package, version), log)))
         if _is_luci(directory) and packages:
+            known = {path for _, path in found}
             translations = tree.glob(f"bin/packages/*/{FEED}/luci-i18n-*.{version.release.format}")
-            found += [(packages[0], path) for path in sorted(translations)]
+            found += [(packages[0], path) for path in sorted(translations) if path not in known]
     paths.DIST.mkdir(exist_ok=True)
     built = []
     for package, path in found:

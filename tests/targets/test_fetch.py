@@ -253,7 +253,7 @@ def small_disk(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) ->
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], check=True)
     monkeypatch.setenv(paths.CACHE_VARIABLE, str(disk))
     yield disk
-    subprocess.run(["umount", disk], check=True)
+    subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 @pytest.mark.root
