@@ -155,7 +155,7 @@ def _answer(url: str, response: requests.Response) -> dict[str, Any]:
         raise ServerError(f"{url}: {detail}", hint="the server is busy: ask again later")
     hint = "a package name that this release lacks?" if response.status_code == 500 else "what was asked for is above"
     if "Repository not allowed" in str(detail):
-        hint = "the server's owner has to allow our feed first; OpenWrt's own server allows none but OpenWrt's"
+        hint = "the server's owner has to allow our feed first: ask, or build here without --via"
     raise ServerError(f"{url} makes no image: {detail}{tail}", hint=hint)
 
 
