@@ -187,7 +187,9 @@ def _manifest(job: Job, work: Path, log: Log) -> dict[str, str]:
     words = [f"PROFILE={job.device.profile}", f"PACKAGES={' '.join(_words(job))}", "STRIP_ABI=1"]
     output = _make(job, work, log, "manifest", *words)
     found = dict(PACKAGE_LINE.findall(output))
-    lacking = [name for name in _words(job) if not name.startswith("-") and name not in found and name != "luci"]
+    # Of others' packages a name may be one that another package provides: opkg and apk fail by themselves.
+    ours = relay_needs(job.wishes.engine) if job.wishes.bare else image.own_packages(job.wishes)
+    lacking = [name for name in ours if name not in found]
     if lacking:
         cause = explain(output)
         raise _failed(job, f"the image would lack {', '.join(lacking)}: {cause.what}", log, cause.mend)

@@ -71,8 +71,7 @@ def _prepare(tool: Tool, directories: Sequence[Path], names: Sequence[str]) -> N
             shutil.rmtree(stale)
     luci = _luci_line(tree) if any(map(_is_luci, directories)) else ""
     (tree / "feeds.conf").write_text(_feeds_conf(_repository(tree.parent / ".feed", directories), luci))
-    tool("./scripts/feeds", "update", FEED)
-    if luci:
+    if luci:  # before ours: a LuCI app's Makefile includes its luci.mk, without which it has no index
         kept = (tree / "feeds" / "luci" / ".git").exists()
         tool("./scripts/feeds", "update", *(["-i"] if kept else []), "luci")
         if not (tree / "feeds" / "luci" / "modules" / "luci-base" / "Makefile").exists():
@@ -80,6 +79,8 @@ def _prepare(tool: Tool, directories: Sequence[Path], names: Sequence[str]) -> N
                 f"LuCI's feed could not be fetched: {luci}",
                 hint="without it: --builder mini, or --package mailrelay for the relay alone",
             )
+        tool("./scripts/feeds", "install", "-p", "luci", "luci-base")
+    tool("./scripts/feeds", "update", FEED)
     tool("./scripts/feeds", "install", "-p", FEED, *names)
     _prune(tree, directories)
     tool("make", "defconfig")

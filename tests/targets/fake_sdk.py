@@ -54,9 +54,13 @@ class Sdk:
             if done.returncode:
                 print("failed.")  # and the status stays 0, as with the real one
                 return
-        (self.top / "feeds" / f"{name}.index").write_text(
-            "\n".join(str(path.parent) for path in sorted(folder.glob("**/Makefile")))
-        )
+        found = []
+        for path in sorted(folder.glob("**/Makefile")):
+            if "luci.mk" in path.read_text() and not (self.top / "feeds" / "luci" / "luci.mk").exists():
+                print(f"ERROR: please fix {path.relative_to(self.top)} - see logs/ for details")  # and goes on
+            else:
+                found.append(str(path.parent))
+        (self.top / "feeds" / f"{name}.index").write_text("\n".join(found))
 
     def makefile(self, feed: str, package: str) -> Path | None:
         index = self.top / "feeds" / f"{feed}.index"
