@@ -21,6 +21,7 @@ from typing import IO, Any, cast
 from forge import console, fetch, paths
 from forge.errors import ForgeError
 
+USER = ".user-"
 MEMBERS = 2_000_000
 BYTES = 64 << 30  # unpacked: more than any of OpenWrt's by far
 WINDOW = 31  # zstd's largest, log2: OpenWrt packs with --ultra
@@ -49,10 +50,17 @@ def unpacked(archive: Path, sha256: str) -> Path:
             except BaseException:
                 shutil.rmtree(scratch, ignore_errors=True)
                 raise
+    (folder / f"{USER}{os.getpid()}").touch()  # cache.prune leaves it alone as long as this process lives
     inside = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
     if len(inside) != 1:
         raise ArchiveError(f"{archive.name} holds {len(inside)} folders where one was expected")
     return inside[0]
+
+
+def in_use(folder: Path) -> bool:
+    """Whether another process that works with an unpacked archive is alive."""
+    pids = [path.name.removeprefix(USER) for path in folder.glob(f"{USER}*")]
+    return any(pid != str(os.getpid()) and Path("/proc", pid).exists() for pid in pids)
 
 
 def stage_plain(path: Path) -> bool:

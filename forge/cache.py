@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import catalog, console, fetch, lock, paths, progress, published
+from forge import archive, catalog, console, fetch, lock, paths, progress, published
 from forge.errors import ForgeError
 
 WHAT = {
@@ -91,7 +91,8 @@ def _doomed(base: Path, everything: bool) -> list[Path]:
         return list(base.iterdir())
     found = [path for path in (base / "work").glob("*") if time.time() - path.stat().st_mtime > OLD]
     found += [*(base / "openwrt").rglob(".*.part"), *(base / "openwrt").rglob(".*.part.json")]
-    found += [path for path in (base / "unpacked-openwrt").glob("*") if not path.name.endswith(".lock")]
+    trees = [path for path in (base / "unpacked-openwrt").glob("*") if not path.name.endswith(".lock")]
+    found += [path for path in trees if not archive.in_use(path)]
     kept = {number for number in lock.read() if number != "newest"}
     kept |= {catalog.version(release.series).number for release in catalog.releases()}
     found += [path for path in (base / "openwrt" / "releases").glob("*") if path.name not in kept]

@@ -162,9 +162,10 @@ class Fetcher:
                 return
             except (requests.RequestException, urllib3.exceptions.HTTPError, _Again) as error:
                 failures.append(_words(error))
+                slow = isinstance(error, _TooSlow)
             except OSError as error:
                 raise _disk(error, part.file) from error
-            if part.size() > before:  # it came on: this server is worth another try
+            if part.size() > before and not slow:  # it came on: this server is worth another try
                 before, pause, failures = part.size(), self.patience.backoff, failures[-1:]
             if len(failures) >= self.patience.tries:
                 raise FetchError(
@@ -213,7 +214,7 @@ class Fetcher:
                 show(done)
                 taken = time.monotonic() - began
                 if taken > self.patience.slow_after and (done - start) / taken < self.patience.slow:
-                    raise _Again(f"only {(done - start) / taken:.0f} bytes a second")
+                    raise _TooSlow(f"only {(done - start) / taken:.0f} bytes a second")
                 if total is not None and done > total:
                     break
         if total is not None and done > total:
@@ -250,6 +251,10 @@ class Fetcher:
 
 class _Again(Exception):
     """This try failed; another may not."""
+
+
+class _TooSlow(_Again):
+    """It goes on, but at a pace at which another server is the better choice."""
 
 
 class Part:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,4 +46,7 @@ def started(home: Path, *, offline: bool = False, more: Mapping[str, str] | None
         kept = {name: NOBODY for name in PASSED_ON if name.lower() in ("http_proxy", "https_proxy")}
     # A git that waits for a password, or for a server that went silent, waits for ever.
     git = {"GIT_TERMINAL_PROMPT": "0", "GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "30"}
-    return makefile.clean_environment(HOME=str(home), GIT_CONFIG_NOSYSTEM="1", **git, **kept, **(more or {}))
+    # Not the Python of an activated virtual environment: theirs is to be the system's, with its setuptools.
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    path = os.pathsep.join(folder for folder in folders if Path(folder) != Path(sys.prefix, "bin"))
+    return makefile.clean_environment(PATH=path, HOME=str(home), GIT_CONFIG_NOSYSTEM="1", **git, **kept, **(more or {}))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import fetch, paths
+from forge import console, fetch, paths, progress
 from forge.errors import MissingError, UsageError
 from forge.fetch import Fetcher, FetchError, NotThere, Patience, Unreachable, WrongFile, digest
 from tests.targets.conftest import Place
@@ -224,6 +224,25 @@ def test_a_server_that_trickles_is_given_up(fetcher: Fetcher, upstream: Upstream
     with pytest.raises(FetchError, match="timed out"):
         quick.fetch(NAME)
     assert time.monotonic() - started < 3
+
+
+def test_a_server_that_is_far_too_slow_is_given_up(fetcher: Fetcher, upstream: Upstream, file: Path) -> None:
+    hasty = Fetcher((upstream.url,), patience=Patience(tries=2, backoff=0.01, slow_after=0, slow=1 << 50))
+    with pytest.raises(FetchError, match=r"failed \d times: only \d+ bytes a second"):
+        hasty.fetch(NAME)
+
+
+def test_progress_is_a_bar_on_a_terminal_and_plain_lines_elsewhere(
+    fetcher: Fetcher, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0)
+    fetcher.fetch(NAME)
+    lines = capsys.readouterr().out.splitlines()
+    assert "     file.bin: 300.0 kB of 300.0 kB (100 %)" in lines
+    monkeypatch.setattr(console, "is_terminal", lambda: True)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    fetcher.fetch(NAME, fresh=True)
+    assert "file.bin \x1b[" in capsys.readouterr().out
 
 
 def test_two_runs_at_once_fetch_a_file_once(upstream: Upstream, file: Path, place: Place) -> None:

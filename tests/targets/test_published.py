@@ -6,6 +6,7 @@ The lock: what stands in feeds/lock.toml is what is used, or nothing is.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import tomllib
 
-from forge import cache, catalog, keys, lock, paths, published
+from forge import archive, cache, catalog, keys, lock, paths, published
 from forge.errors import ForgeError, MissingError
 from forge.fetch import Fetcher, NotThere, Unreachable, WrongFile, digest
 from forge.lock import LockError
@@ -242,10 +243,12 @@ def test_pruning_keeps_what_is_needed_and_emptying_keeps_nothing(
     part = filled.with_name(".other.tar.zst.part")
     part.write_text("half")
     paths.cache("unpacked-openwrt", "abc")
+    (paths.cache("unpacked-openwrt", "used") / f"{archive.USER}{os.getppid()}").touch()
     cache.show()
     assert "openwrt" in capsys.readouterr().out
     cache.prune()
     assert filled.exists()
     assert not old.exists() and not part.exists() and not (place.cache / "unpacked-openwrt" / "abc").exists()
+    assert (place.cache / "unpacked-openwrt" / "used").exists(), "another run works with it"
     cache.prune(everything=True)
     assert list(place.cache.iterdir()) == []

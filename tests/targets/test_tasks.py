@@ -65,6 +65,12 @@ def test_a_mistyped_target_or_profile_is_answered_without_a_traceback(upstream: 
     assert (status, "Did you mean ramips" in output, "Traceback" in output) == (2, True, False)
 
 
+def test_plain_invoke_has_the_same_tasks(place: Place) -> None:
+    argv = [sys.executable, "-m", "invoke", "build", "--target", "rampis"]
+    done = subprocess.run(argv, cwd=paths.ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "Did you mean ramips" in done.stderr + done.stdout) == (2, True)
+
+
 def test_without_internet_the_answer_comes_in_seconds_and_says_what_to_do(place: Place) -> None:
     status, output = run(place, "image", "--target", "ramips", "--profile", GL, "--mirror", "http://127.0.0.1:9")
     assert status == 1
