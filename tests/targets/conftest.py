@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,19 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(openwrt_host, "MACHINES", (platform.machine(),))
     catalog._read.cache_clear()
     return place
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache folder on a disk of 200 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    monkeypatch.setenv(paths.CACHE_VARIABLE, str(disk))
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 def make_feeds(folder: Path) -> None:

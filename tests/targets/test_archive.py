@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import lzma
 import os
-import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,16 +131,6 @@ def test_a_cache_with_a_space_in_its_path_is_told_before_openwrts_tools_trip_ove
     with pytest.raises(ForgeError, match="has a space") as caught:
         archive.unpacked(box / "good.tar.zst", "a" * 64)
     assert paths.CACHE_VARIABLE in caught.value.hint
-
-
-@pytest.fixture
-def small_disk(box: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    disk = box / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], check=True)
-    monkeypatch.setenv(paths.CACHE_VARIABLE, str(disk))
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 @pytest.mark.root

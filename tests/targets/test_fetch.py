@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import console, fetch, paths, progress
+from forge import console, fetch, progress
 from forge.errors import MissingError, UsageError
 from forge.fetch import Fetcher, FetchError, NotThere, Patience, Unreachable, WrongFile, digest
 from tests.targets.conftest import Place
@@ -263,16 +262,6 @@ def test_two_runs_at_once_fetch_a_file_once(upstream: Upstream, file: Path, plac
         thread.join()
     assert results == [file.read_bytes()] * 2
     assert len(upstream.requests) == 1
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], check=True)
-    monkeypatch.setenv(paths.CACHE_VARIABLE, str(disk))
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 @pytest.mark.root
