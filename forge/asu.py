@@ -16,8 +16,9 @@ from urllib.parse import quote
 
 from forge import builder, console, feed, image, imagebuilder, keys, paths
 from forge.errors import ForgeError, UsageError
-from forge.fetch import Fetcher, FetchError, Unreachable
+from forge.fetch import Fetcher
 from forge.image import Job, Made, Wishes
+from forge.partial import FetchError, Unreachable
 
 if TYPE_CHECKING:
     import requests

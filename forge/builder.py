@@ -14,7 +14,8 @@ from forge import build, catalog, cli, console, fetch, openwrt_host, paths, publ
 from forge.build import Built
 from forge.catalog import Target, Version
 from forge.errors import MissingError, UsageError
-from forge.fetch import Fetcher, Unreachable
+from forge.fetch import Fetcher
+from forge.partial import Unreachable
 
 BUILDERS = ("auto", "sdk", "mini")
 

@@ -6,11 +6,8 @@ goes on with (Range and If-Range: RFC 9110, sections 13.1.5 and 14). What the ri
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
 import os
-import shutil
 import socket
 import threading
 import time
@@ -23,6 +20,7 @@ from urllib.parse import urlsplit
 
 from forge import console, paths, progress
 from forge.errors import ForgeError, MissingError, UsageError
+from forge.partial import FetchError, NotThere, Part, Unreachable, WrongFile, disk_error, room
 
 if TYPE_CHECKING:
     import requests
@@ -31,22 +29,6 @@ SERVER = "https://downloads.openwrt.org"
 MIRROR_VARIABLE = "MAILRELAY_MIRROR"
 CHUNK = 1 << 16
 RETRY_AFTER_MOST = 30.0  # seconds that a server may have us wait
-
-
-class FetchError(ForgeError):
-    """A file could not be had. The message names it, and what each server answered."""
-
-
-class NotThere(FetchError):
-    """Every server that was asked says that it has no such file."""
-
-
-class Unreachable(FetchError):
-    """No server answered at all."""
-
-
-class WrongFile(FetchError):
-    """What came is not what was expected: its length or hash is another one."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +146,7 @@ class Fetcher:
                 failures.append(_words(error))
                 slow = isinstance(error, _TooSlow)
             except OSError as error:
-                raise _disk(error, part.file) from error
+                raise disk_error(error, part.file) from error
             if part.size() > before and not slow:  # it came on: this server is worth another try
                 before, pause, failures = part.size(), self.patience.backoff, failures[-1:]
             if len(failures) >= self.patience.tries:
@@ -201,7 +183,7 @@ class Fetcher:
         start = part.size() if response.status_code == 206 else 0
         total = _announced(response, start)
         if total is not None:
-            _room(part.file, total - start)
+            room(part.file, total - start)
         part.begin(response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""), start)
         began = time.monotonic()
         with part.file.open("r+b") as output, progress.bytes_of(part.name, total) as show:
@@ -255,57 +237,6 @@ class _Again(Exception):
 
 class _TooSlow(_Again):
     """It goes on, but at a pace at which another server is the better choice."""
-
-
-class Part:
-    """A download on its way: the hidden file, and beside it what it is a part of."""
-
-    def __init__(self, target: Path, url: str) -> None:
-        self.target, self.url, self.name = target, url, target.name
-        self.file = target.with_name(f".{target.name}.part")
-        self.facts = target.with_name(f".{target.name}.part.json")
-
-    def size(self) -> int:
-        try:
-            return self.file.stat().st_size
-        except FileNotFoundError:
-            return 0
-
-    def continuation(self) -> dict[str, str]:
-        """The headers that ask for the rest, if the server has still the same file; none without a strong validator."""
-        try:
-            facts = json.loads(self.facts.read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
-        if facts.get("url") != self.url or not facts.get("validator") or not self.size():
-            return {}
-        return {"Range": f"bytes={self.size()}-", "If-Range": facts["validator"]}
-
-    def begin(self, etag: str, modified: str, start: int) -> None:
-        validator = modified if etag.startswith("W/") or not etag else etag
-        self.file.touch()
-        if not start or not self.facts.exists():
-            self.facts.write_text(json.dumps({"url": self.url, "validator": validator}))
-
-    def copy(self, source: Path) -> None:
-        """From a mirror that is a folder of this machine."""
-        if not source.is_file():
-            raise NotThere(f"there is no file {source}", hint="a mirror's folder has releases/ and snapshots/ in it")
-        try:
-            _room(self.file, source.stat().st_size)
-            shutil.copyfile(source, self.file)
-        except OSError as error:
-            raise _disk(error, self.file) from error
-
-    def drop(self) -> None:
-        self.file.unlink(missing_ok=True)
-        self.facts.unlink(missing_ok=True)
-
-    def finish(self) -> None:
-        with self.file.open("rb") as file:
-            os.fsync(file.fileno())
-        self.file.replace(self.target)
-        self.facts.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -377,22 +308,6 @@ def _announced(response: requests.Response, start: int) -> int | None:
         return int(whole) if whole.isdigit() else None
     length = response.headers.get("Content-Length", "")
     return int(length) if length.isdigit() else None
-
-
-def _room(file: Path, more: int) -> None:
-    free = shutil.disk_usage(file.parent).free
-    if more > free:
-        raise OSError(errno.ENOSPC, f"needs {progress.size(more)}, and {progress.size(free)} are free")
-
-
-def _disk(error: OSError, file: Path) -> ForgeError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        more = f": {error.strerror}" if "needs" in (error.strerror or "") else ""
-        return FetchError(
-            f"the disk of {file.parent} is full{more}",
-            hint=f"./inv cache.prune, or set {paths.CACHE_VARIABLE} to a folder on another disk",
-        )
-    return FetchError(f"{file}: {error.strerror or error}")
 
 
 def _words(error: Exception) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 from forge import catalog, console, keys, lock, paths
 from forge.catalog import Target, Version
 from forge.errors import ForgeError, MissingError
-from forge.fetch import Fetcher, FetchError, NotThere, Unreachable, WrongFile
+from forge.fetch import Fetcher
+from forge.partial import FetchError, NotThere, Unreachable, WrongFile
 
 SUMS = "sha256sums"  # `<hash> *<name>` a line
 ARCHIVES = {

@@ -16,8 +16,8 @@ import pytest
 from forge import asu, image, keys
 from forge.asu import ServerError
 from forge.errors import ForgeError, UsageError
-from forge.fetch import FetchError, Unreachable, WrongFile
 from forge.image import Wishes
+from forge.partial import FetchError, Unreachable, WrongFile
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
 from tests.targets.upstream import Fault, Upstream
 

@@ -14,7 +14,8 @@ import pytest
 
 from forge import console, fetch, progress
 from forge.errors import MissingError, UsageError
-from forge.fetch import Fetcher, FetchError, NotThere, Patience, Unreachable, WrongFile, digest
+from forge.fetch import Fetcher, Patience, digest
+from forge.partial import FetchError, NotThere, Unreachable, WrongFile
 from tests.targets.conftest import Place
 from tests.targets.upstream import Fault, Upstream
 
@@ -277,7 +278,7 @@ def test_a_disk_that_is_too_small_is_told_before_a_byte_is_fetched(
 def test_a_disk_that_fills_up_meanwhile_leaves_nothing_that_looks_whole(
     fetcher: Fetcher, file: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "_room", lambda *_: None)
+    monkeypatch.setattr(fetch, "room", lambda *_: None)
     with pytest.raises(FetchError, match="is full"):
         fetcher.fetch(NAME)
     assert not fetcher.cached(NAME).exists()

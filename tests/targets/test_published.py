@@ -16,8 +16,9 @@ import tomllib
 
 from forge import archive, cache, catalog, keys, lock, paths, published
 from forge.errors import ForgeError, MissingError
-from forge.fetch import Fetcher, NotThere, Unreachable, WrongFile, digest
+from forge.fetch import Fetcher, digest
 from forge.lock import LockError
+from forge.partial import NotThere, Unreachable, WrongFile
 from forge.published import SignatureError
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
 from tests.targets.upstream import KEY, Fault, Upstream

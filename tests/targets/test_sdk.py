@@ -13,7 +13,7 @@ import pytest
 
 from forge import build, builder, openwrt_host, paths, sdk
 from forge.errors import MissingError, UsageError
-from forge.fetch import Unreachable
+from forge.partial import Unreachable
 from forge.sdk import SdkError
 from tests.forge.samples import copy_sample
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
