@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import functools
+import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -129,3 +131,6 @@ def main() -> None:
         program.run(["./inv", "--write-pyc", "--search-root", str(paths.ROOT), *sys.argv[1:]])
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)

@@ -31,7 +31,7 @@ def run(*, release: str = "", match: str = "", mirror: str = "", offline: bool =
     targets = [target for target in known.values() if not match or _matches(match, target.name, target.arch)]
     targets += [target for target in known.values() if target not in targets and target.name in shown and match]
     if match and not targets and not found:
-        names = [*known, *(row[0] for row in devices)]
+        names = [*known, *(part for row in devices for part in (row[0], *re.split("[_-]", row[0])))]
         raise UsageError(
             f"--match: nothing here is called {match!r}.{_near(match, names)}",
             hint=f"./inv targets --release {version.number} --match ramips asks the server for a target's devices",
@@ -66,9 +66,10 @@ def _targets(version: Version, targets: list[Target]) -> None:
     rows = []
     for target in targets:
         pinned = [kind for kind in lock.KINDS if lock.pin(version, target, kind)]
-        machine = target.machine or "none: not booted before it meets the hardware"
-        rows.append((target.name, target.arch or "?", ", ".join(pinned) or "-", machine))
+        rows.append((target.name, target.arch or "?", ", ".join(pinned) or "-", target.machine or "none"))
     console.table(("target", "packages are for", "locked", "QEMU machine"), rows)
+    if not all(target.machine for target in targets):
+        console.note("what has no machine is not booted before it meets the hardware")
 
 
 def _devices(fetcher: fetch.Fetcher, version: Version, known: Mapping[str, Target]) -> list[tuple[str, str, str]]:

@@ -65,6 +65,20 @@ def test_a_mistyped_target_or_profile_is_answered_without_a_traceback(upstream: 
     assert (status, "Did you mean ramips" in output, "Traceback" in output) == (2, True, False)
 
 
+def test_a_reader_that_has_seen_enough_gets_no_traceback(place: Place) -> None:
+    process = start(place, "targets")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) in (0, 128 + signal.SIGPIPE)
+
+
+def test_a_device_that_is_not_known_gets_near_matches(place: Place) -> None:
+    status, output = run(place, "targets", "--match", "mt1200")
+    assert status == 2
+    assert "Did you mean mt1300" in output
+
+
 def test_plain_invoke_has_the_same_tasks(place: Place) -> None:
     argv = [sys.executable, "-m", "invoke", "build", "--target", "rampis"]
     done = subprocess.run(argv, cwd=paths.ROOT, capture_output=True, text=True, timeout=60)
