@@ -145,7 +145,9 @@ def explain(output: str) -> Cause:
             words = {name: value.strip() for name, value in found.groupdict("").items()}
             return Cause(what.format(**words), mend.format(**words))
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if re.search(r"error|fail|\*\*\*", line, re.IGNORECASE)]
+    errors = [
+        line for line in lines if re.search(r"error|fail|\*\*\*|no such file|not found|cannot", line, re.IGNORECASE)
+    ]
     plain = [line for line in errors if not re.match(r"make(\[\d+\])?:", line)]
     last = (plain or errors or lines or ["it gives no reason"])[-1]
     return Cause(last, "the log has all that was said")

@@ -82,6 +82,10 @@ def test_what_lies_beneath_is_told_rather_than_what_follows_from_it() -> None:
     ("output", "what"),
     [
         (NOISE.format("gcc: fatal error: no input files"), "gcc: fatal error: no input files"),
+        (
+            NOISE.format("bash: line 3: /x/usign: No such file or directory"),
+            "bash: line 3: /x/usign: No such file or directory",
+        ),
         ("make: *** [Makefile:1: x] Error 2\n", "make: *** [Makefile:1: x] Error 2"),
         ("", "it gives no reason"),
     ],
