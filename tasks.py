@@ -26,6 +26,7 @@ def demo(_: Context, local: bool = False, keep: bool = False) -> None:
         "host": "run the lab's tests, and no others, on this router: ssh://root@192.168.1.1",
         "firmware": "run the lab's tests, and no others, on a guest with this image of OpenWrt",
         "target": "of that image (x86/64, armsr/armv8, malta/le), or the one lab target to boot",
+        "online": "also run the tests that ask OpenWrt's real server",
     },
 )
 def test(
@@ -36,6 +37,7 @@ def test(
     host: str = "",
     firmware: str = "",
     target: str = "",
+    online: bool = False,
 ) -> None:
     """Run the linters and the tests, the relay's on every Python at hand. After -- : arguments for pytest."""
     from forge import checks
@@ -45,35 +47,165 @@ def test(
         lint=lint,
         routers=checks.routers(all_targets=all_targets),
         router=checks.router(host=host, firmware=firmware, target=target),
+        online=online,
         pytest_args=cli.remainder(),
     )
+
+
+MIRROR = "take OpenWrt's files from here: an address, or a folder with the same tree (several with commas between)"
+OFFLINE = "ask no server: use what was fetched before, or say what is missing"
 
 
 @cli.task(
     help={
         "package": "this package alone, by its name (mailrelay, mailrelay-postfix)",
         "format": "ipk (opkg, up to OpenWrt 24.10), apk (25.12 and later) or all (the default)",
+        "target": "build with OpenWrt's SDK for this target (ramips, x86/64, a board's name) where it can be had",
+        "release": "for this OpenWrt: 23.05, 24.10, 25.12, one of their point releases, snapshot",
+        "builder": "auto (the SDK if it is cached or reachable), sdk, or mini (needs nothing of OpenWrt's)",
+        "mirror": MIRROR,
+        "offline": OFFLINE,
     }
 )
-def build(_: Context, package: str = "", format: str = "all") -> None:
-    """Make the OpenWrt packages in dist/, from package/*/Makefile, without an SDK."""
-    from forge import build
+def build(
+    _: Context,
+    package: str = "",
+    format: str = "all",
+    target: str = "",
+    release: str = "",
+    builder: str = "auto",
+    mirror: str = "",
+    offline: bool = False,
+) -> None:
+    """Make the OpenWrt packages in dist/, from package/*/Makefile: with OpenWrt's SDK, or without any."""
+    from forge import builder as build
 
-    build.run(package=package, format=format)
+    build.run(
+        package=package, format=format, target=target, release=release, builder=builder, mirror=mirror, offline=offline
+    )
 
 
 @cli.task(
     help={
-        "target": "lab-mipsel (the default), lab-x86-64, lab-arm64 or lab-armhf",
-        "site": "a site file: what the router is to be set to",
-        "packages": "built in, separated by commas: mailrelay, mailrelay-postfix, postfix, or .ipk files",
+        "target": "ramips, x86/64, a board, lab-mipsel; several with commas between, each TARGET or TARGET:PROFILE",
+        "profile": "the device: ./inv targets --match WORD finds it",
+        "release": "25.12 (the default), 24.10, a point release, snapshot",
+        "site": "a site file: what this router is to have set (docs/SITE.md)",
+        "sites": "a folder of site files: an image for each",
+        "jobs": "how many images are made at a time (1)",
+        "packages": "more packages for the image, with commas or spaces between; -NAME leaves one out",
+        "disable": "services that do not start, with commas or spaces between",
+        "rootfs-mb": "size of the root partition in MB, on devices that have a disk",
+        "engine": "mailrelay (the default) or mailrelay-postfix",
+        "luci": "leave the web interface out (--no-luci)",
+        "feed": "where routers will find our feed: its key and its line go into the image",
+        "via": "have this attended-sysupgrade server make the image",
+        "bare": "all that the relay needs, without the relay",
+        "mirror": MIRROR,
+        "offline": OFFLINE,
     }
 )
-def image(_: Context, target: str = "", site: str = "", packages: str = "") -> None:
-    """Build firmware with files/ in it, for a target of the lab: from Debian packages, without root."""
-    from forge.lab import image
+def image(
+    _: Context,
+    target: str,
+    profile: str = "",
+    release: str = "",
+    site: str = "",
+    sites: str = "",
+    jobs: str = "1",
+    packages: str = "",
+    disable: str = "",
+    rootfs_mb: str = "0",
+    engine: str = "mailrelay",
+    luci: bool = True,
+    feed: str = "",
+    via: str = "",
+    bare: bool = False,
+    mirror: str = "",
+    offline: bool = False,
+) -> None:
+    """Make firmware with the relay and a site's settings in it, by OpenWrt's ImageBuilder; lab targets by ourselves."""
+    if target.startswith("lab-"):
+        from forge.lab import image as lab
 
-    image.run(target, site=site, packages=packages.replace(",", " ").split())
+        lab.run(target, site=site, packages=cli.words(packages))
+        return
+    from forge import image
+
+    wishes = image.Wishes(
+        packages=cli.words(packages),
+        disabled=cli.words(disable),
+        rootfs_mb=cli.number(rootfs_mb, "--rootfs-mb", most=65536),
+        feed=feed,
+        via=via,
+        bare=bare,
+        luci=luci,
+        engine=engine,
+    )
+    image.run(
+        target=target,
+        profile=profile,
+        release=release,
+        site=site,
+        sites=sites,
+        jobs=cli.number(jobs, "--jobs", least=1, most=image.MANY),
+        mirror=mirror,
+        offline=offline,
+        wishes=wishes,
+    )
+
+
+@cli.task(
+    help={
+        "release": "ask the server about this release (with --match: about the devices of the targets that match)",
+        "match": "what has this in its name: a target, an architecture, a board, a maker",
+        "mirror": MIRROR,
+        "offline": OFFLINE,
+    }
+)
+def targets(_: Context, release: str = "", match: str = "", mirror: str = "", offline: bool = False) -> None:
+    """List OpenWrt's releases, targets and devices, with their package manager and QEMU machine."""
+    from forge import listing
+
+    listing.run(release=release, match=match, mirror=mirror, offline=offline)
+
+
+@cli.task(
+    help={
+        "release": "also lock this release (a series means its newest)",
+        "target": "also lock this target",
+        "mirror": MIRROR,
+    }
+)
+def lock(_: Context, release: str = "", target: str = "", mirror: str = "") -> None:
+    """Bring feeds/lock.toml up to date from OpenWrt's signed lists, and show the difference."""
+    from forge import fetch, lock
+
+    lock.update(fetch.fetcher(mirror), release=release, target=target)
+
+
+@cli.task(name="show", default=True)
+def cache_show(_: Context) -> None:
+    """Show what the cache folder holds."""
+    from forge import cache
+
+    cache.show()
+
+
+@cli.task(name="verify")
+def cache_verify(_: Context) -> None:
+    """Hash every download in the cache, and remove what is not what it should be."""
+    from forge import cache
+
+    cache.verify()
+
+
+@cli.task(name="prune", help={"all": "empty it"})
+def cache_prune(_: Context, all: bool = False) -> None:
+    """Remove what no later run needs from the cache: half downloads, unpacked archives, old releases."""
+    from forge import cache
+
+    cache.prune(everything=all)
 
 
 @cli.task(help={"file": "a package: .ipk or .apk"})
@@ -90,6 +222,14 @@ def feed(_: Context, url: str = "") -> None:
     from forge import feed
 
     feed.run(url=url)
+
+
+@cli.task(help={"port": "where to listen (8000)", "address": "this machine's address, as the router sees it"})
+def serve(_: Context, port: str = "8000", address: str = "") -> None:
+    """Serve dist/feed to a router in the same room, until Ctrl-C; says what to type there."""
+    from forge import serve
+
+    serve.run(port=cli.number(port, "--port", most=65535), address=address)
 
 
 @cli.task()
@@ -146,3 +286,6 @@ def ssh(_: Context, target: str = "") -> None:
     from forge import qemu
 
     cli.leave(qemu.ssh(target=target, words=cli.remainder()))
+
+
+namespace = cli.collection(globals(), cache=(cache_show, cache_verify, cache_prune))

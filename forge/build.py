@@ -40,54 +40,61 @@ class Built:
 
 def run(*, package: str = "", format: str = "all") -> list[Built]:
     """Makes the packages (of this name, else all) in dist/, and prints what was made and what to do with it."""
-    cli.choice(format, FORMATS, "--format")
-    built: list[Built] = []
-    for directory in _directories(package):
-        with console.step(f"building {paths.shown(directory)}"):
-            changed = epoch.uncommitted(directory)
-            with stage.staged(directory, [package] if package else []) as packages:
-                built += [one for staged in packages for one in pack(staged, paths.DIST, format)]
-        if changed:
-            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-            console.note(f"not committed: {', '.join(changed[:3])}{more}; the same commit makes other bytes elsewhere")
-    _report(built)
+    built = make(package=package, format=format)
+    report(built)
     return built
 
 
-def pack(package: Package, folder: Path, format: str = "all") -> list[Built]:
+def make(*, package: str = "", format: str = "all", release: str = "24.10", folder: Path | None = None) -> list[Built]:
+    """Makes them in `folder`, dist/ by default; .ipk files by the conventions of `release` (ipk.RELEASES)."""
+    cli.choice(format, FORMATS, "--format")
+    built: list[Built] = []
+    for directory in directories(package):
+        with console.step(f"building {paths.shown(directory)}"):
+            changed = epoch.uncommitted(directory)
+            with stage.staged(directory, [package] if package else []) as packages:
+                built += [one for staged in packages for one in pack(staged, folder or paths.DIST, format, release)]
+        if changed:
+            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+            console.note(f"not committed: {', '.join(changed[:3])}{more}; the same commit makes other bytes elsewhere")
+    return built
+
+
+def pack(package: Package, folder: Path, format: str = "all", release: str = "24.10") -> list[Built]:
     """Packs one staged package in one format or all of them."""
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     if format in ("ipk", "all"):
-        made.append(folder / ipk.file_name(package))
-        ipk.pack(package, made[-1])
+        made.append(folder / ipk.file_name(package, release))
+        ipk.pack(package, made[-1], release=release)
     if format in ("apk", "all"):
         from forge import apk
 
         made.append(folder / apk.file_name(package))
         apk.pack(package, made[-1])
+    return [measured(package, path) for path in made]
+
+
+def measured(package: Package, path: Path) -> Built:
+    """A package file with its figures; the package is staged still."""
     files = [path for path in package.root.rglob("*") if path.is_file() and not path.is_symlink()]
     installed = sum(path.stat().st_size for path in files)
-    return [_built(package, path, installed) for path in made]
-
-
-def _built(package: Package, path: Path, installed: int) -> Built:
     data = path.read_bytes()
     return Built(package, path, len(data), installed, hashlib.sha256(data).hexdigest())
 
 
-def _directories(package: str) -> list[Path]:
+def directories(package: str) -> list[Path]:
     """The package directories, or the one whose Makefile builds `package`."""
-    directories = sorted(path.parent for path in paths.PACKAGES.glob("*/Makefile"))
-    if not directories:
+    found = sorted(path.parent for path in paths.PACKAGES.glob("*/Makefile"))
+    if not found:
         raise ForgeError(f"there is no Makefile in {paths.shown(paths.PACKAGES)}/*/", hint="is this a whole checkout?")
     if not package:
-        return directories
-    names = {name: directory for directory in directories for name in stage.defined(directory)}
+        return found
+    names = {name: directory for directory in found for name in stage.defined(directory)}
     return [names[cli.choice(package, names, "--package")]]
 
 
-def _report(built: Sequence[Built]) -> None:
+def report(built: Sequence[Built]) -> None:
     console.say()
     rows = [(paths.shown(one.path), str(one.size), str(one.installed), one.sha256) for one in built]
     console.table(("file", "size", "installed", "sha256"), rows)

@@ -70,6 +70,7 @@ def run_all(
     lint: bool = True,
     routers: Sequence[str],
     router: Sequence[str] = (),
+    online: bool = False,
     pytest_args: Sequence[str] = (),
 ) -> None:
     """The stages of `./inv test`; `only` is an area (areas()) or "lint". Raises ChecksFailed.
@@ -82,11 +83,12 @@ def run_all(
     if only != "lint":
         host.require("build", "test", "lab", *(["arm"] if any("arm" in name for name in routers) else []))
         parts = [only] if only or pytest_args else areas()
+        options = ["--online"] if online else []
         if "lab" in parts:
             # First, as they take longest; of their firmware each builds its own.
             kinds = [(*router,)] if router else [(f"--target={name}",) for name in routers]
             stages += [main_tests(LAB, pytest_args, kind, kind[0].partition("=")[2]) for kind in kinds]
-        stages += [main_tests(paths.TESTS / part, pytest_args) for part in parts if part != LAB.name]
+        stages += [main_tests(paths.TESTS / part, pytest_args, options) for part in parts if part != LAB.name]
     if lint and only in ("", "lint"):
         stages += lint_stages()
     absent: dict[int, str] = {}

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import difflib
 import functools
+import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from invoke import tasks
+from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
@@ -66,6 +69,23 @@ def number(value: str, flag: str, *, least: int = 0, most: int | None = None) ->
     return result
 
 
+def words(text: str) -> tuple[str, ...]:
+    """A list from one option: its words, with spaces or commas between."""
+    return tuple(text.replace(",", " ").split())
+
+
+def collection(module: dict[str, Any], **groups: Iterable[Any]) -> Collection:
+    """The tasks of a module, with those of a group as NAME.TASK, and its default one as NAME."""
+    grouped = {id(task) for members in groups.values() for task in members}
+    top = Collection()
+    for value in module.values():
+        if isinstance(value, tasks.Task) and id(value) not in grouped:
+            top.add_task(value)
+    for name, members in groups.items():
+        top.add_collection(Collection(name, *members))
+    return top
+
+
 def remainder() -> list[str]:
     """The words after a lone `--` (Invoke joins them with spaces, which loses the quoting)."""
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
@@ -117,3 +137,6 @@ def main() -> None:
         program.run(["./inv", "--write-pyc", "--search-root", str(paths.ROOT), *sys.argv[1:]])
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)

@@ -16,6 +16,7 @@ from pathlib import Path
 from forge import console, debs, paths
 from forge.errors import MissingError
 
+ON_DEMAND = {"image", "sdk"}  # groups that only builds with OpenWrt's own tools need
 POSTFIX = ("postfix", "sasl2-bin", "libsasl2-modules", "libsasl2-modules-db")
 
 
@@ -29,7 +30,9 @@ class SystemPackage:
     why: str
 
     def present(self) -> bool:
-        # What starts with a colon is Python itself, and this runs.
+        # What starts with a colon is Python itself, and this runs; what starts with a slash is a file.
+        if self.probe.startswith("/"):
+            return Path(self.probe).exists()
         return self.probe.startswith(":") or command(self.probe) is not None
 
 
@@ -61,6 +64,10 @@ def postfix_debs() -> list[Path]:
     return debs.download(POSTFIX)
 
 
+def _state(package: SystemPackage) -> str:
+    return "ok" if package.present() else "not here" if package.group in ON_DEMAND else "FAIL missing"
+
+
 def doctor() -> None:
     """Shows what is here, then raises MissingError if anything is not."""
     from forge import interpreters
@@ -81,7 +88,7 @@ def doctor() -> None:
     packages = system_packages()
     console.table(
         ("for", "package", "state", "why"),
-        [(p.group, p.name, "ok" if p.present() else "FAIL missing", p.why) for p in packages],
+        [(p.group, p.name, _state(p), p.why) for p in packages],
     )
     console.say()
     console.title("Pythons for the relay's tests")
@@ -90,5 +97,7 @@ def doctor() -> None:
     for minor in interpreters.absent(found):
         console.note(f"3.{minor} is not at hand")
     console.say()
-    require(*{package.group for package in packages})
+    if any(package.group in ON_DEMAND and not package.present() for package in packages):
+        console.note("what is missing for image and sdk, ./inv brings when it is asked for OpenWrt's own tools")
+    require(*{package.group for package in packages} - ON_DEMAND)
     console.good("Nothing is missing. Next: ./inv demo, ./inv test")

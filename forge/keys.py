@@ -115,6 +115,11 @@ class UsignSecret:
         return ed25519.Ed25519PrivateKey.from_private_bytes(self.seed)
 
 
+def signer(signature: str) -> str:
+    """The fingerprint that a signature (the text of a .sig file) names."""
+    return _unpack(signature, _SIGNATURE, "signature")[1].hex()
+
+
 def _lines(comment: str, packed: bytes) -> str:
     return f"{COMMENT}{comment}\n{base64.b64encode(packed).decode()}\n"
 

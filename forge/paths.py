@@ -14,6 +14,7 @@ SYSTEM_PACKAGES = ROOT / "forge" / "system-packages"
 REQUIREMENTS = ROOT / "requirements.txt"
 PACKAGES = ROOT / "package"
 DIST = ROOT / "dist"
+FEEDS = ROOT / "feeds"
 FILES = ROOT / "files"
 
 CACHE_VARIABLE = "MAILRELAY_CACHE"

@@ -91,6 +91,12 @@ def lay_out(top: Path, directory: Path, source: str) -> Tree:
     return Tree(top, package, directory)
 
 
+def copy(directory: Path, target: Path) -> None:
+    """A package directory as git has it: without what an editor or Python left there, modes 0644 or 0755."""
+    target.mkdir(parents=True)
+    _copy(directory, target, "", epochs.ignored(directory))
+
+
 def _copy(source: Path, target: Path, below: str, ignored: set[str]) -> None:
     for entry in sorted(os.scandir(source), key=lambda entry: entry.name):
         name = f"{below}{entry.name}"

@@ -20,16 +20,31 @@ if str(ROOT) not in sys.path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """For tests/lab: what router it runs on."""
+    parser.addoption("--online", action="store_true", help="also run what asks OpenWrt's real server")
     group = parser.getgroup("lab", "the router of tests/lab")
     group.addoption("--target", default="", help="the lab target to boot (lab-mipsel), or that of --firmware")
     group.addoption("--firmware", default="", help="boot this firmware: a folder of the lab, or an image of OpenWrt")
     group.addoption("--host", default="", help="a router on the network instead: ssh://root@192.168.1.1")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    online = [item for item in items if item.get_closest_marker("online")]
+    reason = _offline(asked=bool(config.getoption("--online"))) if online else ""
+    for item in online:
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
     if os.geteuid() == 0:
         return
     for item in items:
         if item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+def _offline(*, asked: bool) -> str:
+    """Why OpenWrt's server is not asked; empty if it is."""
+    if not asked:
+        return "asks OpenWrt's real server: only with ./inv test --online"
+    from forge import fetch
+
+    reason = fetch.fetcher().reachable()
+    return f"OpenWrt's server can't be reached: {reason}" if reason else ""

@@ -1,0 +1,135 @@
+"""The task `build` when a target or release is named: decides who builds, OpenWrt's SDK or the mini-SDK, and says why.
+
+Without --release there is an .ipk by the newest release that takes one, and an .apk by the current stable one. The
+packages are the same for every CPU; a target only says whose SDK it is.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from forge import build, catalog, cli, console, fetch, openwrt_host, paths, published, sdk
+from forge.build import Built
+from forge.catalog import Target, Version
+from forge.errors import MissingError, UsageError
+from forge.fetch import Fetcher
+from forge.partial import Unreachable
+
+BUILDERS = ("auto", "sdk", "mini")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Who builds, and why it is them."""
+
+    sdk: bool
+    why: str
+
+
+def run(
+    *,
+    package: str = "",
+    format: str = "all",
+    target: str = "",
+    release: str = "",
+    builder: str = "auto",
+    mirror: str = "",
+    offline: bool = False,
+) -> list[Built]:
+    """The task. Raises UsageError for what makes no sense together."""
+    cli.choice(builder, BUILDERS, "--builder")
+    cli.choice(format, build.FORMATS, "--format")
+    if builder == "sdk" and not target:
+        raise UsageError("--builder sdk needs to know whose SDK", hint="add --target ramips, or --target x86/64")
+    if not target and not release:
+        return build.run(package=package, format=format)
+    fetcher = fetch.fetcher(mirror, offline=offline)
+    one = _target(fetcher, target) if target else None
+    built: list[Built] = []
+    for version in versions(format, release, one.name if one else ""):
+        choice = _choose(fetcher, version, one, builder)
+        console.note(f"OpenWrt {version.number}: {'the SDK' if choice.sdk else 'the mini-SDK'} builds ({choice.why})")
+        made = _by_sdk(fetcher, version, one, package, builder) if choice.sdk and one else None
+        built += made if made is not None else _by_mini(version, package)
+    build.report(built)
+    if one:
+        name = one.name if release in ("", version.release.series) else f"{one.name} --release {version.number}"
+        console.say("  Firmware with them in it:")
+        console.say(f"    ./inv image --target {name} --profile NAME --site my-site.toml")
+    return built
+
+
+def versions(format: str, release: str, target: str = "") -> list[Version]:
+    """The releases to build for: the one that was named, else the newest for each format that was."""
+    if release:
+        version = catalog.version(release, target=target)
+        if format not in ("all", version.release.format):
+            raise UsageError(
+                f"--format {format}: OpenWrt {version.number} takes {version.release.format}",
+                hint=f"leave --format out, or take --release {catalog.for_format(format).series}",
+            )
+        return [version]
+    formats = ("ipk", "apk") if format == "all" else (format,)
+    return [catalog.version(catalog.for_format(one).series, target=target) for one in formats]
+
+
+def _target(fetcher: Fetcher, text: str) -> Target:
+    told = published.told_targets(fetcher, catalog.version(catalog.stable().series))
+    found, guess = catalog.target(text, told)
+    if guess:
+        console.note(guess)
+    return found
+
+
+def _choose(fetcher: Fetcher, version: Version, target: Target | None, builder: str) -> Choice:
+    if builder == "mini" or target is None:
+        return Choice(False, "as asked for" if builder == "mini" else "no --target names an SDK")
+    if builder == "sdk":
+        return Choice(True, "as asked for")
+    there = cached(fetcher, version, target)
+    reason = "" if there else fetcher.reachable()
+    unfit = "" if reason else openwrt_host.unfit("sdk")
+    if unfit:
+        return Choice(False, unfit)
+    if there:
+        return Choice(True, "it is in the cache")
+    if reason:
+        return Choice(
+            False, f"OpenWrt's is not in the cache, and {fetch.hosts(fetcher.mirrors)} can't be reached: {reason}"
+        )
+    return Choice(True, f"{fetch.hosts(fetcher.mirrors)} can be reached")
+
+
+def cached(fetcher: Fetcher, version: Version, target: Target) -> bool:
+    """Whether this SDK was fetched before. Whether it is sound, published.py finds out."""
+    folder = fetcher.cached(f"{published.folder(version, target)}/{published.SUMS}").parent
+    return folder.is_dir() and any(published.ARCHIVES["sdk"].fullmatch(path.name) for path in folder.iterdir())
+
+
+def _by_sdk(fetcher: Fetcher, version: Version, target: Target, package: str, builder: str) -> list[Built] | None:
+    """What the SDK made, or None where the mini-SDK has to: the server was there a moment ago, and is gone."""
+    try:
+        lists = published.load(fetcher, version, target)
+        return sdk.run(lists, build.directories(package), package=package)
+    except (Unreachable, MissingError) as error:
+        if builder == "sdk":
+            raise
+        console.note(f"the SDK can't be had after all ({error.message.splitlines()[0]}): the mini-SDK builds")
+        return None
+
+
+def _by_mini(version: Version, package: str) -> list[Built]:
+    return build.make(package=package, format=version.release.format, release=version.release.conventions)
+
+
+def scratch(prefix: str) -> tempfile.TemporaryDirectory[str]:
+    """A folder for one build, in the cache (TMPDIR is often small), gone afterwards."""
+    return tempfile.TemporaryDirectory(prefix=prefix, dir=paths.cache("work"))
+
+
+def is_plain(path: Path) -> bool:
+    from forge import stage
+
+    return bool(stage.PLAIN.fullmatch(str(path)))

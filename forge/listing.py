@@ -1,0 +1,103 @@
+"""The task `targets`: releases, targets and boards as tables, as far as they are known here or the server tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from forge import catalog, console, fetch, published
+from forge.catalog import Target, Version
+from forge.errors import UsageError
+
+
+def run(*, release: str = "", match: str = "", mirror: str = "", offline: bool = False) -> None:
+    """Prints what matches: a target's, board's or device's name, or any part of one. Fetches lists with --release."""
+    fetcher = fetch.fetcher(mirror, offline=offline)
+    version = catalog.version(release or catalog.stable().series)
+    if not match:
+        _releases()
+    ask = bool(release) and not offline and not fetcher.reachable()
+    told = published.told_targets(fetcher, version, ask=ask)
+    known = catalog.targets(told)
+    if ask:
+        for target in [target for target in known.values() if match and _matches(match, target.name)]:
+            published.load(fetcher, version, target).profiles()
+    elif release and not offline:
+        console.note(f"{fetch.hosts(fetcher.mirrors)} can't be reached: this is what is known without it")
+    devices = _devices(fetcher, version, known)
+    found = [row for row in devices if _matches(match, *row)] if match else devices
+    shown = {row[1] for row in found}
+    targets = [target for target in known.values() if not match or _matches(match, target.name, target.arch)]
+    targets += [target for target in known.values() if target not in targets and target.name in shown and match]
+    if match and not targets and not found:
+        names = [*known, *(part for row in devices for part in (row[0], *re.split("[_-]", row[0])))]
+        raise UsageError(
+            f"--match: nothing here is called {match!r}.{_near(match, names)}",
+            hint=f"./inv targets --release {version.number} --match ramips asks the server for a target's devices",
+        )
+    _targets(version, targets)
+    if found:
+        console.say()
+        console.title(f"Devices{'' if match else ' that are known here'}")
+        console.table(("profile", "target", "device"), found)
+    console.say()
+    console.say(
+        "Next: ./inv build --target TARGET, or ./inv image --target TARGET --profile PROFILE --site my-site.toml"
+    )
+
+
+def _releases() -> None:
+    console.title("OpenWrt")
+    rows = [
+        (one.series, catalog.version(one.series).number, one.state, one.manager, one.format, one.python)
+        for one in catalog.releases()
+    ]
+    console.table(("release", "newest", "state", "package manager", "packages", "Python"), rows)
+    console.say()
+
+
+def _targets(version: Version, targets: list[Target]) -> None:
+    from forge import lock
+
+    if not targets:
+        return
+    console.title(f"Targets, {version.number}")
+    rows = []
+    for target in targets:
+        pinned = [kind for kind in lock.KINDS if lock.pin(version, target, kind)]
+        rows.append((target.name, target.arch or "?", ", ".join(pinned) or "-", target.machine or "none"))
+    console.table(("target", "packages are for", "locked", "QEMU machine"), rows)
+    if not all(target.machine for target in targets):
+        console.note("what has no machine is not booted before it meets the hardware")
+
+
+def _devices(fetcher: fetch.Fetcher, version: Version, known: Mapping[str, Target]) -> list[tuple[str, str, str]]:
+    """Profile, target, title: from every profiles.json that is in the cache, and the boards we know anyway."""
+    rows = {(board.profile, board.target): board.title for board in catalog.boards()}
+    for target in known.values():
+        path = fetcher.cached(f"{published.folder(version, target)}/profiles.json")
+        if path.exists():
+            for name, entry in _profiles(path.read_text(encoding="utf-8")).items():
+                rows[name, target.name] = catalog.titles(entry) or name
+    return [(profile, target, title) for (profile, target), title in sorted(rows.items())]
+
+
+def _profiles(text: str) -> dict[str, Any]:
+    import json
+
+    try:
+        return dict(json.loads(text)["profiles"])
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _matches(word: str, *texts: str) -> bool:
+    plain = [re.sub(r"[^a-z0-9]+", "", text.lower()) for text in (word, *texts)]
+    return any(plain[0] in text for text in plain[1:])
+
+
+def _near(word: str, names: list[str]) -> str:
+    from forge import cli
+
+    return cli.near(word, names)

@@ -1,0 +1,213 @@
+"""The command line: what a person types, sees and interrupts. Each in a process of its own, as ./inv starts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import tasks
+from forge import keys, paths
+from tests.targets.conftest import STABLE, Place
+from tests.targets.upstream import Upstream
+
+DRIVER = Path(__file__).parent / "driver.py"
+GL = "glinet_gl-mt1300"
+
+
+def start(place: Place, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", DRIVER, place.feeds, place.dist, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1780000000"},
+        start_new_session=True,
+    )
+
+
+def run(place: Place, *words: str) -> tuple[int, str]:
+    process = start(place, *words)
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+def test_from_an_empty_cache_to_packages_and_firmware(upstream: Upstream, place: Place, tmp_path: Path) -> None:
+    """The whole way, as the README tells it: targets, lock, build, image; then all of it again without a network."""
+    site = tmp_path / "my-site.toml"
+    site.write_text('hostname = "hall-3"\n')
+    mirror = ("--mirror", upstream.url)
+    image = ("image", "--target", "ramips", "--profile", GL, "--site", str(site))
+    for words, said in (
+        (("targets", "--release", "25.12", "--match", "ramips/mt7621", *mirror), "mipsel_24kc"),
+        (("targets", "--match", "mi router 3g"), "xiaomi_mi-router-3g"),
+        (("lock", "--target", "ramips", *mirror), "sdk"),
+        (("build", "--target", "ramips", "--release", "25.12", "--builder", "sdk", *mirror), "mailrelay-1.0.0-r1.apk"),
+        ((*image, *mirror), "squashfs-sysupgrade.bin"),
+        ((*image, "--offline"), "squashfs-sysupgrade.bin"),
+        (("cache.verify",), "downloads are what they should be"),
+    ):
+        status, output = run(place, *words)
+        assert status == 0, output
+        assert said in output, output
+
+
+def test_a_mistyped_target_or_profile_is_answered_without_a_traceback(upstream: Upstream, place: Place) -> None:
+    status, output = run(place, "image", "--target", "rampis")
+    assert (status, "Did you mean ramips" in output, "Traceback" in output) == (2, True, False)
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback(place: Place) -> None:
+    process = start(place, "targets")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) in (0, 128 + signal.SIGPIPE)
+
+
+def test_a_device_that_is_not_known_gets_near_matches(place: Place) -> None:
+    status, output = run(place, "targets", "--match", "mt1200")
+    assert status == 2
+    assert "Did you mean mt1300" in output
+
+
+def test_plain_invoke_has_the_same_tasks(place: Place) -> None:
+    argv = [sys.executable, "-m", "invoke", "build", "--target", "rampis"]
+    done = subprocess.run(argv, cwd=paths.ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "Did you mean ramips" in done.stderr + done.stdout) == (2, True)
+
+
+def test_without_internet_the_answer_comes_in_seconds_and_says_what_to_do(place: Place) -> None:
+    status, output = run(place, "image", "--target", "ramips", "--profile", GL, "--mirror", "http://127.0.0.1:9")
+    assert status == 1
+    assert "http://127.0.0.1:9/releases/25.12.5/targets/ramips/mt7621/sha256sums can't be reached" in output
+    assert "--offline" in output and "Traceback" not in output
+
+
+def test_ctrl_c_in_the_middle_leaves_no_program_no_half_file_and_status_130(
+    upstream: Upstream, place: Place, tmp_path: Path
+) -> None:
+    marker = tmp_path / "pid"
+    (upstream.breakage / "hang").write_text(str(marker))
+    process = start(place, "image", "--target", f"ramips:{GL},x86:generic", "--jobs", "2", "--mirror", upstream.url)
+    deadline = time.monotonic() + 60
+    while not marker.exists() or not marker.read_text():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(int(marker.read_text()), 0)
+    assert list((place.cache / "work").iterdir()) == []
+    assert not (place.dist / "images").exists()
+
+
+def test_ctrl_c_while_a_file_comes_keeps_what_is_there_for_the_next_run(upstream: Upstream, place: Place) -> None:
+    from tests.targets.upstream import Fault
+
+    name = f"releases/{STABLE}/targets/ramips/mt7621/openwrt-imagebuilder-{STABLE}-ramips-mt7621.Linux-x86_64.tar.zst"
+    gate = time.sleep
+    upstream.faults[name] = [Fault(before=lambda: gate(5))]
+    process = start(place, "image", "--target", "ramips", "--profile", GL, "--mirror", upstream.url)
+    deadline = time.monotonic() + 60
+    while not upstream.paths(name):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert not (place.cache / "openwrt" / name).exists()
+
+
+def test_the_feed_is_served_to_a_router_in_the_same_room(place: Place) -> None:
+    process = start(place, "serve", "--port", "0", "--address", "127.0.0.1")
+    assert process.stdout is not None
+    try:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C ends it" in line:
+                break
+        output = "".join(lines)
+        url = output.rpartition(" at ")[2].partition(";")[0]
+        assert f"src/gz mailrelay {url}/opkg" in output and f"{url}/apk/packages.adb" in output
+        with urllib.request.urlopen(f"{url}/opkg/Packages", timeout=10) as answer:
+            assert b"Package: mailrelay\n" in answer.read()
+        with urllib.request.urlopen(f"{url}/keys/mailrelay.pem", timeout=10) as answer:
+            assert answer.read() == keys.apk_public_text(keys.load().apk.public_key())
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(f"{url}/../../../etc/passwd", timeout=10)
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, rest
+    assert "Traceback" not in rest
+
+
+def test_the_tasks_of_the_cache_are_called_by_name_and_dot() -> None:
+    names = "targets lock image build serve cache.show cache.verify cache.prune".split()
+    assert set(names) <= set(tasks.namespace.task_names)
+    assert tasks.namespace["cache"].__doc__ == "Show what the cache folder holds."
+
+
+@pytest.mark.parametrize(
+    ("words", "groups"),
+    [
+        ("build", "base build"),
+        ("build --target ramips", "base build image sdk"),
+        ("build --target=ramips --release 25.12", "base build image sdk"),
+        ("image -t x86/64", "base build image"),
+        ("image --target lab-mipsel", "base"),
+        ("targets --match ramips", "base"),
+    ],
+)
+def test_what_openwrts_tools_need_is_installed_when_they_are_asked_for_and_not_before(words: str, groups: str) -> None:
+    text = paths.INV.read_text()
+    function = text[text.index("groups_for() {") : text.index("\n}\n", text.index("groups_for() {")) + 3]
+    done = subprocess.run(
+        ["sh", "-c", f'{function}\ngroups_for "$@"; echo "$groups"', "sh", *words.split()],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(groups.split()) <= set(done.stdout.split())
+    assert not ({"image", "sdk"} - set(groups.split())) & set(done.stdout.split())
+
+
+def test_the_docs_name_no_option_that_does_not_exist() -> None:
+    """Every `./inv TASK --option` that the docs show is one that the task has."""
+    import re
+
+    flags = {
+        name: {flag.replace("_", "-") for flag in parameters_of(tasks.namespace[name])}
+        for name in tasks.namespace.task_names
+    }
+    flags["cache"] = flags["cache.show"]
+    faults = []
+    for path in (paths.ROOT / "README.md", *paths.DOCS.glob("*.md")):
+        for task, rest in re.findall(r"\./inv ([a-z.]+)((?: (?:--?)?[^\s`|#;&]+)*)", path.read_text()):
+            known = flags.get(task)
+            if known is None:
+                faults.append(f"{path.name}: there is no task {task}")
+                continue
+            for flag in re.findall(r" --([a-z-]+)", rest.partition(" -- ")[0]):
+                if flag not in known and flag.removeprefix("no-") not in known:
+                    faults.append(f"{path.name}: {task} has no --{flag}")
+    assert not faults
+
+
+def parameters_of(task: object) -> list[str]:
+    import inspect
+
+    return list(inspect.signature(task.body).parameters)  # type: ignore[attr-defined]
