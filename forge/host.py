@@ -22,7 +22,7 @@ POSTFIX = ("postfix", "sasl2-bin", "libsasl2-modules", "libsasl2-modules-db")
 
 @dataclass(frozen=True)
 class SystemPackage:
-    """A line of forge/system-packages: `group` needs `name`, whose presence shows in the command `probe`."""
+    """A line of forge/system-packages: `group` needs `name`, which is there if `probe` is: a command, or a file."""
 
     group: str
     name: str

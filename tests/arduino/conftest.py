@@ -1,0 +1,97 @@
+"""The library and the sketches as programs for this machine, with sanitizers, and what a test asks of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from forge import arduino
+from tests.relay.scripted import ScriptedProvider
+
+PATIENCE = 30.0  # seconds: a program that has not ended by then hangs
+
+SENT, SOME_REFUSED, REFUSED, NOT_CONNECTED, CONNECTION_LOST, TIMED_OUT, NOT_SMTP, BAD_ADDRESS, BUSY = range(9)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the library said of one mail; `took` in milliseconds."""
+
+    result: int
+    code: int
+    reply: str
+    temporary: bool
+    took: int
+    idles: int
+    error: str
+    output: str
+
+
+class Sender:
+    """Sends mails with the library: keywords become words of host/send.cpp, those in capitals its environment."""
+
+    def __init__(self, program: Path) -> None:
+        self.program = program
+
+    def __call__(self, port: int, **words: str | bytes | int) -> Outcome:
+        (outcome,) = self.several(port, **words)
+        return outcome
+
+    def several(self, port: int, **words: str | bytes | int) -> list[Outcome]:
+        told = {"to": "you@example.org", "subject": "Pump 3", "text": "stands still\n", "port": port, **words}
+        environment = {name: str(value) for name, value in told.items() if name.isupper()}
+        argv = [b"%s=%s" % (name.encode(), _bytes(value)) for name, value in told.items() if not name.isupper()]
+        output = run(self.program, argv, environment)
+        outcomes = []
+        for part in output.split("result=")[1:]:
+            lines = dict(line.split("=", 1) for line in f"result={part}".splitlines() if "=" in line)
+            numbers = {name: int(lines[name]) for name in ("result", "code", "took", "idles")}
+            temporary = lines["temporary"] == "1"
+            outcomes.append(
+                Outcome(reply=lines["reply"], error=lines["error"], temporary=temporary, output=output, **numbers)
+            )
+        return outcomes
+
+
+def _bytes(value: str | bytes | int) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def run(program: Path, argv: list[bytes], environment: dict[str, str]) -> str:
+    """What it prints. It fails where a sanitizer has something to say, or where it does not end."""
+    done = subprocess.run(
+        [os.fsencode(program), *argv],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode(errors="replace")
+    return done.stdout.decode(errors="replace").replace("\r\n", "\n")
+
+
+@pytest.fixture(scope="session")
+def workshop() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="mailrelay-arduino-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def send(workshop: Path) -> Sender:
+    return Sender(arduino.host_program(arduino.HOST / "send.cpp", workshop))
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedProvider]:
+    """A mail server that does what its script says, to which nothing was done against the rules."""
+    with ScriptedProvider() as found:
+        yield found
+        assert found.violations == []

@@ -1,0 +1,68 @@
+"""The library through the relay to a real provider, and to Postfix itself."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+from collections.abc import Iterator
+
+import pytest
+
+from forge import postfix
+from forge.relay import Relay, uci
+from tests.arduino.conftest import REFUSED, SENT, Sender
+from tests.relay.running import free_port
+from tests.relay.scripted import ScriptedProvider
+
+SUBJECT = "Störung an Pumpe 3: 85 °C, die Temperatur ist seit mehr als einer Viertelstunde zu hoch"
+TEXT = "Füllstand: 12 %\n.\n..\nT=85\n" + "x" * 1500 + "\n"
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[postfix.Provider]:
+    if reason := postfix.obstacle():
+        pytest.skip(reason)
+    with postfix.Provider() as found:
+        yield found
+
+
+def settings(provider: postfix.Provider) -> str:
+    smarthost = {
+        "host": provider.host,
+        "port": provider.starttls_port,
+        "ca_file": str(provider.ca_file),
+        "username": provider.username,
+        "password": provider.password,
+    }
+    main: dict[str, str | list[str]] = {"hostname": "relay.example.net", "allowed_recipient": ["provider.example"]}
+    return uci([("mailrelay main", main), ("smarthost provider", smarthost)])
+
+
+def check(content: bytes) -> None:
+    mail = email.message_from_bytes(content, policy=email.policy.default)
+    assert mail["Subject"] == SUBJECT
+    payload = mail.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    assert payload.decode().replace("\r\n", "\n") == TEXT
+
+
+def test_a_mail_reaches_the_provider_through_the_relay(send: Sender, provider: postfix.Provider) -> None:
+    recipients = "one@provider.example, two@provider.example"
+    with Relay(settings(provider), port=free_port()) as relay:
+        outcome = send(relay.port, to=recipients, subject=SUBJECT, text=TEXT)
+        assert outcome.result == SENT, outcome.error
+        refused = send(relay.port, to="you@example.org")
+        (mail,) = provider.wait_for(1)
+    assert outcome.reply.startswith("250 2.0.0 Queued as ")
+    assert mail.recipients == ("one@provider.example", "two@provider.example")
+    assert b"Message-ID:" in mail.header, "the relay completes what the board cannot know"
+    check(mail.raw)
+    assert (refused.result, refused.temporary) == (REFUSED, False), refused.error
+
+
+def test_postfix_takes_it_as_well(send: Sender, provider: postfix.Provider) -> None:
+    with ScriptedProvider() as sink, postfix.Baseline(sink.port) as server:
+        outcome = send(server.port, subject=SUBJECT, text=TEXT)
+        assert outcome.result == SENT, outcome.error
+        sink.wait_for(1, 20)
+        check(sink.messages[0].data)
