@@ -59,7 +59,7 @@ OFFLINE = "ask no server: use what was fetched before, or say what is missing"
 @cli.task(
     help={
         "package": "this package alone, by its name (mailrelay, mailrelay-postfix)",
-        "format": "ipk (opkg, up to OpenWrt 24.10), apk (25.12 and later) or all (the default)",
+        "format": "ipk (opkg, up to OpenWrt 24.10), apk (25.12 and later) or all (both, the default); or deb (Debian)",
         "target": "build with OpenWrt's SDK for this target (ramips, x86/64, a board's name) where it can be had",
         "release": "for this OpenWrt: 23.05, 24.10, 25.12, one of their point releases, snapshot",
         "builder": "auto (the SDK if it is cached or reachable), sdk, or mini (needs nothing of OpenWrt's)",
@@ -208,7 +208,7 @@ def cache_prune(_: Context, all: bool = False) -> None:
     cache.prune(everything=all)
 
 
-@cli.task(help={"file": "a package: .ipk or .apk"})
+@cli.task(help={"file": "a package: .ipk, .apk or .deb"})
 def inspect(_: Context, file: str) -> None:
     """Show a package's control data, scripts and files. Nothing is unpacked."""
     from forge import build

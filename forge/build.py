@@ -15,7 +15,7 @@ from forge import cli, console, epoch, ipk, paths, stage
 from forge.errors import ForgeError, UsageError
 from forge.package import Contents, Entry, Package
 
-FORMATS = ("ipk", "apk", "all")
+FORMATS = ("ipk", "apk", "deb", "all")
 INSTALL = (
     (".ipk", "up to 24.10", "opkg update && opkg install"),
     (".apk", "25.12 and later", "apk update && apk add --allow-untrusted"),
@@ -41,7 +41,12 @@ class Built:
 def run(*, package: str = "", format: str = "all") -> list[Built]:
     """Makes the packages (of this name, else all) in dist/, and prints what was made and what to do with it."""
     built = make(package=package, format=format)
-    report(built)
+    if not built:
+        raise ForgeError(f"there is no .deb of {package}", hint="mailrelay is the one: ./inv build --format deb")
+    if format == "deb":
+        _report_debs(built)
+    else:
+        report(built)
     return built
 
 
@@ -72,6 +77,10 @@ def pack(package: Package, folder: Path, format: str = "all", release: str = "24
 
         made.append(folder / apk.file_name(package))
         apk.pack(package, made[-1])
+    if format == "deb":
+        from forge import deb
+
+        made += deb.pack(package, folder)
     return [measured(package, path) for path in made]
 
 
@@ -113,6 +122,16 @@ def report(built: Sequence[Built]) -> None:
     console.say(f"    ./inv inspect {shlex.quote(paths.shown(built[0].path))}")
 
 
+def _report_debs(built: Sequence[Built]) -> None:
+    console.say()
+    console.table(("file", "size", "sha256"), [(paths.shown(one.path), str(one.size), one.sha256) for one in built])
+    console.say()
+    console.say("Next, on Debian 12 or later or Raspberry Pi OS, as root (docs/raspberry-pi.md goes on from there):")
+    console.say(f"    apt install ./{built[0].path.name}")
+    console.say("  And where the mail of that machine's own programs shall go through the relay, too:")
+    console.say(f"    apt install ./{built[-1].path.name}")
+
+
 # ---- inspect --------------------------------------------------------------------------------------------------------
 
 
@@ -120,7 +139,7 @@ def inspect(file: str) -> None:
     """Prints what a package file says and holds. Raises UnsoundError, at the end, for what is wrong with it."""
     path = Path(file)
     if not path.is_file():
-        near = cli.near(path.name, [one.name for one in path.parent.glob("*.?pk")])
+        near = cli.near(path.name, [one.name for one in path.parent.glob("*.?[pe][kb]")])
         raise UsageError(f"there is no file {file}.{near}", hint="./inv build makes packages in dist/")
     contents = read(path)
     console.title(f"{printable(path.name)}: {contents.format}, {path.stat().st_size} bytes")
@@ -148,13 +167,17 @@ def inspect(file: str) -> None:
 
 
 def read(path: Path) -> Contents:
-    """A package file of either format, known by its first bytes."""
+    """A package file of any format, known by its first bytes."""
     with path.open("rb") as file:
         start = file.read(4)
     if start[:3] == b"ADB":
         from forge import apk
 
         return apk.inspect(path)
+    if start == b"!<ar":
+        from forge import deb
+
+        return deb.inspect(path)
     return ipk.inspect(path)
 
 

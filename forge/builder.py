@@ -45,6 +45,10 @@ def run(
         raise UsageError("--builder sdk needs to know whose SDK", hint="add --target ramips, or --target x86/64")
     if not target and not release:
         return build.run(package=package, format=format)
+    if format == "deb":
+        raise UsageError(
+            "--format deb is for Debian, and the same for all machines", hint="leave --target and --release out"
+        )
     fetcher = fetch.fetcher(mirror, offline=offline)
     one = _target(fetcher, target) if target else None
     built: list[Built] = []
