@@ -23,7 +23,7 @@ from forge.package import Contents, Entry, Package
 
 TIMEOUT = 300.0
 # What the staged package and the machine have in common, from the root on.
-SHARED = ("usr/lib/mailrelay/relay", "usr/lib/mailrelay/sendmail", "usr/lib/mailrelay/version")
+SHARED = ("usr/lib/mailrelay/relay", "usr/lib/mailrelay/sendmail")
 DOCUMENTS = ("README.md", "docs/CONFIG.md", "docs/raspberry-pi.md", "docs/send-from-arduino.md")
 KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "link", tarfile.REGTYPE: "file"}
 

@@ -2,96 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from forge import debs, host
-from forge.errors import ForgeError
+from tests.debian_tree import ANSWER_SECONDS, Tree, bare
 
 from .conftest import cpu_seconds
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_COPIED = (".git", ".venv", ".venv.lock", "__pycache__", ".*_cache", ".hypothesis")
-CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-ANSWER_SECONDS = 900
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(ANSWER_SECONDS)]
 
 
-class Tree:
-    """A bare tree and a way to run commands in it, seeing none of the machine's processes or settings."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
-
-    def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        namespaces = ["--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.folder / 'proc'}"]
-        return subprocess.run(
-            ["unshare", *namespaces, "chroot", self.folder, *argv],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=ANSWER_SECONDS,
-        )
-
-
 @pytest.fixture(params=["bookworm", "trixie"])
 def tree(request: pytest.FixtureRequest) -> Iterator[Tree]:
-    """Made from the mirrors that this machine uses; what it knows of proxies, keys and package indexes comes along."""
-    if not host.command("mmdebstrap"):
-        pytest.skip("mmdebstrap is not installed")
-    try:
-        sources = debs.sources(request.param)
-    except ForgeError as error:
-        pytest.skip(error.message)
-    folder = Path(tempfile.mkdtemp(prefix="mailrelay-bare-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    try:
-        tree = Tree(folder / "tree")
-        acquire = folder / "apt.conf"
-        acquire.write_text(apt_settings())
-        made = subprocess.run(
-            ["mmdebstrap", "--quiet", "--variant=apt", "--mode=root", f"--aptopt={acquire}", request.param, tree.folder]
-            + sources,
-            capture_output=True,
-            text=True,
-        )
-        assert made.returncode == 0, made.stderr
-        bring_settings(tree)
+    with bare(request.param) as tree:
         ignore = shutil.ignore_patterns(*NOT_COPIED)
         shutil.copytree(ROOT, tree.folder / "root" / "mailrelay", ignore=ignore, symlinks=True)
         yield tree
-    finally:
-        shutil.rmtree(folder)
-
-
-def apt_settings() -> str:
-    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
-    kept = ("Acquire::http", "Acquire::ftp", "Acquire::Check", "Acquire::Retries")
-    return "".join(f"{line}\n" for line in dump.splitlines() if line.startswith(kept))
-
-
-def bring_settings(tree: Tree) -> None:
-    """How this machine reaches the network: names, proxies, certificates and package indexes."""
-    shutil.copy("/etc/resolv.conf", tree.folder / "etc" / "resolv.conf")
-    if Path("/etc/pip.conf").exists():
-        shutil.copy("/etc/pip.conf", tree.folder / "etc" / "pip.conf")
-    tree.environment |= {
-        name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or name.startswith("PIP_")
-    }
-    if CA_BUNDLE.exists():
-        shutil.copy(CA_BUNDLE, tree.folder / "etc" / "host-ca.crt")
-        tree.environment["PIP_CERT"] = "/etc/host-ca.crt"
 
 
 def services(tree: Tree) -> set[Path]:

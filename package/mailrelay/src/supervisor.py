@@ -32,7 +32,7 @@ _STOP = 3.5  # seconds that children have to end
 _TAKEOVER = 10.0  # seconds that an earlier instance's children have to let go of the spool
 _STATUS = 1.0  # seconds between two writes of the status file, at least
 _HEARTBEAT = 10.0  # seconds without any event after which counters are looked at
-_UNAVAILABLE, _CONFIG = 69, 78  # sysexits.h
+_UNAVAILABLE = 69  # sysexits.h
 
 
 def main(arguments: list[str]) -> int:
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     log.setup(plan["log"])
     if not plan["public"]["main"]["enabled"]:
         log.event("switched-off", log.NOTICE, config=plan["config"], text="option enabled is '0' in section 'main'")
-        return _CONFIG
+        return 0
     try:
         return Supervisor(arguments, plan).run()
     except OSError as error:

@@ -1,0 +1,106 @@
+"""A bare Debian in a folder: made once a day for each suite, by mmdebstrap, and unpacked for each test that wants one.
+
+The proof of ./inv on a new machine (tests/host) and that of the .deb (tests/deb) start here. Needs root.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from forge import debs, host, paths
+from forge.errors import ForgeError
+
+CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+ANSWER_SECONDS = 900
+
+
+class Tree:
+    """A bare tree and a way to run commands in it, seeing none of the machine's processes or settings."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+
+    def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        namespaces = ["--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.folder / 'proc'}"]
+        return subprocess.run(
+            ["unshare", *namespaces, "chroot", self.folder, *argv],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=ANSWER_SECONDS,
+        )
+
+
+@contextmanager
+def bare(suite: str) -> Iterator[Tree]:
+    """A tree of its own, with what this machine knows of proxies, keys and package indexes. Skips where none can be."""
+    archive = _archive(suite)
+    folder = Path(tempfile.mkdtemp(prefix="mailrelay-bare-", dir="/var/tmp"))
+    try:
+        folder.chmod(0o755)
+        tree = Tree(folder / "tree")
+        tree.folder.mkdir()
+        subprocess.run(["tar", "--extract", f"--file={archive}", f"--directory={tree.folder}"], check=True)
+        _bring_settings(tree)
+        yield tree
+    finally:
+        shutil.rmtree(folder)
+
+
+def _archive(suite: str) -> Path:
+    """Made from the mirrors that this machine uses. A day later the package lists in it are out of date."""
+    if not host.command("mmdebstrap"):
+        pytest.skip("mmdebstrap is not installed")
+    try:
+        sources = debs.sources(suite)
+    except ForgeError as error:
+        pytest.skip(error.message)
+    folder = paths.cache("trees")
+    archive = folder / f"{suite}-{datetime.date.today()}.tar"
+    with FileLock(folder / f".{suite}.lock"):
+        if not archive.exists():
+            for old in folder.glob(f"{suite}-*.tar"):
+                old.unlink()
+            with tempfile.TemporaryDirectory(prefix="mailrelay-bare-", dir="/var/tmp") as scratch:
+                settings = Path(scratch, "apt.conf")
+                settings.write_text(_apt_settings())
+                made = Path(scratch, "tree.tar")
+                argv = ["mmdebstrap", "--quiet", "--variant=apt", "--mode=root", f"--aptopt={settings}", suite, made]
+                done = subprocess.run([*argv, *sources], capture_output=True, text=True)
+                assert done.returncode == 0, done.stderr
+                partial = archive.with_suffix(".part")
+                shutil.move(made, partial)
+                partial.rename(archive)
+    return archive
+
+
+def _apt_settings() -> str:
+    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
+    kept = ("Acquire::http", "Acquire::ftp", "Acquire::Check", "Acquire::Retries")
+    return "".join(f"{line}\n" for line in dump.splitlines() if line.startswith(kept))
+
+
+def _bring_settings(tree: Tree) -> None:
+    """How this machine reaches the network: names, proxies, certificates and package indexes."""
+    shutil.copy("/etc/resolv.conf", tree.folder / "etc" / "resolv.conf")
+    if Path("/etc/pip.conf").exists():
+        shutil.copy("/etc/pip.conf", tree.folder / "etc" / "pip.conf")
+    tree.environment |= {
+        name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or name.startswith("PIP_")
+    }
+    if CA_BUNDLE.exists():
+        shutil.copy(CA_BUNDLE, tree.folder / "etc" / "host-ca.crt")
+        tree.environment["PIP_CERT"] = "/etc/host-ca.crt"
