@@ -1,7 +1,7 @@
 """Packs the relay as .deb for Debian and Raspberry Pi OS: the same sources, in the surroundings that Debian has.
 
-package/NAME/debian/ holds one tree for each Debian package, as it lies on the machine, with DEBIAN/ as dpkg-deb wants it;
-what is the same everywhere (the relay, versions) comes from the package that the mini-SDK staged. build.py calls this.
+package/NAME/debian/ holds one tree for each Debian package, as it lies on the machine, with DEBIAN/ as dpkg-deb wants
+it; what is the same everywhere (the relay, versions) comes from the package that the mini-SDK staged. build.py calls.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def pack(package: Package, folder: Path) -> list[Path]:
             _control(package, root)
             output = folder / f"{tree.name}_{version(package)}_{package.architecture}.deb"
             partial = output.with_name(f".{output.name}.part")
-            argv = ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, partial]
+            argv: list[proc.Arg] = ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, partial]
             proc.run(argv, env={VARIABLE: str(package.epoch), "LC_ALL": "C"}, timeout=TIMEOUT)
             partial.replace(output)
         made.append(output)

@@ -78,8 +78,8 @@ def _archive(suite: str) -> Path:
                 settings = Path(scratch, "apt.conf")
                 settings.write_text(_apt_settings())
                 made = Path(scratch, "tree.tar")
-                argv = ["mmdebstrap", "--quiet", "--variant=apt", "--mode=root", f"--aptopt={settings}", suite, made]
-                done = subprocess.run([*argv, *sources], capture_output=True, text=True)
+                argv = ["mmdebstrap", "--quiet", "--variant=apt", "--mode=root", f"--aptopt={settings}", suite]
+                done = subprocess.run([*argv, str(made), *sources], capture_output=True, text=True)
                 assert done.returncode == 0, done.stderr
                 partial = archive.with_suffix(".part")
                 shutil.move(made, partial)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from forge import postfix
-from forge.relay import Relay, uci
+from forge.relay import Options, Relay, uci
 from tests.arduino.conftest import REFUSED, SENT, Sender
 from tests.relay.running import free_port
 from tests.relay.scripted import ScriptedProvider
@@ -27,14 +27,14 @@ def provider() -> Iterator[postfix.Provider]:
 
 
 def settings(provider: postfix.Provider) -> str:
-    smarthost = {
+    smarthost: Options = {
         "host": provider.host,
         "port": provider.starttls_port,
         "ca_file": str(provider.ca_file),
         "username": provider.username,
         "password": provider.password,
     }
-    main: dict[str, str | list[str]] = {"hostname": "relay.example.net", "allowed_recipient": ["provider.example"]}
+    main: Options = {"hostname": "relay.example.net", "allowed_recipient": ["provider.example"]}
     return uci([("mailrelay main", main), ("smarthost provider", smarthost)])
 
 

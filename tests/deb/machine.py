@@ -1,7 +1,7 @@
-"""A Debian machine for the .deb: a bare tree, a network of its own with one interface, and the service as its unit says.
+"""A Debian machine for the .deb: a bare tree, a network of its own with one interface, and the service as in its unit.
 
-systemd does not run in a tree. `Service` starts what ExecStart names, with the rights, the read-only file system and the
-folders that the unit's other lines give it; test_unit.py has systemd's own word on the unit.
+systemd does not run in a tree. `Service` starts what ExecStart names, with the rights, the read-only file system and
+the folders that the unit's other lines give it; test_unit.py has systemd's own word on the unit.
 """
 
 from __future__ import annotations
@@ -59,12 +59,16 @@ class Network:
     def within(self) -> Iterator[None]:
         """Sockets that this thread makes meanwhile belong there, for good."""
         libc = ctypes.CDLL(None, use_errno=True)
-        with open(f"/proc/self/task/{threading.get_native_id()}/ns/net") as own, open(self.path) as there:
+        mine = Path(f"/proc/self/task/{threading.get_native_id()}/ns/net")
+        with mine.open() as own, Path(self.path).open() as there:
             assert libc.setns(there.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
             try:
                 yield
             finally:
                 assert libc.setns(own.fileno(), CLONE_NEWNET) == 0
+
+    def ip(self, *words: str) -> None:
+        subprocess.run(["nsenter", f"--net={self.path}", "ip", *words], check=True)
 
     def smtp(self, host: str = f"{LAN}.1", source: str = "") -> smtplib.SMTP:
         with self.within():

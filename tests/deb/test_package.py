@@ -177,6 +177,20 @@ def test_a_mail_from_the_lan_reaches_the_provider(
         assert f"{LAN}.0/24" in status["allow"]
 
 
+def test_it_follows_the_addresses_of_its_interface(machine: Machine, network: Network) -> None:
+    with Service(machine, network) as service:
+        network.ip("address", "add", "192.168.8.1/24", "dev", "eth0")
+        wait(lambda: network.greets("192.168.8.1"), "it listens on a new address")
+        wait(lambda: "192.168.8.0/24" in service.sh("mailrelay status"), "and serves the machines beside it")
+        network.ip("address", "delete", "192.168.8.1/24", "dev", "eth0")
+        wait(lambda: "192.168.8" not in service.sh("mailrelay status"), "and stops when it is gone")
+        reloads = service.log.read_text().count(" reloaded ")
+        network.ip("address", "add", "192.168.9.1/24", "dev", "cable")  # an interface that it was not told of
+        network.ip("address", "add", "192.168.8.1/24", "dev", "eth0")
+        wait(lambda: network.greets("192.168.8.1"), "it listens again")
+        assert service.log.read_text().count(" reloaded ") == reloads + 1
+
+
 def test_programs_of_the_machine_mail_through_it_too(
     machine: Machine, network: Network, provider: ScriptedProvider, debs: list[Path]
 ) -> None:

@@ -114,6 +114,7 @@ def plan(arguments: list[str]) -> dict[str, Any]:
         "allow": allow,
         "spool": os.path.abspath(options.spool or main.spool),
         "mount": options.spool_mount,
+        "follow": None if options.listen else main.network,  # interfaces whose addresses are to be followed
         "run_dir": os.path.abspath(options.run_dir),
         "owner": owner,
         "log": options.log,

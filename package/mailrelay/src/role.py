@@ -101,6 +101,14 @@ def raise_limits(connections: int) -> None:
             log.event("few-files", log.WARNING, limit=hard, wanted=wanted)
 
 
+def seconds(word: str) -> float:
+    """A time that the courier tells. ValueError if it cannot be one."""
+    found = float(word)
+    if not 0.0 <= found < 1e10:
+        raise ValueError(word)
+    return found
+
+
 def without_hosts(memory: dict[str, list[str]]) -> dict[str, list[str]]:
     """What stays when every smarthost is to be tried again."""
     return {name: words for name, words in memory.items() if not name.startswith("host ")}

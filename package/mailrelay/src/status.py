@@ -10,6 +10,7 @@ import mmap
 import os
 from _json import encode_basestring_ascii
 
+import log
 import spool
 
 TYPE_CHECKING = False
@@ -58,10 +59,22 @@ def dump(value: Any) -> str:
 def write(run_dir: str, status: dict[str, Any]) -> None:
     """Replace the status file in one step. Lost on a power cut, like everything in run_dir."""
     path = f"{run_dir}/{FILE}"
-    with open(f"{path}.new", "w", encoding="ascii") as file:
-        file.write(dump(status) + "\n")
-    os.chmod(f"{path}.new", 0o644)
-    os.rename(f"{path}.new", path)
+    try:
+        with open(f"{path}.new", "w", encoding="ascii") as file:
+            file.write(dump(status) + "\n")
+        os.chmod(f"{path}.new", 0o644)
+        os.rename(f"{path}.new", path)
+    except OSError as error:
+        log.event("no-status", log.WARNING, reason=error.strerror)
+
+
+def remove(run_dir: str) -> None:
+    """The relay ends: nobody is to think that it runs."""
+    for name in (FILE, CONTROL):
+        try:
+            os.unlink(f"{run_dir}/{name}")
+        except FileNotFoundError:
+            pass
 
 
 def open_control(run_dir: str) -> int:

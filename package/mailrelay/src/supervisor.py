@@ -12,6 +12,7 @@ import select
 
 import clock
 import log
+import renumber
 import role
 import settings
 import spool
@@ -62,6 +63,7 @@ class Supervisor:
         self.counters = status.counters()
         self.seen = self.counters.tolist()
         self.doors = Doors()
+        self.moves = renumber.Watch(plan.get("follow"))
         self.listener = 0  # pids; 0: none
         self.courier = 0
         self.retired: set[int] = set()
@@ -280,8 +282,9 @@ class Supervisor:
 
     def note(self, kind: str, words: list[str]) -> None:
         if kind == "leaving":  # when the queue is due again, and until when no smarthost is to be tried
-            dues = [_seconds(word) for word in words[:1] if word] + [due for due in (self.scan_due,) if due is not None]
-            self.scan_due, self.blocked_until = min(dues, default=None), _seconds(words[1])
+            dues = [role.seconds(word) for word in words[:1] if word]
+            dues += [due for due in (self.scan_due,) if due is not None]
+            self.scan_due, self.blocked_until = min(dues, default=None), role.seconds(words[1])
             self.told = True
         elif kind == "success":
             self.last["success"] = {"time": clock.wall(), "id": words[0], "smarthost": words[1]}
@@ -300,6 +303,8 @@ class Supervisor:
         poll.register(self.signal_r, select.POLLIN)
         poll.register(self.control, select.POLLIN)
         poll.register(self.report_r, select.POLLIN)
+        if self.moves.fd >= 0:
+            poll.register(self.moves.fd, select.POLLIN)
         watching = False
         while True:
             now = clock.boottime()
@@ -312,6 +317,10 @@ class Supervisor:
                     log.event("stopping", log.NOTICE, mount=self.plan["mount"], text=f"the spool's storage {text}")
                     self.stop()
                     continue
+                if now >= self.moves.due:
+                    self.moves.due = renumber.NEVER
+                    log.event("addresses-changed", log.NOTICE, interfaces=",".join(self.plan["follow"]))
+                    self.reload()
                 if self.doors.missing and now >= self.doors.retry_due and self.doors.bind(self.plan["listen"]):
                     self.replace_listener()
                 if not self.listener and now >= self.listener_due:
@@ -335,6 +344,8 @@ class Supervisor:
                     self.on_control()
                 elif fd == self.report_r:
                     self.hear()
+                elif fd == self.moves.fd:
+                    self.moves.hear(self.plan["follow"], now)
 
     def pause(self, now: float) -> float:
         """Seconds until something is to be done without anybody's asking."""
@@ -342,6 +353,7 @@ class Supervisor:
         if self.stopping:
             dues.append(self.stopping)
         else:
+            dues.append(self.moves.due)
             if self.dirty:
                 dues.append(self.status_due)
             if self.doors.missing:
@@ -445,11 +457,7 @@ class Supervisor:
             if pid:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-        for name in (status.FILE, status.CONTROL):
-            try:
-                os.unlink(f"{self.plan['run_dir']}/{name}")
-            except FileNotFoundError:
-                pass
+        status.remove(self.plan["run_dir"])
         log.event("stopped", log.NOTICE)
         return 0
 
@@ -486,15 +494,4 @@ class Supervisor:
             "last_failure": self.last["failure"],
             "warnings": [*self.plan["warnings"], *([self.refused] if self.refused else [])],
         }
-        try:
-            status.write(self.plan["run_dir"], found)
-        except OSError as error:
-            log.event("no-status", log.WARNING, reason=error.strerror)
-
-
-def _seconds(word: str) -> float:
-    """A time that the courier tells. ValueError if it cannot be one."""
-    seconds = float(word)
-    if not 0.0 <= seconds < 1e10:
-        raise ValueError(word)
-    return seconds
+        status.write(self.plan["run_dir"], found)
