@@ -103,7 +103,7 @@ def test_one_package_and_one_format_can_be_asked_for(checkout: Path) -> None:
     ("asked", "said"),
     [
         ({"package": "smaple"}, "--package: there is no 'smaple'. Did you mean sample"),
-        ({"format": "deb"}, "--format: there is no 'deb'"),
+        ({"format": "rpm"}, "--format: there is no 'rpm'"),
     ],
 )
 def test_what_does_not_exist_is_answered_with_what_does(checkout: Path, asked: dict[str, str], said: str) -> None:
