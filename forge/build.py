@@ -42,7 +42,8 @@ def run(*, package: str = "", format: str = "all") -> list[Built]:
     """Makes the packages (of this name, else all) in dist/, and prints what was made and what to do with it."""
     built = make(package=package, format=format)
     if not built:
-        raise ForgeError(f"there is no .deb of {package or 'any of them'}", hint="mailrelay is the one: ./inv build --format deb")
+        what = package or "any of these packages"
+        raise ForgeError(f"there is no .deb of {what}", hint="mailrelay is the one: ./inv build --format deb")
     if format == "deb":
         _report_debs(built)
     else:

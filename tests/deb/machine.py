@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import shlex
 import shutil
 import smtplib
 import socket
@@ -159,6 +160,13 @@ class Service:
             print(self.log.read_text())
         self.process.kill()  # with all of its namespace
         self.process.wait()
+
+    def reload(self) -> None:
+        """What `systemctl reload` does."""
+        command = self.unit["ExecReload"]
+        assert command.startswith("!"), "the first process is root's"
+        argv = ["chroot", str(self.machine.folder), *shlex.split(command.removeprefix("!"))]
+        subprocess.run(argv, env={**self.machine.environment, "MAINPID": str(self.pids()[0])}, check=True)
 
     def pids(self) -> list[int]:
         """The relay's processes, supervisor first."""

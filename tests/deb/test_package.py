@@ -177,6 +177,21 @@ def test_a_mail_from_the_lan_reaches_the_provider(
         assert f"{LAN}.0/24" in status["allow"]
 
 
+def test_a_reload_takes_new_settings_and_refuses_faulty_ones(machine: Machine, network: Network) -> None:
+    settings = machine.read("/etc/config/mailrelay")
+    with Service(machine, network) as service:
+        machine.write("/etc/config/mailrelay", settings.replace("'pi.example.net'", "'other.example.net'"))
+        service.reload()
+        wait(lambda: " reloaded " in service.log.read_text(), "the settings are taken")
+        with network.smtp() as client:
+            assert client.docmd("HELO plc")[1].startswith(b"other.example.net")
+        machine.write("/etc/config/mailrelay", settings.replace("min_free_space '0'", "min_free_space 'none'"))
+        service.reload()
+        wait(lambda: "reload-refused" in service.log.read_text(), "the fault is told")
+        assert network.greets()
+    machine.write("/etc/config/mailrelay", settings)
+
+
 def test_it_follows_the_addresses_of_its_interface(machine: Machine, network: Network) -> None:
     with Service(machine, network) as service:
         network.ip("address", "add", "192.168.8.1/24", "dev", "eth0")
