@@ -85,6 +85,14 @@ def workshop() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def mega(workshop: Path) -> arduino.Avr:
+    """A compiler for the board that a Controllino is."""
+    folder = workshop / "mega"
+    folder.mkdir()
+    return arduino.Avr(next(board for board in arduino.BOARDS if board.name == "ATmega2560"), folder)
+
+
+@pytest.fixture(scope="session")
 def send(workshop: Path) -> Sender:
     return Sender(arduino.host_program(arduino.HOST / "send.cpp", workshop))
 

@@ -34,14 +34,14 @@ def test_the_dialogue_by_hand_goes_as_documented(server: ScriptedProvider) -> No
 
 
 @pytest.mark.parametrize("page", [arduino.DOC, arduino.LIBRARY / "README.md"], ids=lambda page: page.name)
-def test_the_code_in_the_documentation_compiles_for_a_board(page: Path, tmp_path: Path) -> None:
+def test_the_code_in_the_documentation_compiles_for_a_board(page: Path, mega: arduino.Avr, tmp_path: Path) -> None:
     (code,) = re.findall(r"^```cpp\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     for function in ("setup", "loop"):
         if f"void {function}()" not in code:
             code += f"void {function}() {{}}\n"
-    sketch = tmp_path / "Shown.ino"
+    sketch = tmp_path / f"{page.stem}.ino"
     sketch.write_text(code)
-    assert arduino.Avr(arduino.BOARDS[1], tmp_path).program(sketch).exists()
+    assert mega.program(sketch).exists()
 
 
 def test_every_line_that_serial_is_documented_to_say_is_one_that_the_library_says() -> None:

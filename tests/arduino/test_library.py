@@ -35,7 +35,7 @@ STEPS = {
     "data": "DATA",
     "dot": "text",
 }
-SHORT = 300  # ms: enough for a server on this machine that answers at once
+SHORT = 200  # ms: enough for a server on this machine that answers at once
 LATE = 1500  # ms: beyond what was told, for a busy machine's pauses
 
 each_step = pytest.mark.parametrize("step", STEPS)

@@ -39,10 +39,8 @@ def simulator(workshop: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def board_program(workshop: Path) -> Path:
-    folder = workshop / "simulated"
-    folder.mkdir()
-    return arduino.Avr(arduino.BOARDS[1], folder).program(FOLDER / "serial_mail.cpp")
+def board_program(mega: arduino.Avr) -> Path:
+    return mega.program(FOLDER / "serial_mail.cpp")
 
 
 def test_the_board_itself_sends_a_whole_mail(
