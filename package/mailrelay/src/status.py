@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import time
 from _json import encode_basestring_ascii
 
 import log
@@ -34,6 +35,28 @@ NAMES = {
     FAILED: "failed",
     DEFERRED: "deferred",
 }
+
+
+class Day:
+    """What was counted since midnight by the machine's clock, or since the start where that was later."""
+
+    __slots__ = ("base", "date", "since")
+
+    def __init__(self, seen: list[int], now: float) -> None:
+        self.base, self.date, self.since = seen, time.localtime(now)[:3], now
+
+    def turn(self, seen: list[int], now: float) -> bool:
+        """Whether another day has begun, or the clock was set to one; then it counts from `seen` on."""
+        local = time.localtime(now)
+        if local[:3] == self.date:
+            return False
+        midnight = now - (local.tm_hour * 60 + local.tm_min) * 60 - local.tm_sec
+        self.base, self.date, self.since = seen, local[:3], midnight
+        return True
+
+    def counts(self, seen: list[int]) -> dict[str, float]:
+        """By NAMES, and `since` in seconds since 1970."""
+        return {"since": self.since, **{name: seen[place] - self.base[place] for place, name in NAMES.items()}}
 
 
 def counters() -> memoryview:

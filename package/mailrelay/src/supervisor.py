@@ -81,6 +81,7 @@ class Supervisor:
         self.stamp: list[int] = []
         self.refused = ""  # why newer settings are not in force
         self.started = clock.wall()
+        self.day = status.Day(self.seen, self.started)
         self.status_due = 0.0
         self.dirty = True
         self.stopping = 0.0
@@ -327,6 +328,8 @@ class Supervisor:
                     self.start_listener()
                 if self.wants_courier(now):
                     self.start_courier(now)
+            if self.day.turn(self.seen, clock.wall()):
+                self.dirty = True
             if self.counters.tolist() != self.seen or status.stamp(self.plan["spool"]) != self.stamp:
                 self.dirty = True
             if self.dirty and now >= self.status_due:
@@ -484,6 +487,7 @@ class Supervisor:
             "provider": bool(self.plan["smarthosts"]),
             "smarthosts": self.plan["smarthosts"],
             "counts": {name: self.seen[place] for place, name in status.NAMES.items()},
+            "today": self.day.counts(self.seen),
             "queue": counts[spool.QUEUE],
             "hold": counts[spool.HOLD],
             "failed": counts[spool.FAIL],

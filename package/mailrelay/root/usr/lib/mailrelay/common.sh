@@ -36,7 +36,9 @@
 # and these where the engine can do it; rpcd offers what it finds:
 #   engine_show ID · engine_hold ID... · engine_release ID... · engine_delete ID... · engine_flush_some ID...
 #                       Text on stdout and stderr, status 0 if done. The ids are checked: [0-9A-Za-z]{6,20}.
-#   engine_test ADDRESS Sends a test mail past the queue; prints one JSON object a line, the last with "result".
+#   engine_test ADDRESS [FILE]
+#                       Sends a test mail past the queue, by other settings than $SETTINGS if a file is named; prints one
+#                       JSON object a line, the last with "result".
 
 LIB=/usr/lib/mailrelay
 SETTINGS=/etc/config/mailrelay

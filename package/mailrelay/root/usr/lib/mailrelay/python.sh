@@ -112,7 +112,7 @@ engine_flush_some() {
 }
 
 engine_test() {
-	$RELAY test --json-lines -- "$1"
+	$RELAY test --json-lines ${2:+--config "$2"} -- "$1"
 }
 
 engine_removed() {

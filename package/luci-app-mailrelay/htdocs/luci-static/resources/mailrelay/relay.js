@@ -1,0 +1,101 @@
+'use strict';
+'require baseclass';
+'require rpc';
+'require uci';
+
+/*
+ * What the views share: the calls of rpcd's object, texts for times and sizes, and what is said of settings. No rule
+ * about settings stands here: the relay's own check says what is wrong with them.
+ */
+
+const STATUS_SECONDS = 5;
+
+function call(method, params, expect) {
+	return rpc.declare({ object: 'mailrelay', method: method, params: params || [], expect: expect || {}, reject: true });
+}
+
+/* A line of `mailrelay check` without the file's name, which nobody sees here: its places and its text. */
+const FINDING = /^[^:]*(?::\d+)?: (warning: )?(?:section '([^']*)'(?:, option '([^']*)')?:? )?(.*)$/;
+
+return baseclass.extend({
+	seconds: STATUS_SECONDS,
+
+	status: call('status'),
+	check: call('check'),
+	checkDraft: call('check_draft', [ 'settings' ]),
+	queue: call('queue', [ 'limit' ]),
+	show: call('show', [ 'id' ]),
+	flush: call('flush', [ 'ids' ]),
+	hold: call('hold', [ 'ids' ]),
+	release: call('release', [ 'ids' ]),
+	remove: call('delete', [ 'ids' ]),
+	test: call('test', [ 'address' ]),
+	testDraft: call('test_draft', [ 'address', 'settings' ]),
+	testStatus: call('test_status'),
+	log: call('log', [ 'id', 'limit' ]),
+
+	/* A number of seconds, in its largest unit. */
+	span: function(seconds) {
+		if (seconds < 60)
+			return _('%d s').format(seconds);
+		if (seconds < 3600)
+			return _('%d min').format(seconds / 60);
+		if (seconds < 172800)
+			return _('%d h').format(seconds / 3600);
+		return _('%d days').format(seconds / 86400);
+	},
+
+	ago: function(then, now) {
+		return _('%s ago').format(this.span(Math.max(0, now - then)));
+	},
+
+	size: function(bytes) {
+		if (bytes < 1024)
+			return _('%d B').format(bytes);
+		if (bytes < 1048576)
+			return _('%d KB').format(bytes / 1024);
+		return _('%d MB').format(bytes / 1048576);
+	},
+
+	/* The settings as they stand in the form, saved or not, as the text of a settings file. */
+	draft: function() {
+		const quoted = function(text) { return "'" + String(text).replace(/'/g, "'\\''") + "'"; };
+		const lines = [];
+
+		uci.sections('mailrelay').forEach(function(section) {
+			lines.push('config ' + section['.type'] + (section['.anonymous'] ? '' : ' ' + quoted(section['.name'])));
+
+			Object.keys(section).filter(function(name) { return name.charAt(0) != '.'; }).forEach(function(name) {
+				const value = section[name];
+
+				if (Array.isArray(value))
+					value.forEach(function(item) { lines.push('\tlist ' + name + ' ' + quoted(item)); });
+				else if (value != null && value !== '')
+					lines.push('\toption ' + name + ' ' + quoted(value));
+			});
+		});
+
+		return lines.join('\n') + '\n';
+	},
+
+	/* The lines of a check as objects of: warning, section, option, text. */
+	findings: function(text) {
+		return (text || '').split('\n').filter(function(line) { return line != ''; }).map(function(line) {
+			const found = line.match(FINDING) || [ line, '', '', '', line ];
+
+			return { warning: !!found[1], section: found[2] || '', option: found[3] || '', text: found[4] };
+		});
+	},
+
+	/* A box of findings, in the words of `names(section, option)` where there are any. */
+	box: function(kind, title, findings, names) {
+		return E('div', { 'class': 'alert-message ' + kind }, [
+			E('h4', {}, [ title ]),
+			E('ul', {}, findings.map(function(finding) {
+				const place = names ? names(finding.section, finding.option) : finding.option;
+
+				return E('li', {}, place ? [ E('strong', {}, [ place ]), ': ', finding.text ] : [ finding.text ]);
+			}))
+		]);
+	}
+});

@@ -1,0 +1,113 @@
+'use strict';
+'require baseclass';
+'require mailrelay.relay as relay';
+
+/* The status in words, for the overview and, in short, for LuCI's status page. */
+
+function badge(good, text) {
+	return E('strong', { 'class': 'mailrelay-state', 'style': 'color:' + (good ? '#2a9d3f' : '#d03030') }, [ text ]);
+}
+
+function state(status) {
+	if (status.running)
+		return badge(true, _('running'));
+	return badge(false, status.enabled ? _('not running') : _('switched off in the settings'));
+}
+
+/* What is known of the provider from the last mail that went or did not go. */
+function provider(status) {
+	const good = status.last_success, bad = status.last_failure;
+
+	if (!status.running)
+		return _('unknown');
+	if (!status.provider)
+		return badge(false, _('none is set: all mail is refused for now'));
+	if (bad && (!good || bad.time > good.time) && status.next_try > status.now)
+		return [ badge(false, _('not reachable')), ' ', _('(next try in %s)').format(relay.span(status.next_try - status.now)) ];
+	if (good)
+		return [ badge(true, _('reachable')), ' ', _('(last mail %s)').format(relay.ago(good.time, status.now)) ];
+	return _('no mail sent yet');
+}
+
+function queue(status) {
+	const texts = [ _('%d waiting').format(status.queue) ];
+
+	if (status.oldest != null)
+		texts[0] += ' ' + _('(the oldest for %s)').format(relay.span(Math.max(0, status.now - status.oldest)));
+	if (status.hold)
+		texts.push(_('%d held').format(status.hold));
+	if (status.failed)
+		texts.push(_('%d failed').format(status.failed));
+
+	return texts.join(', ');
+}
+
+function today(counts) {
+	return _('%d taken, %d sent, %d failed').format(counts.accepted, counts.delivered, counts.failed);
+}
+
+/* Of the counts: whether they are the whole day's. */
+function todayTitle(status) {
+	return status.started < status.today.since ? _('Today') : _('Today, since the start %s').format(relay.ago(status.started, status.now));
+}
+
+function isOpen(failure, success) {
+	return failure && (!success || failure.time > success.time);
+}
+
+return baseclass.extend({
+	/* Titles and contents; the most telling first. */
+	rows: function(status) {
+		const rows = [ [ _('Status'), state(status) ], [ _('Provider'), provider(status) ], [ _('Queue'), queue(status) ] ];
+
+		if (status.running && status.today)
+			rows.push([ todayTitle(status), today(status.today) ]);
+		if ((status.smarthosts || []).length)
+			rows.push([ _('Sends through'), status.smarthosts.join(', ') ]);
+		if ((status.listening || []).length)
+			rows.push([ _('Listens on'), status.listening.join(', ') ]);
+		if (status.allow)
+			rows.push([ _('Takes mail from'), status.allow.concat(_('the router itself')).join(', ') ]);
+
+		rows.push([ _('Engine'), (status.engine == 'postfix' ? _('Postfix') : _('Python')) + ', ' + status.package ]);
+		return rows;
+	},
+
+	table: function(rows) {
+		return E('table', { 'class': 'table' }, rows.map(function(row) {
+			return E('tr', { 'class': 'tr' }, [
+				E('td', { 'class': 'td left', 'width': '33%' }, [ row[0] ]),
+				E('td', { 'class': 'td left', 'style': 'overflow-wrap:anywhere' }, row[1])
+			]);
+		}));
+	},
+
+	/* What its owner should know now: why it does not run, what failed last, what it warns of. */
+	alerts: function(status, faults) {
+		const boxes = [];
+		const failure = status.last_failure;
+
+		if (faults.length)
+			boxes.push(relay.box('error', _('The settings have faults, so nothing runs'), faults));
+		else if (!status.running && status.enabled)
+			boxes.push(E('div', { 'class': 'alert-message error' }, [ _('The relay should run and does not: the log says why.') ]));
+		if (status.spool_missing)
+			boxes.push(E('div', { 'class': 'alert-message error' }, [ _('The storage for waiting mail is not there (%s): all mail is refused for now.').format(status.spool) ]));
+		if (status.running && isOpen(failure, status.last_success))
+			boxes.push(E('div', { 'class': 'alert-message warning', 'id': 'mailrelay-failure' }, [
+				E('h4', {}, [ _('Last failure, %s').format(relay.ago(failure.time, status.now)) ]),
+				failure.advice ? E('p', {}, [ E('strong', {}, [ failure.advice ]) ]) : '',
+				E('p', { 'style': 'overflow-wrap:anywhere' }, [ [ failure.smarthost, failure.answer ].filter(Boolean).join(': ') ])
+			]));
+
+		const warnings = relay.findings((status.warnings || []).join('\n'));
+		const deaf = Object.keys(status.not_listening || {}).map(function(place) {
+			return { text: _('cannot listen on %s: %s').format(place, status.not_listening[place]) };
+		});
+
+		if (warnings.length + deaf.length)
+			boxes.push(relay.box('notice', _('Worth knowing'), deaf.concat(warnings)));
+
+		return E([], boxes);
+	}
+});

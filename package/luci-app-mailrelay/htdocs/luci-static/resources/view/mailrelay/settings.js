@@ -1,0 +1,310 @@
+'use strict';
+'require view';
+'require form';
+'require ui';
+'require uci';
+'require tools.widgets as widgets';
+'require mailrelay.kinds as kinds';
+'require mailrelay.options as options';
+'require mailrelay.providers as providers';
+'require mailrelay.relay as relay';
+'require mailrelay.trial as trial';
+
+/*
+ * The settings: titles and their order stand here, everything else about an option comes from options.js. Nothing is
+ * saved that the relay's own check finds a fault in; it says why.
+ */
+
+const CONFIG = 'mailrelay';
+
+/* By section: tabs, each with its name, title, and options with their titles. */
+const LAYOUT = {
+	mailrelay: [
+		[ 'general', _('General'), [
+			[ 'enabled', _('Enabled') ], [ 'network', _('Networks that may send') ], [ 'allow', _('Addresses that may send') ],
+			[ 'sender', _('Send as') ]
+		] ],
+		[ 'recipients', _('Recipients'), [
+			[ 'recipient', _('Send everything to') ], [ 'alias', _('Aliases') ], [ 'allowed_recipient', _('Allowed recipients') ]
+		] ],
+		[ 'trouble', _('Trouble'), [
+			[ 'postmaster', _('Postmaster') ], [ 'notify', _('Program') ], [ 'notify_after', _('Stuck after') ]
+		] ],
+		[ 'storage', _('Storage'), [
+			[ 'spool', _('Folder') ], [ 'max_queue_size', _('Largest queue') ], [ 'min_free_space', _('Free space') ],
+			[ 'queue_lifetime', _('Try for') ], [ 'failed_lifetime', _('Keep failed mail for') ]
+		] ],
+		[ 'advanced', _('Advanced'), [
+			[ 'hostname', _('Own name') ], [ 'port', _('Ports') ], [ 'retry_min', _('First wait') ], [ 'retry_max', _('Longest wait') ],
+			[ 'max_message_size', _('Largest mail') ], [ 'max_recipients', _('Recipients of a mail') ],
+			[ 'max_connections', _('Connections') ], [ 'max_connections_per_client', _('Connections of a machine') ],
+			[ 'command_timeout', _('Time for a command') ], [ 'min_data_rate', _('Slowest mail') ],
+			[ 'max_useless_commands', _('Useless commands') ], [ 'max_command_length', _('Longest command') ],
+			[ 'max_line_length', _('Longest line') ], [ 'max_header_length', _('Longest header') ]
+		] ]
+	],
+	smarthost: [
+		[ 'general', _('General'), [
+			[ 'enabled', _('Enabled') ], [ 'host', _('Server') ], [ 'tls', _('Encryption') ], [ 'port', _('Port') ],
+			[ 'username', _('Login name') ], [ 'password', _('Password') ]
+		] ],
+		[ 'use', _('Use'), [ [ 'sender', _('For mail from') ], [ 'rate', _('At most') ], [ 'priority', _('Priority') ] ] ],
+		[ 'advanced', _('Advanced'), [
+			[ 'auth', _('Kind of login') ], [ 'verify', _('Verify the server') ], [ 'ca_file', _('Authorities') ],
+			[ 'fingerprint', _('Fingerprint') ], [ 'allow_cleartext', _('Allow no encryption') ], [ 'family', _('Connect by') ],
+			[ 'timeout', _('Time limit') ]
+		] ]
+	],
+	client: [
+		[ 'general', _('General'), [
+			[ 'address', _('Address') ], [ 'accept_any_login', _('Takes any login') ], [ 'username', _('Login name') ],
+			[ 'password', _('Password') ], [ 'rate_limit', _('Mails a minute') ], [ 'redirect', _('Catch its mail') ]
+		] ]
+	]
+};
+
+/* What a grid's rows show; the rest is behind Edit. */
+const COLUMNS = { smarthost: [ 'enabled', 'host', 'username' ], client: [ 'address', 'accept_any_login', 'username' ] };
+
+function titleOf(type, name) {
+	return LAYOUT[type].reduce(function(found, tab) {
+		const entry = tab[2].find(function(entry) { return entry[0] == name; });
+		return entry ? entry[1] : found;
+	}, name);
+}
+
+/* A section as `mailrelay check` calls it. */
+function checkName(section) {
+	if (!section['.anonymous'])
+		return section['.name'];
+
+	return '%s[%d]'.format(section['.type'], uci.sections(CONFIG, section['.type'])
+		.findIndex(function(other) { return other['.name'] == section['.name']; }));
+}
+
+/* Where a finding is, as the page calls it. */
+function place(name, option) {
+	const section = uci.sections(CONFIG).find(function(section) { return checkName(section) == name; });
+
+	if (!section)
+		return option || name;
+
+	const own = section['.type'] == 'mailrelay' ? '' : (section.host || section.address || name);
+
+	return [ own, option ? titleOf(section['.type'], option) : '' ].filter(Boolean).join(', ');
+}
+
+function html(text) {
+	return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/`([^`]*)`/g, '<code>$1</code>');
+}
+
+function widgetOf(option) {
+	if (option.kind == 'network')
+		return widgets.NetworkSelect;
+	if (option.list)
+		return form.DynamicList;
+	return { switch: form.Flag, choice: form.ListValue }[option.kind] || form.Value;
+}
+
+/* One field, by what the schema says of its option. */
+function addField(section, type, tab, name, title) {
+	const option = options.sections[type][name];
+	const o = section.taboption(tab, widgetOf(option), name, title, html(option.help));
+
+	if (option.kind == 'network') {
+		o.multiple = true;
+		o.nocreate = true;
+	}
+	else {
+		o.validate = function(section_id, value) { return kinds.check(option, value); };
+	}
+
+	if (option.kind == 'switch') {
+		o.default = option.value;
+		o.load = function(section_id) {
+			const value = uci.get(CONFIG, section_id, name);
+			return options.yes.indexOf(value) >= 0 ? '1' : options.no.indexOf(value) >= 0 ? '0' : value;
+		};
+	}
+	else if (option.kind == 'choice') {
+		option.choices.forEach(function(choice) { o.value(choice); });
+		o.default = option.value;
+	}
+	else if (option.list && options.spaceFree.indexOf(option.kind) < 0) {
+		o.load = function(section_id) {
+			const value = uci.get(CONFIG, section_id, name);
+			return typeof(value) == 'string' ? [ value ] : value;
+		};
+	}
+
+	if (option.kind == 'secret')
+		o.password = true;
+	if (option.required)
+		o.rmempty = false;
+
+	o.placeholder = option.value || option.computed;
+	return o;
+}
+
+/* All fields of a section; `first` adds what comes before them. */
+function addFields(section, type, first) {
+	LAYOUT[type].forEach(function(tab) { section.tab(tab[0], tab[1]); });
+
+	if (first)
+		first(section);
+
+	LAYOUT[type].forEach(function(tab) {
+		tab[2].forEach(function(entry) {
+			const o = addField(section, type, tab[0], entry[0], entry[1]);
+
+			if (COLUMNS[type] && COLUMNS[type].indexOf(entry[0]) < 0)
+				o.modalonly = true;
+		});
+	});
+}
+
+/* The list of known providers on top of a provider's fields, and what each wants for a login. */
+function addProviders(section) {
+	const o = section.taboption('general', form.ListValue, '_provider', _('Provider'));
+
+	o.modalonly = true;
+	o.value('', _('another one'));
+	providers.list.forEach(function(provider) { o.value(provider.name); });
+	o.load = function(section_id) { return (providers.of(uci.get(CONFIG, section_id, 'host')) || { name: '' }).name; };
+	o.write = o.remove = function() {};
+	o.onchange = function(ev, section_id, name) {
+		const provider = providers.list.find(function(one) { return one.name == name; });
+
+		[ 'host', 'port', 'tls', 'rate' ].forEach(L.bind(function(option) {
+			const found = this.map.lookupOption(option, section_id);
+
+			if (provider && found)
+				found[0].getUIElement(section_id).setValue(provider[option] || '');
+		}, this));
+		this.map.checkDepends();
+	};
+
+	providers.list.forEach(function(provider, at) {
+		const hint = section.taboption('general', form.DummyValue, '_login' + at, _('Its login'));
+
+		hint.modalonly = true;
+		hint.depends('_provider', provider.name);
+		hint.load = function() { return provider.login; };
+	});
+}
+
+/* Asks the relay's check; promises its warnings. What has faults is not saved, and said. */
+function refuseFaults(map) {
+	return relay.checkDraft(relay.draft()).then(function(answer) {
+		const own = map.parent ? checkName(uci.get(CONFIG, map.section)) : null;
+		const findings = relay.findings(answer.text).filter(function(finding) { return !own || finding.section == own; });
+		const faults = findings.filter(function(finding) { return !finding.warning; });
+
+		if (answer.ok || !faults.length)
+			return findings.filter(function(finding) { return finding.warning; });
+
+		const box = relay.box('error', _('This is not saved'), faults, place);
+
+		box.classList.add('mailrelay-faults');
+
+		if (own) {
+			map.root.querySelectorAll('.mailrelay-faults').forEach(function(old) { old.remove(); });
+			map.root.insertBefore(box, map.root.firstChild);
+			box.scrollIntoView({ block: 'nearest' });
+		}
+		else {
+			ui.showModal(_('Settings'), [
+				box,
+				E('div', { 'class': 'right' }, [ E('button', { 'class': 'btn cbi-button', 'click': ui.hideModal }, [ _('Dismiss') ]) ])
+			]);
+		}
+
+		return Promise.reject(Object.assign(new Error(faults[0].text), { shown: true }));
+	});
+}
+
+/* Has a dialog's Save ask the check first. */
+function guard(section) {
+	section.addModalOptions = function(modal) {
+		const map = modal.map;
+
+		map.save = function(cb, silent) {
+			return form.Map.prototype.save.call(this, function() { return refuseFaults(map); }, silent);
+		};
+	};
+}
+
+return view.extend({
+	load: function() {
+		if (!L.hasViewPermission())
+			return null;
+
+		return Promise.all([ relay.status(), uci.load(CONFIG) ]).then(function(data) {
+			if (!uci.get(CONFIG, 'main'))
+				uci.add(CONFIG, 'mailrelay', 'main');
+			return data[0];
+		});
+	},
+
+	render: function(status) {
+		if (!status) {
+			this.handleSave = this.handleSaveApply = this.handleReset = null;
+			return E([], [
+				E('h2', {}, [ _('Mail Relay') + ' – ' + _('Settings') ]),
+				E('p', { 'class': 'alert-message notice' }, [ _('The settings hold a password: only a user who may change them may see them.') ])
+			]);
+		}
+
+		const m = this.map = new form.Map(CONFIG, _('Mail Relay') + ' – ' + _('Settings'),
+			status.engine == 'postfix' ? _('Carried out by Postfix, which cannot do all of this: when you save, the page names what it leaves out.') : null);
+
+		let s = m.section(form.NamedSection, 'main', 'mailrelay');
+		addFields(s, 'mailrelay');
+
+		s = m.section(form.GridSection, 'smarthost', _('Providers'), _('The servers that mail goes out through. The first one is used, the others when it fails.'));
+		s.addremove = s.anonymous = s.sortable = s.nodescriptions = true;
+		s.addbtntitle = _('Add a provider');
+		s.modaltitle = _('Provider');
+		s.renderSectionPlaceholder = function() { return E('em', {}, [ _('There is no provider yet: add yours.') ]); };
+		guard(s);
+		addFields(s, 'smarthost', addProviders);
+
+		s = m.section(form.GridSection, 'client', _('Machines'), _('Only for machines that need something special, such as a camera that insists on a login. Who may send at all is set above.'));
+		s.addremove = s.anonymous = s.nodescriptions = true;
+		s.addbtntitle = _('Add a machine');
+		s.modaltitle = _('Machine');
+		s.renderSectionPlaceholder = function() { return E('em', {}, [ _('None.') ]); };
+		guard(s);
+		addFields(s, 'client');
+
+		return m.render().then(L.bind(function(node) {
+			return E([], [ node, status.cannot.indexOf('test') < 0 ? trial.render(L.bind(this.draft, this)) : '' ]);
+		}, this));
+	},
+
+	/* The settings in the form, to try them. */
+	draft: function() {
+		return this.map.parse().then(function() { return relay.draft(); });
+	},
+
+	handleSave: function() {
+		const map = this.map;
+		let warnings = [];
+
+		return map.save(function() {
+			return refuseFaults(map).then(function(found) { warnings = found; });
+		}, true).then(function() {
+			if (warnings.length)
+				ui.addNotification(null, relay.box('notice', _('Saved. Worth knowing:'), warnings, place), 'info');
+		}).catch(function(error) {
+			if (!error.shown)
+				ui.showModal(_('Settings'), [
+					E('p', {}, [ _('This is not saved yet:') ]),
+					E('p', { 'style': 'white-space:pre-line' }, [ error.message ]),
+					E('div', { 'class': 'right' }, [ E('button', { 'class': 'btn cbi-button', 'click': ui.hideModal }, [ _('Dismiss') ]) ])
+				]);
+
+			return Promise.reject(error);
+		});
+	}
+});

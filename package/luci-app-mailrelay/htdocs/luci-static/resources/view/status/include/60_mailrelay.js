@@ -1,0 +1,26 @@
+'use strict';
+'require baseclass';
+'require mailrelay.relay as relay';
+'require mailrelay.summary as summary';
+
+/* The mail relay in short, on LuCI's status page. */
+return baseclass.extend({
+	title: _('Mail Relay'),
+
+	load: function() {
+		return L.resolveDefault(relay.status(), null);
+	},
+
+	render: function(status) {
+		if (!status || !status.engine)
+			return null;
+
+		const failure = status.running && status.last_failure;
+		const rows = summary.rows(status).slice(0, 3);
+
+		if (failure && (!status.last_success || failure.time > status.last_success.time))
+			rows.push([ _('Last failure'), failure.advice || failure.answer ]);
+
+		return summary.table(rows);
+	}
+});
