@@ -94,8 +94,10 @@ function place(name, option) {
 	return [ own, option ? titleOf(section['.type'], option) : '' ].filter(Boolean).join(', ');
 }
 
+/* The schema's help as HTML: `code` and *stress*. */
 function html(text) {
-	return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/`([^`]*)`/g, '<code>$1</code>');
+	return text.replace(/&/g, '&amp;').replace(/</g, '&lt;')
+		.replace(/`([^`]*)`/g, '<code>$1</code>').replace(/\*([^*]+)\*/g, '<em>$1</em>');
 }
 
 function widgetOf(option) {
@@ -137,6 +139,8 @@ function addField(section, type, tab, name, title) {
 		};
 	}
 
+	if (name == 'enabled')
+		o.rmempty = false;
 	if (option.kind == 'secret')
 		o.password = true;
 	if (option.required)
@@ -185,7 +189,7 @@ function addProviders(section) {
 	};
 
 	providers.list.forEach(function(provider, at) {
-		const hint = section.taboption('general', form.DummyValue, '_login' + at, _('Its login'));
+		const hint = section.taboption('general', form.DummyValue, '_login' + at, _('About its login'));
 
 		hint.modalonly = true;
 		hint.depends('_provider', provider.name);

@@ -1,0 +1,201 @@
+"""Translations of LuCI's kind: finds the texts in scripts, reads .po files, and makes the .lmo files that LuCI loads.
+
+`.po` is GNU gettext's format (without plurals, which the app has none of); `.lmo` is LuCI's (modules/luci-base/src/po2lmo.c
+and lib/lmo.c): the texts, an index of their keys' hashes, and the index's offset, all in network order. The mini-SDK
+calls `compile`; `python3 -m forge.po` brings the app's template and translations up to date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from forge import paths
+from forge.errors import ForgeError
+
+APP = paths.PACKAGES / "luci-app-mailrelay"
+TEMPLATE = APP / "po/templates/mailrelay.pot"
+HEADER = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n'
+
+_CALL = re.compile(r"\b_\(\s*'((?:[^'\\]|\\.)*)'\s*\)")
+_SUSPECT = re.compile(r"\b_\(\s*(?!')")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*$')
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+@dataclass
+class Entry:
+    """A text, its translation ("" for none yet), and where it stands, as paths from the app's folder with the line."""
+
+    id: str
+    text: str = ""
+    places: list[str] = field(default_factory=list)
+
+
+# ---- the texts ------------------------------------------------------------------------------------------------------
+
+
+def scan(app: Path = APP) -> list[Entry]:
+    """Every text of the app that is to be translated, in the order of files and lines."""
+    found: dict[str, Entry] = {}
+    for place, text in _texts(app):
+        found.setdefault(text, Entry(text)).places.append(place)
+    return list(found.values())
+
+
+def _texts(app: Path) -> Iterator[tuple[str, str]]:
+    for file in sorted(app.glob("htdocs/**/*.js")):
+        for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
+            place = f"{file.relative_to(app)}:{number}"
+            for match in _CALL.finditer(line):
+                yield place, re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), match[1])
+            if _SUSPECT.search(line):
+                raise ForgeError(f"{place}: _( ) takes one text in single quotes, on its line")
+    for name, key in (("luci/menu.d", "title"), ("rpcd/acl.d", "description")):
+        for file in sorted(app.glob(f"root/usr/share/{name}/*.json")):
+            for entry in json.loads(file.read_text(encoding="utf-8")).values():
+                if key in entry:
+                    yield str(file.relative_to(app)), entry[key]
+
+
+def template(entries: list[Entry]) -> str:
+    return _write(HEADER, [Entry(entry.id, "", entry.places) for entry in entries])
+
+
+def merge(entries: list[Entry], before: list[Entry], header: str) -> str:
+    """The translation file for these texts, with what is translated already."""
+    known = {entry.id: entry.text for entry in before}
+    return _write(header, [Entry(entry.id, known.get(entry.id, ""), entry.places) for entry in entries])
+
+
+def _write(header: str, entries: list[Entry]) -> str:
+    parts = [header]
+    for entry in entries:
+        places = "".join(f"#: {place}\n" for place in entry.places)
+        parts.append(f"{places}msgid {_quote(entry.id)}\nmsgstr {_quote(entry.text)}\n")
+    return "\n".join(parts)
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def read(path: Path) -> list[Entry]:
+    """The entries of a .po file, without its header. ForgeError names the line that cannot be read."""
+    return [entry for entry in _read(path) if entry.id]
+
+
+def _read(path: Path) -> list[Entry]:
+    entries: list[Entry] = []
+    part = ""
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        keyword = line.split(" ", 1)[0]
+        if not line.strip() or line.startswith("#"):
+            continue
+        if keyword in ("msgid", "msgstr"):
+            part = keyword
+            if part == "msgid":
+                entries.append(Entry(""))
+        elif not line.startswith('"'):
+            raise ForgeError(f"{paths.shown(path)}:{number}: {keyword} is not understood here")
+        match = _QUOTED.search(line)
+        if match is None or not entries:
+            raise ForgeError(f"{paths.shown(path)}:{number}: a text in double quotes is missing")
+        text = re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), match[1])
+        if part == "msgid":
+            entries[-1].id += text
+        else:
+            entries[-1].text += text
+    return entries
+
+
+# ---- .lmo -----------------------------------------------------------------------------------------------------------
+
+
+def compile(path: Path) -> bytes:
+    """The .lmo file of a .po file; empty if nothing is translated. What is the same in both languages is left out."""
+    texts = bytearray()
+    index = []
+    for entry in _read(path):
+        plural = re.search(r"^Plural-Forms: (.*)$", entry.text, re.MULTILINE) if not entry.id else None
+        if plural:  # where LuCI looks for the formula
+            index.append((0, 0, len(texts), len(plural[1])))
+            texts += plural[1].encode() + bytes(-len(plural[1]) % 4)
+        if not entry.id:
+            continue
+        # Escapes other than \\" and \\\\ stay as they are written, in keys and texts.
+        key, text = _raw(entry.id), _raw(entry.text)
+        if not text or sfh(key) == sfh(text):
+            continue
+        index.append((sfh(key), 1, len(texts), len(text)))
+        texts += text + bytes(-len(text) % 4)
+    if not texts:
+        return b""
+    table = b"".join(struct.pack(">4I", *row) for row in sorted(index))
+    return bytes(texts) + table + struct.pack(">I", len(texts))
+
+
+def _raw(text: str) -> bytes:
+    return text.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r").encode()
+
+
+def sfh(data: bytes) -> int:
+    """Paul Hsieh's SuperFastHash, seeded with the length, as LuCI's lib/lmo.c has it; its odd bytes are signed."""
+    value = len(data)
+    if not data:
+        return 0
+    whole = len(data) & ~3
+    for first, second in struct.iter_unpack("<HH", data[:whole]):
+        value = (value + first) & 0xFFFFFFFF
+        value = (value << 16) ^ ((second << 11) ^ value)
+        value &= 0xFFFFFFFF
+        value = (value + (value >> 11)) & 0xFFFFFFFF
+    rest = data[whole:]
+    if len(rest) == 3:
+        value = (value + int.from_bytes(rest[:2], "little")) & 0xFFFFFFFF
+        value ^= (value << 16) & 0xFFFFFFFF
+        value ^= (_signed(rest[2]) << 18) & 0xFFFFFFFF
+        value = (value + (value >> 11)) & 0xFFFFFFFF
+    elif len(rest) == 2:
+        value = (value + int.from_bytes(rest, "little")) & 0xFFFFFFFF
+        value ^= (value << 11) & 0xFFFFFFFF
+        value = (value + (value >> 17)) & 0xFFFFFFFF
+    elif len(rest) == 1:
+        value = (value + _signed(rest[0])) & 0xFFFFFFFF
+        value ^= (value << 10) & 0xFFFFFFFF
+        value = (value + (value >> 1)) & 0xFFFFFFFF
+    for shift, left in ((3, True), (5, False), (4, True), (17, False), (25, True), (6, False)):
+        if left:
+            value ^= (value << shift) & 0xFFFFFFFF
+        else:
+            value = (value + (value >> shift)) & 0xFFFFFFFF
+    return value
+
+
+def _signed(byte: int) -> int:
+    return byte - 256 if byte > 127 else byte
+
+
+def write() -> list[Path]:
+    """Brings template and translations up to date; those that changed."""
+    entries = scan()
+    wanted = {TEMPLATE: template(entries)}
+    for path in APP.glob("po/*/mailrelay.po"):
+        header = path.read_text(encoding="utf-8").partition("\n\n")[0].rstrip("\n") + "\n"
+        wanted[path] = merge(entries, read(path), header)
+    changed = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in changed:
+        path.write_text(wanted[path], encoding="utf-8")
+    return changed
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:  # as po2lmo: what the mini-SDK's recipes run
+        Path(sys.argv[2]).write_bytes(compile(Path(sys.argv[1])))
+    else:
+        print("\n".join(f"{path.name}: written" for path in write()) or "all translations are up to date")

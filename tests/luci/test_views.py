@@ -1,0 +1,310 @@
+"""The app's pages in a real browser, over the stand-in of LuCI's client, the real rpcd script and a running relay."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from email import message_from_bytes
+from typing import Any
+
+import pytest
+
+from forge.postfix import Provider
+from tests.luci.browser import Browser
+from tests.luci.conftest import HOST
+from tests.luci.standin.server import CONFIG, Site
+from tests.package.router import Router
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(autouse=True)
+def quiet_console(browser: Browser) -> Iterator[None]:
+    browser.complaints()
+    yield
+    assert browser.complaints() == []
+
+
+def settings(provider: Provider, **smarthost: str) -> str:
+    values = {
+        "host": HOST, "username": provider.username, "password": provider.password, "ca_file": "/etc/provider.pem",
+        **smarthost,
+    }  # fmt: skip
+    return "\nconfig smarthost\n" + "".join(f"\toption {name} '{value}'\n" for name, value in values.items())
+
+
+@pytest.fixture
+def relay(router: Router, provider: Provider, site: Site) -> Router:
+    """A relay that runs with a provider, an empty queue, and nothing unsaved."""
+    site.pending = None
+    router.configure(rest=settings(provider))
+    router.ok("/etc/init.d/mailrelay", "reload")
+    router.wait_relay("192.168.1.1:25")
+    clear(router)
+    provider.forget()
+    return router
+
+
+def clear(router: Router) -> None:
+    router.ok("/usr/sbin/mailrelay", "delete", "--all")
+
+
+def stop_provider(router: Router, provider: Provider, password: str) -> None:
+    """From here on every login is refused."""
+    router.configure("option retry_min '1s'", settings(provider, password=password))
+    router.ok("/etc/init.d/mailrelay", "reload")
+    router.wait(lambda: router.relay_status().get("pid") == router.service().get("pid"), "the relay is back")
+    router.wait_relay("192.168.1.1:25")
+
+
+# ---- from nothing to the first mail ---------------------------------------------------------------------------------
+
+
+def test_a_provider_is_set_up_tried_saved_and_takes_mail(
+    browser: Browser, site: Site, router: Router, provider: Provider
+) -> None:
+    site.pending = None
+    router.configure(enabled="0", rest="")
+    router.ok("/etc/init.d/mailrelay", "reload")
+    provider.forget()
+    browser.open("overview")
+    assert "switched off in the settings" in browser.text("#mailrelay-status")
+
+    browser.open("settings")
+    browser.click("#cbi-mailrelay-smarthost .cbi-button-add")
+    section = browser.dialog_section()
+    browser.choose(section, "_provider", "Gmail")
+    assert browser.field(section, "host").get_attribute("value") == "smtp.gmail.com"
+    assert browser.field(section, "port").get_attribute("value") == "587"
+    assert "App Password" in browser.text(".modal")
+    browser.fill(section, host=HOST, username=provider.username, password="wrong")
+    browser.tab("advanced", ".modal")
+    browser.fill(section, ca_file="/etc/provider.pem")
+    browser.press(".modal .cbi-button-positive")
+    browser.tick("main", "enabled")
+
+    browser.find("#mailrelay-test-address").send_keys("owner@example.org")
+    browser.press("#mailrelay-test")
+    assert "The mail was not sent" in browser.text("#mailrelay-test-result")
+    assert "refuses username and password" in browser.text("#mailrelay-test-result .mailrelay-advice")
+    assert "password 'wrong'" not in (router.root / CONFIG).read_text(), "nothing was saved for the test"
+    assert router.relay_status() == {}, "and nothing was started"
+
+    browser.click(".cbi-button-edit")
+    section = browser.dialog_section()
+    browser.fill(section, password=provider.password)
+    browser.press(".modal .cbi-button-positive")
+    browser.press("#mailrelay-test")
+    assert "The provider has accepted the mail" in browser.text("#mailrelay-test-result")
+    steps = [row.get_attribute("data-step") for row in browser.driver.find_elements("css selector", "[data-step]")]
+    assert [step for step in steps if step in ("name", "connect", "certificate", "login", "dot")] == [
+        "name", "connect", "certificate", "login", "dot"
+    ]  # fmt: skip
+    assert "issued by" in browser.text('[data-step="certificate"]')
+    (mail,) = provider.wait_for(1)
+    assert mail.recipients == ("owner@example.org",)
+
+    browser.press('[data-page-action="handleSaveApply"]')
+    router.wait_relay("192.168.1.1:25")
+    saved = (router.root / CONFIG).read_text()
+    assert f"option password '{provider.password}'" in saved
+    assert "newe" not in saved and "_provider" not in saved
+    assert router.smtp().startswith("250")
+    assert message_from_bytes(provider.wait_for(2)[1].raw)["Subject"] == "Alarm"
+    browser.open("overview")
+    browser.wait(lambda: "1 taken, 1 sent, 0 failed" in browser.text("#mailrelay-status"), "the mail is counted")
+    overview = browser.text("#mailrelay-status")
+    assert "running" in overview and "reachable" in overview and f"{HOST}:587" in overview
+
+
+def test_a_broken_password_is_explained_on_the_overview(
+    browser: Browser, relay: Router, provider: Provider
+) -> None:
+    stop_provider(relay, provider, "broken")
+    browser.open("overview")
+    assert relay.smtp().startswith("250")
+    browser.wait(lambda: "Last failure" in browser.text("#mailrelay-failure"), "without a reload of the page")
+    assert "refuses username and password" in browser.text("#mailrelay-failure strong")
+    assert "1 waiting" in browser.text("#mailrelay-status")
+    browser.open("status")
+    assert "1 waiting" in browser.text() and "refuses username and password" in browser.text()
+    clear(relay)
+
+
+def test_the_overview_starts_no_interpreter(browser: Browser, relay: Router, site: Site) -> None:
+    python = relay.root / "usr/bin/python3"
+    text = python.read_text()
+    python.write_text(text.replace("exec ", "echo started >>/tmp/started; exec "))
+    try:
+        browser.open("overview")
+        site.calls.clear()
+        browser.wait(lambda: site.calls.count("mailrelay.status") >= 2, "it has asked twice more")
+        assert set(site.calls) == {"mailrelay.status"}
+    finally:
+        python.write_text(text)
+    assert not (relay.root / "tmp/started").exists()
+
+
+def test_a_relay_that_cannot_run_says_why(browser: Browser, relay: Router, provider: Provider) -> None:
+    relay.configure("option port 'abc'", settings(provider))
+    (relay.root / "var/run/mailrelay/config").unlink()
+    relay.ok("/etc/init.d/mailrelay", "restart")
+    relay.wait(lambda: relay.relay_status() == {}, "it has ended")
+    browser.open("overview")
+    browser.wait(lambda: "have faults" in browser.text("#mailrelay-status"), "the reason")
+    assert "'abc' is not a port" in browser.text("#mailrelay-status")
+
+
+# ---- settings -------------------------------------------------------------------------------------------------------
+
+
+def test_a_network_that_faces_the_internet_is_refused_with_the_reason(browser: Browser, relay: Router) -> None:
+    before = (relay.root / CONFIG).read_text()
+    browser.open("settings")
+    browser.choose("main", "network", "lan", "wan")
+    browser.press('[data-page-action="handleSaveApply"]')
+    said = browser.text(".modal .mailrelay-faults")
+    assert "This is not saved" in said
+    assert "Networks that may send" in said and "faces the internet, and anyone there could send" in said
+    assert (relay.root / CONFIG).read_text() == before
+
+
+def test_a_dialog_refuses_what_the_check_refuses(browser: Browser, relay: Router, site: Site) -> None:
+    browser.open("settings")
+    browser.click("#cbi-mailrelay-client .cbi-button-add")
+    section = browser.dialog_section()
+    browser.fill(section, address="192.168.1.0/24")
+    browser.tick(section, "redirect")
+    browser.press(".modal .cbi-button-positive")
+    assert "is for one machine" in browser.text(".modal .mailrelay-faults")
+    assert site.pending is None
+    browser.fill(section, address="192.168.1.40")
+    browser.press(".modal .cbi-button-positive")
+    browser.wait(lambda: "192.168.1.40" in browser.text("#cbi-mailrelay-client table"), "the machine is in the table")
+
+
+def test_a_value_that_is_not_of_its_kind_is_told_at_once(browser: Browser, relay: Router, site: Site) -> None:
+    browser.open("settings")
+    browser.fill("main", sender="nobody")
+    site.calls.clear()
+    browser.press('[data-page-action="handleSave"]')
+    assert "mail address" in browser.text(".modal")
+    assert "mailrelay.check_draft" not in site.calls
+
+
+def test_settings_written_by_hand_are_shown_and_kept(browser: Browser, relay: Router, site: Site) -> None:
+    text = (
+        "config mailrelay main\n\toption enabled yes\n\tlist network lan\n\toption port '25 2525'\n"
+        "\tlist alias 'root = owner@example.org, night@example.org'\n\toption notify_after 2h\n"
+        "\nconfig smarthost 'main_one'\n\toption host mail.provider.example\n\toption verify off\n"
+        "\toption password 'it'\\''s $HOME `id` \"x\"'\n\toption username 'a b'\n"
+    )
+    relay.write(CONFIG, text, 0o600)
+    browser.open("settings")
+    assert browser.field("main", "enabled").is_selected()
+    browser.press('[data-page-action="handleSave"]')
+    assert site.pending is not None
+    main, smarthost = site.pending
+    assert main["enabled"] == "1" and main["notify_after"] == "2h" and main["port"] == ["25", "2525"]
+    assert main["alias"] == ["root = owner@example.org, night@example.org"]
+    assert smarthost[".name"] == "main_one" and smarthost["password"] == "it's $HOME `id` \"x\""
+    assert "Worth knowing" in browser.text(".notification")
+    assert "verify" in browser.text(".notification") or "Verify the server" in browser.text(".notification")
+
+
+def test_passwords_are_hidden(browser: Browser, relay: Router, provider: Provider) -> None:
+    browser.open("settings")
+    browser.click(".cbi-button-edit")
+    field = browser.field(browser.dialog_section(), "password")
+    assert field.get_attribute("type") == "password"
+    assert provider.password not in browser.text()
+
+
+# ---- queue and log --------------------------------------------------------------------------------------------------
+
+
+def test_the_queue_is_looked_through_held_tried_and_emptied(
+    browser: Browser, relay: Router, provider: Provider
+) -> None:
+    stop_provider(relay, provider, "broken")
+    for _ in range(3):
+        assert relay.smtp().startswith("250")
+    relay.wait(lambda: relay.relay_status().get("last_failure"), "it was tried")
+    browser.open("queue")
+    rows = browser.driver.find_elements("css selector", "#mailrelay-queue tr[data-id]")
+    ids = [row.get_attribute("data-id") or "" for row in rows]
+    assert len(ids) == 3
+    assert "plc@example.net" in rows[0].text and "owner@example.org" in rows[0].text
+
+    browser.press(f'[data-show="{ids[0]}"]')
+    headers = browser.text("#mailrelay-headers")
+    assert "Subject: Alarm" in headers and "plc@example.net" in headers
+    assert "pump 3" not in headers, "headers, and not what it says"
+    browser.click(".modal .cbi-button")
+
+    browser.click(f'input[data-id="{ids[0]}"]')
+    browser.press('[data-action="hold"]')
+    browser.wait(lambda: "held" in browser.text(f'tr[data-id="{ids[0]}"]'), "one is held")
+    stop_provider(relay, provider, provider.password)
+    browser.wait(lambda: "held" in browser.text("#mailrelay-queue") and ids[1] not in page_ids(browser), "two have gone")
+    assert len(provider.wait_for(2)) == 2
+
+    stop_provider(relay, provider, "broken")
+    assert relay.smtp().startswith("250")
+    browser.wait(lambda: len(page_ids(browser)) == 2, "a new one, without a reload of the page")
+    browser.click("#mailrelay-all")
+    browser.click('[data-action="remove"]')
+    assert "2 mails" in browser.text(".modal")
+    browser.click(".modal .cbi-button")
+    assert len(page_ids(browser)) == 2, "asked, and not done"
+    browser.wait(lambda: browser.find('[data-action="remove"]').is_enabled(), "the button is back")
+    browser.click('[data-action="remove"]')
+    browser.click("#mailrelay-delete")
+    browser.wait(lambda: "The queue is empty" in browser.text("#mailrelay-queue"), "both are gone")
+
+
+def page_ids(browser: Browser) -> list[str]:
+    script = "return Array.from(document.querySelectorAll('#mailrelay-queue tr[data-id]')).map(row => row.dataset.id)"
+    found: list[str] = browser.driver.execute_script(script)
+    return found
+
+
+def test_the_log_is_that_of_one_mail(browser: Browser, relay: Router, provider: Provider) -> None:
+    reply = relay.smtp()
+    queue_id = re.findall(r"[0-9a-z]{16}", reply)[0]
+    provider.wait_for(1)
+    browser.open("log", id=queue_id)
+    browser.wait(lambda: "delivered" in browser.text("#mailrelay-log"), "its delivery")
+    lines = browser.text("#mailrelay-log").splitlines()
+    assert len(lines) >= 2 and all(queue_id in line for line in lines)
+    browser.open("log")
+    browser.wait(lambda: "started" in browser.text("#mailrelay-log"), "the other lines, too")
+
+
+# ---- who may only look ----------------------------------------------------------------------------------------------
+
+
+def test_who_may_only_look_sees_no_password_and_no_mail(
+    browser: Browser, relay: Router, provider: Provider, site: Site
+) -> None:
+    stop_provider(relay, provider, "broken")
+    assert relay.smtp().startswith("250")
+    browser.open("queue", "viewer")
+    browser.wait(lambda: "plc@example.net" in browser.text("#mailrelay-queue"), "the queue")
+    assert not browser.driver.find_elements("css selector", "[data-action], [data-show]")
+    browser.open("settings", "viewer")
+    assert "only a user who may change them may see them" in browser.text()
+    browser.open("overview", "viewer")
+    assert not browser.driver.find_elements("css selector", "#mailrelay-test")
+    asked: list[dict[str, Any]] = [
+        {"object": "uci", "method": "get", "values": {"config": "mailrelay"}},
+        {"object": "mailrelay", "method": "show", "values": {"id": relay.queue()[0]}},
+        {"object": "mailrelay", "method": "delete", "values": {"ids": relay.queue()}},
+        {"object": "mailrelay", "method": "test", "values": {"address": "a@example.org"}},
+        {"object": "mailrelay", "method": "check_draft", "values": {"settings": "x"}},
+    ]
+    for words in asked:
+        script = f"return fetch('/ubus', {{method: 'POST', body: {json.dumps(json.dumps({'session': 'viewer', **words}))}}}).then(a => a.json())"
+        assert browser.driver.execute_script(script) == {"error": -32002}, words
+    clear(relay)
