@@ -26,7 +26,7 @@ HOOKS = "config conffiles description install postinst postrm preinst prerm".spl
 BUILD_STEPS = "Compile Configure InstallDev Install Prepare".split()
 COMMON = """PKG_NAME PKG_VERSION PKG_RELEASE PKG_MAINTAINER PKG_LICENSE PKG_LICENSE_FILES PKG_BUILD_DIR
     PKG_BUILD_DEPENDS PKG_CONFIG_DEPENDS PKG_INSTALL_DIR PKG_FLAGS PKG_CPE_ID PKG_SOURCE PKG_SOURCE_URL PKG_HASH
-    PKG_PROVIDES""".split()
+    PKG_PO_VERSION PKG_PROVIDES""".split()
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.+_-]*")
 VERSION = re.compile(r"[0-9][0-9A-Za-z.]*(?:_(?:alpha|beta|pre|rc|p|git)[0-9]*)*")  # the form that opkg and apk share

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from forge import cli, paths, proc
 from forge.errors import ForgeError
 
 MK = paths.ROOT / "forge" / "mk"
+CHECKOUT = paths.ROOT
 TIMEOUT = 300.0  # seconds for one run of make
 
 _PARSE_ERROR = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+): \*\*\* (?P<what>.*?)\.?(?:  Stop\.)?$", re.MULTILINE)
@@ -178,7 +181,8 @@ def clean_environment(**more: str) -> list[str]:
 
 def _make(tree: Tree, words: list[str]) -> proc.Result:
     argv = [*clean_environment(), "make", "-r", "--no-print-directory", f"--directory={tree.package}"]
-    return proc.run([*argv, f"TOPDIR={tree.top}", *words], check=False, timeout=TIMEOUT)
+    po2lmo = shlex.join(["env", f"PYTHONPATH={CHECKOUT}", sys.executable, "-m", "forge.po"])
+    return proc.run([*argv, f"TOPDIR={tree.top}", f"PO2LMO={po2lmo}", *words], check=False, timeout=TIMEOUT)
 
 
 # ---- what make says, for people -------------------------------------------------------------------------------------
