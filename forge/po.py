@@ -1,8 +1,8 @@
 """Translations of LuCI's kind: finds the texts in scripts, reads .po files, and makes the .lmo files that LuCI loads.
 
-`.po` is GNU gettext's format (without plurals, which the app has none of); `.lmo` is LuCI's (modules/luci-base/src/po2lmo.c
-and lib/lmo.c): the texts, an index of their keys' hashes, and the index's offset, all in network order. The mini-SDK
-calls `compile`; `python3 -m forge.po` brings the app's template and translations up to date.
+`.po` is GNU gettext's format (without plurals, which the app has none of); `.lmo` is LuCI's (po2lmo.c and lib/lmo.c in
+its modules/luci-base/src): the texts, an index of their keys' hashes, and the index's offset, all in network order. The
+mini-SDK runs `python3 -m forge.po IN OUT`; without files it brings the app's template and translations up to date.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A headless Chromium, and the app's pages as a person uses them: by LuCI's own ids, so that the same steps work there."""
+"""A headless Chromium, and the app's pages as a person uses them: by LuCI's own ids, which the stand-in has too."""
 
 from __future__ import annotations
 
@@ -56,7 +56,11 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """What the browser's console has said since it was last asked."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        return [
+            entry["message"]
+            for entry in self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+            if entry["level"] == "SEVERE"
+        ]
 
     def shot(self, path: Path, width: int = 1200, height: int = 1000) -> None:
         self.driver.set_window_size(width, height)
@@ -65,10 +69,12 @@ class Browser:
     # What a person does.
 
     def find(self, selector: str) -> WebElement:
-        return self.wait(
-            lambda: next((one for one in self.driver.find_elements(By.CSS_SELECTOR, selector) if one.is_displayed()), None),
-            selector,
-        )
+        def shown() -> WebElement | None:
+            return next(
+                (one for one in self.driver.find_elements(By.CSS_SELECTOR, selector) if one.is_displayed()), None
+            )
+
+        return self.wait(shown, selector)
 
     def click(self, selector: str) -> None:
         self.find(selector).click()

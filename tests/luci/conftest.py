@@ -14,6 +14,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ class Door:
     @staticmethod
     def _open(pid: int, port: int, made: list[socket.socket]) -> None:
         """In a thread of its own: a namespace is entered by a thread, and a socket stays in the one it was made in."""
-        with open(f"/proc/{pid}/ns/net") as namespace:
+        with Path(f"/proc/{pid}/ns/net").open() as namespace:
             if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         made.append(socket.create_server(("127.0.0.1", port)))
@@ -86,7 +87,7 @@ def router(provider: Provider) -> Iterator[Router]:
     """With the package, a way to the provider, and settings as they are after installation: switched off."""
     with Router() as router:
         router.lay_out()
-        router.write("usr/bin/logread", '#!/bin/sh\n# Stands in for logread -e PATTERN.\ngrep -- "$2" /tmp/log\n', 0o755)
+        router.write("usr/bin/logread", '#!/bin/sh\n# Stands in for logread -e PATTERN\ngrep "$2" /tmp/log\n', 0o755)
         router.write("etc/hosts", f"127.0.0.1 localhost {HOST}\n")
         shutil.copy(provider.ca_file, router.root / "etc/provider.pem")
         router.configure(enabled="0", rest="")

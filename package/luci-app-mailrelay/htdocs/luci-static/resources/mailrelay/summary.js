@@ -14,6 +14,13 @@ function state(status) {
 	return badge(false, status.enabled ? _('not running') : _('switched off in the settings'));
 }
 
+/* A box with a way on. */
+function link(kind, text, page, title) {
+	return E('div', { 'class': 'alert-message ' + kind }, [
+		text, ' ', E('a', { 'href': L.url('admin/services/mailrelay/' + page) }, [ title ])
+	]);
+}
+
 /* What is known of the provider from the last mail that went or did not go. */
 function provider(status) {
 	const good = status.last_success, bad = status.last_failure;
@@ -21,7 +28,7 @@ function provider(status) {
 	if (!status.running)
 		return _('unknown');
 	if (!status.provider)
-		return badge(false, _('none is set: all mail is refused for now'));
+		return badge(false, _('none'));
 	if (bad && (!good || bad.time > good.time) && status.next_try > status.now)
 		return [ badge(false, _('not reachable')), ' ', _('(next try in %s)').format(relay.span(status.next_try - status.now)) ];
 	if (good)
@@ -90,7 +97,10 @@ return baseclass.extend({
 		if (faults.length)
 			boxes.push(relay.box('error', _('The settings have faults, so nothing runs'), faults));
 		else if (!status.running && status.enabled)
-			boxes.push(E('div', { 'class': 'alert-message error' }, [ _('The relay should run and does not: the log says why.') ]));
+			boxes.push(link('error', _('The relay should run and does not.'), 'log', _('Read the log')));
+		else if (!status.running || !status.provider)
+			boxes.push(link('notice', status.running ? _('There is no provider yet: all mail is refused for now.')
+				: _('The relay is switched off.'), 'settings', _('Set it up')));
 		if (status.spool_missing)
 			boxes.push(E('div', { 'class': 'alert-message error' }, [ _('The storage for waiting mail is not there (%s): all mail is refused for now.').format(status.spool) ]));
 		if (status.running && isOpen(failure, status.last_success))

@@ -17,7 +17,7 @@ const STEPS = {
 	tls: _('TLS'),
 	certificate: _('Certificate'),
 	banner: _('Greeting'),
-	ehlo: _('Introduction'),
+	ehlo: _('Hello'),
 	starttls: _('Start of TLS'),
 	login: _('Login'),
 	mail: _('Sender'),

@@ -1,0 +1,108 @@
+"""Translations: found in the scripts, complete in German, and packed as LuCI's own po2lmo packs them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from forge import ipk, paths, po, stage
+from forge.errors import ForgeError
+
+SAMPLE = r"""msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=UTF-8\n"
+"Plural-Forms: nplurals=2; plural=n != 1;\n"
+
+#: a.js:1
+msgid "Queue"
+msgstr "Warteschlange"
+
+msgid "the same"
+msgstr "the same"
+
+msgid "Größe \"in Bytes\""
+msgstr ""
+"Taille\n"
+"in \\ bytes"
+
+msgid "not translated"
+msgstr ""
+
+msgid "é"
+msgstr "ü"
+"""
+# What LuCI's po2lmo made of the sample.
+RECORDED = bytes.fromhex(
+    "6e706c7572616c733d323b20706c7572616c3d6e20213d20313b000057617274657363686c616e67650000005461696c"
+    "6c655c6e696e205c2062797465730000c3bc00000000000000000000000000000000001a0dd02cc9000000010000001c"
+    "0000000d40a2b5ba000000010000002c00000012c4fba55400000001000000400000000200000044"
+)
+
+
+def test_a_translation_is_packed_as_po2lmo_packs_it(tmp_path: Path) -> None:
+    file = tmp_path / "sample.po"
+    file.write_text(SAMPLE, encoding="utf-8")
+    assert po.compile(file) == RECORDED
+
+
+def test_template_and_translations_are_up_to_date() -> None:
+    entries = po.scan()
+    assert po.TEMPLATE.read_text(encoding="utf-8") == po.template(entries), "run python3 -m forge.po"
+    for file in po.APP.glob("po/*/mailrelay.po"):
+        assert [(one.id, one.places) for one in entries] == _places(file), (
+            f"{file.parent.name}: run python3 -m forge.po"
+        )
+
+
+def _places(file: Path) -> list[tuple[str, list[str]]]:
+    blocks = [block for block in file.read_text(encoding="utf-8").split("\n\n") if block.startswith("#: ")]
+    return [
+        (entry.id, re.findall(r"^#: (.*)$", block, re.MULTILINE))
+        for entry, block in zip(po.read(file), blocks, strict=True)
+    ]
+
+
+def test_german_is_complete_and_keeps_what_is_filled_in() -> None:
+    entries = po.read(po.APP / "po/de/mailrelay.po")
+    for entry in entries:
+        assert entry.text, entry.id
+        for pattern in (r"%[sd]", r"`[^`]*`"):
+            assert re.findall(pattern, entry.id) == re.findall(pattern, entry.text), entry.id
+
+
+def test_a_text_that_cannot_be_found_is_told(tmp_path: Path) -> None:
+    script = tmp_path / "htdocs/x.js"
+    script.parent.mkdir()
+    script.write_text("\n_('fine');\nx = _(name);\n")
+    with pytest.raises(ForgeError, match=r"x\.js:3: _\( \) takes one text in single quotes"):
+        po.scan(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["msgid unquoted\n", 'msgstr "first"\n', "msgid_plural\n", "nonsense\n"])
+def test_a_file_that_is_no_translation_is_told_with_the_line(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "bad.po"
+    file.write_text(f"# a comment\n{text}")
+    with pytest.raises(ForgeError, match=r"bad\.po:2: "):
+        po.read(file)
+
+
+def test_the_app_is_packed_with_its_translation_as_a_package_of_its_own(tmp_path: Path) -> None:
+    with stage.staged(paths.PACKAGES / "luci-app-mailrelay", epoch=1_700_000_000) as packages:
+        app, german = packages
+        assert (app.name, app.full_version) == ("luci-app-mailrelay", "1.0.0-r1")
+        assert app.depends == ["libc", "luci-base", "mailrelay-engine"], "either engine will do"
+        assert (german.name, german.depends) == ("luci-i18n-mailrelay-de", ["libc", "luci-app-mailrelay"])
+        lmo = german.root / "usr/lib/lua/luci/i18n/mailrelay.de.lmo"
+        assert lmo.read_bytes() == po.compile(po.APP / "po/de/mailrelay.po")
+        name = (german.root / "etc/uci-defaults/luci-i18n-mailrelay-de").read_text()
+        assert name == "uci set luci.languages.de='Deutsch (German)'; uci commit luci\n"
+        ipk.pack(app, tmp_path / "app.ipk")
+        shipped = {entry.path for entry in ipk.inspect(tmp_path / "app.ipk").files if entry.kind == "file"}
+    sources = {f"/www{file.as_posix().partition('/htdocs')[2]}" for file in po.APP.glob("htdocs/**/*.js")}
+    assert shipped - sources == {
+        "/usr/share/luci/menu.d/luci-app-mailrelay.json",
+        "/usr/share/rpcd/acl.d/luci-app-mailrelay.json",
+    }
+    assert sources <= shipped

@@ -1,0 +1,222 @@
+"""rpcd's calls for settings that are not saved, the log, and what the app's access lists let whom call."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forge.postfix import Provider
+from tests.luci.conftest import HOST
+from tests.luci.standin.server import ACL, APP, CONFIG
+from tests.package.router import Router
+
+pytestmark = pytest.mark.root
+RUN = "var/run/mailrelay"
+MAIN = "config mailrelay 'main'\n\tlist network 'lan'\n\toption hostname 'relay.example.net'\n"
+
+
+def draft(provider: Provider, password: str = "") -> str:
+    return (
+        f"{MAIN}\nconfig smarthost\n\toption host '{HOST}'\n\toption username '{provider.username}'\n"
+        f"\toption password '{password or provider.password}'\n\toption ca_file '/etc/provider.pem'\n"
+    )
+
+
+def finish(router: Router, call: Any) -> dict[str, Any]:
+    """The last step of the test that is under way."""
+    answer: dict[str, Any] = router.wait(
+        lambda: found if not (found := call("test_status"))["running"] else None, "the test ends"
+    )
+    last: dict[str, Any] = answer["steps"][-1]
+    return last
+
+
+def drafts(router: Router) -> list[Path]:
+    return list((router.root / RUN).glob("draft-*"))
+
+
+def test_a_draft_is_checked_and_not_kept(router: Router, call: Any, provider: Provider) -> None:
+    before = (router.root / CONFIG).read_text()
+    assert call("check_draft", settings=draft(provider)) == {"ok": True, "text": ""}
+    answer = call("check_draft", settings=draft(provider).replace("'lan'", "'wan'"))
+    assert not answer["ok"] and "faces the internet, and anyone there could send" in answer["text"]
+    answer = call("check_draft", settings=draft(provider) + "\toption port 'x'\n")
+    assert answer["text"] == (
+        "/etc/config/mailrelay:10: section 'smarthost[0]', option 'port': 'x' is not a port; "
+        "write a number from 1 to 65535"
+    )
+    assert (router.root / CONFIG).read_text() == before
+    assert not drafts(router)
+
+
+def test_a_test_by_a_draft_reaches_the_provider(router: Router, call: Any, provider: Provider) -> None:
+    provider.forget()
+    assert call("test_draft", address="owner@example.org", settings=draft(provider))["ok"]
+    assert finish(router, call)["result"] == "accepted"
+    assert provider.wait_for(1)[0].recipients == ("owner@example.org",)
+    router.wait(lambda: not drafts(router), "the draft is gone")
+
+
+def test_a_password_of_a_draft_is_in_no_command_line_and_no_readable_file(
+    router: Router, call: Any, provider: Provider
+) -> None:
+    """Looked for in every process and every file of the run directory, again and again while the test runs."""
+    secret = "Xk7-such-a-secret"
+    seen: list[str] = []
+    modes: set[int] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            for process in Path("/proc").glob("[0-9]*"):
+                for name in ("cmdline", "environ"):
+                    try:
+                        text = (process / name).read_bytes()
+                    except OSError:
+                        continue
+                    if secret.encode() in text:
+                        seen.append(f"{process}/{name}: {text[:80]!r}")
+            for file in (router.root / RUN).iterdir():
+                try:
+                    if file.is_file() and secret in file.read_text(errors="replace"):
+                        modes.add(stat.S_IMODE(file.stat().st_mode))
+                except OSError:
+                    continue
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        assert call("check_draft", settings=draft(provider, secret))["ok"]
+        assert call("test_draft", address="owner@example.org", settings=draft(provider, secret))["ok"]
+        last = finish(router, call)
+        assert last["result"] == "failed" and "refuses username and password" in last["advice"]
+        assert secret not in json.dumps(call("test_status"))
+    finally:
+        over.set()
+        watcher.join()
+    assert not seen
+    assert modes == {0o600}, "it was looked at while it was there"
+    assert secret not in router.log()
+
+
+def test_a_draft_with_faults_is_not_tried(router: Router, call: Any, provider: Provider) -> None:
+    provider.forget()
+    bad = draft(provider).replace("'lan'", "'wan'")
+    assert call("test_draft", address="owner@example.org", settings=bad)["ok"]
+    last = finish(router, call)
+    assert last["result"] == "failed" and "faces the internet" in last["text"]
+    assert not provider.messages()
+
+
+def test_a_test_that_dies_has_a_result(router: Router, call: Any) -> None:
+    python = router.root / "usr/bin/python3"
+    text = python.read_text()
+    python.write_text("#!/bin/sh\necho 'no room' >&2\nexit 1\n")
+    try:
+        assert call("test", address="owner@example.org")["ok"]
+        assert finish(router, call) == {"result": "failed", "ok": False, "text": "no room"}
+    finally:
+        python.write_text(text)
+
+
+def test_one_test_at_a_time(router: Router, call: Any, provider: Provider) -> None:
+    lock = router.root / RUN / "test.lock"
+    with lock.open("w") as file:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)
+        answer = call("test_draft", address="owner@example.org", settings=draft(provider))
+        assert answer == {"ok": False, "text": "a test is under way; ask for test_status"}
+        assert not drafts(router)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        " \n\x00", None, {"a": "b"}, "'" * 5000, "$(touch /tmp/owned) `touch /tmp/owned`", "'; touch /tmp/owned; '",
+        "x" * 70000,
+        "config mailrelay main\n\toption sender 'a@b'$(touch /tmp/owned)'", "config mailrelay '../../etc/passwd'\n",
+        "config smarthost\n\toption host '-oProxyCommand=x'\n", "\\%s%n\u202e\U0001f4a9", "ü" * 40000,
+    ],
+)  # fmt: skip
+def test_hostile_settings_are_refused_and_never_run(router: Router, call: Any, settings: object) -> None:
+    answer = call("check_draft", settings=settings)
+    assert set(answer) == {"ok", "text"} and not answer["ok"] and answer["text"]
+    assert not (router.root / "tmp/owned").exists()
+    assert not drafts(router)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["-f@x", "a@b@c", "$(touch /tmp/owned)@x", "a@b\nc", "`id`@x", None, ["a@b"], "a@" + "b" * 300, "a\tb@c"],
+)
+def test_hostile_addresses_are_refused(router: Router, call: Any, provider: Provider, address: object) -> None:
+    answer = call("test_draft", address=address, settings=draft(provider))
+    assert answer == {"ok": False, "text": "that is not a mail address"}
+    assert not (router.root / "tmp/owned").exists()
+    assert not drafts(router)
+
+
+def test_what_is_no_call_is_answered(router: Router) -> None:
+    for method, bodies in {
+        "check_draft": ('{"settings": "x"', "\xff"),
+        "test_draft": ("", "{"),
+        "log": ("[]", "x"),
+    }.items():
+        for body in bodies:
+            found = json.loads(router.ok("/usr/libexec/rpcd/mailrelay", "call", method, stdin=body))
+            assert set(found) == {"ok", "text"}
+
+
+def test_the_log_is_filtered_by_an_id_that_is_one(router: Router, call: Any) -> None:
+    router.ok("/usr/sbin/mailrelay", "check")
+    assert call("log", id="x; touch /tmp/owned") == {"ok": False, "text": "that is not a queue id; 'queue' lists them"}
+    assert not call("log", limit="1;reboot")["ok"]
+    assert call("log", id="1m81x5813g42b6mg") == {"ok": True, "text": ""}
+    assert len(call("log", limit=1)["text"].splitlines()) <= 1
+    assert len(call("log")["text"]) <= 49152
+
+
+def test_the_access_lists_name_every_call_once_and_give_readers_nothing_secret(router: Router) -> None:
+    methods = set(json.loads(router.ok("/usr/libexec/rpcd/mailrelay", "list")))
+    acl = json.loads(ACL.read_text())["luci-app-mailrelay"]
+    read, write = (acl[level]["ubus"]["mailrelay"] for level in ("read", "write"))
+    assert methods == {*read, *write} and not set(read) & set(write)
+    assert set(read) == {"status", "check", "queue", "log"}
+    assert set(acl["read"]) == {"ubus"}, "no uci, which holds the password, and no files"
+    assert set(acl["write"]) == {"ubus", "uci"}
+
+
+def test_the_check_for_readers_never_shows_a_password(router: Router, call: Any) -> None:
+    before = (router.root / CONFIG).read_text()
+    secrets = ["p\u200bssw0rd1", "p\tssw0rd2"]
+    try:
+        for secret in secrets:
+            login = f"\toption username 'u'\n\toption password '{secret}'\n"
+            router.write(CONFIG, f"{MAIN}\nconfig smarthost\n\toption host 'x.org'\n{login}", 0o600)
+            answer = call("check")
+            assert not answer["ok"] and "ssw0rd" not in answer["text"]
+    finally:
+        router.write(CONFIG, before, 0o600)
+
+
+def test_the_menu_leads_to_views_that_exist() -> None:
+    menu = json.loads((APP / "root/usr/share/luci/menu.d/luci-app-mailrelay.json").read_text())
+    views = APP / "htdocs/luci-static/resources/view"
+    for name, entry in menu.items():
+        if entry["action"]["type"] == "view":
+            assert (views / f"{entry['action']['path']}.js").is_file(), name
+    assert menu["admin/services/mailrelay"]["depends"]["acl"] == ["luci-app-mailrelay"]
+
+
+def test_the_scripts_ask_for_nothing_from_elsewhere() -> None:
+    """No page of the router loads anything from the internet, or puts a text of a mail into HTML."""
+    for script in APP.glob("htdocs/**/*.js"):
+        text = script.read_text()
+        assert not re.search(r"https?://|innerHTML|insertAdjacentHTML|\beval\b", text), script.name
