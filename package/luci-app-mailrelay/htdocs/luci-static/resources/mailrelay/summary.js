@@ -4,6 +4,14 @@
 
 /* The status in words, for the overview and, in short, for LuCI's status page. */
 
+/* By the stage at which the provider failed, where it says more than that. */
+const TROUBLE = {
+	name: _('not reachable'),
+	connect: _('not reachable'),
+	certificate: _('its certificate is not trusted'),
+	login: _('refuses the login')
+};
+
 function badge(good, text) {
 	return E('strong', { 'class': 'mailrelay-state', 'style': 'color:' + (good ? '#2a9d3f' : '#d03030') }, [ text ]);
 }
@@ -30,7 +38,7 @@ function provider(status) {
 	if (!status.provider)
 		return badge(false, _('none'));
 	if (bad && (!good || bad.time > good.time) && status.next_try > status.now)
-		return [ badge(false, _('not reachable')), ' ', _('(next try in %s)').format(relay.span(status.next_try - status.now)) ];
+		return [ badge(false, TROUBLE[bad.stage] || _('cannot be used')), ' ', _('(next try in %s)').format(relay.span(status.next_try - status.now)) ];
 	if (good)
 		return [ badge(true, _('reachable')), ' ', _('(last mail %s)').format(relay.ago(good.time, status.now)) ];
 	return _('no mail sent yet');

@@ -141,13 +141,16 @@ return view.extend({
 			cell(_('Tries'), [ message.attempts != null ? String(message.attempts) : '–' ]),
 			cell(_('Next try'), [ this.nextTry(message) ]),
 			cell(_('Last answer'), [ message.damage || message.last_answer || '–' ]),
-			E('td', { 'class': 'td cbi-section-actions' }, [
+			E('td', { 'class': 'td cbi-section-actions' }, [ E('div', {}, [
 				this.mayAct && this.status.cannot.indexOf('show') < 0 ? E('button', {
 					'class': 'btn cbi-button', 'data-show': message.id, 'click': ui.createHandlerFn(this, 'look', message.id)
 				}, [ _('Headers') ]) : '',
 				' ',
-				E('a', { 'class': 'btn cbi-button', 'href': L.url('admin/services/mailrelay/log') + '?id=' + message.id }, [ _('Log') ])
-			])
+				E('button', {
+					'class': 'btn cbi-button', 'data-log': message.id,
+					'click': function() { window.location = L.url('admin/services/mailrelay/log') + '?id=' + message.id; }
+				}, [ _('Log') ])
+			]) ])
 		]);
 	},
 
