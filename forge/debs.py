@@ -197,6 +197,16 @@ def download(
         return files
 
 
+def _fetch(apt: Apt, packages: Sequence[str], kernel: str, alone: bool, folder: Path) -> list[Path]:
+    archives = apt.archives(packages, alone=alone) if packages else []
+    if kernel:
+        images = [name for name in apt.needed([kernel]) if re.match(r"linux-image-\d+\.", name)]
+        if len(images) != 1:
+            raise MissingError(f"{kernel} stands for no kernel: {', '.join(images) or 'apt names none'}")
+        archives += apt.archives(images, alone=True)
+    return apt.download(archives, folder)
+
+
 def unpack(packages: Sequence[str], *, suite: str = "", alone: bool = False) -> Path:
     """A folder with the contents of `packages` and (not if `alone`) of those they depend on; made once, and whole."""
     files = download(packages, suite=suite, alone=alone)

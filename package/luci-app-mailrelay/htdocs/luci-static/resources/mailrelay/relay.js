@@ -91,7 +91,7 @@ return baseclass.extend({
 	box: function(kind, title, findings, names) {
 		return E('div', { 'class': 'alert-message ' + kind }, [
 			E('h4', {}, [ title ]),
-			E('ul', {}, findings.map(function(finding) {
+			E('ul', { 'style': 'margin:0; padding-left:1.5em' }, findings.map(function(finding) {
 				const place = names ? names(finding.section, finding.option) : finding.option;
 
 				return E('li', {}, place ? [ E('strong', {}, [ place ]), ': ', finding.text ] : [ finding.text ]);

@@ -66,6 +66,11 @@ function todayTitle(status) {
 	return status.started < status.today.since ? _('Today') : _('Today, since the start %s').format(relay.ago(status.started, status.now));
 }
 
+/* Of the networks that may send: whether it is more than the router itself. */
+function isElsewhere(net) {
+	return net != '127.0.0.0/8' && net != '::1/128';
+}
+
 function isOpen(failure, success) {
 	return failure && (!success || failure.time > success.time);
 }
@@ -82,7 +87,7 @@ return baseclass.extend({
 		if ((status.listening || []).length)
 			rows.push([ _('Listens on'), status.listening.join(', ') ]);
 		if (status.allow)
-			rows.push([ _('Takes mail from'), status.allow.concat(_('the router itself')).join(', ') ]);
+			rows.push([ _('Takes mail from'), status.allow.filter(isElsewhere).concat(_('the router itself')).join(', ') ]);
 
 		rows.push([ _('Engine'), (status.engine == 'postfix' ? _('Postfix') : _('Python')) + ', ' + status.package ]);
 		return rows;
