@@ -307,3 +307,33 @@ def test_who_may_only_look_sees_no_password_and_no_mail(
         script = f"return fetch('/ubus', {{method: 'POST', body: {body}}}).then(answer => answer.json())"
         assert browser.driver.execute_script(script) == {"error": -32002}, words
     clear(relay)
+
+
+# ---- other engines, other languages ---------------------------------------------------------------------------------
+
+
+def test_what_an_engine_cannot_do_is_not_offered(browser: Browser, relay: Router, provider: Provider) -> None:
+    """As Postfix, which sends no test mail; an engine's functions are all that is asked."""
+    engine = relay.root / "usr/lib/mailrelay/python.sh"
+    text = engine.read_text()
+    stop_provider(relay, provider, "broken")
+    assert relay.smtp().startswith("250")
+    engine.write_text(f"{text}\nunset -f engine_test engine_hold engine_show\n")
+    try:
+        browser.open("overview")
+        assert "cannot send a test mail" in browser.text()
+        assert not browser.driver.find_elements("css selector", "#mailrelay-test")
+        browser.open("queue")
+        buttons = browser.driver.find_elements("css selector", "[data-action]")
+        assert [button.get_attribute("data-action") for button in buttons] == ["flush", "release", "remove"]
+        assert not browser.driver.find_elements("css selector", "[data-show]")
+    finally:
+        engine.write_text(text)
+        clear(relay)
+
+
+def test_the_pages_speak_german(browser: Browser, relay: Router) -> None:
+    browser.open("overview", language="de")
+    assert "läuft" in browser.text("#mailrelay-status") and "Testmail senden" in browser.text()
+    browser.open("settings", language="de")
+    assert "Netzwerke, die senden dürfen" in browser.text() and "unter OpenWrt etwa lan" in browser.text()
