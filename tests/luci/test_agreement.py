@@ -83,6 +83,7 @@ def variants(seed: str, chance: random.Random) -> list[str]:
     return [text for text in made if text]
 
 
+@pytest.mark.root
 def test_the_form_and_the_relay_judge_every_value_alike(browser: Browser) -> None:
     chance = random.Random(1)
     kinds = importlib.import_module("kinds")

@@ -123,7 +123,8 @@ def test_mail_waits_while_the_provider_is_away_and_flush_sends_it(
     router.wait_for_log("status=deferred")
     status = router.sh("engine_status").stdout
     assert '"running": true' in status and '"queue": 1' in status
-    assert '"total": 1}' in router.sh("engine_queue_json 10").stdout
+    queue = router.sh("engine_queue_json 10").stdout
+    assert '"total": 1}' in queue and re.search(r'"last_answer": "[^"]+', queue)
     provider.start()
     router.sh("engine_flush")
     provider.wait_for(1)
