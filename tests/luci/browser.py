@@ -51,8 +51,10 @@ class Browser:
         assert self.driver.execute_script("return document.body.dataset.ready") == "1", self.text()
 
     def text(self, selector: str = "body") -> str:
-        found = self.driver.find_elements(By.CSS_SELECTOR, selector)
-        return "\n".join(element.text for element in found)
+        """Of all that the selector finds, in one look."""
+        script = "return Array.from(document.querySelectorAll(arguments[0])).map(node => node.innerText).join('\\n')"
+        found: str = self.driver.execute_script(script, selector)
+        return found
 
     def complaints(self) -> list[str]:
         """What the browser's console has said since it was last asked."""
@@ -76,13 +78,19 @@ class Browser:
 
         return self.wait(shown, selector)
 
-    def click(self, selector: str) -> None:
-        self.find(selector).click()
+    def click(self, selector: str) -> WebElement:
+        """Also where the page is just being drawn anew; what was clicked."""
+
+        def clicked() -> WebElement:
+            found = self.find(selector)
+            found.click()
+            return found
+
+        return self.wait(clicked, f"a click on {selector}")
 
     def press(self, selector: str) -> None:
         """A button, and everything that follows from it until it can be pressed again or is gone."""
-        button = self.find(selector)
-        button.click()
+        button = self.click(selector)
 
         def done() -> bool:
             try:
@@ -126,4 +134,5 @@ class Browser:
         def ask(_: object) -> Any:
             return condition()
 
-        return WebDriverWait(self.driver, PATIENCE, 0.05).until(ask, what)  # type: ignore[no-any-return]
+        waiting = WebDriverWait(self.driver, PATIENCE, 0.05, [StaleElementReferenceException])
+        return waiting.until(ask, what)  # type: ignore[no-any-return]

@@ -33,7 +33,7 @@ function link(kind, text, page, title) {
 function provider(status) {
 	const good = status.last_success, bad = status.last_failure;
 
-	if (!status.running)
+	if (!status.running || status.provider == null) /* Postfix does not say */
 		return _('unknown');
 	if (!status.provider)
 		return badge(false, _('none'));
@@ -111,7 +111,7 @@ return baseclass.extend({
 			boxes.push(relay.box('error', _('The settings have faults, so nothing runs'), faults));
 		else if (!status.running && status.enabled)
 			boxes.push(link('error', _('The relay should run and does not.'), 'log', _('Read the log')));
-		else if (!status.running || !status.provider)
+		else if (!status.running || status.provider === false)
 			boxes.push(link('notice', status.running ? _('There is no provider yet: all mail is refused for now.')
 				: _('The relay is switched off.'), 'settings', _('Set it up')));
 		if (status.spool_missing)
