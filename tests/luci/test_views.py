@@ -337,6 +337,33 @@ def test_what_an_engine_cannot_do_is_not_offered(browser: Browser, relay: Router
         clear(relay)
 
 
+def test_what_strangers_say_is_shown_as_text(browser: Browser, relay: Router) -> None:
+    """A provider's answer, a machine's sender: neither becomes a part of the page."""
+    engine = relay.root / "usr/lib/mailrelay/python.sh"
+    text = engine.read_text()
+    evil = "<b id=evil>x</b><img src=/evil onerror=document.body.id=1>"
+    failure = {"time": 1, "id": "1m81x5813g42b6mg", "smarthost": evil, "stage": "dot", "answer": evil, "advice": ""}
+    status = {"running": True, "provider": True, "smarthosts": [evil], "listening": [evil], "allow": [evil]}
+    status |= {"warnings": [evil], "not_listening": {evil: evil}, "queue": 1, "hold": 0, "failed": 0}
+    message = {"id": "1m81x5813g42b6mg", "state": "queue", "sending": False, "damage": None, "age": 1, "size": 1}
+    message |= {"sender": evil, "recipients": [{"address": evil, "state": evil}], "last_answer": evil, "attempts": 1}
+    relay.write("tmp/evil-status", json.dumps({**status, "last_failure": failure, "last_success": None}))
+    relay.write("tmp/evil-queue", json.dumps({"messages": [message], "total": 1}))
+    relay.write("tmp/evil-mail", f"id  1m81x5813g42b6mg\n\nSubject: {evil}\n\nbody\n")
+    pages = "engine_status() { cat /tmp/evil-status; }\nengine_queue_json() { cat /tmp/evil-queue; }\n"
+    engine.write_text(f"{text}\n{pages}engine_show() {{ cat /tmp/evil-mail; }}\n")
+    try:
+        for page in ("overview", "status", "queue"):
+            browser.open(page)
+            assert evil in browser.text(), page
+            assert not browser.driver.find_elements("css selector", "#evil, img"), page
+        browser.press("[data-show]")
+        assert evil in browser.text("#mailrelay-headers")
+        assert not browser.driver.find_elements("css selector", "#evil, img")
+    finally:
+        engine.write_text(text)
+
+
 def test_the_pages_speak_german(browser: Browser, relay: Router) -> None:
     browser.open("overview", language="de")
     assert "läuft" in browser.text("#mailrelay-status") and "Testmail senden" in browser.text()

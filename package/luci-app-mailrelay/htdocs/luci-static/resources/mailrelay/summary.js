@@ -97,7 +97,7 @@ return baseclass.extend({
 		return E('table', { 'class': 'table' }, rows.map(function(row) {
 			return E('tr', { 'class': 'tr' }, [
 				E('td', { 'class': 'td left', 'width': '33%' }, [ row[0] ]),
-				E('td', { 'class': 'td left', 'style': 'overflow-wrap:anywhere' }, row[1])
+				E('td', { 'class': 'td left', 'style': 'overflow-wrap:anywhere' }, [].concat(row[1]))
 			]);
 		}));
 	},
