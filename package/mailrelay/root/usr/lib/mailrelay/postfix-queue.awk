@@ -10,7 +10,7 @@ BEGIN {
 		next
 	state = member("queue_name")
 	printf "%s{\"id\": \"%s\", \"state\": \"%s\", \"sending\": %s, \"age\": %d, \"size\": %s, \"sender\": \"%s\", " \
-		"\"recipients\": [%s], \"last_answer\": \"%s\"}", total > 1 ? "," : "", member("queue_id"), \
+		"\"recipients\": [%s], \"last_answer\": \"%s\"}", (total > 1 ? ", " : ""), member("queue_id"), \
 		state == "hold" ? "hold" : "queue", state == "active" ? "true" : "false", \
 		ENVIRON["NOW"] - member("arrival_time"), member("message_size") + 0, member("sender"), recipients(), \
 		member("delay_reason")
