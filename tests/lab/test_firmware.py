@@ -23,8 +23,9 @@ def there(name):
         return importlib.util.find_spec(name) is not None
     except ImportError:
         return False
-own = sorted({one.name for one in pkgutil.iter_modules(sys.path[-2:])})
-print(json.dumps({"there": [name for name in names if there(name)], "own": own}))
+# The name of one module tells the CPU.
+own = {"_sysconfigdata" if one.name.startswith("_sysconfigdata") else one.name for one in pkgutil.iter_modules(sys.path[-2:])}
+print(json.dumps({"there": [name for name in names if name in own or there(name)], "own": sorted(own)}))
 """
 
 
