@@ -81,8 +81,8 @@ def run_all(
         cli.choice(only, [*areas(), "lint"], "--only")
     stages = []
     if only != "lint":
-        host.require("build", "test", "lab", *(["arm"] if any("arm" in name for name in routers) else []))
         parts = [only] if only or pytest_args else areas()
+        host.require("build", "test", *parts, *(["arm"] if any("arm" in name for name in routers) else []))
         options = ["--online"] if online else []
         if "lab" in parts:
             # First, as they take longest; of their firmware each builds its own.

@@ -182,14 +182,17 @@ def test_a_reload_takes_new_settings_and_refuses_faulty_ones(machine: Machine, n
     with Service(machine, network) as service:
         machine.write("/etc/config/mailrelay", settings.replace("'pi.example.net'", "'other.example.net'"))
         service.reload()
-        wait(lambda: " reloaded " in service.log.read_text(), "the settings are taken")
-        with network.smtp() as client:
-            assert client.docmd("HELO plc")[1].startswith(b"other.example.net")
+        wait(lambda: _name(network) == b"other.example.net", "the settings are taken")
         machine.write("/etc/config/mailrelay", settings.replace("min_free_space '0'", "min_free_space 'none'"))
         service.reload()
         wait(lambda: "reload-refused" in service.log.read_text(), "the fault is told")
         assert network.greets()
     machine.write("/etc/config/mailrelay", settings)
+
+
+def _name(network: Network) -> bytes:
+    with network.smtp() as client:
+        return client.docmd("HELO plc")[1].split()[0]
 
 
 def test_it_follows_the_addresses_of_its_interface(machine: Machine, network: Network) -> None:
@@ -236,6 +239,8 @@ def test_an_upgrade_keeps_settings_and_queue(
     assert machine.sh("dpkg-query -W mailrelay mailrelay-mta") == "mailrelay\t9.0.0-1\nmailrelay-mta\t9.0.0-1\n"
     assert (machine.read("/etc/config/mailrelay"), mode(machine, "/etc/config/mailrelay")[1]) == (settings, 0o600)
     provider.script = {}
+    # As in a spool that the owner moved elsewhere: the first process has not root's right to look in there.
+    machine.sh("chmod 700 /var/lib/mailrelay/spool/*")
     with Service(machine, network):
         provider.wait_for(before + 1, 30)
     assert email.message_from_bytes(provider.messages[-1].data)["Subject"] == "waits"

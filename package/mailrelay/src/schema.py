@@ -77,8 +77,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                "The name the relay calls itself by, to machines and to the provider. Never `localhost`: many "
                "providers refuse it.", computed="the system's host name"),
         Option("spool", "spool", "/etc/mailrelay/spool",
-               "The folder where mail waits. It must be on storage that survives a power cut: not in `/tmp` or "
-               "`/var`."),
+               "The folder where mail waits. It must be on storage that survives a power cut: not in `/tmp`, and on "
+               "OpenWrt not in `/var`."),
         Option("max_message_size", "size", "25M", "The largest mail that is taken.", low=K, high=G),
         Option("max_queue_size", "size", "0",
                "How much may wait in all; `0` is a quarter of the free space.", high=1024 * G),

@@ -155,7 +155,7 @@ class Supervisor:
         pid = self.fork(prepare)
         if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
             return False
-        if any(status.census(path)[0].values()):
+        if any(status.census(path)[0].values()) or not os.access(f"{path}/{spool.QUEUE}", os.R_OK):  # or who knows
             self.scan_due = 0.0
         return True
 
