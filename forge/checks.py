@@ -82,7 +82,7 @@ def run_all(
     stages = []
     if only != "lint":
         parts = [only] if only or pytest_args else areas()
-        host.require("build", "test", *parts, *(["arm"] if any("arm" in name for name in routers) else []))
+        host.require("build", "test", "lab", *parts, *(["arm"] if any("arm" in name for name in routers) else []))
         options = ["--online"] if online else []
         if "lab" in parts:
             # First, as they take longest; of their firmware each builds its own.
