@@ -29,7 +29,7 @@ class Checkout:
         for name in NEEDED:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, folder / name)
         entries = re.split(r"\n(?=[a-z0-9])", (ROOT / "requirements.txt").read_text().rstrip())
