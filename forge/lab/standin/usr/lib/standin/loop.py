@@ -103,6 +103,16 @@ def reap() -> None:
             ended(code if code >= 0 else 128 - code)
 
 
+def _guarded(action: Callable[[], None]) -> None:
+    """A fault in one thing must not take the whole router down: it is shown on the console."""
+    try:
+        action()
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+
+
 def pipe() -> tuple[int, int]:
     """Both ends closed in children; reading from it never waits."""
     reading, writing = os.pipe()
@@ -130,14 +140,14 @@ def run() -> None:
         readable, writable, _ = select.select([wake, *_readers], list(_writers), [], wait)
         if wake in readable:
             os.read(wake, 512)
-            reap()
+            _guarded(reap)
         for descriptor in readable:
             if descriptor in _readers:
-                _readers[descriptor]()
+                _guarded(_readers[descriptor])
         for descriptor in writable:
             if descriptor in _writers:
-                _writers[descriptor]()
+                _guarded(_writers[descriptor])
         now = time.monotonic()
         for timer, (when, action) in sorted(_timers.items()):
             if when <= now and _timers.pop(timer, None) is not None:
-                action()
+                _guarded(action)
