@@ -241,7 +241,7 @@ def test_no_service_is_started_while_packages_are_installed(started: Checkout, s
 def test_sudo_leaves_no_files_of_roots_behind(checkout: Checkout) -> None:
     user = 65534  # nobody
     for path in [checkout.folder, *checkout.folder.rglob("*")]:
-        os.chown(path, user, user)
+        os.chown(path, user, user, follow_symlinks=False)
     environment = clean_environment(SUDO_UID=str(user), SUDO_GID=str(user), SUDO_USER="nobody")
     result = checkout.start("--list", env=environment)
     assert result.returncode == 0, result.stderr

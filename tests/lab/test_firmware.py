@@ -24,7 +24,8 @@ def there(name):
     except ImportError:
         return False
 # The name of one module tells the CPU.
-own = {"_sysconfigdata" if one.name.startswith("_sysconfigdata") else one.name for one in pkgutil.iter_modules(sys.path[-2:])}
+found = [one.name for one in pkgutil.iter_modules(sys.path[-2:])]
+own = {"_sysconfigdata" if name.startswith("_sysconfigdata") else name for name in found}
 print(json.dumps({"there": [name for name in names if name in own or there(name)], "own": sorted(own)}))
 """
 
