@@ -25,7 +25,7 @@ def newer_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The next version, whose code says so."""
     folder = tmp_path_factory.mktemp("newer")
     source = folder / "mailrelay"
-    shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, source, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     makefile = source / "Makefile"
     makefile.write_text(makefile.read_text().replace("PKG_VERSION:=1.0.0", "PKG_VERSION:=1.0.1"))
     supervisor = source / "src/supervisor.py"
