@@ -7,15 +7,19 @@ from the initrd; what a router takes (network ports, firewall) lies in the root 
 from __future__ import annotations
 
 import re
+import struct
 import sys
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forge import proc
 from forge.errors import ForgeError
 from forge.lab import elf, unpack
 from forge.lab.cpio import Archive
 
+LZ4 = b"\x02\x21\x4c\x18"
 INIT = Path(__file__).with_name("init")
 
 # ext4 asks for crc32c by name of an algorithm, which no dependency shows.
@@ -60,7 +64,7 @@ def read(deb: Path) -> Kernel:
     for member in unpack.read(deb, lambda path: bool(pattern.match(path))):
         name = member.path.rpartition("/")[2]
         if member.path.startswith("boot/"):
-            kernel.version, kernel.image = name.partition("-")[2], member.data
+            kernel.version, kernel.image = name.partition("-")[2], unpacked(member.data)
         elif name == "modules.builtin":
             kernel.builtin = {_name(line) for line in member.data.decode().split()}
         elif name.endswith(".ko"):
@@ -68,6 +72,26 @@ def read(deb: Path) -> Kernel:
     if not kernel.image or not kernel.modules:
         raise ForgeError(f"{deb.name} holds no kernel with modules")
     return kernel
+
+
+def unpacked(image: bytes) -> bytes:
+    """The kernel proper of an x86 bzImage (its boot protocol, Documentation/x86/boot.rst), which QEMU boots as well.
+
+    To unpack itself takes the guest seconds, and minutes after a reboot, when emulation has seen those pages before.
+    Any other image as it is.
+    """
+    if image[0x202:0x206] != b"HdrS":
+        return image
+    start = ((image[0x1F1] or 4) + 1) * 512
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    payload = image[start + offset : start + offset + length - 4]  # its last word is the unpacked size
+    if payload[:4] != LZ4:
+        return image
+    with tempfile.TemporaryDirectory(prefix="mailrelay-kernel-") as folder:
+        packed, plain = Path(folder, "kernel.lz4"), Path(folder, "kernel")
+        packed.write_bytes(payload)
+        proc.run(["lz4", "-q", "-d", packed, plain], timeout=60)
+        return plain.read_bytes()
 
 
 def order(kernel: Kernel, names: Iterable[str]) -> list[str]:

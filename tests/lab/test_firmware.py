@@ -23,9 +23,8 @@ def there(name):
         return importlib.util.find_spec(name) is not None
     except ImportError:
         return False
-# The name of one module tells the CPU.
-found = [one.name for one in pkgutil.iter_modules(sys.path[-2:])]
-own = {"_sysconfigdata" if name.startswith("_sysconfigdata") else name for name in found}
+own = {one.name for one in pkgutil.iter_modules(sys.path[-2:])}
+own = {"_sysconfigdata" if name.startswith("_sysconfigdata") else name for name in own}  # the rest tells the CPU
 print(json.dumps({"there": [name for name in names if name in own or there(name)], "own": sorted(own)}))
 """
 

@@ -26,7 +26,7 @@ def test_a_fresh_installation_is_complete_but_for_the_provider(fresh: Router) ->
 
 
 def test_the_password_can_be_read_by_root_alone(fresh: Router) -> None:
-    assert (fresh.mode("/etc/config/mailrelay"), fresh.owner("/etc/config/mailrelay")) == ("-rw-------", "root")
+    assert (fresh.mode("/etc/config/mailrelay"), fresh.owner("/etc/config/mailrelay")) == ("-rw-------", "0")
 
 
 def test_the_service_has_a_user_of_its_own(fresh: Router) -> None:
@@ -68,7 +68,7 @@ def test_the_listener_holds_no_secret_and_little_rights(router: Router) -> None:
 def test_the_queue_lies_on_storage_that_lasts(router: Router) -> None:
     assert router.status()["spool"] == SPOOL
     assert "tmpfs" not in router.ok(f"df {SPOOL}")
-    assert router.owner(SPOOL) == "mailrelay"
+    assert router.owner(SPOOL) == "587"
     assert router.mode(SPOOL).startswith("drwx------") or router.mode(SPOOL)[7:] == "---"
 
 
