@@ -7,15 +7,21 @@ from forge import cli
 
 @cli.task(
     help={
-        "local": "run the relay on this machine (the only kind there is so far, and the default)",
-        "keep": "leave provider and relay running until Ctrl-C, to try them by hand",
+        "local": "run the relay on this machine, without a router",
+        "keep": "leave provider and router (or relay) running until Ctrl-C, to try them by hand",
+        "target": "another router than lab-mipsel: lab-x86-64, lab-arm64, lab-armhf",
     }
 )
-def demo(_: Context, local: bool = False, keep: bool = False) -> None:
-    """Show the relay at work: a machine's plain mail goes in, a provider with TLS and a login gets it."""
-    from forge import demo
+def demo(_: Context, local: bool = False, keep: bool = False, target: str = "") -> None:
+    """Show the relay at work on a router in QEMU: plain mail goes in, a provider with TLS and a login gets it."""
+    if local:
+        from forge import demo_local
 
-    demo.run(keep=keep)
+        demo_local.run(keep=keep)
+        return
+    from forge import demo_lab
+
+    demo_lab.run(target=target, keep=keep)
 
 
 @cli.task(

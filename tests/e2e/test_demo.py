@@ -1,4 +1,4 @@
-"""`./inv demo` shows what it promises in seconds, says so by its exit status, and leaves nothing behind."""
+"""`./inv demo` (and `--local`) shows what it promises in seconds, says so by its exit status, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import demo, postfix, relay
+from forge import demo, demo_lab, demo_local, postfix, relay, running
 from forge.errors import ForgeError
 from forge.paths import ROOT
 
@@ -25,7 +25,7 @@ def left_behind() -> set[Path]:
 
 @pytest.fixture
 def running() -> Iterator[subprocess.Popen[str]]:
-    argv = [sys.executable, "-c", "from forge import demo; demo.run(keep=True)"]
+    argv = [sys.executable, "-c", "from forge import demo_local; demo_local.run(keep=True)"]
     process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True, text=True)
     yield process
     process.kill()
@@ -52,8 +52,8 @@ def test_tells_the_whole_story_and_keeps_the_password_to_itself(capsys: pytest.C
             passwords.append(self.password)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "Provider", Watched)
-        demo.run()
+        patch.setattr(demo_local, "Provider", Watched)
+        demo_local.run()
     shown = capsys.readouterr().out
     for promise in (
         "530 5.7.0 Must issue a STARTTLS",
@@ -74,11 +74,38 @@ def test_tells_the_whole_story_and_keeps_the_password_to_itself(capsys: pytest.C
     assert "\x1b" not in shown, "no colours where there is no terminal"
 
 
+@pytest.mark.timeout(600)  # two boots
+def test_tells_the_whole_story_on_a_router_and_leaves_no_guest(capsys: pytest.CaptureFixture[str]) -> None:
+    before = {folder for folder, _ in running.guests()}
+    demo_lab.run()
+    shown = capsys.readouterr().out
+    for promise in (
+        "MIPS",
+        "Configuring mailrelay.",
+        "uci set mailrelay.provider.password='••••••••'",
+        "C: mail from: <plc@plant.example>",
+        "250 2.0.0 Queued as ",
+        "not a byte",
+        "TLSv1.",
+        "sasl_username=controllino@provider.example",
+        "+ Message-ID: <",
+        "  Tank level is 87 % and rising.",
+        "listener",
+        "Connection refused",
+        "QEMU is killed",
+        "The queue is empty.",
+        "It works",
+    ):
+        assert promise in shown
+    assert {folder for folder, _ in running.guests()} <= before
+    assert not list(Path(running.PARENT).glob("mailrelay-demo-*"))
+
+
 def test_fails_when_the_mail_does_not_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "WAIT", 0.5)
-    monkeypatch.setattr(demo, "_config", lambda provider: relay.uci([("mailrelay main", {"network": ["lo"]})]))
+    monkeypatch.setattr(demo_local, "_config", lambda provider: relay.uci([("mailrelay main", {"network": ["lo"]})]))
     with pytest.raises(ForgeError):
-        demo.run()
+        demo_local.run()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

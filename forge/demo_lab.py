@@ -1,0 +1,258 @@
+"""`./inv demo`: a router of the lab's boots in QEMU, gets the package by opkg and a provider by uci, and relays mail.
+
+The machine that reports is on the router's LAN; the provider is on this machine's loopback, which the router reaches
+through its WAN. What is shown is measured there and then. Nothing is left behind; a failure raises ForgeError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from forge import build, console, demo, machines, pace, paths, running, stage
+from forge import ssh as sshs
+from forge.errors import ForgeError, UsageError
+from forge.guest import Guest
+from forge.postfix import Provider
+from forge.relay import end_in_order
+
+PROVIDER_NAME = "mail.provider.example"  # in its certificate
+CA_FILE = "/etc/ssl/provider.pem"
+PATIENCE = 60.0  # seconds on a machine like ours, for anything that should happen soon
+SILENCE = 2.0  # seconds without a byte that count as silence
+
+# The roles of the relay in the order of their start, a line each: RSS, PSS, Pss_Anon in kB.
+MEMORY = """
+pid=$(jsonfilter -i /var/run/mailrelay/status.json -e @.pid)
+for p in $pid $(cat /proc/$pid/task/$pid/children); do
+	awk '/^Rss:/ {r = $2} /^Pss:/ {p = $2} /^Pss_Anon:/ {a = $2} END {print r, p, a}' /proc/$p/smaps_rollup
+done
+"""
+ROLES = ("supervisor", "listener", "courier")
+
+
+def run(target: str = "", keep: bool = False) -> None:
+    """Plays the whole story; with `keep`, provider and router stay up until Ctrl-C, to be tried by hand."""
+    machine = machines.find(target)
+    if not machine.lab:
+        raise UsageError(f"--target {target}: the demo boots the lab's firmware", hint="./inv qemu boots images")
+    started = time.monotonic()
+    end_in_order()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrelay-demo-", dir=running.PARENT)))
+        firmware, package = _build(machine.target, folder)
+        guest = Guest(machine.target, firmware, disk=True, listed=True)
+        stack.callback(guest.close)
+        booting = time.monotonic()
+        guest.open()
+        with console.step("starting a mail provider (Debian's Postfix, unpacked in a private folder)"):
+            provider = stack.enter_context(Provider())
+        with console.step(f"the router {machine.target} boots in QEMU"):
+            guest.wait()
+        _show_router(guest, time.monotonic() - booting)
+        _install(guest, package)
+        _configure(guest, provider)
+
+        demo.title("A Controllino on the LAN reports")
+        demo.play(guest.lan(25)[1], demo.ALARM, patience=PATIENCE * pace.factor())
+        _show_stranger(guest)
+        (mail,) = provider.wait_for(1, PATIENCE * pace.factor())
+        demo.show_handover(provider)
+        demo.show_mail(mail, demo.ALARM)
+        _show_costs(guest, package)
+        _outage(guest, provider)
+
+        console.say()
+        took = console.seconds(time.monotonic() - started)
+        console.good(f"It works: 2 mails in by plain SMTP, 2 out by TLS with a login, none lost ({took}).")
+        if keep:
+            _keep(guest, provider)
+        else:
+            console.note(
+                "Next: ./inv demo --keep to try it by hand, ./inv test to see it proved, README.md to set it up."
+            )
+
+
+def site(folder: Path) -> Path:
+    """A site file for firmware with nothing but a way in."""
+    path = folder / "site.toml"
+    path.write_text(f'[root]\nssh_keys = ["{sshs.public_key()}"]\n')
+    return path
+
+
+def packed(folder: Path) -> Path:
+    """The package mailrelay, as `./inv build` makes it for opkg."""
+    with stage.staged(paths.PACKAGES / "mailrelay", ["mailrelay"]) as packages:
+        [made] = [one.path for package in packages for one in build.pack(package, folder, "ipk")]
+    return made
+
+
+def _build(target: str, folder: Path) -> tuple[Path, Path]:
+    from forge.lab import image
+
+    with console.step(f"the firmware {target}, from Debian's packages (or as it was built before)"):
+        firmware = image.build(target, site=site(folder)).folder
+    with console.step("the package mailrelay"):
+        return firmware, packed(folder)
+
+
+def _show_router(guest: Guest, took: float) -> None:
+    demo.title(f"The router: {guest.machine.target} ({guest.machine.machine}, {guest.machine.cpu})")
+    model = _ask(guest, "sed -n 's/^\\(cpu model\\|model name\\)[^:]*: //p' /proc/cpuinfo | head -n 1").strip()
+    total, free = _ask(guest, "awk '/^MemTotal|^MemAvailable/ {print $2}' /proc/meminfo").split()
+    console.say(f"  processor  {model or guest.machine.cpu}, emulated")
+    console.say(
+        f"  memory     {guest.machine.memory} MB; of {int(total) // 1024} MB for programs {int(free) // 1024} are free"
+    )
+    console.say(f"  kernel     {_ask(guest, 'uname -srm').strip()}")
+    console.say(f"  up         in {console.seconds(took)}; OpenWrt's own parts are played by the lab's stand-in")
+
+
+def _install(guest: Guest, package: Path) -> None:
+    demo.title("The package")
+    guest.ssh.put([package])
+    started = time.monotonic()
+    _show_command(guest, f"opkg install /tmp/{package.name}")
+    _ask(guest, f"rm /tmp/{package.name}")
+    console.note(f"took {console.seconds(time.monotonic() - started)}, most of it compiling to bytecode, once")
+
+
+def _configure(guest: Guest, provider: Provider) -> None:
+    demo.title("Its provider, by uci; the password is known to the router alone")
+    _ask(guest, f"cat >{CA_FILE}", input=provider.certificates.authority.decode())
+    _ask(guest, f"echo '{machines.HOST_FROM_WAN} {PROVIDER_NAME}' >>/etc/hosts")
+    values = {
+        "provider": "smarthost",
+        "provider.host": PROVIDER_NAME,
+        "provider.port": str(provider.starttls_port),
+        "provider.tls": "starttls",
+        "provider.ca_file": CA_FILE,
+        "provider.username": provider.username,
+        "provider.password": provider.password,
+        "main.hostname": "router.plant.example",
+        "main.enabled": "1",
+    }
+    lines = [f"set mailrelay.{name}='{value}'" for name, value in values.items()]
+    for line in lines:
+        console.say(f"  $ uci {line}".replace(provider.password, demo.MASKED), "dim")
+    console.say("  $ uci commit mailrelay; service mailrelay reload", "dim")
+    _ask(guest, "uci batch", input="\n".join([*lines, "commit mailrelay", ""]))
+    _ask(guest, "service mailrelay reload")
+    _wait("the relay greets on the LAN", lambda: _greeting(guest.lan(25), SILENCE).startswith("220 "))
+    for line in _ask(guest, "logread | grep 'mailrelay'").splitlines():
+        console.say(f"  {line}", "dim")
+
+
+def _show_stranger(guest: Guest) -> None:
+    demo.title("A stranger on the WAN tries the same port")
+    if said := _greeting(guest.wan(25), SILENCE * pace.factor()):
+        raise ForgeError(f"a stranger on the WAN is answered: {said}")
+    console.say("  connects to port 25… not a byte: the firewall drops the packets, the relay does not even see them")
+
+
+def _show_costs(guest: Guest, package: Path) -> None:
+    demo.title(f"What it takes of the router ({guest.machine.target})")
+    _wait("the courier has left", lambda: _status(guest).get("queue") == 0 and len(_memory(guest)) == 2)
+    rows = _memory(guest)
+    table = [(role, *(f"{kilobytes:,} kB" for kilobytes in row)) for role, row in zip(ROLES, rows)]
+    totals = [sum(column) for column in zip(*rows)]
+    console.table(("memory, idle", "RSS", "PSS", "of its own"), [*table, ("together", *(f"{n:,} kB" for n in totals))])
+    console.note("RSS counts what both share twice; PSS does not. A courier with TLS joins them while there is mail.")
+    flash = _ask(guest, "du -sk /usr/lib/mailrelay | cut -f 1").strip()
+    bytecode = _ask(guest, "du -sk /usr/lib/mailrelay/relay/__pycache__ 2>/dev/null | cut -f 1").strip() or "0"
+    console.say(f"  flash: {flash} kB before compression, {bytecode} kB of it bytecode; the package has "
+                f"{package.stat().st_size // 1024} kB")  # fmt: skip
+
+
+def _outage(guest: Guest, provider: Provider) -> None:
+    demo.title("The provider goes down, and the machine has something to say")
+    provider.stop()
+    console.say("  (the provider's ports are closed)", "dim")
+    demo.play(guest.lan(25)[1], demo.SECOND_ALARM, brief=True, patience=PATIENCE * pace.factor())
+    _wait("the failure is told", lambda: _status(guest).get("last_failure") and _status(guest).get("queue") == 1)
+    _show_command(guest, "mailrelay queue")
+    failure = _status(guest)["last_failure"]
+    console.say(f"  why: {failure['answer']}", "yellow")
+    console.say(f"       {failure['advice']}", "yellow")
+
+    demo.title("Somebody pulls the router's plug; then both come back")
+    guest.cut_power()
+    console.say("  QEMU is killed: what was not on the flash is lost", "red")
+    provider.start()
+    guest.power_on()
+    with console.step("the router boots again"):
+        guest.wait()
+    mails = provider.wait_for(2, PATIENCE * pace.factor())
+    if demo.SECOND_ALARM[0].encode() not in mails[1].header or len(mails) != 2:
+        raise ForgeError("what arrived is not the mail that was queued", hint=f"{mails[1:]}")
+    console.say(f"  arrived: {demo.SECOND_ALARM[0]} / {mails[1].body.decode().strip()}", "green")
+    _wait("the queue is empty", lambda: _status(guest).get("queue") == 0)
+    _show_command(guest, "mailrelay queue")
+
+
+def _ask(guest: Guest, command: str, *, input: str | None = None) -> str:
+    return guest.ssh.run(command, input=input).output
+
+
+def _show_command(guest: Guest, command: str) -> None:
+    console.say(f"  $ {command}", "dim")
+    demo.show(_ask(guest, command))
+
+
+def _status(guest: Guest) -> dict[str, Any]:
+    """The relay's own account of itself; {} before it has written one."""
+    try:
+        found: dict[str, Any] = json.loads(guest.ssh.run("cat /var/run/mailrelay/status.json", check=False).output)
+    except ValueError:
+        return {}
+    return found
+
+
+def _memory(guest: Guest) -> list[list[int]]:
+    """RSS, PSS and Pss_Anon in kB of each process, in the order of ROLES."""
+    lines = guest.ssh.run(MEMORY, check=False).output.splitlines()
+    return [[int(word) for word in line.split()] for line in lines if line.replace(" ", "").isdigit()]
+
+
+def _wait(what: str, reached: Callable[[], object]) -> None:
+    end = pace.deadline(PATIENCE)
+    while not reached():
+        if time.monotonic() > end:
+            raise ForgeError(f"not within {PATIENCE:.0f} s: {what}")
+        time.sleep(0.1)
+
+
+def _greeting(address: tuple[str, int], timeout: float) -> str:
+    """The first line a server says; "" where nothing comes. QEMU takes connections in the guest's place."""
+    try:
+        with socket.create_connection(address, timeout) as client:
+            client.settimeout(timeout)
+            return client.makefile("rb").readline().decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+@contextlib.contextmanager
+def _until_interrupted() -> Iterator[None]:
+    with contextlib.suppress(KeyboardInterrupt):
+        yield
+        signal.pause()
+
+
+def _keep(guest: Guest, provider: Provider) -> None:
+    with _until_interrupted():
+        demo.title("Router and provider stay up until Ctrl-C")
+        console.say(f"  send     swaks --server 127.0.0.1:{guest.lan(25)[1]} --to {demo.RECIPIENT}")
+        console.say("  log in   ./inv ssh")
+        console.say(f"  ask      ./inv ssh -- {shlex.quote('mailrelay queue; mailrelay status; logread')}")
+        console.say(f"  arrived  {provider.ca_file.parents[1] / 'mail/box/new'}")
+    console.say()
+    console.good("ended; nothing is left")
