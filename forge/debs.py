@@ -207,9 +207,9 @@ def _fetch(apt: Apt, packages: Sequence[str], kernel: str, alone: bool, folder: 
     return apt.download(archives, folder)
 
 
-def unpack(packages: Sequence[str], *, suite: str = "", alone: bool = False) -> Path:
+def unpack(packages: Sequence[str], *, suite: str = "", architecture: str = "", alone: bool = False) -> Path:
     """A folder with the contents of `packages` and (not if `alone`) of those they depend on; made once, and whole."""
-    files = download(packages, suite=suite, alone=alone)
+    files = download(packages, suite=suite, architecture=architecture, alone=alone)
     parent = paths.cache("unpacked")
     folder = parent / _digest([file.name for file in files])
     with FileLock(parent / f".{folder.name}.lock"):

@@ -1,4 +1,4 @@
-"""`./inv demo` (and `--local`) shows what it promises in seconds, says so by its exit status, and leaves nothing behind."""
+"""`./inv demo`, with and without --local: shows what it promises, says so by its status, leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def left_behind() -> set[Path]:
 
 
 @pytest.fixture
-def running() -> Iterator[subprocess.Popen[str]]:
+def kept() -> Iterator[subprocess.Popen[str]]:
     argv = [sys.executable, "-c", "from forge import demo_local; demo_local.run(keep=True)"]
     process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True, text=True)
     yield process
@@ -109,9 +109,9 @@ def test_fails_when_the_mail_does_not_arrive(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_kept_up_it_ends_with_nothing_left_on_any_signal(running: subprocess.Popen[str], number: int) -> None:
-    folders = told_folders(running)
+def test_kept_up_it_ends_with_nothing_left_on_any_signal(kept: subprocess.Popen[str], number: int) -> None:
+    folders = told_folders(kept)
     assert len(folders) == 2 and all(folder.is_dir() for folder in folders)
-    os.killpg(running.pid, number)
-    assert running.wait(20) == 0
+    os.killpg(kept.pid, number)
+    assert kept.wait(20) == 0
     assert not folders & left_behind()
