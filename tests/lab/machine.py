@@ -243,7 +243,7 @@ class LabRouter(Router):
         self._moments[name] = self.guest.save(name)
 
     def return_to(self, name: str) -> None:
-        # Seen once in some dozens on malta: the guest takes the first connection and falls silent. Another try is clean.
+        # Once in some dozens, on malta, the guest takes the first connection and falls silent: then again.
         for tries_left in (2, 1, 0):
             self.guest.restore(self._moments[name])
             try:
