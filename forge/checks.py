@@ -96,6 +96,7 @@ def run_all(
         console.note("looking for other Pythons to run the relay's tests on")
         others, absent = _other_interpreters()
         stages += [relay_tests(interpreter) for interpreter in others]
+        stages.append(mips_tests())
     _run(stages, absent)
 
 
@@ -201,6 +202,18 @@ def relay_tests(interpreter: Interpreter) -> Stage:
         return _pytest("", argv, environment, None).action()
 
     return Stage(f"relay tests, Python {interpreter.version}", action)
+
+
+def mips_tests() -> Stage:
+    """Those of the relay's tests that only compute, on an emulated MIPS CPU."""
+    from forge import emulated
+
+    def action() -> Outcome:
+        argv, environment = emulated.pytest()
+        console.note(emulated.LEFT_OUT)
+        return _pytest("", argv, environment, None).action()
+
+    return Stage("relay tests, MIPS (qemu-user)", action)
 
 
 def _pytest(

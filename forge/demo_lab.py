@@ -145,7 +145,7 @@ def _configure(guest: Guest, provider: Provider) -> None:
         console.say(f"  $ uci {line}".replace(provider.password, demo.MASKED), "dim")
     console.say("  $ uci commit mailrelay; service mailrelay reload", "dim")
     _ask(guest, "uci batch", input="\n".join([*lines, "commit mailrelay", ""]))
-    _ask(guest, "service mailrelay reload")
+    _ask(guest, "sync; service mailrelay reload")  # settings are not mail: only a sync makes them outlive a power cut
     _wait("the relay greets on the LAN", lambda: _greeting(guest.lan(25), SILENCE).startswith("220 "))
     for line in _ask(guest, "logread | grep 'mailrelay'").splitlines():
         console.say(f"  {line}", "dim")
@@ -190,7 +190,11 @@ def _outage(guest: Guest, provider: Provider) -> None:
     guest.power_on()
     with console.step("the router boots again"):
         guest.wait()
-    mails = provider.wait_for(2, PATIENCE * pace.factor())
+    try:
+        mails = provider.wait_for(2, PATIENCE * pace.factor())
+    except ForgeError as error:
+        log = guest.ssh.run("ls -l /etc/ssl; logread | grep mailrelay | tail", check=False).output
+        raise ForgeError(error.message, hint=f"the router's log ends:\n{log}") from None
     if demo.SECOND_ALARM[0].encode() not in mails[1].header or len(mails) != 2:
         raise ForgeError("what arrived is not the mail that was queued", hint=f"{mails[1:]}")
     console.say(f"  arrived: {demo.SECOND_ALARM[0]} / {mails[1].body.decode().strip()}", "green")
