@@ -103,7 +103,6 @@ def test_tells_the_whole_story_on_a_router_and_leaves_no_guest(capsys: pytest.Ca
     ):
         assert promise in shown
     assert listed_guests() <= before
-    assert not list(Path(running.PARENT).glob("mailrelay-demo-*"))
 
 
 def test_fails_when_the_mail_does_not_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
