@@ -193,6 +193,18 @@ def test_the_date_is_utc_in_english_and_survives_a_broken_clock() -> None:
     assert b"Date: Fri, 31 Dec 9999" in sent(b"x", of=facts(date=1e30))
 
 
+def test_a_time_beyond_the_c_librarys_is_its_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    gmtime = time.gmtime
+
+    def of_32_bits(seconds: float) -> time.struct_time:
+        if seconds >= 2**31:
+            raise OverflowError
+        return gmtime(seconds)
+
+    monkeypatch.setattr(time, "gmtime", of_32_bits)
+    assert b"Date: Tue, 19 Jan 2038 03:14:07" in sent(b"x", of=facts(date=2e10))
+
+
 def test_a_message_id_without_brackets_gets_them_and_nonsense_is_replaced() -> None:
     assert b"\r\nMessage-ID: <1@cam>\r\n" in sent(b"Message-ID: 1@cam\r\n\r\nhi\r\n")
     assert b"\r\nMessage-ID: <01jd3x7k2m9q4w8z@router.lan>\r\n" in sent(b"Message-ID: 17\r\n\r\nhi\r\n")

@@ -375,7 +375,10 @@ def _received(facts: Facts, hostname: bytes, date: bytes) -> bytes:
 
 def _date(seconds: float) -> bytes:
     """RFC 5322 date-time in UTC, independent of any locale."""
-    year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(min(max(seconds, 0), 253402300799))
+    try:
+        year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(min(max(seconds, 0), 253402300799))
+    except OverflowError:  # a C library whose time ends in 2038
+        year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(2**31 - 1)
     parts = (_DAYS[weekday], day, _MONTHS[month - 1], year, hour, minute, second)
     return b"%s, %d %s %04d %02d:%02d:%02d +0000" % parts
 
