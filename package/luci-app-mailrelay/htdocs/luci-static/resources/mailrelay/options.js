@@ -16,7 +16,7 @@ return baseclass.extend({
 			allow: { kind: 'net', list: true, help: _('Further addresses or networks that may send, like `192.168.7.0/24`: those behind another router.') },
 			port: { kind: 'port', list: true, value: '25', help: _('The ports to listen on.') },
 			hostname: { kind: 'hostname', computed: _('the system\'s host name'), help: _('The name the relay calls itself by, to machines and to the provider. Never `localhost`: many providers refuse it.') },
-			spool: { kind: 'spool', value: '/etc/mailrelay/spool', help: _('The folder where mail waits. It must be on storage that survives a power cut: not in `/tmp` or `/var`.') },
+			spool: { kind: 'spool', value: '/etc/mailrelay/spool', help: _('The folder where mail waits. It must be on storage that survives a power cut: not in `/tmp`, and on OpenWrt not in `/var`.') },
 			max_message_size: { kind: 'size', value: '25M', low: 1024, high: 1073741824, lowText: '1K', highText: '1G', help: _('The largest mail that is taken.') },
 			max_queue_size: { kind: 'size', value: '0', low: 0, high: 1099511627776, lowText: '0', highText: '1024G', help: _('How much may wait in all; `0` is a quarter of the free space.') },
 			min_free_space: { kind: 'size', value: '512K', low: 0, high: 1099511627776, lowText: '0', highText: '1024G', help: _('How much room always stays free on the spool\'s storage.') },
