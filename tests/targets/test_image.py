@@ -97,7 +97,7 @@ def test_from_an_empty_cache_to_firmware_with_the_relay_and_the_sites_settings(
     )
     facts, files = inside(found.path)
     assert {"mailrelay", "python3-light", "python3-openssl", "ca-bundle", "rpcd"} <= facts["packages"].keys()
-    assert facts["files"] == ["mailrelay-1.0.0-r1.apk"]
+    assert facts["files"] == ["luci-app-mailrelay-1.0.0-r1.apk", "mailrelay-1.0.0-r1.apk"]
     assert b"smtp.example.org" in files["etc/config/mailrelay"]
     assert b"a secret of hall-3" in files["etc/config/mailrelay"]
     assert any(b"hall-3" in text for name, text in files.items() if name.startswith("etc/uci-defaults/"))
@@ -112,7 +112,7 @@ def test_from_an_empty_cache_to_firmware_with_the_relay_and_the_sites_settings(
 def test_an_opkg_release_gets_an_ipk_and_a_package_manager_of_its_own(upstream: Upstream, place: Place) -> None:
     made = make(upstream, release="24.10")
     facts, _ = inside(made.images[0].path)
-    assert facts["files"] == ["mailrelay_1.0.0-r1_all.ipk"]
+    assert facts["files"] == ["luci-app-mailrelay_1.0.0-r1_all.ipk", "mailrelay_1.0.0-r1_all.ipk"]
     assert made.images[0].limit == 0, "24.10 does not publish limits"
 
 
@@ -124,7 +124,7 @@ def test_wishes_reach_the_imagebuilder(upstream: Upstream, place: Place) -> None
     assert "htop" in facts["packages"] and "busybox" not in facts["packages"]
     assert "postfix" in facts["packages"] and "mailrelay" not in facts["packages"]
     assert (facts["disabled"], facts["partsize"]) == (["odhcpd", "log"], "256")
-    assert facts["files"] == ["mailrelay-postfix-1.0.0-r1.apk"]
+    assert facts["files"] == ["luci-app-mailrelay-1.0.0-r1.apk", "mailrelay-postfix-1.0.0-r1.apk"]
 
 
 def test_a_site_brings_the_packages_that_its_line_needs(upstream: Upstream, place: Place, tmp_path: Path) -> None:

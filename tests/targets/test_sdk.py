@@ -38,7 +38,7 @@ def relay_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """package/ with the relay's two packages and nothing else."""
     folder = tmp_path / "package"
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(paths.ROOT / "package" / "mailrelay", folder / "mailrelay", ignore=ignored)
+    shutil.copytree(paths.ROOT / "package" / "mailrelay", folder / "mailrelay", symlinks=True, ignore=ignored)
     monkeypatch.setattr(paths, "PACKAGES", folder)
     return folder
 
