@@ -215,3 +215,13 @@ class TestAge:
         assert envelope.date() == 1763700000.0
         envelope.received = 0.0
         assert envelope.date() == 1763700000.0
+
+
+def test_ids_sort_by_arrival_even_within_a_millisecond(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "wall", lambda: 1763800000.5)
+    where = Spool(str(tmp_path / "spool"))
+    ids = [where.new_id() for _ in range(500)]
+    assert ids == sorted(ids)
+    assert 1763800000.5 <= spool.arrival(ids[-1]) < 1763800001.5
+    monkeypatch.setattr(clock, "wall", lambda: 1763700000.0)
+    assert spool.arrival(where.new_id()) == 1763700000.0, "a clock that was set back is followed"

@@ -90,6 +90,7 @@ class Spool:
         self.root = path
         self.mount = mount
         self._lock = -1
+        self._newest = 0  # the milliseconds of the last id
 
     def path(self, state: str, queue_id: str) -> str:
         return f"{self.root}/{state}/{queue_id}"
@@ -166,7 +167,11 @@ class Spool:
 
     def new_id(self) -> str:
         """45 bits of milliseconds, which sort by arrival, and 35 random ones, in Crockford's base32."""
-        number = (int(clock.wall() * 1000) & (1 << 45) - 1) << 35 | int.from_bytes(os.urandom(5), "big") >> 5
+        now = int(clock.wall() * 1000)
+        if 0 <= self._newest - now < 1000:  # two in one millisecond keep their order, too
+            now = self._newest + 1
+        self._newest = now
+        number = (now & (1 << 45) - 1) << 35 | int.from_bytes(os.urandom(5), "big") >> 5
         return "".join([_ALPHABET[number >> shift & 31] for shift in range(75, -1, -5)])
 
     def open(self, queue_id: str, state: str = QUEUE) -> Message:
