@@ -113,8 +113,9 @@ def report(built: Sequence[Built]) -> None:
     if any(names & set(one.package.conflicts) for one in built):
         console.note("a router takes one of them: they refuse each other")
     console.say("Next, with a router at 192.168.1.1 (the other packages likewise):")
+    engines_first = sorted(built, key=lambda one: "mailrelay-engine" not in one.package.provides)  # the others need one
     for suffix, releases, install in INSTALL:
-        file = next((one.path for one in built if one.path.suffix == suffix), None)
+        file = next((one.path for one in engines_first if one.path.suffix == suffix), None)
         if file:
             console.say(f"  OpenWrt {releases}:")
             console.say(f"    scp -O {shlex.quote(paths.shown(file))} root@192.168.1.1:/tmp/")
