@@ -306,12 +306,13 @@ class Router:
         return found
 
     def wait_relay(self, listening: str = "127.0.0.1:25") -> dict[str, Any]:
-        """Until the instance that procd has now says that it listens there."""
+        """Until the instance that procd has now, and has not told to end, says that it listens there."""
 
         def up() -> dict[str, Any]:
-            status = self.relay_status()
-            ours = status.get("pid") == self.service().get("pid", 0) and listening in status.get("listening", [])
-            return status if ours else {}
+            status, pid = self.relay_status(), self.service().get("pid", 0)
+            ours = status.get("pid") == pid and listening in status.get("listening", [])
+            leaving = f"terminate mailrelay::relay {pid}\n" in self.procd_log()
+            return status if ours and not leaving else {}
 
         return dict(self.wait(up, f"the relay listens on {listening}"))
 
