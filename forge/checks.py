@@ -1,7 +1,6 @@
-"""All that says whether the project is sound: the linters and the tests, as stages that run two at a time.
+"""All that says whether the project is sound: the linters and the tests, as stages that lanes.py runs.
 
-Every stage runs even if another one fails. At the end stand a table of what each took, what was skipped and why, and
-pytest's own closing line. The tasks `test` and `lint` call this.
+The tasks `test` and `lint` call this.
 """
 
 from __future__ import annotations
@@ -10,25 +9,23 @@ import os
 import re
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from forge import cli, console, host, interpreters, machines, paths, proc
+from forge import cli, console, host, interpreters, lanes, machines, paths, proc
 from forge.errors import CommandError, ForgeError, UsageError
 from forge.interpreters import Interpreter
 from forge.lab import targets
+from forge.lanes import COLOUR, Outcome, Stage
 
 LAB = paths.TESTS / "lab"
-LANES = 3  # stages at a time; two cores, but tests mostly wait
 LINT_TIMEOUT = 600.0
 STANDIN = paths.ROOT / "forge/lab/standin/usr/lib/standin"  # not of the package forge: it runs in guests
 PYTEST_TIMEOUT = 2400.0
 FAILURE_LINES = 400  # of a failed stage's output
+FAILED = re.compile(r"(?:FAILED|ERROR) (?:tests/)?(\S+::\S+)")  # in pytest's summary
 NOT_OURS = {
     ".git",
     ".venv",
@@ -40,28 +37,6 @@ NOT_OURS = {
     "package-golden",
 }
 SHELLS = re.compile(rb"#! ?/\S*?(?:/env +)?\b(?:sh|ash|dash|bash)\b")
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-@dataclass
-class Outcome:
-    """What came of a stage: `detail` for the table, `output` to show if it failed, `closing` pytest's last line."""
-
-    ok: bool
-    detail: str = ""
-    output: str = ""
-    closing: str = ""
-    skips: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True)
-class Stage:
-    name: str
-    action: Callable[[], Outcome]
-
-
-class ChecksFailed(ForgeError):
-    """Stages failed; their output has been shown."""
 
 
 def run_all(
@@ -87,7 +62,7 @@ def run_all(
         if "lab" in parts:
             # First, as they take longest; of their firmware each builds its own.
             kinds = [(*router,)] if router else [(f"--target={name}",) for name in routers]
-            stages += [main_tests(LAB, pytest_args, kind, kind[0].partition("=")[2], again=True) for kind in kinds]
+            stages += [main_tests(LAB, pytest_args, kind, kind[0].partition("=")[2]) for kind in kinds]
         stages += [main_tests(paths.TESTS / part, pytest_args, options) for part in parts if part != LAB.name]
     if lint and only in ("", "lint"):
         stages += lint_stages()
@@ -97,7 +72,7 @@ def run_all(
         others, absent = _other_interpreters()
         stages += [relay_tests(interpreter) for interpreter in others]
         stages.append(mips_tests())
-    _run(stages, absent)
+    lanes.run(stages, (f"Python 3.{minor} was not at hand: {reason}" for minor, reason in absent.items()))
 
 
 def routers(*, all_targets: bool = False) -> list[str]:
@@ -118,7 +93,7 @@ def router(*, host: str = "", firmware: str = "", target: str = "") -> list[str]
 
 
 def run_lint() -> None:
-    _run(lint_stages(), {})
+    lanes.run(lint_stages())
 
 
 def areas() -> list[str]:
@@ -172,21 +147,16 @@ def _is_shell(path: Path) -> bool:
         return bool(SHELLS.match(file.readline(200)))
 
 
-def main_tests(
-    folder: Path, arguments: Sequence[str], options: Sequence[str] = (), kind: str = "", *, again: bool = False
-) -> Stage:
+def main_tests(folder: Path, arguments: Sequence[str], options: Sequence[str] = (), kind: str = "") -> Stage:
     """The tests of a folder on the Python that runs the tasks; their progress is shown while they run.
 
-    `options` are pytest's as well, but name nothing to run; `kind` is the stage's name, where there are more. `again`:
-    what failed is tried once more, on a guest of its own: an emulated router falls silent now and then.
+    `options` are pytest's as well, but name nothing to run; `kind` is the stage's name, where there are more.
     """
     argv: list[proc.Arg] = [sys.executable, "-m", "pytest", *(arguments or [str(folder)])]
     # With arguments of the caller's that name no path, pytest's own testpaths would widen `folder` to everything.
     if arguments and not any((paths.ROOT / word.partition("::")[0]).exists() for word in arguments):
         argv.append(str(folder))
     argv += options
-    if again:
-        argv.append(f"--override-ini=cache_dir={paths.cache('pytest', kind.replace('/', '-') or 'router')}")
     if console.is_terminal():
         argv.append("--color=yes")
     area = "" if folder == paths.TESTS else f" of {kind or folder.name}"
@@ -194,37 +164,14 @@ def main_tests(
     def show(line: str) -> None:
         console.say(f"{area[4:]:>8}  {line}" if area else line)
 
-    stage = _pytest(f"tests{area}", argv, {}, show)
-    if not again:
-        return stage
-    repeated = _pytest(stage.name, [*argv, "--last-failed", "--last-failed-no-failures=none"], {}, show)
-    return Stage(stage.name, lambda: _second_chance(stage, repeated))
-
-
-def _second_chance(stage: Stage, repeated: Stage) -> Outcome:
-    """What failed counts as passed if it passes when it is run again, and the table says so."""
-    first = stage.action()
-    if first.ok or not (failed := _counts(first)["failed"]):
-        return first
-    console.note(f"{stage.name}: {failed} failed, and are run once more")
-    second = repeated.action()
-    if not second.ok:
-        return second
-    passed = _counts(first)["passed"] + _counts(second)["passed"]
-    closing = f"{passed} passed, {_counts(first)['skipped']} skipped"
-    return Outcome(True, f"{closing}; {failed} of them at the second try", "", closing, first.skips)
+    return _pytest(f"tests{area}", argv, {}, show)
 
 
 def relay_tests(interpreter: Interpreter) -> Stage:
     """The relay's tests on another Python."""
-
-    def action() -> Outcome:
-        environment = {"PYTHONPATH": str(interpreters.test_packages(interpreter))}
-        argv: list[proc.Arg] = [interpreter.path, "-m", "pytest", paths.TESTS / "relay"]
-        argv += ["-p", "no:cacheprovider", "--hypothesis-profile=quick"]
-        return _pytest("", argv, environment, None).action()
-
-    return Stage(f"relay tests, Python {interpreter.version}", action)
+    argv: list[proc.Arg] = [interpreter.path, "-m", "pytest", paths.TESTS / "relay", "--hypothesis-profile=quick"]
+    name = f"relay tests, Python {interpreter.version}"
+    return _pytest(name, argv, lambda: {"PYTHONPATH": str(interpreters.test_packages(interpreter))}, None)
 
 
 def mips_tests() -> Stage:
@@ -240,28 +187,36 @@ def mips_tests() -> Stage:
 
 
 def _pytest(
-    name: str, argv: Sequence[proc.Arg], environment: dict[str, str], on_line: Callable[[str], None] | None
+    name: str,
+    argv: Sequence[proc.Arg],
+    environment: dict[str, str] | Callable[[], dict[str, str]],
+    on_line: Callable[[str], None] | None,
 ) -> Stage:
-    def action() -> Outcome:
+    # A stage remembers by itself what failed in it: others run at the same time.
+    cache = paths.cache("pytest", re.sub(r"\W+", "-", name) or "unnamed")
+    argv = [*argv, f"--override-ini=cache_dir={cache}"]
+
+    def run(*more: str) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="mailrelay-test-") as scratch:
             report = Path(scratch, "report.xml")
             result = proc.run(
-                [*argv, f"--junitxml={report}"],
+                [*argv, *more, f"--junitxml={report}"],
                 cwd=paths.ROOT,
-                env={"PYTHONUNBUFFERED": "1", **environment},
+                env={"PYTHONUNBUFFERED": "1", **(environment() if callable(environment) else environment)},
                 check=False,
                 timeout=PYTEST_TIMEOUT,
                 on_line=on_line,
             )
             skips = _skips(report)
         lines = result.output.rstrip().splitlines()
-        closing = lines[-1] if lines else ""
+        closing = COLOUR.sub("", lines[-1]).strip("= ") if lines else ""
         # What was shown while it ran is not shown again; of the rest, what failed and why.
         failures = next((at for at, line in enumerate(lines) if re.match("=+ (FAILURES|ERRORS) =", line)), 0)
         output = "" if on_line else "\n".join(lines[failures:][-FAILURE_LINES:])
-        return Outcome(result.status == 0, COLOUR.sub("", closing).strip("= "), output, closing, skips)
+        failed = [found[1] for line in lines if (found := FAILED.match(COLOUR.sub("", line)))]
+        return Outcome(result.status == 0, closing, output, closing, failed, skips)
 
-    return Stage(name, action)
+    return Stage(name, run, lambda: run("--last-failed", "--last-failed-no-failures=none"))
 
 
 def _skips(report: Path) -> Counter[str]:
@@ -285,83 +240,3 @@ def _other_interpreters() -> tuple[list[Interpreter], dict[int, str]]:
     for one in others:
         console.note(f"Python {one.version}: {one.path} ({one.origin})")
     return others, reasons
-
-
-# ---- running them ---------------------------------------------------------------------------------------------------
-
-
-def _run(stages: Sequence[Stage], absent: dict[int, str]) -> None:
-    console.title(f"{len(stages)} stage{'s' * (len(stages) > 1)}, {LANES} at a time")
-    durations: dict[str, float] = {}
-    outcomes: dict[str, Outcome] = {}
-    with ThreadPoolExecutor(LANES) as pool:
-        futures = [pool.submit(_timed, stage, durations) for stage in stages]
-        try:
-            for future in as_completed(futures):
-                stage, outcome = future.result()
-                outcomes[stage.name] = outcome
-                (console.good if outcome.ok else console.bad)(f"{stage.name} ({outcome.detail})")
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            proc.end_all()
-            raise
-    _report(stages, outcomes, durations, absent)
-
-
-def _timed(stage: Stage, durations: dict[str, float]) -> tuple[Stage, Outcome]:
-    console.note(f"{stage.name}…")
-    started = time.monotonic()
-    try:
-        outcome = stage.action()
-    except ForgeError as error:
-        outcome = Outcome(False, error.message.splitlines()[0], str(error))
-    durations[stage.name] = time.monotonic() - started
-    return stage, outcome
-
-
-def _counts(outcome: Outcome) -> Counter[str]:
-    """How many passed, failed (or could not begin) and were skipped, from pytest's closing line."""
-    counts: Counter[str] = Counter()
-    for number, what in re.findall(r"(\d+) (passed|failed|skipped|error)", COLOUR.sub("", outcome.closing)):
-        counts["failed" if what == "error" else what] += int(number)
-    return counts
-
-
-def _sum(outcomes: Iterable[Outcome]) -> str:
-    """All the tests of all stages in one line, as test runners close."""
-    counts = sum((_counts(outcome) for outcome in outcomes), Counter())
-    return f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped"
-
-
-def _report(
-    stages: Sequence[Stage], outcomes: dict[str, Outcome], durations: dict[str, float], absent: dict[int, str]
-) -> None:
-    failed = [stage.name for stage in stages if not outcomes[stage.name].ok]
-    for name in failed:
-        if outcomes[name].output:
-            console.say()
-            console.title(f"{name} failed")
-            console.say(outcomes[name].output.rstrip())
-    console.say()
-    rows = []
-    for stage in stages:
-        outcome = outcomes[stage.name]
-        rows.append(
-            ("ok" if outcome.ok else "FAIL", console.seconds(durations[stage.name]), stage.name, outcome.detail)
-        )
-    console.table(("", "took", "stage", "result"), rows)
-    console.say()
-    skips = [
-        (str(count), stage.name, reason)
-        for stage in stages
-        for reason, count in sorted(outcomes[stage.name].skips.items())
-    ]
-    if skips:
-        console.table(("skipped", "in", "because"), skips)
-    else:
-        console.say("Nothing was skipped.")
-    for minor, reason in absent.items():
-        console.say(f"Python 3.{minor} was not at hand: {reason}")
-    console.say(_sum(outcomes.values()))
-    if failed:
-        raise ChecksFailed(f"failed: {', '.join(failed)}")

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 
 from forge import firmware as firmwares
-from forge import host, machines, pace, paths, running
+from forge import gdb, host, machines, pace, paths, running
 from forge.errors import ForgeError, MissingError
 from forge.machines import Forwards, Load
 from forge.qmp import Monitor, QmpError
@@ -268,10 +268,22 @@ class Guest:
             self.monitor.run("getfd", {"fdname": "memory"}, fd=memory.fileno())
             self.monitor.run("migrate-incoming", {"uri": "fd:memory"})
         self._migrated("does not take its memory back")
+        if self.machine.elf_machine == machines.MIPS:
+            self._arm_timer()
         self.monitor.run("cont")
         if ssh:
             end = pace.deadline(BOOT_SECONDS)
             self._until(lambda: self.ssh.banner(2.0), end, "is restored, but no SSH server greets on its LAN")
+
+    def _arm_timer(self) -> None:
+        """Of a restored MIPS guest, which without it stands still for ten seconds or more (gdb.py)."""
+        self.monitor.run("stop")
+        port = self.folder / "gdb"
+        self.monitor.ask(f"gdbserver unix:{port},server=on,wait=off")
+        with gdb.Registers(port) as registers:
+            gdb.arm_mips_timer(registers)
+        self.monitor.ask("gdbserver none")
+        port.unlink(missing_ok=True)
 
     def _migrated(self, what: str) -> None:
         end = pace.deadline(SNAPSHOT_SECONDS)

@@ -13,7 +13,6 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from forge import checks, cli, debs, host, interpreters, paths, proc
-from forge.checks import Outcome, Stage
 from forge.errors import CommandError, ForgeError, MissingError, UsageError
 
 # ---- proc -----------------------------------------------------------------------------------------------------------
@@ -137,42 +136,6 @@ def test_shell_scripts_are_known_by_ending_and_by_first_line(tmp_path: Path, mon
 
 def test_the_wrapper_and_the_ci_script_are_checked() -> None:
     assert {Path("inv"), Path(".ci/run")} <= set(checks.shell_files())
-
-
-def test_one_failed_stage_fails_the_run_and_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
-    ran = []
-
-    def stage(name: str, ok: bool) -> Stage:
-        return Stage(name, lambda: ran.append(name) or Outcome(ok, output=f"why {name}"))  # type: ignore[func-returns-value]
-
-    def broken() -> Outcome:
-        raise MissingError("a tool is missing")
-
-    with pytest.raises(checks.ChecksFailed, match="failed: bad, broken"):
-        checks._run([stage("bad", False), Stage("broken", broken), stage("good", True)], {})
-    assert sorted(ran) == ["bad", "good"]
-    output = capsys.readouterr().out
-    assert "why bad" in output
-    assert "a tool is missing" in output
-    assert "why good" not in output
-
-
-def test_skipped_tests_are_counted_by_reason_and_the_sum_of_all_stages_closes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "test_it.py").write_text(
-        "import pytest\n"
-        "@pytest.mark.parametrize('n', [1, 2])\n"
-        "def test_skipped(n): pytest.skip('no such disk')\n"
-        "def test_run(): pass\n"
-    )
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, tmp_path]
-    stages = [checks._pytest(name, argv, {}, None) for name in ("tests", "again")]
-    checks._run(stages, {10: "nobody has it"})
-    lines = capsys.readouterr().out.rstrip().splitlines()
-    assert any(line.split() == ["2", "tests", "no", "such", "disk"] for line in lines)
-    assert "Python 3.10 was not at hand: nobody has it" in lines
-    assert lines[-1] == "2 passed, 0 failed, 4 skipped"
 
 
 # ---- host, debs, interpreters ---------------------------------------------------------------------------------------

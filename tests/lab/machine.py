@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 import pytest
 
 from forge import machines, pace, proc
-from forge.errors import ForgeError
 from forge.guest import Guest, Snapshot
 from forge.postfix import Provider
 from forge.ssh import Ssh
@@ -243,15 +242,7 @@ class LabRouter(Router):
         self._moments[name] = self.guest.save(name)
 
     def return_to(self, name: str) -> None:
-        # Once in some dozens, on malta, the guest takes the first connection and falls silent: then again.
-        for tries_left in (2, 1, 0):
-            self.guest.restore(self._moments[name])
-            try:
-                self.ssh.run("true", timeout=20)
-                return
-            except ForgeError:
-                if not tries_left:
-                    raise
+        self.guest.restore(self._moments[name])
 
     def reach(self, port: int) -> int:
         return port
