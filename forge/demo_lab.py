@@ -17,15 +17,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from forge import build, console, demo, machines, pace, paths, running, stage
+from forge import build, console, demo, machines, pace, paths, provided, running, stage
 from forge import ssh as sshs
 from forge.errors import ForgeError, UsageError
 from forge.guest import Guest
 from forge.postfix import Provider
 from forge.relay import end_in_order
 
-PROVIDER_NAME = "mail.provider.example"  # in its certificate
-CA_FILE = "/etc/ssl/provider.pem"
 PATIENCE = 60.0  # seconds on a machine like ours, for anything that should happen soon
 SILENCE = 2.0  # seconds without a byte that count as silence
 
@@ -127,41 +125,30 @@ def _install(guest: Guest, package: Path) -> None:
 
 def _configure(guest: Guest, provider: Provider) -> None:
     demo.title("Its provider, by uci; the password is known to the router alone")
-    _ask(guest, f"cat >{CA_FILE}", input=provider.certificates.authority.decode())
-    _ask(guest, f"echo '{machines.HOST_FROM_WAN} {PROVIDER_NAME}' >>/etc/hosts")
-    values = {
-        "provider": "smarthost",
-        "provider.host": PROVIDER_NAME,
-        "provider.port": str(provider.starttls_port),
-        "provider.tls": "starttls",
-        "provider.ca_file": CA_FILE,
-        "provider.username": provider.username,
-        "provider.password": provider.password,
-        "main.hostname": "router.plant.example",
-        "main.enabled": "1",
-    }
-    lines = [f"set mailrelay.{name}='{value}'" for name, value in values.items()]
+    _ask(guest, f"mkdir -p /etc/mailrelay; cat >{provided.CA_FILE}", input=provider.certificates.authority.decode())
+    _ask(guest, f"echo '{machines.HOST_FROM_WAN} {provided.NAME}' >>/etc/hosts")
+    lines = provided.commands(provided.settings(provider))
     for line in lines:
         console.say(f"  $ uci {line}".replace(provider.password, demo.MASKED), "dim")
     console.say("  $ uci commit mailrelay; service mailrelay reload", "dim")
     _ask(guest, "uci batch", input="\n".join([*lines, "commit mailrelay", ""]))
     _ask(guest, "sync; service mailrelay reload")  # settings are not mail: only a sync makes them outlive a power cut
-    _wait("the relay greets on the LAN", lambda: _greeting(guest.lan(25), SILENCE).startswith("220 "))
+    _wait("the relay greets on the LAN", lambda: greeting(guest.lan(25), SILENCE).startswith("220 "))
     for line in _ask(guest, "logread | grep 'mailrelay'").splitlines():
         console.say(f"  {line}", "dim")
 
 
 def _show_stranger(guest: Guest) -> None:
     demo.title("A stranger on the WAN tries the same port")
-    if said := _greeting(guest.wan(25), SILENCE * pace.factor()):
+    if said := greeting(guest.wan(25), SILENCE * pace.factor()):
         raise ForgeError(f"a stranger on the WAN is answered: {said}")
     console.say("  connects to port 25… not a byte: the firewall drops the packets, the relay does not even see them")
 
 
 def _show_costs(guest: Guest, package: Path) -> None:
     demo.title(f"What it takes of the router ({guest.machine.target})")
-    _wait("the courier has left", lambda: _status(guest).get("queue") == 0 and len(_memory(guest)) == 2)
-    rows = _memory(guest)
+    _wait("the courier has left", lambda: _status(guest).get("queue") == 0 and len(memory(guest)) == 2)
+    rows = memory(guest)
     table = [(role, *(f"{kilobytes:,} kB" for kilobytes in row)) for role, row in zip(ROLES, rows)]
     totals = [sum(column) for column in zip(*rows)]
     console.table(("memory, idle", "RSS", "PSS", "of its own"), [*table, ("together", *(f"{n:,} kB" for n in totals))])
@@ -193,7 +180,7 @@ def _outage(guest: Guest, provider: Provider) -> None:
     try:
         mails = provider.wait_for(2, PATIENCE * pace.factor())
     except ForgeError as error:
-        log = guest.ssh.run("ls -l /etc/ssl; logread | grep mailrelay | tail", check=False).output
+        log = guest.ssh.run("ls -l /etc/mailrelay; logread | grep mailrelay | tail", check=False).output
         raise ForgeError(error.message, hint=f"the router's log ends:\n{log}") from None
     if demo.SECOND_ALARM[0].encode() not in mails[1].header or len(mails) != 2:
         raise ForgeError("what arrived is not the mail that was queued", hint=f"{mails[1:]}")
@@ -220,7 +207,7 @@ def _status(guest: Guest) -> dict[str, Any]:
     return found
 
 
-def _memory(guest: Guest) -> list[list[int]]:
+def memory(guest: Guest) -> list[list[int]]:
     """RSS, PSS and Pss_Anon in kB of each process, in the order of ROLES."""
     lines = guest.ssh.run(MEMORY, check=False).output.splitlines()
     return [[int(word) for word in line.split()] for line in lines if line.replace(" ", "").isdigit()]
@@ -234,7 +221,7 @@ def _wait(what: str, reached: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
-def _greeting(address: tuple[str, int], timeout: float) -> str:
+def greeting(address: tuple[str, int], timeout: float) -> str:
     """The first line a server says; "" where nothing comes. QEMU takes connections in the guest's place."""
     try:
         with socket.create_connection(address, timeout) as client:

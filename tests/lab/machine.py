@@ -21,15 +21,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from forge import machines, pace, proc
+from forge import machines, pace, proc, provided
 from forge.guest import Guest, Snapshot
 from forge.postfix import Provider
 from forge.ssh import Ssh
 
 T = TypeVar("T")
 PATIENCE = 30.0  # seconds, times the machine's pace, until what should happen soon counts as not happening
-PROVIDER_NAME = "mail.provider.example"
-CA_FILE = "/etc/ssl/lab-provider.pem"
 SPOOL = "/etc/mailrelay/spool"
 
 
@@ -133,24 +131,14 @@ class Router(ABC):
     def set_up(self, provider: Provider, *, wait: bool = True, **options: str) -> None:
         """A provider by uci, as in the README: STARTTLS and a login. `options` are the smarthost's, or main's if they
         begin with main_. Then waits for the relay, the Python one."""
-        self.put(CA_FILE, provider.certificates.authority.decode())
+        self.ok("mkdir -p /etc/mailrelay")
+        self.put(provided.CA_FILE, provider.certificates.authority.decode())
         self.name_provider()
-        values = {
-            "host": PROVIDER_NAME,
-            "port": str(self.reach(provider.starttls_port)),
-            "tls": "starttls",
-            "ca_file": CA_FILE,
-            "username": provider.username,
-            "password": provider.password,
-            "main_enabled": "1",
-            "main_hostname": "router.plant.example",
-            **options,
-        }
-        lines = ["set mailrelay.provider=smarthost"]
-        for name, value in values.items():
-            section = "main" if name.startswith("main_") else "provider"
-            lines.append(f"set mailrelay.{section}.{name.removeprefix('main_')}='{value}'")
-        self.ok("uci batch", input="\n".join([*lines, "commit mailrelay", ""]))
+        values = provided.settings(provider, self.reach(provider.starttls_port))
+        for name, value in options.items():
+            section, option = ("main", name[5:]) if name.startswith("main_") else ("provider", name)
+            values[f"{section}.{option}"] = value
+        self.ok("uci batch", input="\n".join([*provided.commands(values), "commit mailrelay", ""]))
         changed = self.run("cmp -s /etc/config/mailrelay /var/run/mailrelay/config").status != 0
         before = self.instance().get("pid", 0) if changed else 0
         self.ok("service mailrelay reload")
@@ -158,7 +146,7 @@ class Router(ABC):
             self.wait_relay(other_than=before)
 
     def name_provider(self) -> None:
-        line = f"{self.provider_address} {PROVIDER_NAME}"
+        line = f"{self.provider_address} {provided.NAME}"
         self.ok(f"grep -qx '{line}' /etc/hosts || echo '{line}' >>/etc/hosts")
 
     def status(self) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import email.utils
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from forge.guest import Guest
 from forge.lab import image
 from forge.postfix import Provider
 from tests.lab.conftest import lab_site
-from tests.lab.machine import PROVIDER_NAME, LabRouter
+from tests.lab.machine import LabRouter
 
 PATIENCE = 60.0
 FIRST_DATE = "2020-01-01T00:00:00"
@@ -41,7 +40,6 @@ def new_router(
     if pytestconfig.getoption("--host") or pytestconfig.getoption("--firmware"):
         pytest.skip("the firmware is not one that is built here")
     site = lab_site(tmp_path_factory.mktemp("site"))
-    authority = json.dumps(new_provider.certificates.authority.decode())
     site.write_text(f"""hostname = "plant7"
 {site.read_text()}
 [mailrelay]
@@ -53,7 +51,6 @@ verify = "off"
 username = "{new_provider.username}"
 password = "{new_provider.password}"
 """)
-    assert authority and PROVIDER_NAME
     firmware = image.build(target, site=site, packages=[package])
     with Guest(target, firmware.folder, disk=True, clock=FIRST_DATE) as guest:
         yield LabRouter(guest)

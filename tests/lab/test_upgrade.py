@@ -17,7 +17,7 @@ from tests.lab.machine import Router
 PATIENCE = 60.0
 
 # What a removed package leaves on purpose, and what its stay changed in files of others'.
-REMAINS = re.compile(r"/etc/(config/mailrelay|mailrelay(/.*)?|hosts|ssl/lab-provider\.pem|passwd-?|group-?|shadow-?)")
+REMAINS = re.compile(r"/etc/(config/mailrelay|mailrelay(/.*)?|hosts|passwd-?|group-?|shadow-?)")
 
 
 @pytest.fixture(scope="session")
