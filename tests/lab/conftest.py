@@ -111,3 +111,11 @@ def router(ready_router: Router) -> Router:
     ready_router.return_to("ready")
     ready_router.wait_relay()
     return ready_router
+
+
+@pytest.fixture
+def changed_router(router: Router) -> Iterator[Router]:
+    """The same, for a test that leaves it otherwise than it found it: taken back afterwards."""
+    yield router
+    router.return_to("ready")
+    router.wait_relay()

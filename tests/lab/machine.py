@@ -7,6 +7,7 @@ method here, which skips the test with the reason where it can't be had.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import re
 import shlex
@@ -29,6 +30,7 @@ from forge.ssh import Ssh
 T = TypeVar("T")
 PATIENCE = 30.0  # seconds, times the machine's pace, until what should happen soon counts as not happening
 SPOOL = "/etc/mailrelay/spool"
+STATUS = "/var/run/mailrelay/status.json"
 
 
 class Router(ABC):
@@ -151,29 +153,33 @@ class Router(ABC):
 
     def status(self) -> dict[str, Any]:
         """The relay's own account of itself; {} without any."""
-        try:
-            found = json.loads(self.run("cat /var/run/mailrelay/status.json 2>/dev/null").output)
-        except ValueError:
-            return {}
-        return dict(found)
+        return self._state()[0]
 
     def instance(self) -> dict[str, Any]:
         """procd's one instance of ours; {} without any."""
-        found = json.loads(self.ok("""ubus call service list '{"name":"mailrelay"}'"""))
-        return dict(found.get("mailrelay", {}).get("instances", {}).get("relay", {}))
+        return self._state()[1]
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Both with one question, as an emulated CPU is slow to answer."""
+        text = self.ok(f"""cat {STATUS} 2>/dev/null; echo; echo --; ubus call service list '{{"name":"mailrelay"}}'""")
+        told, _, listed = text.partition("\n--\n")
+        status = {}
+        with contextlib.suppress(ValueError):  # there is none, or it is just being written
+            status = json.loads(told)
+        return status, dict(json.loads(listed).get("mailrelay", {}).get("instances", {}).get("relay", {}))
 
     def wait_relay(self, *, other_than: int = 0) -> dict[str, Any]:
         """Until the instance that procd has says that it listens on the LAN; not the one with that pid."""
 
         def up() -> dict[str, Any]:
-            status = self.status()
-            ours = bool(status) and status["pid"] == self.instance().get("pid") and status["pid"] != other_than
+            status, instance = self._state()
+            ours = bool(status) and status["pid"] == instance.get("pid") and status["pid"] != other_than
             on_lan = any(address.startswith(f"{self.lan_ip}:") for address in status.get("listening", []))
             return status if ours and on_lan else {}
 
         return self.wait(up, f"the relay listens on {self.lan_ip}")
 
-    @property
+    @functools.cached_property
     def lan_ip(self) -> str:
         return self.ok(". /lib/functions/network.sh; network_get_ipaddr ip lan; echo $ip").strip()
 

@@ -21,7 +21,6 @@ def arrived(provider: Provider, count: int = 1) -> list[email.message.Message]:
 
 
 def test_what_a_controllino_sends_arrives_over_starttls_with_a_login(router: Router, provider: Provider) -> None:
-    router.set_up(provider)
     with socket.create_connection(router.smtp_address(), timeout=30) as machine:
         lines = machine.makefile("rb")
         assert lines.readline().startswith(b"220 ")
@@ -47,15 +46,12 @@ def test_what_a_controllino_sends_arrives_over_starttls_with_a_login(router: Rou
     router.wait(lambda: router.queue() == [], "the queue is empty")
 
 
-def test_mail_arrives_over_tls_from_the_start(router: Router, provider: Provider) -> None:
-    router.set_up(provider, tls="tls", port=str(router.reach(provider.tls_port)))
-    try:
-        router.send("Over 465")
-        [mail] = arrived(provider)
-        assert mail["Subject"] == "Over 465"
-        assert "provider/tls" in provider.log
-    finally:
-        router.set_up(provider)
+def test_mail_arrives_over_tls_from_the_start(changed_router: Router, provider: Provider) -> None:
+    changed_router.set_up(provider, tls="tls", port=str(changed_router.reach(provider.tls_port)))
+    changed_router.send("Over 465")
+    [mail] = arrived(provider)
+    assert mail["Subject"] == "Over 465"
+    assert "provider/tls" in provider.log
 
 
 def test_a_wrong_password_keeps_the_mail_and_says_so(router: Router, provider: Provider) -> None:

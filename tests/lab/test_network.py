@@ -18,8 +18,9 @@ def test_a_machine_on_the_lan_is_served(router: Router) -> None:
 
 
 @pytest.fixture
-def closed_lan(router: Router) -> Iterator[None]:
+def closed_lan(changed_router: Router) -> Iterator[Router]:
     """The zone lan drops what no rule lets in; SSH is let in, for us."""
+    router = changed_router
     router.ok("cp /etc/config/firewall /tmp/firewall.before")
     router.ok(
         "uci batch",
@@ -34,18 +35,17 @@ commit firewall
 """,
     )
     router.ok("service firewall reload")
-    yield
+    yield router
     router.ok("cp /tmp/firewall.before /etc/config/firewall; service firewall reload")
 
 
-def test_a_lan_that_drops_everything_still_lets_its_mail_in(router: Router, closed_lan: None) -> None:
+def test_a_lan_that_drops_everything_still_lets_its_mail_in(closed_lan: Router) -> None:
+    router = closed_lan
     assert router.ok("uci get firewall.@zone[0].name").strip() == "lan"
     router.wait(lambda: greeting(router.smtp_address()).startswith("220 "), "the relay greets")
     router.ok("service mailrelay stop")
-    router.wait(lambda: " 25 " not in router.ok("nft list ruleset"), "the rule has gone with the service")
-    assert greeting(router.smtp_address(), 3) == ""
-    router.ok("service mailrelay start")
-    router.wait(lambda: greeting(router.smtp_address(), 3).startswith("220 "), "it is served again")
+    router.wait(lambda: "dport 25 " not in router.ok("nft list ruleset"), "the rule has gone with the service")
+    assert greeting(router.smtp_address(), 3) == "", "nothing else lets it in"
 
 
 def test_a_strangers_packets_never_reach_the_relay(router: Router) -> None:
