@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from forge import console, proc
 from forge.errors import ForgeError
 
-LANES = 3  # stages at a time; two cores, but tests mostly wait
+LANES = 4  # stages at a time; two cores, but tests mostly wait
 A_FEW = 5  # failures of a stage that are worth a second try; more are no accident
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

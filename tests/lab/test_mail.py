@@ -54,11 +54,13 @@ def test_mail_arrives_over_tls_from_the_start(changed_router: Router, provider: 
     assert "provider/tls" in provider.log
 
 
-def test_a_wrong_password_keeps_the_mail_and_says_so(router: Router, provider: Provider) -> None:
+def test_a_wrong_password_keeps_the_mail_and_says_so(changed_router: Router, provider: Provider) -> None:
+    router = changed_router
     router.set_up(provider, password="wrong")
     router.send("Kept")
-    router.wait(lambda: "login-refused" in router.log("smarthost-failed"), "the refusal is told")
-    assert "username and password" in str(router.status()["last_failure"])
+    failure = router.wait(lambda: router.status().get("last_failure"), "the refusal is told")
+    assert "username and password" in str(failure)
+    assert "login-refused" in router.log("smarthost-failed")
     assert len(router.queue()) == 1
     router.set_up(provider)
     router.ok("service mailrelay flush")
