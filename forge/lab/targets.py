@@ -35,8 +35,11 @@ class Target:
 
     @property
     def command_line(self) -> str:
-        """The kernel's. A panic ends the guest, it never hangs. Programs lie at the same addresses each time (norandmaps):
-        QEMU then translates them once, not anew for every process, and a process starts in a third of the time."""
+        """The kernel's. A panic ends the guest, it never hangs.
+
+        With norandmaps programs lie at the same addresses each time: QEMU then translates them once, not anew for every
+        process, and a process starts in a third of the time.
+        """
         words = (f"console={self.console}", "panic=1", "quiet", "norandmaps", self.append)
         return " ".join(word for word in words if word)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from testinfra.host import Host
 
 from forge import build, postfix, stage
 from forge import ssh as sshs
@@ -119,3 +120,9 @@ def changed_router(router: Router) -> Iterator[Router]:
     yield router
     router.return_to("ready")
     router.wait_relay()
+
+
+@pytest.fixture
+def host(router: Router) -> Host:
+    """The same, as testinfra's own tests have it; Router.host says what holds on busybox."""
+    return router.host

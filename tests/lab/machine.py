@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import testinfra
+from testinfra.host import Host
 
 from forge import machines, pace, proc, provided
 from forge.guest import Guest, Snapshot
@@ -86,6 +88,13 @@ class Router(ABC):
         assert done.status == 0, f"{command}: status {done.status}\n{done.output}"
         return done.output
 
+    @property
+    def host(self) -> Host:
+        """As testinfra sees it, over the same connection. Of its modules file (but for mode, owner and size, which ask
+        stat), socket, sysctl, interface and mount_point hold on OpenWrt's busybox."""
+        self.ssh.connect()
+        return testinfra.get_host(self.ssh.testinfra)
+
     def wait(self, condition: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
         """Asks until the answer counts as true."""
         end = pace.deadline(patience)
@@ -99,9 +108,6 @@ class Router(ABC):
     def log(self, text: str = "") -> str:
         return self.run(f"logread -e {shlex.quote(text)}" if text else "logread").output
 
-    def exists(self, path: str) -> bool:
-        return self.run(f"test -e {shlex.quote(path)} -o -L {shlex.quote(path)}").status == 0
-
     def mode(self, path: str) -> str:
         """As ls has it: -rw-------. OpenWrt's busybox has no stat."""
         return self.ok(f"ls -ld {shlex.quote(path)}").split()[0][:10]
@@ -110,9 +116,11 @@ class Router(ABC):
         """The uid: busybox cuts names to eight letters."""
         return self.ok(f"ls -ldn {shlex.quote(path)}").split()[2]
 
-    def listening(self) -> set[str]:
-        """address:port of every TCP server."""
-        return {line.split()[3] for line in self.ok("netstat -ltn").splitlines() if line.startswith("tcp")}
+    def listening(self, port: int = 0) -> set[str]:
+        """address:port of every TCP server, or of those with that port."""
+        found = self.host.socket.get_listening_sockets()
+        own = {name.removeprefix("tcp://") for name in found if name.startswith("tcp://")}
+        return {name for name in own if not port or name.endswith(f":{port}")}
 
     def children(self, pid: int) -> list[int]:
         """The processes that this one started, oldest first."""
@@ -174,7 +182,8 @@ class Router(ABC):
         def up() -> dict[str, Any]:
             status, instance = self._state()
             ours = bool(status) and status["pid"] == instance.get("pid") and status["pid"] != other_than
-            on_lan = any(address.startswith(f"{self.lan_ip}:") for address in status.get("listening", []))
+            # Where it shall not listen is a test's question.
+            on_lan = any(one.startswith((f"{self.lan_ip}:", "0.0.0.0:")) for one in status.get("listening", []))
             return status if ours and on_lan else {}
 
         return self.wait(up, f"the relay listens on {self.lan_ip}")

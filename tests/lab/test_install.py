@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from testinfra.host import Host
 
 from forge import provided
 from tests.lab.machine import SPOOL, Router
@@ -19,10 +20,10 @@ def test_a_fresh_installation_is_complete_but_for_the_provider(fresh: Router) ->
     settings = fresh.ok("cat /etc/config/mailrelay")
     assert "option enabled '0'" in settings and "list network 'lan'" in settings, settings
     assert "@HOSTNAME@" not in settings, "uci-defaults has run"
-    assert not fresh.exists("/etc/uci-defaults/60-mailrelay")
+    assert not fresh.host.file("/etc/uci-defaults/60-mailrelay").exists
     assert fresh.ok("service mailrelay check").count("config is fine") == 1
     assert fresh.instance() == {}, "nothing runs before it is set up"
-    assert not any(address.endswith(":25") for address in fresh.listening())
+    assert not fresh.listening(25)
     assert fresh.run("service mailrelay enabled").status == 0
 
 
@@ -40,18 +41,18 @@ def test_opkg_knows_what_it_installed(fresh: Router) -> None:
     files = fresh.ok("opkg files mailrelay")
     for path in ("/etc/init.d/mailrelay", "/usr/lib/mailrelay/relay/__main__.py", "/usr/sbin/mailrelay"):
         assert path in files.split(), files
-        assert fresh.exists(path)
+        assert fresh.host.file(path).exists
 
 
 def test_sendmail_and_its_like_are_ours(fresh: Router) -> None:
     for link in ("/usr/sbin/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases"):
-        assert fresh.ok(f"readlink {link}").strip() == "/usr/lib/mailrelay/sendmail"
+        assert fresh.host.file(link).linked_to == "/usr/lib/mailrelay/sendmail"
 
 
-def test_it_listens_on_lan_and_loopback_only(router: Router) -> None:
-    found = {address for address in router.listening() if address.endswith(":25")}
+def test_it_listens_on_lan_and_loopback_only(router: Router, host: Host) -> None:
     lan = router.lan_ip
-    assert f"{lan}:25" in found and "127.0.0.1:25" in found
+    assert host.socket(f"tcp://{lan}:25").is_listening and host.socket("tcp://127.0.0.1:25").is_listening
+    found = router.listening(25)
     own = {"127.0.0.1:25", "::1:25", f"{lan}:25"}
     ula = router.ok(". /lib/functions/network.sh; network_get_ipaddrs6 ip lan; echo $ip").split()
     assert found - own <= {f"{address}:25" for address in ula}, found

@@ -25,9 +25,9 @@ def test_mail_that_waits_survives_a_power_cut_and_arrives(router: Router, provid
 
 
 def test_it_runs_again_after_a_reboot(router: Router, provider: Provider) -> None:
-    before = router.ok("cat /proc/sys/kernel/random/boot_id")
+    before = router.host.sysctl("kernel.random.boot_id")
     router.reboot()
-    assert router.ok("cat /proc/sys/kernel/random/boot_id") != before
+    assert router.host.sysctl("kernel.random.boot_id") != before
     status = router.wait_relay()
     assert router.instance()["running"] is True and status["pid"] == router.instance()["pid"]
     router.wait(lambda: greeting(router.smtp_address()).startswith("220 "), "the LAN is served")

@@ -22,7 +22,7 @@ def test_a_killed_supervisor_is_started_again_and_leaves_no_orphan(router: Route
     router.ok(f"kill -9 {pid}")
     router.wait_relay(other_than=pid)
     for child in children:
-        router.wait(lambda child=child: not router.exists(f"/proc/{child}"), "its children have ended")
+        router.wait(lambda child=child: not router.host.file(f"/proc/{child}").exists, "its children have ended")
     router.send("After the supervisor")
     provider.wait_for(1, PATIENCE * pace.factor())
 
@@ -80,7 +80,7 @@ def test_a_committed_change_is_taken_up(changed_router: Router) -> None:
     before = int(router.wait_relay()["pid"])
     router.ok("uci add_list mailrelay.main.port=2525 && uci commit mailrelay")
     router.ok("reload_config")
-    router.wait(lambda: f"{router.lan_ip}:2525" in router.listening(), "the new port is listened on")
+    router.wait(lambda: router.host.socket(f"tcp://{router.lan_ip}:2525").is_listening, "the new port is listened on")
     status = router.wait_relay(other_than=before)
     assert f"{router.lan_ip}:25" not in status["listening"], "the port that is given is not the default any more"
     rules = router.wait(lambda: found if "2525" in (found := router.ok("nft list ruleset")) else "", "it is let in")
@@ -99,5 +99,5 @@ def test_faulty_settings_leave_the_good_ones_running(changed_router: Router, pro
 def test_disabled_in_its_settings_nothing_runs(changed_router: Router) -> None:
     router = changed_router
     router.ok("uci set mailrelay.main.enabled=0; uci commit mailrelay; service mailrelay reload")
-    router.wait(lambda: not any(one.endswith(":25") for one in router.listening()), "nobody listens")
+    router.wait(lambda: not router.listening(25), "nobody listens")
     router.wait(lambda: "dport 25 " not in router.ok("nft list ruleset"), "the firewall is shut")
