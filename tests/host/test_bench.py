@@ -74,8 +74,6 @@ def test_memory_on_a_router_is_the_peak_of_each_role() -> None:
 def test_the_table_of_a_router_has_every_figure_of_both_columns() -> None:
     machine = machines.find("lab-mipsel")
     rounds = [{row.key: value for row in bench_guest.ROWS} for value in (1.0, 900.0, 3.0)]
-    text = bench_guest._document(
-        machine, {name: rounds for name in bench_guest.VARIANTS}, 3, ["Linux", "Python 3.11.2"]
-    )
+    text = bench_guest._document(machine, dict.fromkeys(bench_guest.VARIANTS, rounds), 3, ["Linux", "Python 3.11.2"])
     for row in bench_guest.ROWS:
         assert f"| {row.text} | 3" in text, row.key
