@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from forge import cli, console, host, interpreters, lanes, machines, paths, proc
+from forge import cli, console, emulated, host, interpreters, lanes, machines, paths, proc
 from forge.errors import CommandError, ForgeError, UsageError
 from forge.interpreters import Interpreter
 from forge.lab import targets
@@ -71,7 +71,7 @@ def run_all(
         console.note("looking for other Pythons to run the relay's tests on")
         others, absent = _other_interpreters()
         stages += [relay_tests(interpreter) for interpreter in others]
-        stages.append(mips_tests())
+        stages += [emulated_tests(cpu) for cpu in emulated.CPUS]
     lanes.run(stages, (f"Python 3.{minor} was not at hand: {reason}" for minor, reason in absent.items()))
 
 
@@ -174,16 +174,15 @@ def relay_tests(interpreter: Interpreter) -> Stage:
     return _pytest(name, argv, lambda: {"PYTHONPATH": str(interpreters.test_packages(interpreter))}, None)
 
 
-def mips_tests() -> Stage:
-    """Those of the relay's tests that only compute, on an emulated MIPS CPU."""
-    from forge import emulated
+def emulated_tests(cpu: emulated.Cpu) -> Stage:
+    """Those of the relay's tests that only compute, on an emulated CPU of another kind."""
 
     def action() -> Outcome:
-        argv, environment = emulated.pytest()
+        argv, environment = emulated.pytest(cpu)
         console.note(emulated.LEFT_OUT)
         return _pytest("", argv, environment, None).action()
 
-    return Stage("relay tests, MIPS (qemu-user)", action)
+    return Stage(f"relay tests, {cpu.name}", action)
 
 
 def _pytest(

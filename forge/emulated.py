@@ -1,17 +1,32 @@
-"""The relay's own unit tests on a 32-bit MIPS CPU, played by qemu-user: what a 64-bit machine hides shows there.
+"""The relay's own unit tests on other kinds of CPU, played by qemu-user: what this machine's kind hides shows there.
 
-Debian's CPython and pytest for mipsel run them, so this is about the relay's code and not about OpenWrt's Python: the
-guests of tests/lab have that. checks.py makes a stage of it.
+Debian's CPython and pytest run them, so this is about the relay's code and not about OpenWrt's Python: the guests of
+tests/lab have that. checks.py makes a stage of each CPU.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from forge import debs, paths, proc
 from forge.lab import targets
 
-TARGET = targets.TARGETS["lab-mipsel"]
+
+@dataclass(frozen=True)
+class Cpu:
+    """`architecture` is Debian's; `program` qemu-user's."""
+
+    name: str
+    architecture: str
+    program: str
+
+
+# ramips is the first's kind. ath79 is big-endian, as the second; Debian has no big-endian MIPS any more.
+CPUS = (
+    Cpu("MIPS, 32 bits", "mipsel", "qemu-mipsel"),
+    Cpu("s390x, big-endian", "s390x", "qemu-s390x"),
+)
 PACKAGES = (
     *(f"python{targets.PYTHON}-minimal", f"libpython{targets.PYTHON}-stdlib"),
     *("python3-pytest", "python3-pytest-timeout", "python3-hypothesis", "python3-cryptography"),
@@ -30,17 +45,17 @@ NOT_THERE = (
     "smtp_in.py::test_resident_modules_import_nothing_that_costs_memory",  # starts sys.executable
 )
 LEFT_OUT = (
-    "left out on MIPS: what starts programs by sys.executable, measures time or tries thousands of examples, and dates "
-    "beyond 2038 (Debian's C library for mipsel counts 32 bits); tests/lab runs the whole relay on MIPS"
+    "left out on emulated CPUs: what starts programs by sys.executable, measures time or tries thousands of examples, "
+    "and dates beyond 2038 (Debian's C library for mipsel counts 32 bits); tests/lab runs the whole relay on MIPS"
 )
 
 
-def pytest() -> tuple[list[proc.Arg], dict[str, str]]:
+def pytest(cpu: Cpu) -> tuple[list[proc.Arg], dict[str, str]]:
     """The command line that runs the tests of PURE, and its environment."""
-    tree = debs.unpack(PACKAGES, suite=targets.SUITE, architecture=TARGET.architecture)
+    tree = debs.unpack(PACKAGES, suite=targets.SUITE, architecture=cpu.architecture)
     python = tree / "usr" / "bin" / f"python{targets.PYTHON}"
     files: list[Path] = [paths.TESTS / "relay" / f"test_{name}.py" for name in PURE]
-    argv: list[proc.Arg] = [TARGET.user_mode, "-L", tree, python, "-m", "pytest", *files]
+    argv: list[proc.Arg] = [cpu.program, "-L", tree, python, "-m", "pytest", *files]
     argv += [f"--deselect=tests/relay/test_{name}" for name in NOT_THERE]
     argv += ["-p", "no:cacheprovider", "--hypothesis-profile=quick"]
     return argv, {"PYTHONPATH": str(tree / "usr/lib/python3/dist-packages")}
