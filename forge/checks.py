@@ -54,24 +54,29 @@ def run_all(
     """
     if only:
         cli.choice(only, [*areas(), "lint"], "--only")
-    stages = []
+    guests: list[Stage] = []
+    relay: list[Stage] = []
+    rest: list[Stage] = []
+    absent: dict[int, str] = {}
     if only != "lint":
         parts = [only] if only or pytest_args else areas()
         host.require("build", "test", "lab", *parts, *(["arm"] if any("arm" in name for name in routers) else []))
         options = ["--online"] if online else []
         if "lab" in parts:
-            # First, as they take longest; of their firmware each builds its own.
             kinds = [(*router,)] if router else [(f"--target={name}",) for name in routers]
-            stages += [main_tests(LAB, pytest_args, kind, kind[0].partition("=")[2]) for kind in kinds]
-        stages += [main_tests(paths.TESTS / part, pytest_args, options) for part in parts if part != LAB.name]
+            guests = [main_tests(LAB, pytest_args, kind, kind[0].partition("=")[2]) for kind in kinds]
+        for part in parts:
+            if part != LAB.name:
+                (relay if part == "relay" else rest).append(main_tests(paths.TESTS / part, pytest_args, options))
     if lint and only in ("", "lint"):
-        stages += lint_stages()
-    absent: dict[int, str] = {}
+        rest += lint_stages()
     if only in ("", "relay") and not pytest_args:
         console.note("looking for other Pythons to run the relay's tests on")
         others, absent = _other_interpreters()
-        stages += [relay_tests(interpreter) for interpreter in others]
-        stages += [emulated_tests(cpu) for cpu in emulated.CPUS]
+        relay += [relay_tests(interpreter) for interpreter in others]
+        rest += [emulated_tests(cpu) for cpu in emulated.CPUS]
+    # Guests take longest and a processor each; the relay's tests mostly wait, and go well beside them.
+    stages = [*guests, *relay, *rest]
     lanes.run(stages, (f"Python 3.{minor} was not at hand: {reason}" for minor, reason in absent.items()))
 
 
