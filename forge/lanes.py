@@ -6,6 +6,7 @@ A test that passes only the second time is counted and named: a busy machine mad
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 from collections import Counter
@@ -98,7 +99,7 @@ def _second_try(stage: Stage, first: Outcome) -> Outcome:
     console.title(f"{stage.name}: {len(first.failed)} failed, run once more with nothing beside")
     second = _outcome(stage.again)
     if not second.ok:
-        return second
+        return dataclasses.replace(first, output=second.output or first.output)
     passed = first.counts()["passed"] + len(first.failed)
     closing = f"{passed} passed, {first.counts()['skipped']} skipped"
     return Outcome(True, f"{closing}; at the second try: {', '.join(first.failed)}", closing=closing, skips=first.skips)

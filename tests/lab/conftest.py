@@ -51,6 +51,7 @@ def whole_router(
         if real.run("opkg status mailrelay | grep -q Status").status == 0:
             pytest.exit(f"{address} has the package mailrelay already: its settings and queue would be lost", 4)
         yield real
+        real.clean_up()
         real.close()
         return
     if file := pytestconfig.getoption("--firmware"):
