@@ -27,24 +27,24 @@ class Package:
     version: str  # PKG_VERSION: "1.0.0"
     release: str  # PKG_RELEASE: "1", without "r"
     depends: list[str]
-    provides: list[str]  # as in the Makefile: a leading "@" (a name without a version, for apk) is kept
-    conflicts: list[str]
-    alternatives: list[str]  # "150:/usr/sbin/sendmail:/usr/lib/mailrelay/sendmail"
     section: str
-    license: str
-    license_files: list[str]
-    url: str
-    maintainer: str
     source: str  # where OpenWrt's build system has the package directory: "feeds/base/sample"
     sourcename: str  # PKG_NAME
-    userid: str  # "sample=473:sample=473", or several of them with spaces between; empty for none
     architecture: str  # "all", or a CPU's
     title: str
     description: str  # as in the Makefile: each line with its leading space, without a newline at the end
-    conffiles: list[str]
-    scripts: dict[str, str]
     root: Path  # the staged tree: the router's file system, modes as they will be there
     epoch: int  # SOURCE_DATE_EPOCH: the time of every file, in Unix seconds
+    provides: list[str] = field(default_factory=list)  # a leading "@" (a name without a version, for apk) is kept
+    conflicts: list[str] = field(default_factory=list)
+    alternatives: list[str] = field(default_factory=list)  # "150:/usr/sbin/sendmail:/usr/lib/mailrelay/sendmail"
+    license: str = ""
+    license_files: list[str] = field(default_factory=list)
+    url: str = ""
+    maintainer: str = ""
+    userid: str = ""  # "sample=473:sample=473", or several of them with spaces between
+    conffiles: list[str] = field(default_factory=list)
+    scripts: dict[str, str] = field(default_factory=dict)
     default_variant: bool = False  # DEFAULT_VARIANT: the first choice among those that provide the same
 
     @property

@@ -1,26 +1,6 @@
-"""What the end-to-end tests share: a real mail provider (Debian's Postfix, by forge/postfix.py), one for all."""
+"""What the end-to-end tests share: a real mail provider, one for all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
-from forge import postfix
-
-
-@pytest.fixture(scope="session")
-def running_provider() -> Iterator[postfix.Provider]:
-    if reason := postfix.obstacle():
-        pytest.skip(reason)
-    with postfix.Provider() as provider:
-        yield provider
-
-
-@pytest.fixture
-def provider(running_provider: postfix.Provider) -> Iterator[postfix.Provider]:
-    """The provider, up and with an empty mailbox; a test may stop it, and need not start it again."""
-    running_provider.start()
-    running_provider.forget()
-    yield running_provider
-    running_provider.start()
+from tests.providers import provider as provider
+from tests.providers import running_provider as running_provider

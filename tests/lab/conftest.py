@@ -18,6 +18,8 @@ from forge import ssh as sshs
 from forge.guest import Guest
 from forge.lab import image, targets
 from tests.lab.machine import LabRouter, RealRouter, Router
+from tests.providers import provider as provider
+from tests.providers import running_provider as running_provider
 
 PACKAGE = Path(__file__).resolve().parents[2] / "package" / "mailrelay"
 
@@ -72,23 +74,6 @@ def packed(name: str, folder: Path, directory: Path = PACKAGE) -> Path:
     with stage.staged(directory, [name]) as packages:
         [made] = [one.path for package in packages for one in build.pack(package, folder, "ipk")]
     return made
-
-
-@pytest.fixture(scope="session")
-def running_provider() -> Iterator[postfix.Provider]:
-    if reason := postfix.obstacle():
-        pytest.skip(reason)
-    with postfix.Provider() as provider:
-        yield provider
-
-
-@pytest.fixture
-def provider(running_provider: postfix.Provider) -> Iterator[postfix.Provider]:
-    """The provider, up and with an empty mailbox; a test may stop it, and need not start it again."""
-    running_provider.start()
-    running_provider.forget()
-    yield running_provider
-    running_provider.start()
 
 
 @pytest.fixture(scope="session")

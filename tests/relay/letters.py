@@ -1,0 +1,48 @@
+"""Mail as it is completed, for the tests of headers: what is known of it, what leaves, and that as it is read back."""
+
+from __future__ import annotations
+
+import email
+import email.message
+import email.policy
+import re
+
+from headers import Facts, Rules, complete
+
+SENDER = b"plc@plant.example"
+OWNER = b"owner@example.org"
+ACCOUNT = b"account@gmail.example"
+MARK = "01jd3x7k2m9q4w8z"
+
+
+def facts(
+    sender: bytes = SENDER,
+    *recipients: bytes,
+    client: str = "192.168.1.5",
+    helo: bytes = b"controllino",
+    smtputf8: bool = False,
+    hostname: str = "router.lan",
+    date: float = 1763800000.5,
+) -> Facts:
+    return Facts(MARK, hostname, sender, sender, list(recipients) or [OWNER], client, helo, date, smtputf8)
+
+
+def sent(*chunks: bytes, of: Facts | None = None, sender: bytes | None = None) -> bytes:
+    return b"".join(complete(of or facts(), chunks, Rules(sender)))
+
+
+def parsed(*chunks: bytes, of: Facts | None = None, sender: bytes | None = None) -> email.message.EmailMessage:
+    data = re.sub(rb"(?m)^\.", b"", sent(*chunks, of=of, sender=sender))
+    message = email.message_from_bytes(data, policy=email.policy.SMTP)
+    assert isinstance(message, email.message.EmailMessage)
+    return message
+
+
+def fields(message: email.message.EmailMessage) -> dict[str, str]:
+    return {name: str(value) for name, value in message.items() if name != "Received"}
+
+
+def body(message: email.message.EmailMessage) -> bytes:
+    content = message.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    return content
