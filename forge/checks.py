@@ -21,6 +21,7 @@ from forge.lab import targets
 from forge.lanes import COLOUR, Outcome, Stage
 
 LAB = paths.TESTS / "lab"
+LONG = ("host", "package")  # minutes, most of it waiting: begun first, so that nothing is waited for at the end
 LINT_TIMEOUT = 600.0
 STANDIN = paths.ROOT / "forge/lab/standin/usr/lib/standin"  # not of the package forge: it runs in guests
 PYTEST_TIMEOUT = 2400.0
@@ -65,7 +66,7 @@ def run_all(
         if "lab" in parts:
             kinds = [(*router,)] if router else [(f"--target={name}",) for name in routers]
             guests = [main_tests(LAB, pytest_args, kind, kind[0].partition("=")[2]) for kind in kinds]
-        for part in parts:
+        for part in sorted(parts, key=lambda part: part not in LONG):
             if part != LAB.name:
                 (relay if part == "relay" else rest).append(main_tests(paths.TESTS / part, pytest_args, options))
     if lint and only in ("", "lint"):
