@@ -40,7 +40,7 @@ _LINGER = 1.0  # seconds that an idle connection waits for more mail
 _SYNC_EVERY = 32  # messages that may leave the queue before that is synced
 _LOOK = 900.0  # seconds that the queue is left alone at most while no smarthost may be tried
 _UNREACHABLE = "4.4.7 Given up: no smarthost could be reached in time"
-_NICE = 5  # a machine on the LAN that waits for its 250 goes before mail that is on its way
+_NICE = 10  # a machine on the LAN that waits for its 250 goes before mail that is on its way
 _HURRY = 3.0  # seconds that the message under way has when we are told to end
 
 
