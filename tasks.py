@@ -1,38 +1,70 @@
-"""The tasks, for ./inv and for Invoke: thin, each a few lines over forge/. Start with ./inv --list."""
+"""The tasks, for ./inv and for Invoke: thin, each a few lines over forge/. Start with ./inv --list.
 
-from invoke.context import Context
+What is imported here at once is the standard library's and forge's own: ./inv --help works before anything is
+installed.
+"""
 
-from forge import cli
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from forge import cli, names, needs
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+MIRROR = "take OpenWrt's files from here: an address, or a folder with the same tree (several with commas between)"
+OFFLINE = "ask no server: use what was fetched before, or say what is missing"
+DRY_RUN = "say what would be done and brought, and do nothing"
+OUT = "the folder that takes what is made (dist)"
 
 
 @cli.task(
+    first="target",
+    needs=needs.demo,
+    convert={"target": cli.OneOf(names.lab_targets)},
     help={
+        "target": "another router than lab-mipsel",
         "local": "run the relay on this machine, without a router",
         "keep": "leave provider and router (or relay) running until Ctrl-C, to try them by hand",
-        "target": "another router than lab-mipsel: lab-x86-64, lab-arm64, lab-armhf",
-    }
+        "dry_run": DRY_RUN,
+    },
 )
-def demo(_: Context, local: bool = False, keep: bool = False, target: str = "") -> None:
-    """Show the relay at work on a router in QEMU: plain mail goes in, a provider with TLS and a login gets it."""
-    if local:
+def demo(_: Context, target: str = "", local: bool = False, keep: bool = False, dry_run: bool = False) -> None:
+    """Show the relay at work on a router in QEMU: plain mail goes in, a provider with TLS and a login gets it.
+
+    The router boots from firmware that is made of Debian's packages, the provider is Debian's Postfix, unpacked in a
+    private folder; nothing is installed or left behind. Both outlive a stopped provider and a power cut.
+    """
+    if dry_run:
+        from forge import preview
+
+        preview.demo(target=target, local=local)
+    elif local:
         from forge import demo_local
 
         demo_local.run(keep=keep)
-        return
-    from forge import demo_lab
+    else:
+        from forge import demo_lab
 
-    demo_lab.run(target=target, keep=keep)
+        demo_lab.run(target=target, keep=keep)
 
 
 @cli.task(
+    first="only",
+    json=True,
+    needs=needs.test,
+    rest="arguments for pytest: files, -k WORD, -x",
+    convert={"only": cli.OneOf(names.checked), "target": cli.Suggested(names.machines)},
     help={
         "only": "one area alone: the name of a folder in tests/, or lint",
-        "lint": "also run the linters",
-        "all-targets": "boot the lab's ARM targets as well",
+        "lint": "run no linters",
+        "all_targets": "boot the lab's ARM targets as well",
         "host": "run the lab's tests, and no others, on this router: ssh://root@192.168.1.1",
         "firmware": "run the lab's tests, and no others, on a guest with this image of OpenWrt",
         "target": "of that image (x86/64, armsr/armv8, malta/le), or the one lab target to boot",
         "online": "also run the tests that ask OpenWrt's real server",
+        "dry_run": "name the stages that would be run, and run none",
     },
 )
 def test(
@@ -44,8 +76,12 @@ def test(
     firmware: str = "",
     target: str = "",
     online: bool = False,
+    dry_run: bool = False,
 ) -> None:
-    """Run the linters and the tests, the relay's on every Python at hand. After -- : arguments for pytest."""
+    """Run the linters and the tests, the relay's on every Python at hand.
+
+    Areas are tested side by side; what fails on the busy machine is tried once more, alone, and named in the table.
+    """
     from forge import checks
 
     checks.run_all(
@@ -55,43 +91,76 @@ def test(
         router=checks.router(host=host, firmware=firmware, target=target),
         online=online,
         pytest_args=cli.remainder(),
+        dry_run=dry_run,
     )
 
 
-MIRROR = "take OpenWrt's files from here: an address, or a folder with the same tree (several with commas between)"
-OFFLINE = "ask no server: use what was fetched before, or say what is missing"
-
-
 @cli.task(
+    first="target",
+    json=True,
+    needs=needs.build,
+    convert={
+        "package": cli.OneOf(names.packages),
+        "format": cli.OneOf(names.FORMATS),
+        "builder": cli.OneOf(names.BUILDERS),
+        "target": cli.Suggested(names.targets),
+    },
     help={
-        "package": "this package alone, by its name (mailrelay, mailrelay-postfix)",
-        "format": "ipk (opkg, up to OpenWrt 24.10), apk (25.12 and later) or all (both, the default); or deb (Debian)",
         "target": "build with OpenWrt's SDK for this target (ramips, x86/64, a board's name) where it can be had",
+        "package": "this package alone",
+        "format": "ipk (opkg, up to OpenWrt 24.10), apk (25.12 and later) or all (both, the default); or deb (Debian)",
         "release": "for this OpenWrt: 23.05, 24.10, 25.12, one of their point releases, snapshot",
         "builder": "auto (the SDK if it is cached or reachable), sdk, or mini (needs nothing of OpenWrt's)",
+        "out": OUT,
+        "reproducible": "refuse to build what another checkout of the same commit would build otherwise",
         "mirror": MIRROR,
         "offline": OFFLINE,
-    }
+        "dry_run": DRY_RUN,
+    },
 )
 def build(
     _: Context,
+    target: str = "",
     package: str = "",
     format: str = "all",
-    target: str = "",
     release: str = "",
     builder: str = "auto",
+    out: str = "",
+    reproducible: bool = False,
     mirror: str = "",
     offline: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Make the OpenWrt packages in dist/, from package/*/Makefile: with OpenWrt's SDK, or without any."""
     from forge import builder as build
 
     build.run(
-        package=package, format=format, target=target, release=release, builder=builder, mirror=mirror, offline=offline
+        package=package,
+        format=format,
+        target=target,
+        release=release,
+        builder=builder,
+        out=out,
+        reproducible=reproducible,
+        mirror=mirror,
+        offline=offline,
+        dry_run=dry_run,
     )
 
 
 @cli.task(
+    first="target",
+    required=True,
+    json=True,
+    needs=needs.image,
+    convert={
+        "target": cli.Suggested(names.targets),
+        "site": cli.existing_file,
+        "sites": cli.existing_folder,
+        "jobs": cli.Number(1, names.MANY_JOBS),
+        "rootfs_mb": cli.Number(0, 65536),
+        "engine": cli.OneOf(names.ENGINES),
+    },
     help={
         "target": "ramips, x86/64, a board, lab-mipsel; several with commas between, each TARGET or TARGET:PROFILE",
         "profile": "the device: ./inv targets --match WORD finds it",
@@ -101,34 +170,38 @@ def build(
         "jobs": "how many images are made at a time (1)",
         "packages": "more packages for the image, with commas or spaces between; -NAME leaves one out",
         "disable": "services that do not start, with commas or spaces between",
-        "rootfs-mb": "size of the root partition in MB, on devices that have a disk",
+        "rootfs_mb": "size of the root partition in MB, on devices that have a disk",
         "engine": "mailrelay (the default) or mailrelay-postfix",
-        "luci": "leave the web interface out (--no-luci)",
+        "luci": "leave the web interface out",
         "feed": "where routers will find our feed: its key and its line go into the image",
         "via": "have this attended-sysupgrade server make the image",
         "bare": "all that the relay needs, without the relay",
+        "out": "the folder that takes the images (dist/images)",
         "mirror": MIRROR,
         "offline": OFFLINE,
-    }
+        "dry_run": DRY_RUN,
+    },
 )
 def image(
     _: Context,
-    target: str,
+    target: str = "",
     profile: str = "",
     release: str = "",
     site: str = "",
     sites: str = "",
-    jobs: str = "1",
+    jobs: int = 1,
     packages: str = "",
     disable: str = "",
-    rootfs_mb: str = "0",
+    rootfs_mb: int = 0,
     engine: str = "mailrelay",
     luci: bool = True,
     feed: str = "",
     via: str = "",
     bare: bool = False,
+    out: str = "",
     mirror: str = "",
     offline: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Make firmware with the relay and a site's settings in it, by OpenWrt's ImageBuilder; lab targets by ourselves."""
     if target.startswith("lab-"):
@@ -141,7 +214,7 @@ def image(
     wishes = image.Wishes(
         packages=cli.words(packages),
         disabled=cli.words(disable),
-        rootfs_mb=cli.number(rootfs_mb, "--rootfs-mb", most=65536),
+        rootfs_mb=rootfs_mb,
         feed=feed,
         via=via,
         bare=bare,
@@ -154,7 +227,7 @@ def image(
         release=release,
         site=site,
         sites=sites,
-        jobs=cli.number(jobs, "--jobs", least=1, most=image.MANY),
+        jobs=jobs,
         mirror=mirror,
         offline=offline,
         wishes=wishes,
@@ -162,14 +235,16 @@ def image(
 
 
 @cli.task(
+    first="match",
+    json=True,
     help={
-        "release": "ask the server about this release (with --match: about the devices of the targets that match)",
         "match": "what has this in its name: a target, an architecture, a board, a maker",
+        "release": "ask the server about this release (with --match: about the devices of the targets that match)",
         "mirror": MIRROR,
         "offline": OFFLINE,
-    }
+    },
 )
-def targets(_: Context, release: str = "", match: str = "", mirror: str = "", offline: bool = False) -> None:
+def targets(_: Context, match: str = "", release: str = "", mirror: str = "", offline: bool = False) -> None:
     """List OpenWrt's releases, targets and devices, with their package manager and QEMU machine."""
     from forge import listing
 
@@ -177,11 +252,13 @@ def targets(_: Context, release: str = "", match: str = "", mirror: str = "", of
 
 
 @cli.task(
+    first="release",
+    convert={"target": cli.Suggested(names.targets)},
     help={
         "release": "also lock this release (a series means its newest)",
         "target": "also lock this target",
         "mirror": MIRROR,
-    }
+    },
 )
 def lock(_: Context, release: str = "", target: str = "", mirror: str = "") -> None:
     """Bring feeds/lock.toml up to date from OpenWrt's signed lists, and show the difference."""
@@ -190,7 +267,7 @@ def lock(_: Context, release: str = "", target: str = "", mirror: str = "") -> N
     lock.update(fetch.fetcher(mirror), release=release, target=target)
 
 
-@cli.task(name="show", default=True)
+@cli.task(name="cache", aliases=("cache.show",), json=True)
 def cache_show(_: Context) -> None:
     """Show what the cache folder holds."""
     from forge import cache
@@ -198,47 +275,64 @@ def cache_show(_: Context) -> None:
     cache.show()
 
 
-@cli.task(name="verify")
+@cli.task(name="cache.verify", json=True)
 def cache_verify(_: Context) -> None:
-    """Hash every download in the cache, and remove what is not what it should be."""
+    """Hash everything in the cache that has a recorded hash, and remove what is not what it should be."""
     from forge import cache
 
     cache.verify()
 
 
-@cli.task(name="prune", help={"all": "empty it"})
-def cache_prune(_: Context, all: bool = False) -> None:
+@cli.task(name="cache.prune", help={"all": "empty it", "dry_run": "name what would be removed, and remove nothing"})
+def cache_prune(_: Context, all: bool = False, dry_run: bool = False) -> None:
     """Remove what no later run needs from the cache: half downloads, unpacked archives, old releases."""
     from forge import cache
 
-    cache.prune(everything=all)
+    cache.prune(everything=all, dry_run=dry_run)
 
 
-@cli.task(help={"file": "a package: .ipk, .apk or .deb"})
-def inspect(_: Context, file: str) -> None:
+@cli.task(
+    first="file",
+    required=True,
+    convert={"file": cli.existing_package},
+    json=True,
+    help={"file": "a package: .ipk, .apk or .deb"},
+)
+def inspect(_: Context, file: str = "") -> None:
     """Show a package's control data, scripts and files. Nothing is unpacked."""
     from forge import build
 
     build.inspect(file)
 
 
-@cli.task(help={"url": "where routers will find dist/feed, for the lines that are printed: https://example.org/feed"})
-def feed(_: Context, url: str = "") -> None:
+@cli.task(
+    first="url",
+    needs=needs.BUILD,
+    help={
+        "url": "where routers will find dist/feed, for the lines that are printed: https://example.org/feed",
+        "reproducible": "refuse to build what another checkout of the same commit would build otherwise",
+    },
+)
+def feed(_: Context, url: str = "", reproducible: bool = False) -> None:
     """Lay out dist/feed for opkg and apk: packages, signed indexes, and the keys and lines that a router needs."""
     from forge import feed
 
-    feed.run(url=url)
+    feed.run(url=url, reproducible=reproducible)
 
 
-@cli.task(help={"port": "where to listen (8000)", "address": "this machine's address, as the router sees it"})
-def serve(_: Context, port: str = "8000", address: str = "") -> None:
+@cli.task(
+    needs=needs.BUILD,
+    convert={"port": cli.Number(0, 65535)},
+    help={"port": "where to listen (8000)", "address": "this machine's address, as the router sees it"},
+)
+def serve(_: Context, port: int = 8000, address: str = "") -> None:
     """Serve dist/feed to a router in the same room, until Ctrl-C; says what to type there."""
     from forge import serve
 
-    serve.run(port=cli.number(port, "--port", most=65535), address=address)
+    serve.run(port=port, address=address)
 
 
-@cli.task()
+@cli.task(needs=needs.LINT)
 def lint(_: Context) -> None:
     """Run the linters alone: ruff, mypy, shellcheck."""
     from forge import checks
@@ -246,33 +340,38 @@ def lint(_: Context) -> None:
     checks.run_lint()
 
 
-@cli.task()
+@cli.task(json=True)
 def doctor(_: Context) -> None:
-    """Show what this machine has of what the tasks need, and what is missing."""
-    from forge import host
+    """Say which task can run now, and what the next start of each would bring."""
+    from forge import doctor
 
-    host.doctor()
+    doctor.run()
 
 
 @cli.task(
+    first="target",
+    needs=needs.bench,
+    convert={"rounds": cli.Number(1, 100), "target": cli.OneOf(names.lab_targets)},
     help={
         "target": "a target of the lab's, as lab-mipsel: measures on that router instead of this machine",
         "rounds": "how often each figure is taken (5; a round takes a minute and a half)",
         "quick": "one round of a smaller load, for a first look; docs/ is left as it is",
-    }
+    },
 )
-def bench(_: Context, target: str = "", rounds: str = "5", quick: bool = False) -> None:
+def bench(_: Context, target: str = "", rounds: int = 5, quick: bool = False) -> None:
     """Measure the relay side by side with Postfix on this machine, or by itself on a router in QEMU; writes docs/."""
     from forge import bench, bench_guest
 
-    count = cli.number(rounds, "--rounds", least=1, most=100)
     if target:
-        bench_guest.run(target, rounds=count, quick=quick)
+        bench_guest.run(target, rounds=rounds, quick=quick)
     else:
-        bench.run(rounds=count, quick=quick)
+        bench.run(rounds=rounds, quick=quick)
 
 
 @cli.task(
+    first="target",
+    needs=needs.guest,
+    convert={"target": cli.OneOf(names.machines), "site": cli.existing_file, "memory": cli.Number(32, 4096)},
     help={
         "target": "lab-mipsel (the default), lab-x86-64, lab-arm64, lab-armhf; x86/64, armsr/armv8, malta/le",
         "firmware": "an image of OpenWrt, or a folder of the lab's; without it the lab's firmware is built",
@@ -280,10 +379,10 @@ def bench(_: Context, target: str = "", rounds: str = "5", quick: bool = False) 
         "site": "a site file, for firmware that is built here",
         "lan": "the router's own address, where its firmware has another one than 192.168.1.1/24",
         "memory": "MB, where the target's own is not right",
-    }
+    },
 )
 def qemu(
-    _: Context, target: str = "", firmware: str = "", disk: str = "", site: str = "", lan: str = "", memory: str = ""
+    _: Context, target: str = "", firmware: str = "", disk: str = "", site: str = "", lan: str = "", memory: int = 0
 ) -> None:
     """Boot a router in QEMU, its console on this terminal (Ctrl-A X ends it), its ports on this machine's loopback."""
     from forge import qemu
@@ -291,7 +390,12 @@ def qemu(
     qemu.run(target=target, firmware=firmware, disk=disk, site=site, lan=lan, memory=memory)
 
 
-@cli.task(help={"target": "which guest, if several are running"})
+@cli.task(
+    first="target",
+    needs=needs.LAB,
+    rest="a command to run there instead of a shell",
+    help={"target": "which guest, if several are running"},
+)
 def ssh(_: Context, target: str = "") -> None:
     """Open a shell on the router that ./inv qemu has started. After -- : a command to run there instead."""
     from forge import qemu
@@ -299,4 +403,8 @@ def ssh(_: Context, target: str = "") -> None:
     cli.leave(qemu.ssh(target=target, words=cli.remainder()))
 
 
-namespace = cli.collection(globals(), cache=(cache_show, cache_verify, cache_prune))
+def __getattr__(name: str) -> Any:
+    """`namespace`, where Invoke looks for the tasks: made when it looks, as ./inv --help has no Invoke."""
+    if name == "namespace":
+        return cli.collection()
+    raise AttributeError(name)

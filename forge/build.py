@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import cli, console, epoch, ipk, paths, stage
+from forge import cli, console, epoch, ipk, names, paths, stage
 from forge.errors import ForgeError, UsageError
 from forge.package import Contents, Entry, Package
 
-FORMATS = ("ipk", "apk", "deb", "all")
 INSTALL = (
     (".ipk", "up to 24.10", "opkg update && opkg install"),
     (".apk", "25.12 and later", "apk update && apk add --allow-untrusted"),
@@ -38,9 +37,26 @@ class Built:
     sha256: str
 
 
-def run(*, package: str = "", format: str = "all") -> list[Built]:
-    """Makes the packages (of this name, else all) in dist/, and prints what was made and what to do with it."""
-    built = make(package=package, format=format)
+def output(out: str) -> Path:
+    """The folder that takes the packages: --out, or dist/. It is made by whoever writes there."""
+    folder = Path(out).absolute() if out else paths.DIST
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out: {out} is a file, and a folder is wanted")
+    return folder
+
+
+def preview(package: str, formats: Sequence[str], who: str, folder: Path) -> list[Built]:
+    """Say what would be built, and build nothing."""
+    names_ = [package] if package else names.packages()
+    console.say(f"{who} would make {', '.join(names_)} as .{' and .'.join(formats)} in {paths.shown(folder)}")
+    console.result([{"package": name, "formats": list(formats), "folder": str(folder)} for name in names_])
+    return []
+
+
+def run(*, package: str = "", format: str = "all", folder: Path | None = None) -> list[Built]:
+    """Makes the packages (of this name, else all) in `folder` (dist/), and prints what was made and what to do with
+    it."""
+    built = make(package=package, format=format, folder=folder)
     if not built:
         what = package or "any of these packages"
         raise ForgeError(f"there is no .deb of {what}", hint="mailrelay is the one: ./inv build --format deb")
@@ -53,7 +69,7 @@ def run(*, package: str = "", format: str = "all") -> list[Built]:
 
 def make(*, package: str = "", format: str = "all", release: str = "24.10", folder: Path | None = None) -> list[Built]:
     """Makes them in `folder`, dist/ by default; .ipk files by the conventions of `release` (ipk.RELEASES)."""
-    cli.choice(format, FORMATS, "--format")
+    cli.choice(format, names.FORMATS, "--format")
     built: list[Built] = []
     for directory in directories(package):
         with console.step(f"building {paths.shown(directory)}"):
@@ -105,6 +121,7 @@ def directories(package: str) -> list[Path]:
 
 
 def report(built: Sequence[Built]) -> None:
+    console.result(_facts(built))
     console.say()
     rows = [(paths.shown(one.path), str(one.size), str(one.installed), one.sha256) for one in built]
     console.table(("file", "size", "installed", "sha256"), rows)
@@ -124,7 +141,22 @@ def report(built: Sequence[Built]) -> None:
     console.say(f"    ./inv inspect {shlex.quote(paths.shown(built[0].path))}")
 
 
+def _facts(built: Sequence[Built]) -> list[dict[str, object]]:
+    return [
+        {
+            "package": one.package.name,
+            "version": f"{one.package.version}-r{one.package.release}",
+            "file": str(one.path),
+            "size": one.size,
+            "installed": one.installed,
+            "sha256": one.sha256,
+        }
+        for one in built
+    ]
+
+
 def _report_debs(built: Sequence[Built]) -> None:
+    console.result(_facts(built))
     console.say()
     console.table(("file", "size", "sha256"), [(paths.shown(one.path), str(one.size), one.sha256) for one in built])
     console.say()
@@ -144,6 +176,18 @@ def inspect(file: str) -> None:
         near = cli.near(path.name, [one.name for one in path.parent.glob("*.?[pe][kb]")])
         raise UsageError(f"there is no file {file}.{near}", hint="./inv build makes packages in dist/")
     contents = read(path)
+    console.result(
+        {
+            "file": str(path),
+            "format": contents.format,
+            "size": path.stat().st_size,
+            "control": dict(contents.control),
+            "scripts": dict(contents.scripts),
+            "conffiles": list(contents.conffiles),
+            "files": [{**vars(one), "mode": f"{one.mode:04o}"} for one in contents.files],
+            "faults": list(contents.faults),
+        }
+    )
     console.title(f"{printable(path.name)}: {contents.format}, {path.stat().st_size} bytes")
     console.table(("field", "value"), _rows(contents))
     for name, text in contents.scripts.items():

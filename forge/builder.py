@@ -10,14 +10,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import build, catalog, cli, console, fetch, openwrt_host, paths, published, sdk
+from forge import build, catalog, cli, console, fetch, names, openwrt_host, paths, published, sdk
 from forge.build import Built
 from forge.catalog import Target, Version
 from forge.errors import MissingError, UsageError
 from forge.fetch import Fetcher
 from forge.partial import Unreachable
-
-BUILDERS = ("auto", "sdk", "mini")
 
 
 @dataclass(frozen=True)
@@ -35,16 +33,21 @@ def run(
     target: str = "",
     release: str = "",
     builder: str = "auto",
+    out: str = "",
     mirror: str = "",
     offline: bool = False,
+    dry_run: bool = False,
 ) -> list[Built]:
-    """The task. Raises UsageError for what makes no sense together."""
-    cli.choice(builder, BUILDERS, "--builder")
-    cli.choice(format, build.FORMATS, "--format")
+    """The task. `out` takes the packages instead of dist/. Raises UsageError for what makes no sense together."""
+    cli.choice(builder, names.BUILDERS, "--builder")
+    cli.choice(format, names.FORMATS, "--format")
+    folder = build.output(out)
     if builder == "sdk" and not target:
         raise UsageError("--builder sdk needs to know whose SDK", hint="add --target ramips, or --target x86/64")
     if not target and not release:
-        return build.run(package=package, format=format)
+        if dry_run:
+            return build.preview(package, ("ipk", "apk") if format == "all" else (format,), "the mini-SDK", folder)
+        return build.run(package=package, format=format, folder=folder)
     if format == "deb":
         raise UsageError(
             "--format deb is for Debian, and the same for all machines", hint="leave --target and --release out"
@@ -55,8 +58,14 @@ def run(
     for version in versions(format, release, one.name if one else ""):
         choice = _choose(fetcher, version, one, builder)
         console.note(f"OpenWrt {version.number}: {'the SDK' if choice.sdk else 'the mini-SDK'} builds ({choice.why})")
-        made = _by_sdk(fetcher, version, one, package, builder) if choice.sdk and one else None
-        built += made if made is not None else _by_mini(version, package)
+        if dry_run:
+            who = "the SDK" if choice.sdk else "the mini-SDK"
+            build.preview(package, (version.release.format,), who, folder)
+            continue
+        made = _by_sdk(fetcher, version, one, package, builder, folder) if choice.sdk and one else None
+        built += made if made is not None else _by_mini(version, package, folder)
+    if dry_run:
+        return []
     build.report(built)
     if one:
         name = one.name if release in ("", version.release.series) else f"{one.name} --release {version.number}"
@@ -112,11 +121,13 @@ def cached(fetcher: Fetcher, version: Version, target: Target) -> bool:
     return folder.is_dir() and any(published.ARCHIVES["sdk"].fullmatch(path.name) for path in folder.iterdir())
 
 
-def _by_sdk(fetcher: Fetcher, version: Version, target: Target, package: str, builder: str) -> list[Built] | None:
+def _by_sdk(
+    fetcher: Fetcher, version: Version, target: Target, package: str, builder: str, folder: Path
+) -> list[Built] | None:
     """What the SDK made, or None where the mini-SDK has to: the server was there a moment ago, and is gone."""
     try:
         lists = published.load(fetcher, version, target)
-        return sdk.run(lists, build.directories(package), package=package)
+        return sdk.run(lists, build.directories(package), package=package, folder=folder)
     except (Unreachable, MissingError) as error:
         if builder == "sdk":
             raise
@@ -124,8 +135,10 @@ def _by_sdk(fetcher: Fetcher, version: Version, target: Target, package: str, bu
         return None
 
 
-def _by_mini(version: Version, package: str) -> list[Built]:
-    return build.make(package=package, format=version.release.format, release=version.release.conventions)
+def _by_mini(version: Version, package: str, folder: Path) -> list[Built]:
+    return build.make(
+        package=package, format=version.release.format, release=version.release.conventions, folder=folder
+    )
 
 
 def scratch(prefix: str) -> tempfile.TemporaryDirectory[str]:

@@ -39,6 +39,7 @@ def show() -> None:
     base = paths.cache()
     uses = [_use(path) for path in sorted(base.iterdir()) if path.is_dir()]
     rows = [(one.name, progress.size(one.size), str(one.files), WHAT.get(one.name, "")) for one in uses]
+    console.result({"folder": str(base), "uses": [vars(one) for one in uses]})
     console.title(f"{base}: {progress.size(sum(one.size for one in uses))}")
     console.table(("folder", "size", "files", "what"), rows)
     for path in sorted(_downloads()):
@@ -73,10 +74,14 @@ def verify() -> None:
         )
 
 
-def prune(*, everything: bool = False) -> None:
+def prune(*, everything: bool = False, dry_run: bool = False) -> None:
     """Removes what a later run does not need: half downloads, unpacked trees, builds' leftovers, releases that are no
-    longer locked. `everything`: the whole cache."""
+    longer locked. `everything`: the whole cache; `dry_run`: only says what."""
     base = paths.cache()
+    if dry_run:
+        rows = [(progress.size(_use(path).size), str(path.relative_to(base))) for path in _doomed(base, everything)]
+        console.table(("size", f"would be removed from {base}"), rows)
+        return
     before = _use(base).size
     for path in _doomed(base, everything):
         if path.is_dir() and not path.is_symlink():

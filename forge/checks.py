@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from forge import cli, console, emulated, host, interpreters, lanes, machines, paths, proc
+from forge import cli, console, emulated, host, interpreters, lanes, machines, names, needs, paths, proc
 from forge.errors import CommandError, ForgeError, UsageError
 from forge.interpreters import Interpreter
 from forge.lab import targets
@@ -48,20 +48,23 @@ def run_all(
     router: Sequence[str] = (),
     online: bool = False,
     pytest_args: Sequence[str] = (),
+    dry_run: bool = False,
 ) -> None:
-    """The stages of `./inv test`; `only` is an area (areas()) or "lint". Raises ChecksFailed.
+    """The stages of `./inv test`; `only` is an area (names.areas) or "lint". Raises ChecksFailed.
 
     The area lab runs once for each of `routers`, the lab's targets, or on the one that pytest is told of by `router`.
     """
     if only:
-        cli.choice(only, [*areas(), "lint"], "--only")
+        cli.choice(only, names.checked(), "--only")
     guests: list[Stage] = []
     relay: list[Stage] = []
     rest: list[Stage] = []
     absent: dict[int, str] = {}
     if only != "lint":
-        parts = [only] if only or pytest_args else areas()
-        host.require("build", "test", "lab", *parts, *(["arm"] if any("arm" in name for name in routers) else []))
+        parts = [only] if only or pytest_args else names.areas()
+        wanted = [needs.AREAS[part] for part in parts if part] + [needs.qemu(target) for target in routers if target]
+        if not dry_run:
+            host.require(*{group for one in wanted for group in one.system})
         options = ["--online"] if online else []
         if "lab" in parts:
             kinds = [(*router,)] if router else [(f"--target={name}",) for name in routers]
@@ -70,14 +73,20 @@ def run_all(
             if part != LAB.name:
                 (relay if part == "relay" else rest).append(main_tests(paths.TESTS / part, pytest_args, options))
     if lint and only in ("", "lint"):
+        if not dry_run:
+            host.require("lint")
         rest += lint_stages()
     if only in ("", "relay") and not pytest_args:
         console.note("looking for other Pythons to run the relay's tests on")
-        others, absent = _other_interpreters()
+        others, absent = ([], {}) if dry_run else _other_interpreters()
         relay += [relay_tests(interpreter) for interpreter in others]
         rest += [emulated_tests(cpu) for cpu in emulated.CPUS]
     # Guests take longest and a processor each; the relay's tests mostly wait, and go well beside them.
     stages = [*guests, *relay, *rest]
+    if dry_run:
+        console.table(("stage",), [(stage.name,) for stage in stages])
+        console.note("and the relay's tests on the other Pythons that are at hand then")
+        return
     lanes.run(stages, (f"Python 3.{minor} was not at hand: {reason}" for minor, reason in absent.items()))
 
 
@@ -99,19 +108,14 @@ def router(*, host: str = "", firmware: str = "", target: str = "") -> list[str]
 
 
 def run_lint() -> None:
+    host.require("lint")
     lanes.run(lint_stages())
-
-
-def areas() -> list[str]:
-    """The parts that can be tested by themselves: the folders of tests/ that hold tests."""
-    return sorted(folder.name for folder in paths.TESTS.iterdir() if any(folder.glob("**/test_*.py")))
 
 
 # ---- the stages -----------------------------------------------------------------------------------------------------
 
 
 def lint_stages() -> list[Stage]:
-    host.require("lint")
     mypy: list[proc.Arg] = [sys.executable, "-m", "mypy", "--strict"]
     host_mypy = [*mypy, "--python-version=3.11"]
     ruff: list[proc.Arg] = [sys.executable, "-m", "ruff"]

@@ -1,52 +1,147 @@
-"""The border between the command line and forge: the task decorator, argument conversions, and the `./inv` program.
+"""The border between the command line and forge: the task decorator, conversions of values, and the way out.
 
-Here alone an error of ours becomes a line and an exit code: no task prints a traceback for a user's mistake.
+Here alone an error of ours becomes a line and an exit code: no task prints a traceback for a user's mistake. tasks.py
+declares with this; __main__.py runs what was declared through Invoke, and so does `invoke` itself. Invoke is imported
+when a task is to run, not before: help works without it.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
-import os
-import re
-import signal
+import inspect
+import shlex
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from invoke import tasks
-from invoke.collection import Collection
-from invoke.exceptions import Exit, ParseError
-from invoke.program import Program
-
-from forge import paths
+from forge import needs as needs_
+from forge import console, paths
+from forge.commandline import SHORT, Command, Convert, Option, settings
 from forge.errors import ForgeError, UsageError
+from forge.needs import Needs
+from forge.words import near as near
+from forge.words import split as words
+
+if TYPE_CHECKING:
+    from invoke.collection import Collection
 
 INTERRUPTED = 130
 
+JSON = "json"
+COMMANDS: dict[str, Command] = {}  # by name, in the order of tasks.py
 
-def task(*args: Any, **kwargs: Any) -> Callable[[Callable[..., None]], Any]:
-    """invoke.task, with every ForgeError as `message`, hint and exit code, and Ctrl-C as exit code 130."""
 
-    def decorate(body: Callable[..., None]) -> Any:
-        @functools.wraps(body)
-        def wrapped(*a: Any, **k: Any) -> None:
-            try:
-                body(*a, **k)
-            except ForgeError as error:
-                raise Exit(f"{body.__name__.replace('_', '-')}: {error}", code=error.exit_code) from None
-            except KeyboardInterrupt:
-                raise Exit("interrupted", code=INTERRUPTED) from None
+def task(
+    *,
+    name: str = "",
+    help: Mapping[str, str] | None = None,
+    convert: Mapping[str, Convert] | None = None,
+    needs: Needs | Callable[[Mapping[str, object]], Needs] = needs_.NOTHING,
+    first: str = "",
+    required: bool = False,
+    rest: str = "",
+    aliases: Sequence[str] = (),
+    json: bool = False,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Declare a function as a task of ./inv and of Invoke: its parameters are the options, its docstring is the help.
 
-        return tasks.task(*args, **kwargs)(wrapped)
+    `convert` checks and converts values; `needs` says what the task needs of the machine; `json`: it has an option
+    --json, for which the body knows nothing but console.result(). See Command for the rest.
+    """
+
+    def decorate(body: Callable[..., None]) -> Callable[..., None]:
+        parameters = list(inspect.signature(body).parameters.values())[1:]  # the first is Invoke's context
+        texts, converts = help or {}, convert or {}
+        options = {
+            one.name: Option(one.name, one.default, texts[one.name], converts.get(one.name)) for one in parameters
+        }
+        if json:
+            options[JSON] = Option(JSON, False, "print the result as JSON on standard output, and nothing else there")
+        assert {*texts, *converts} <= {*options}, f"{body.__name__}: a text for an option that is not there"
+        command = Command(
+            name=name or body.__name__,
+            doc=inspect.getdoc(body) or "",
+            options=options,
+            body=body,
+            needs=needs if callable(needs) else lambda _: needs,
+            first=first,
+            required=required,
+            rest=rest,
+            aliases=aliases,
+        )
+        COMMANDS[command.name] = command
+        return body
 
     return decorate
 
 
-def near(word: str, names: Iterable[str]) -> str:
-    """' Did you mean x or y?', or nothing where no name comes near."""
-    matches = difflib.get_close_matches(word, list(names), n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(matches)}?" if matches else ""
+def collection() -> Collection:
+    """The declared tasks for Invoke: NAME.TASK in a collection of their own, with the task NAME as its default."""
+    from invoke.collection import Collection
+    from invoke.tasks import Task
+
+    class Declared(Task):  # type: ignore[type-arg]
+        """Takes every value as text, and the letters of SHORT for short options."""
+
+        def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
+            opts = super().arg_opts(name, default, taken_names)
+            letter = SHORT.get(name, "")
+            flag = name.replace("_", "-")
+            opts["names"] = (flag, letter) if letter and letter not in taken_names else (flag,)
+            opts["kind"] = bool if isinstance(default, bool) else str
+            return opts
+
+    top = Collection()
+    groups = {name.partition(".")[0] for name in COMMANDS if "." in name}
+    for group in groups:
+        members = [one for one in COMMANDS.values() if one.name.partition(".")[0] == group]
+        texts = {one.name: {name: option.help for name, option in one.options.items()} for one in members}
+        top.add_collection(
+            Collection(
+                group,
+                *(
+                    Declared(
+                        _guarded(one),
+                        name=one.name.partition(".")[2] or "show",
+                        default=one.name == group,
+                        help=texts[one.name],
+                    )
+                    for one in members
+                ),
+            )
+        )
+    for one in COMMANDS.values():
+        if one.name.partition(".")[0] not in groups:
+            texts = {name: option.help for name, option in one.options.items()}
+            top.add_task(Declared(_guarded(one), name=one.name, help=texts))
+    return top
+
+
+def _guarded(command: Command) -> Callable[..., None]:
+    """The body with its values converted, every ForgeError as message and exit code, and Ctrl-C as exit code 130."""
+    from invoke.exceptions import Exit
+
+    @functools.wraps(command.body)
+    def wrapped(context: Any, **given: object) -> None:
+        try:
+            values = settings(command, given)
+            if values.pop(JSON, False):
+                console.json_only()
+            command.body(context, **values)
+        except ForgeError as error:
+            raise Exit(f"{command.name}: {error}", code=error.exit_code) from None
+        except KeyboardInterrupt:
+            raise Exit("interrupted", code=INTERRUPTED) from None
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(one.name, kind, default=one.default) for one in command.options.values()]
+    context = inspect.Parameter("context", kind)
+    wrapped.__signature__ = inspect.Signature([context, *parameters])  # type: ignore[attr-defined]
+    return wrapped
+
+
+# ---- values ---------------------------------------------------------------------------------------------------------
 
 
 def choice(value: str, names: Iterable[str], flag: str) -> str:
@@ -57,33 +152,77 @@ def choice(value: str, names: Iterable[str], flag: str) -> str:
     raise UsageError(f"{flag}: there is no {value!r}.{near(value, names)}", hint=f"one of: {', '.join(names)}")
 
 
-def number(value: str, flag: str, *, least: int = 0, most: int | None = None) -> int:
+class OneOf:
+    """Converts by choice(); `names` may be told only when they are asked for."""
+
+    def __init__(self, names: Iterable[str] | Callable[[], Iterable[str]]) -> None:
+        self._names = names
+
+    def names(self) -> Iterable[str]:
+        return self._names() if callable(self._names) else self._names
+
+    def __call__(self, value: str, flag: str) -> str:
+        return choice(value, self.names(), flag)
+
+
+class Suggested(OneOf):
+    """Any value: the names are offered by completion, and are not all that there are."""
+
+    def __call__(self, value: str, flag: str) -> str:
+        return value
+
+
+class Number:
     """A whole number from text (Invoke hands options over as text, so that a bad one gets a good error)."""
-    limits = f"a whole number from {least}" + (f" to {most}" if most is not None else " on")
-    try:
-        result = int(value)
-    except ValueError:
-        raise UsageError(f"{flag}: {value!r} is not a number", hint=f"write {limits}") from None
-    if result < least or (most is not None and result > most):
-        raise UsageError(f"{flag}: {result} is out of range", hint=f"write {limits}")
-    return result
+
+    def __init__(self, least: int = 0, most: int | None = None) -> None:
+        self._least, self._most = least, most
+
+    def __call__(self, value: str, flag: str) -> int:
+        limits = f"a whole number from {self._least}" + (f" to {self._most}" if self._most is not None else " on")
+        try:
+            result = int(value)
+        except ValueError:
+            raise UsageError(f"{flag}: {value!r} is not a number", hint=f"write {limits}") from None
+        if result < self._least or (self._most is not None and result > self._most):
+            raise UsageError(f"{flag}: {result} is out of range", hint=f"write {limits}")
+        return result
 
 
-def words(text: str) -> tuple[str, ...]:
-    """A list from one option: its words, with spaces or commas between."""
-    return tuple(text.replace(",", " ").split())
+def existing_file(value: str, flag: str) -> str:
+    """The path of a file that is there."""
+    path = Path(value)
+    if path.is_file():
+        return value
+    beside = [str(one) for one in path.parent.iterdir()] if path.parent.is_dir() else []
+    what = "a folder, and a file is wanted" if path.is_dir() else f"not there.{near(value, beside)}"
+    raise UsageError(f"{flag}: {value} is {what}")
 
 
-def collection(module: dict[str, Any], **groups: Iterable[Any]) -> Collection:
-    """The tasks of a module, with those of a group as NAME.TASK, and its default one as NAME."""
-    grouped = {id(task) for members in groups.values() for task in members}
-    top = Collection()
-    for value in module.values():
-        if isinstance(value, tasks.Task) and id(value) not in grouped:
-            top.add_task(value)
-    for name, members in groups.items():
-        top.add_collection(Collection(name, *members))
-    return top
+def existing_package(value: str, flag: str) -> str:
+    """The path of a package file that is there, with what dist/ has to offer where it is not."""
+    if Path(value).exists():
+        return existing_file(value, flag)
+    there = [one for folder in (Path(value).parent, paths.DIST) if folder.is_dir() for one in folder.glob("*.?[pe][kb]")]
+    raise UsageError(
+        f"{flag}: there is no file {value}.{near(Path(value).name, sorted({one.name for one in there}))}",
+        hint="./inv build makes packages in dist/",
+    )
+
+
+def existing_folder(value: str, flag: str) -> str:
+    """The path of a folder that is there."""
+    if not Path(value).is_dir():
+        raise UsageError(f"{flag}: there is no folder {value}")
+    return value
+
+
+# ---- the running task -----------------------------------------------------------------------------------------------
+
+
+def again() -> str:
+    """How the running task was started, for hints: `./inv demo --local`."""
+    return shlex.join(["./inv", *sys.argv[1:]])
 
 
 def remainder() -> list[str]:
@@ -92,51 +231,8 @@ def remainder() -> list[str]:
 
 
 def leave(status: int) -> None:
-    """Ends the task with the exit status of a program that it ran in its place."""
+    """End the task with the exit status of a program that it ran in its place."""
     if status:
+        from invoke.exceptions import Exit
+
         raise Exit(code=status)
-
-
-class Inv(Program):
-    """Invoke as `./inv` runs it: lists the tasks when none is named, and answers a mistyped name with near ones."""
-
-    def parse_tasks(self) -> None:
-        try:
-            super().parse_tasks()
-        except ParseError as error:
-            raise Exit(self._explain(error), code=UsageError.exit_code) from None
-
-    def parse_cleanup(self) -> None:
-        try:
-            super().parse_cleanup()
-        except ParseError as error:
-            raise Exit(self._explain(error), code=UsageError.exit_code) from None
-
-    def no_tasks_given(self) -> None:
-        self.list_tasks()
-        raise Exit
-
-    def _explain(self, error: ParseError) -> str:
-        found = re.fullmatch(r"No idea what '(.*)' is!", str(error), re.DOTALL)
-        if not found:
-            return str(error)
-        word = found[1]
-        if word.startswith("-"):
-            flags = [*error.context.flags, *self.core_args_flags()] if error.context else self.core_args_flags()
-            where = f"the task {error.context.name}" if error.context and error.context.name else self.binary
-            return f"{where} has no option {word}.{near(word, flags)}"
-        return f"There is no task {word!r}.{near(word, self.collection.task_names)}\n  {self.binary} --list shows all"
-
-    def core_args_flags(self) -> list[str]:
-        return list(self.initial_context.flags)
-
-
-def main() -> None:
-    program = Inv(name="mailrelay", binary="./inv", binary_names=["inv"])
-    try:
-        program.run(["./inv", "--write-pyc", "--search-root", str(paths.ROOT), *sys.argv[1:]])
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)

@@ -1,48 +1,91 @@
 """What tasks print: steps, notes and tables. Colours on a terminal, plain lines in a log.
 
 Everything here may be called from several threads; each call writes whole lines. Errors are not printed here but
-raised (errors.py).
+raised (errors.py). With --quiet only results are printed (say, table, good, bad), with --verbose the programs that are
+run as well (trace). A task that was asked for JSON prints that alone on standard output, all else goes to stderr.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _lock = threading.RLock()
+_verbosity = 0
+_json = False
+
+
+def set_up(*, verbosity: int = 0) -> None:
+    """How much is printed: -1 results alone, 0, 1 what is run as well."""
+    global _verbosity
+    _verbosity = verbosity
+
+
+def is_verbose() -> bool:
+    return _verbosity > 0
+
+
+def json_only() -> None:
+    """From here on standard output is for result() alone: the task was asked for JSON."""
+    global _json
+    _json = True
+
+
+def result(value: Any) -> None:
+    """Print a task's result as JSON, if it was asked for."""
+    if _json:
+        print(json.dumps(value, indent=2, default=str), flush=True)
+
+
+def _stream() -> TextIO:
+    return sys.stderr if _json else sys.stdout
 
 
 def is_terminal() -> bool:
-    return sys.stdout.isatty()
+    """Whether a person watches, on something that can move its cursor and show colours."""
+    return _stream().isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-@lru_cache(maxsize=1)
-def _rich() -> Console:
+@lru_cache(maxsize=2)
+def _rich(stream: TextIO) -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    return Console(file=stream, highlight=False, soft_wrap=True)
 
 
 def say(text: str = "", style: str = "") -> None:
     """One line or more, as it is; `style` (rich's: "bold", "red", "dim") counts on a terminal only."""
     with _lock:
         if style and is_terminal():
-            _rich().print(text, style=style, markup=False)
+            _rich(_stream()).print(text, style=style, markup=False)
         else:
-            print(text, flush=True)
+            print(text, file=_stream(), flush=True)
+
+
+def _unless_quiet(text: str, style: str) -> None:
+    if _verbosity >= 0:
+        say(text, style)
 
 
 def title(text: str) -> None:
     """Opens a part of what a task does."""
-    say(f"== {text}", "bold")
+    _unless_quiet(f"== {text}", "bold")
+
+
+def trace(text: str) -> None:
+    """What is of interest when something goes wrong: with --verbose only."""
+    if _verbosity > 0:
+        say(f"   | {text}", "dim")
 
 
 def good(text: str) -> None:
@@ -54,20 +97,20 @@ def bad(text: str) -> None:
 
 
 def note(text: str) -> None:
-    say(f"     {text}", "dim")
+    _unless_quiet(f"     {text}", "dim")
 
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
     """Something that takes a while: said when it starts, and again, with its duration, when it is done."""
     started = time.monotonic()
-    say(f" ..  {text}…", "dim")
+    _unless_quiet(f" ..  {text}…", "dim")
     try:
         yield
     except BaseException:
         bad(f"{text} ({seconds(time.monotonic() - started)})")
         raise
-    good(f"{text} ({seconds(time.monotonic() - started)})")
+    _unless_quiet(f" ok  {text} ({seconds(time.monotonic() - started)})", "green")
 
 
 def seconds(value: float) -> str:

@@ -22,9 +22,12 @@ class ForgeError(Exception):
 
 
 class UsageError(ForgeError):
-    """The command line asks for something that does not exist or makes no sense."""
+    """The command line asks for something that does not exist or makes no sense: told in one line."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
 
 
 class MissingError(ForgeError):

@@ -28,8 +28,8 @@ DEBIAN_SUITES = {11: "bookworm", 13: "trixie", 14: "forky"}
 
 PROBE = "import selectors, ssl, sys; print(sys.version_info[1], sys.version.split()[0], sys.executable, sep='|')"
 
-# Of the locked packages, those that only the main interpreter needs.
-LINTERS = {"ruff", "mypy", "mypy-extensions", "librt", "ast-serialize", "pathspec", "pip"}
+# Of the locked packages, what only the main interpreter needs.
+LEFT_OUT = {"pip"}
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,7 @@ def test_packages(interpreter: Interpreter) -> Path:
 
 
 def _lock_for_tests() -> str:
-    """requirements.txt without what only lints: its entries begin at a line's start, and go on indented."""
-    entries = re.split(r"\n(?=[a-z0-9])", paths.REQUIREMENTS.read_text().rstrip())
-    return "\n".join(entry for entry in entries if re.split(r"[=\s]", entry, maxsplit=1)[0] not in LINTERS) + "\n"
+    """The lock of what the tests import: entries begin at a line's start, and go on indented."""
+    text = "\n".join(path.read_text().rstrip() for path in (paths.REQUIREMENTS, paths.requirements("test")))
+    entries = {entry.partition("\n")[0]: entry for entry in re.split(r"\n(?=[a-z0-9])", text)}
+    return "\n".join(entry for line, entry in entries.items() if line.partition("==")[0] not in LEFT_OUT) + "\n"

@@ -140,6 +140,21 @@ def _report(
         console.say("Nothing was skipped.")
     for line in closing:
         console.say(line)
+    console.result(
+        {
+            "stages": [
+                {
+                    "name": stage.name,
+                    "ok": outcomes[stage.name].ok,
+                    "seconds": round(durations[stage.name], 2),
+                    "detail": COLOUR.sub("", outcomes[stage.name].detail),
+                    **{key: outcomes[stage.name].counts()[key] for key in ("passed", "failed", "skipped")},
+                    "skips": dict(outcomes[stage.name].skips),
+                }
+                for stage in stages
+            ]
+        }
+    )
     console.say(_sum(outcomes.values()))
     if failed:
         raise ChecksFailed(f"failed: {', '.join(failed)}")

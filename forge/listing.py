@@ -36,6 +36,14 @@ def run(*, release: str = "", match: str = "", mirror: str = "", offline: bool =
             f"--match: nothing here is called {match!r}.{_near(match, names)}",
             hint=f"./inv targets --release {version.number} --match ramips asks the server for a target's devices",
         )
+    console.result(
+        {
+            "releases": [_release(one) for one in catalog.releases()],
+            "release": version.number,
+            "targets": [_target(version, target) for target in targets],
+            "devices": [dict(zip(("profile", "target", "title"), row, strict=True)) for row in found],
+        }
+    )
     _targets(version, targets)
     if found:
         console.say()
@@ -49,24 +57,38 @@ def run(*, release: str = "", match: str = "", mirror: str = "", offline: bool =
 
 def _releases() -> None:
     console.title("OpenWrt")
-    rows = [
-        (one.series, catalog.version(one.series).number, one.state, one.manager, one.format, one.python)
-        for one in catalog.releases()
-    ]
+    rows = [tuple(_release(one).values()) for one in catalog.releases()]
     console.table(("release", "newest", "state", "package manager", "packages", "Python"), rows)
     console.say()
 
 
-def _targets(version: Version, targets: list[Target]) -> None:
+def _release(release: catalog.Release) -> dict[str, str]:
+    return {
+        "series": release.series,
+        "newest": catalog.version(release.series).number,
+        "state": release.state,
+        "manager": release.manager,
+        "format": release.format,
+        "python": release.python,
+    }
+
+
+def _target(version: Version, target: Target) -> dict[str, Any]:
     from forge import lock
 
+    locked = [kind for kind in lock.KINDS if lock.pin(version, target, kind)]
+    return {"name": target.name, "architecture": target.arch, "locked": locked, "machine": target.machine}
+
+
+def _targets(version: Version, targets: list[Target]) -> None:
     if not targets:
         return
     console.title(f"Targets, {version.number}")
-    rows = []
-    for target in targets:
-        pinned = [kind for kind in lock.KINDS if lock.pin(version, target, kind)]
-        rows.append((target.name, target.arch or "?", ", ".join(pinned) or "-", target.machine or "none"))
+    facts = [_target(version, target) for target in targets]
+    rows = [
+        (one["name"], one["architecture"] or "?", ", ".join(one["locked"]) or "-", one["machine"] or "none")
+        for one in facts
+    ]
     console.table(("target", "packages are for", "locked", "QEMU machine"), rows)
     if not all(target.machine for target in targets):
         console.note("what has no machine is not booted before it meets the hardware")

@@ -38,6 +38,11 @@ def cache(*parts: str) -> Path:
     return folder
 
 
+def requirements(name: str) -> Path:
+    """The lock file of a set of Python packages (needs.py)."""
+    return ROOT / "requirements" / f"{name}.txt"
+
+
 def shown(path: Path) -> str:
     """A path as people are shown it: from the checkout's folder on, if it lies there."""
     try:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from forge import console
 from forge.errors import CommandError, MissingError
 
 TAIL = 30  # lines of output that an error shows
@@ -55,6 +56,7 @@ def run(
     is not there raises MissingError in any case. Whatever interrupts the wait ends the program and its children.
     """
     words = tuple(os.fspath(word) for word in argv)
+    console.trace(f"$ {shlex.join(words)}")
     started = time.monotonic()
     try:
         process = subprocess.Popen(
@@ -92,6 +94,9 @@ def run(
         timer.cancel()
         _running.discard(process)
     result = Result(words, process.returncode, output, time.monotonic() - started)
+    if on_line is None and console.is_verbose():
+        for line in output.splitlines():
+            console.trace(f"  {line}")
     if expired.is_set():
         raise CommandError(
             _describe(result, f"did not end within {timeout:g} s"), status=None, output=output, hint=hint

@@ -33,8 +33,10 @@ class SdkError(ForgeError):
     """The SDK did not make what it should have made."""
 
 
-def run(lists: Published, directories: Sequence[Path], *, package: str = "") -> list[Built]:
-    """Builds the packages of these directories (or the one named `package`) into dist/."""
+def run(
+    lists: Published, directories: Sequence[Path], *, package: str = "", folder: Path | None = None
+) -> list[Built]:
+    """Builds the packages of these directories (or the one named `package`) into `folder` (dist/)."""
     openwrt_host.require("sdk")
     version = lists.version
     file = lists.archive("sdk")
@@ -56,7 +58,7 @@ def run(lists: Published, directories: Sequence[Path], *, package: str = "") -> 
             raise SdkError(
                 f"the SDK failed: {cause.what}\n  all that it said: {paths.shown(log.path)}", hint=cause.mend
             ) from error
-        built = _collect(tree, version, staged, log)
+        built = _collect(tree, version, staged, log, folder or paths.DIST)
         _compare(built, version)
         return built
 
@@ -164,8 +166,10 @@ class Tool:
             )
 
 
-def _collect(tree: Path, version: Version, staged: dict[Path, list[Package]], log: Log) -> list[Built]:
-    """The files by the names that they must have, copied to dist/. Raises SdkError for one that is not there."""
+def _collect(
+    tree: Path, version: Version, staged: dict[Path, list[Package]], log: Log, folder: Path
+) -> list[Built]:
+    """The files by the names that they must have, copied to `folder`. Raises SdkError for one that is not there."""
     found: list[tuple[Package, Path]] = []
     for directory, packages in staged.items():
         for package in packages:
@@ -174,10 +178,10 @@ def _collect(tree: Path, version: Version, staged: dict[Path, list[Package]], lo
             known = {path for _, path in found}
             translations = tree.glob(f"bin/packages/*/{FEED}/luci-i18n-*.{version.release.format}")
             found += [(packages[0], path) for path in sorted(translations) if path not in known]
-    paths.DIST.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     built = []
     for package, path in found:
-        target = paths.DIST / path.name
+        target = folder / path.name
         scratch = target.with_name(f".{path.name}.part")
         shutil.copyfile(path, scratch)
         scratch.replace(target)

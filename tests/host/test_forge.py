@@ -150,7 +150,7 @@ def test_what_is_missing_is_told_with_its_reason_and_the_command(monkeypatch: py
 
 
 def test_no_system_package_is_a_mail_server() -> None:
-    names = {package.name for package in host.system_packages()}
+    names = {package.name for package in needs.system_packages()}
     assert names
     assert not names & {"postfix", "exim4", "sendmail", "opensmtpd", "nullmailer", "msmtp-mta"}
 

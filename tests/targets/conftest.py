@@ -64,7 +64,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
         monkeypatch.delenv(name, raising=False)
     # The fake tools need none of what OpenWrt's need, and run on any machine.
     required = host.require
-    monkeypatch.setattr(host, "require", lambda *groups: required(*(set(groups) - host.ON_DEMAND)))
+    monkeypatch.setattr(host, "require", lambda *groups: required(*(set(groups) - {"image", "sdk"})))
     monkeypatch.setattr(openwrt_host, "MACHINES", (platform.machine(),))
     catalog._read.cache_clear()
     return place

@@ -12,11 +12,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from forge import cli, host, openwrt_host, paths  # noqa: E402
+from forge import host, main, openwrt_host, paths  # noqa: E402
 
 paths.FEEDS, paths.DIST = Path(sys.argv[1]), Path(sys.argv[2])
 del sys.argv[1:3]
 openwrt_host.MACHINES = (platform.machine(),)
 required = host.require
-host.require = lambda *groups: required(*(set(groups) - host.ON_DEMAND))
-cli.main()
+host.require = lambda *groups: required(*(set(groups) - {"image", "sdk"}))
+main.main()

@@ -1,0 +1,88 @@
+"""The task `doctor`: which task can run now, what the next start of each would bring, and what this machine is.
+
+./inv brings what is missing by itself; this says it beforehand. Only where base, build or lab cannot run now is it an
+error (MissingError).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterable
+
+from forge import cli, console, debs, host, interpreters, needs, paths
+from forge.commandline import parse
+from forge.errors import MissingError
+from forge.needs import SystemPackage
+
+ESSENTIAL = ("base", "build", "lab", "mips")
+# A line for each way in which a task wants something of its own.
+LINES = (
+    *("demo", "demo --local", "build", "build --target ramips", "image --target lab-mipsel", "image --target ramips"),
+    *("qemu", "qemu --target lab-arm64", "feed", "bench", "lint", "test"),
+)
+
+
+def run() -> None:
+    """Shows it all; raises MissingError where an essential group of packages is not there."""
+    tasks = [_task(line) for line in LINES] + [_task(f"test --only {area}") for area in needs.AREAS]
+    found = interpreters.find()
+    machine = _machine()
+    console.result(
+        {
+            "machine": machine,
+            "tasks": tasks,
+            "system_packages": [{**vars(one), "present": host.present(one)} for one in needs.system_packages()],
+            "pythons": [{"version": one.version, "path": str(one.path), "origin": one.origin} for one in found],
+        }
+    )
+    console.title("This machine")
+    console.table(("what", "state"), list(machine.items()))
+    console.say()
+    console.title("The tasks")
+    console.table(("./inv …", "can run now", "the next start brings"), [_row(one) for one in tasks])
+    console.say()
+    console.title("Pythons for the relay's tests")
+    console.table(("Python", "where"), [(one.version, f"{one.path} ({one.origin})") for one in found])
+    for minor in interpreters.absent(found):
+        console.note(f"3.{minor} is not at hand; the tests take it from Debian's packages where it has one")
+    console.say()
+    lacking = host.missing(ESSENTIAL)
+    if lacking:
+        raise MissingError(
+            f"without {_names(lacking)} there is no {' and no '.join(_groups(lacking))}",
+            hint=f"./inv demo brings them, or: apt-get install --no-install-recommends {_names(lacking, ' ')}",
+        )
+    console.good("Nothing that matters is missing. Next: ./inv demo, ./inv test")
+
+
+def _machine() -> dict[str, str]:
+    system = debs.release().get("PRETTY_NAME", "unknown system")
+    sudo = ", sudo" if host.command("sudo") else ""
+    return {
+        "system": f"{system}, {platform.machine()}, {os.cpu_count()} CPUs",
+        "user": "root" if os.geteuid() == 0 else f"uid {os.geteuid()}{sudo}",
+        "Python": f"{platform.python_version()} ({sys.executable})",
+        "cache folder": str(paths.cache()),
+    }
+
+
+def _task(line: str) -> dict[str, object]:
+    (call,) = parse(shlex.split(line), cli.COMMANDS).calls
+    lacking = host.lacking(call.needs())
+    return {"task": line, "ready": not str(lacking), **vars(lacking), "brings": str(lacking)}
+
+
+def _row(task: dict[str, object]) -> tuple[str, str, str]:
+    return str(task["task"]), "yes" if task["ready"] else "not yet", str(task["brings"])
+
+
+def _names(packages: Iterable[SystemPackage], between: str = ", ") -> str:
+    return between.join(one.name for one in packages)
+
+
+def _groups(packages: Iterable[SystemPackage]) -> list[str]:
+    said = {"mips": "lab"}
+    return list(dict.fromkeys(said.get(one.group, one.group) for one in packages))

@@ -1,0 +1,52 @@
+"""The names that options take, read when they are asked for: targets, areas, packages. Standard library only."""
+
+from __future__ import annotations
+
+import re
+
+from forge import paths
+
+FORMATS = ("ipk", "apk", "deb", "all")
+BUILDERS = ("auto", "sdk", "mini")
+ENGINES = ("mailrelay", "mailrelay-postfix")
+MANY_JOBS = 64  # images at a time: more than any machine has use for
+
+
+def areas() -> list[str]:
+    """The parts that can be tested by themselves: the folders of tests/ that hold tests."""
+    return sorted(folder.name for folder in paths.TESTS.iterdir() if any(folder.glob("**/test_*.py")))
+
+
+def checked() -> list[str]:
+    return [*areas(), "lint"]
+
+
+def lab_targets() -> list[str]:
+    from forge.lab import targets
+
+    return list(targets.TARGETS)
+
+
+def machines() -> list[str]:
+    """What QEMU boots: the lab's targets, and those of OpenWrt's that it has a machine for."""
+    from forge import machines
+
+    return list(machines.MACHINES)
+
+
+def targets() -> list[str]:
+    """The lab's and OpenWrt's, as far as they are known without asking its server."""
+    from forge import catalog
+
+    return [*lab_targets(), *catalog.targets()]
+
+
+def packages() -> list[str]:
+    """Ours, as their Makefiles name them: by BuildPackage, else by PKG_NAME."""
+    found = []
+    for path in sorted(paths.PACKAGES.glob("*/Makefile")):
+        text = path.read_text(encoding="utf-8")
+        found += re.findall(r"(?m)^\$\(eval \$\(call BuildPackage,([\w.+-]+)\)\)", text) or re.findall(
+            r"(?m)^PKG_NAME:=(\S+)", text
+        )
+    return found
