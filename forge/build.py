@@ -53,10 +53,12 @@ def preview(package: str, formats: Sequence[str], who: str, folder: Path) -> lis
     return []
 
 
-def run(*, package: str = "", format: str = "all", folder: Path | None = None) -> list[Built]:
+def run(
+    *, package: str = "", format: str = "all", folder: Path | None = None, reproducible: bool = False
+) -> list[Built]:
     """Makes the packages (of this name, else all) in `folder` (dist/), and prints what was made and what to do with
     it."""
-    built = make(package=package, format=format, folder=folder)
+    built = make(package=package, format=format, folder=folder, reproducible=reproducible)
     if not built:
         what = package or "any of these packages"
         raise ForgeError(f"there is no .deb of {what}", hint="mailrelay is the one: ./inv build --format deb")
@@ -67,14 +69,24 @@ def run(*, package: str = "", format: str = "all", folder: Path | None = None) -
     return built
 
 
-def make(*, package: str = "", format: str = "all", release: str = "24.10", folder: Path | None = None) -> list[Built]:
-    """Makes them in `folder`, dist/ by default; .ipk files by the conventions of `release` (ipk.RELEASES)."""
+def make(
+    *,
+    package: str = "",
+    format: str = "all",
+    release: str = "24.10",
+    folder: Path | None = None,
+    reproducible: bool = False,
+) -> list[Built]:
+    """Makes them in `folder`, dist/ by default; .ipk files by the conventions of `release` (ipk.RELEASES).
+
+    `reproducible` refuses what would give other bytes elsewhere (epoch.of); else it is told.
+    """
     cli.choice(format, names.FORMATS, "--format")
     built: list[Built] = []
     for directory in directories(package):
         with console.step(f"building {paths.shown(directory)}"):
             changed = epoch.uncommitted(directory)
-            with stage.staged(directory, [package] if package else []) as packages:
+            with stage.staged(directory, [package] if package else [], reproducible=reproducible) as packages:
                 built += [one for staged in packages for one in pack(staged, folder or paths.DIST, format, release)]
         if changed:
             more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""

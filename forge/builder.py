@@ -36,6 +36,7 @@ def run(
     out: str = "",
     mirror: str = "",
     offline: bool = False,
+    reproducible: bool = False,
     dry_run: bool = False,
 ) -> list[Built]:
     """The task. `out` takes the packages instead of dist/. Raises UsageError for what makes no sense together."""
@@ -47,7 +48,7 @@ def run(
     if not target and not release:
         if dry_run:
             return build.preview(package, ("ipk", "apk") if format == "all" else (format,), "the mini-SDK", folder)
-        return build.run(package=package, format=format, folder=folder)
+        return build.run(package=package, format=format, folder=folder, reproducible=reproducible)
     if format == "deb":
         raise UsageError(
             "--format deb is for Debian, and the same for all machines", hint="leave --target and --release out"
@@ -62,8 +63,8 @@ def run(
             who = "the SDK" if choice.sdk else "the mini-SDK"
             build.preview(package, (version.release.format,), who, folder)
             continue
-        made = _by_sdk(fetcher, version, one, package, builder, folder) if choice.sdk and one else None
-        built += made if made is not None else _by_mini(version, package, folder)
+        made = _by_sdk(fetcher, version, one, package, builder, folder, reproducible) if choice.sdk and one else None
+        built += made if made is not None else _by_mini(version, package, folder, reproducible)
     if dry_run:
         return []
     build.report(built)
@@ -122,12 +123,19 @@ def cached(fetcher: Fetcher, version: Version, target: Target) -> bool:
 
 
 def _by_sdk(
-    fetcher: Fetcher, version: Version, target: Target, package: str, builder: str, folder: Path
+    fetcher: Fetcher,
+    version: Version,
+    target: Target,
+    package: str,
+    builder: str,
+    folder: Path,
+    reproducible: bool,
 ) -> list[Built] | None:
     """What the SDK made, or None where the mini-SDK has to: the server was there a moment ago, and is gone."""
     try:
         lists = published.load(fetcher, version, target)
-        return sdk.run(lists, build.directories(package), package=package, folder=folder)
+        directories = build.directories(package)
+        return sdk.run(lists, directories, package=package, folder=folder, reproducible=reproducible)
     except (Unreachable, MissingError) as error:
         if builder == "sdk":
             raise
@@ -135,9 +143,14 @@ def _by_sdk(
         return None
 
 
-def _by_mini(version: Version, package: str, folder: Path) -> list[Built]:
+def _by_mini(version: Version, package: str, folder: Path, reproducible: bool) -> list[Built]:
+    release = version.release
     return build.make(
-        package=package, format=version.release.format, release=version.release.conventions, folder=folder
+        package=package,
+        format=release.format,
+        release=release.conventions,
+        folder=folder,
+        reproducible=reproducible,
     )
 
 

@@ -30,7 +30,7 @@ GZIP_TIMEOUT = 60.0
 LEFT_OUT = re.compile(r"(?:Maintainer|LicenseFiles|Source|Require)")
 
 
-def run(*, url: str = "") -> None:
+def run(*, url: str = "", reproducible: bool = False) -> None:
     """Makes every package, lays the feed out, and prints what a router needs to use it."""
     if url and not URLS.fullmatch(url):
         raise UsageError(
@@ -47,7 +47,7 @@ def run(*, url: str = "") -> None:
             fresh = Path(scratch) / "feed"
             fresh.mkdir()
             for makefile in makefiles:
-                with stage.staged(makefile.parent) as packages:
+                with stage.staged(makefile.parent, reproducible=reproducible) as packages:
                     pack(packages, fresh)
             lay_out(fresh, pair)
             if folder.exists():

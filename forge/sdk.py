@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import archive, build, console, epoch, fetch, ipk, openwrt_host, paths, proc, stage
+from forge import archive, build, console, fetch, ipk, openwrt_host, paths, proc, stage
 from forge.build import Built
 from forge.buildlog import Log, explain
 from forge.catalog import Version
@@ -34,7 +34,7 @@ class SdkError(ForgeError):
 
 
 def run(
-    lists: Published, directories: Sequence[Path], *, package: str = "", folder: Path | None = None
+    lists: Published, directories: Sequence[Path], *, package: str = "", folder: Path | None = None, reproducible: bool = False
 ) -> list[Built]:
     """Builds the packages of these directories (or the one named `package`) into `folder` (dist/)."""
     openwrt_host.require("sdk")
@@ -44,13 +44,14 @@ def run(
     name = f"sdk-{version.number}-{lists.target.dashed}"
     with ExitStack() as stack:
         stack.enter_context(fetch.lock(tree.parent / ".build.lock", "is building in this SDK"))
-        staged = {one: stack.enter_context(stage.staged(one, [package] if package else [])) for one in directories}
+        names = [package] if package else []
+        staged = {one: stack.enter_context(stage.staged(one, names, reproducible=reproducible)) for one in directories}
         log = stack.enter_context(Log(paths.DIST / "logs" / f"{name}.log"))
         stack.enter_context(console.step(f"building with OpenWrt's SDK {version.number} for {lists.target.name}"))
         console.note(f"log: {paths.shown(log.path)}")
         tool = Tool(tree, log, lists.fetcher.offline)
         try:
-            _prepare(tool, directories, [one.name for packages in staged.values() for one in packages])
+            _prepare(tool, staged)
             for directory in directories:
                 _compile(tool, directory)
         except CommandError as error:
@@ -63,16 +64,17 @@ def run(
         return built
 
 
-def _prepare(tool: Tool, directories: Sequence[Path], names: Sequence[str]) -> None:
+def _prepare(tool: Tool, staged: Mapping[Path, Sequence[Package]]) -> None:
     """Makes our packages, and those alone, known to the SDK."""
-    tree = tool.tree
+    tree, directories = tool.tree, list(staged)
+    names = [one.name for packages in staged.values() for one in packages]
     for stale in (tree / "package" / "feeds", *tree.glob("bin/packages/*/mailrelay"), *tree.glob(f"feeds/{FEED}*")):
         if stale.is_symlink() or stale.is_file():
             stale.unlink()
         elif stale.is_dir():
             shutil.rmtree(stale)
     luci = _luci_line(tree) if any(map(_is_luci, directories)) else ""
-    (tree / "feeds.conf").write_text(_feeds_conf(_repository(tree.parent / ".feed", directories), luci))
+    (tree / "feeds.conf").write_text(_feeds_conf(_repository(tree.parent / ".feed", staged), luci))
     if luci:  # before ours: a LuCI app's Makefile includes its luci.mk, without which it has no index
         kept = (tree / "feeds" / "luci" / ".git").exists()
         tool("./scripts/feeds", "update", *(["-i"] if kept else []), "luci")
@@ -90,14 +92,14 @@ def _prepare(tool: Tool, directories: Sequence[Path], names: Sequence[str]) -> N
         tool("make", "package/luci-base/host/compile", "NO_DEPS=1", "V=s")
 
 
-def _repository(folder: Path, directories: Sequence[Path]) -> str:
+def _repository(folder: Path, staged: Mapping[Path, Sequence[Package]]) -> str:
     """A git repository with a clean copy of each directory, committed at its own time: that is the packages' time."""
     shutil.rmtree(folder, ignore_errors=True)
-    for directory in directories:
+    times = {directory: package.epoch for directory, packages in staged.items() for package in packages}
+    for directory in times:
         stage.copy(directory, folder / "package" / directory.name)
     _git(folder, 0, "init", "--quiet", "--initial-branch=main")
-    for directory in sorted(directories, key=epoch.of):
-        seconds = epoch.of(directory)
+    for directory, seconds in sorted(times.items(), key=lambda item: item[1]):
         _git(folder, seconds, "add", "--force", f"package/{directory.name}")
         _git(folder, seconds, "commit", "--quiet", "--no-gpg-sign", f"--message={directory.name}")
     return f"file://{folder}"

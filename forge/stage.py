@@ -47,12 +47,17 @@ def workspace() -> Iterator[Path]:
 
 @contextmanager
 def staged(
-    directory: Path, names: Sequence[str] = (), *, epoch: int | None = None, source: str = ""
+    directory: Path,
+    names: Sequence[str] = (),
+    *,
+    epoch: int | None = None,
+    source: str = "",
+    reproducible: bool = False,
 ) -> Iterator[list[Package]]:
     """The packages of `directory`/Makefile (those of `names`, else all), staged as long as the context lasts.
 
-    `epoch` is git's where it is not given; `source` is where OpenWrt's tree has the directory. Raises PackageError with
-    every fault that was found.
+    `epoch` and `reproducible` are as in epoch.of, which is asked where no epoch is given; `source` is where OpenWrt's
+    tree has the directory. Raises PackageError with every fault that was found.
     """
     host.require("build")
     with workspace() as top:
@@ -62,7 +67,7 @@ def staged(
         if faults:
             raise PackageError(faults)
         wanted = [one for one in evaluation.packages if not names or one.name in names]
-        seconds = epochs.of(directory) if epoch is None else epoch
+        seconds = epochs.of(directory, reproducible=reproducible) if epoch is None else epoch
         yield [_stage(tree, evaluation, one, seconds) for one in wanted]
 
 

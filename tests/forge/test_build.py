@@ -5,64 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from forge import build, epoch, host, ipk, paths
-from forge.epoch import EpochError
+from forge import build, host, ipk
 from forge.errors import ForgeError, UsageError
 
+from .checkouts import WHEN, git, use
 from .samples import EPOCHS, GOLDEN, MADE, copy_sample, edit
 
 ROOT = GOLDEN.parents[2]
-WHEN = 1_700_000_000
 NAMES = [
     "sample-1.2.3-r4.apk",
     "sample-shell-1.2.3-r4.apk",
     "sample-shell_1.2.3-r4_all.ipk",
     "sample_1.2.3-r4_all.ipk",
 ]
-
-
-def git(folder: Path, *words: str, when: int = WHEN) -> str:
-    who = {f"GIT_{role}_{what}": "x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    dates = {"GIT_AUTHOR_DATE": f"@{when - 1000} +0000", "GIT_COMMITTER_DATE": f"@{when} +0000"}
-    environment = {**os.environ, **who, **dates, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    argv = ["git", "-C", folder, "-c", "init.defaultBranch=main", *words]
-    return subprocess.run(argv, env=environment, check=True, capture_output=True, text=True).stdout
-
-
-def commit(folder: Path, when: int = WHEN) -> None:
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "x", when=when)
-
-
-@pytest.fixture(autouse=True)
-def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout, in git, whose only package directory is the sample."""
-    folder = tmp_path / "a check out"
-    (folder / "package").mkdir(parents=True)
-    copy_sample(folder / "package")
-    (folder / ".gitignore").write_text("*.log\n/dist/\n")
-    git(folder, "init", "-q")
-    commit(folder)
-    use(folder, monkeypatch)
-    return folder
-
-
-def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "ROOT", folder)
-    monkeypatch.setattr(paths, "PACKAGES", folder / "package")
-    monkeypatch.setattr(paths, "DIST", folder / "dist")
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -210,83 +171,6 @@ def test_another_user_gets_the_same_bytes(checkout: Path, open_folder: Path, mon
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
     assert hashes(open_folder / "checkout") == hashes(checkout)
-
-
-def test_the_time_is_that_of_the_last_commit_of_the_directory(checkout: Path) -> None:
-    directory = checkout / "package" / "sample"
-    (checkout / "other").write_text("")
-    commit(checkout, WHEN + 100)
-    assert epoch.of(directory) == WHEN
-    (directory / "data.txt").write_text("other\n")
-    commit(checkout, WHEN + 200)
-    assert epoch.of(directory) == WHEN + 200
-
-
-def test_the_environment_does_not_overrule_git(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "5")
-    assert epoch.of(checkout / "package" / "sample") == WHEN
-
-
-def test_a_hook_of_another_repository_does_not_mislead(
-    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    git(tmp_path, "init", "-q", "other")
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
-    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "other" / "index"))
-    assert epoch.of(checkout / "package" / "sample") == WHEN
-
-
-def shallow(checkout: Path) -> Path:
-    git(checkout.parent, "clone", "-q", "--depth=1", f"file://{checkout}", "shallow")
-    return checkout.parent / "shallow" / "package" / "sample"
-
-
-def uncommitted(checkout: Path) -> Path:
-    return copy_sample(checkout / "package", "new")
-
-
-def outside(checkout: Path) -> Path:
-    return copy_sample(checkout.parent, "outside")
-
-
-UNKNOWN = {
-    "a shallow clone": (shallow, "this is a shallow clone", "git fetch --unshallow, or set SOURCE_DATE_EPOCH"),
-    "an uncommitted directory": (uncommitted, "it is in no commit yet", "commit it, or set SOURCE_DATE_EPOCH"),
-    "a folder without git": (outside, "not a git repository", "set SOURCE_DATE_EPOCH"),
-}
-
-
-@pytest.mark.parametrize("case", UNKNOWN)
-def test_where_git_cannot_tell_the_time_it_is_asked_for(
-    checkout: Path, case: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make, reason, mend = UNKNOWN[case]
-    directory = make(checkout)
-    with pytest.raises(EpochError) as caught:
-        epoch.of(directory)
-    assert reason in caught.value.message
-    assert caught.value.hint.startswith(mend)
-    assert "SOURCE_DATE_EPOCH=$(date +%s) ./inv build" in caught.value.hint
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "12345")
-    assert epoch.of(directory) == 12345
-
-
-@pytest.mark.parametrize("text", ["x", "-1", "1.5", "٣", "99999999999999"])
-def test_a_time_that_is_none_is_refused(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
-    with pytest.raises(EpochError, match="SOURCE_DATE_EPOCH is"):
-        epoch.of(tmp_path)
-
-
-def test_without_git_on_the_machine_the_time_is_asked_for(
-    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / "env").symlink_to(shutil.which("env") or "")
-    monkeypatch.setenv("PATH", str(tools))
-    with pytest.raises(EpochError, match="git is not on this machine"):
-        epoch.of(checkout / "package" / "sample")
 
 
 # ---- inspect --------------------------------------------------------------------------------------------------------
