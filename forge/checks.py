@@ -14,7 +14,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from forge import cli, console, emulated, host, interpreters, lanes, machines, names, needs, paths, proc
+from forge import (
+    cli,
+    console,
+    emulated,
+    host,
+    interpreters,
+    lacking,
+    lanes,
+    machines,
+    names,
+    needs,
+    paths,
+    proc,
+)
 from forge.errors import CommandError, ForgeError, UsageError
 from forge.interpreters import Interpreter
 from forge.lab import targets
@@ -65,6 +78,8 @@ def run_all(
         wanted = [needs.AREAS[part] for part in parts if part] + [needs.qemu(target) for target in routers if target]
         if not dry_run:
             host.require(*{group for one in wanted for group in one.system})
+        if lacks := lacking.line():
+            console.say(f"     {lacks}", "yellow")
         options = ["--online"] if online else []
         if "lab" in parts:
             kinds = [(*router,)] if router else [(f"--target={name}",) for name in routers]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,9 @@ settings.load_profile("default")
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
+
+# What a script starts in the background ignores Ctrl-C, and would hand that down to all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,11 +37,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in online:
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
+    terminal = [item for item in items if item.get_closest_marker("terminal")]
+    if terminal and (error := _without_terminals()):
+        for item in terminal:
+            item.add_marker(pytest.mark.skip(reason=f"no pseudo terminal can be opened here ({error})"))
     if os.geteuid() == 0:
         return
     for item in items:
         if item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+def _without_terminals() -> str:
+    from forge import lacking
+
+    return lacking.without_terminals()
 
 
 def _offline(*, asked: bool) -> str:

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from forge import debs, host, paths
 from forge.errors import ForgeError
+from forge.namespaces import apart
 
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 ANSWER_SECONDS = 900
@@ -32,9 +33,9 @@ class Tree:
         self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        namespaces = ["--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.folder / 'proc'}"]
+        namespaces = apart("--pid", "--fork", "--kill-child", f"--mount-proc={self.folder / 'proc'}")
         return subprocess.run(
-            ["unshare", *namespaces, "chroot", self.folder, *argv],
+            [*namespaces, "chroot", self.folder, *argv],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

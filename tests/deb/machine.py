@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from forge.namespaces import apart
 from tests.debian_tree import Tree
 from tests.relay.running import wait
 
@@ -138,7 +139,7 @@ class Service:
         self.log = folder / "root" / "log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["nsenter", f"--net={self.network.path}", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
+                ["nsenter", f"--net={self.network.path}", *apart("--pid", "--fork", "--kill-child")]
                 + ["sh", "-euc", f"umask {self.unit['UMask']}\n{script}"],
                 env=self.machine.environment,
                 stdin=subprocess.DEVNULL,
@@ -173,10 +174,11 @@ class Service:
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                root, words = (folder / "root").readlink(), (folder / "cmdline").read_bytes().split(b"\0")
+                inside = (folder / "root").samefile(self.machine.folder)
+                words = (folder / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if root == self.machine.folder and b"serve" in words:
+            if inside and b"serve" in words:
                 found.append(int(folder.name))
         return sorted(found)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from forge.namespaces import apart, enter
 from tests.relay.running import SMARTHOST, Relay, wait
 from tests.relay.scripted import ScriptedProvider
 
@@ -142,7 +143,7 @@ class Disk:
         self.folder.mkdir()
         self.options = options
         self.holder = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-c", "echo && exec cat"],
+            [*apart(), "sh", "-c", "echo && exec cat"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -155,8 +156,7 @@ class Disk:
             pytest.skip(f"cannot mount here: {done.stderr.strip()}")
 
     def _run(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        enter = ["nsenter", f"--target={self.holder.pid}", "--mount"]
-        return subprocess.run([*enter, *argv], capture_output=True, text=True, check=False)
+        return subprocess.run([*enter(self.holder.pid), *argv], capture_output=True, text=True, check=False)
 
     def mount(self) -> subprocess.CompletedProcess[str]:
         return self._run("mount", *self.options, str(self.folder))

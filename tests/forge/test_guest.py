@@ -267,6 +267,7 @@ def test_ctrl_c_ends_the_task_with_130_and_leaves_nothing(image: Path) -> None:
     assert "Traceback" not in text
 
 
+@pytest.mark.terminal
 def test_on_a_terminal_keys_reach_the_guest_and_ctrl_a_x_ends_it(image: Path) -> None:
     argv = [*INV, "qemu", "--target", "x86/64", "--firmware", str(image)]
     pid, terminal = pty.fork()

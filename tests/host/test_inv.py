@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from forge.namespaces import apart
+
 from .conftest import Checkout, clean_environment, cpu_seconds
 
 # What a start with everything in place needs from the system.
@@ -252,10 +254,11 @@ def test_sudo_leaves_no_files_of_roots_behind(checkout: Checkout) -> None:
 
 def hide_sbin(afterwards: str = ":") -> list[str]:
     """Starts what follows with an empty /usr/sbin that nobody else sees, so that the machine's own stays as it is."""
-    unshare, mount, shell = shutil.which("unshare"), shutil.which("mount"), shutil.which("sh")
+    namespace = apart()
+    unshare, mount, shell = shutil.which(namespace[0]), shutil.which("mount"), shutil.which("sh")
     assert unshare and mount and shell
     script = f'{mount} -t tmpfs none /usr/sbin && "$@" && {{ {afterwards} || :; }}'
-    return [unshare, "--mount", shell, "-c", script, "sh"]
+    return [unshare, *namespace[1:], shell, "-c", script, "sh"]
 
 
 def fake_apt(scratch: Path, *, lists: bool = True, during_install: str = ":") -> Path:

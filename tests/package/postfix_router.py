@@ -23,9 +23,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from forge import host, paths
+from forge.namespaces import apart, enter
 
 ROOT = paths.ROOT / "package/mailrelay/root"
-NAMES = ("postfix", "libsasl2", "libicu", "libdb", "libnsl", "libtirpc")
+NAMES = ("postfix", "lib")  # of the packages that are unpacked: itself, and all the libraries that the machine lacks
 
 UCI = """\
 #!/bin/sh
@@ -66,7 +67,7 @@ class Router:
         threading.Thread(target=self._collect, daemon=True).start()
         self._init = subprocess.Popen(
             # The folder becomes a mount point, so that df finds it.
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.root}/proc"]
+            apart("--pid", "--fork", "--kill-child", f"--mount-proc={self.root}/proc")
             + ["sh", "-c", 'mount --rbind "$0" "$0" && exec cat', str(self.root)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -76,7 +77,7 @@ class Router:
         self._init.stdin.flush()
         self._init.stdout.readline()
         children = Path(f"/proc/{self._init.pid}/task/{self._init.pid}/children").read_text().split()
-        self._enter = ["nsenter", f"--target={children[0]}", "--mount", "--pid", "chroot", str(self.root)]
+        self._enter = [*enter(children[0], "--pid"), "chroot", str(self.root)]
         self.fresh()
 
     def close(self) -> None:

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from forge.namespaces import apart, enter
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "package" / "mailrelay"
 STANDIN = ROOT / "forge" / "lab" / "standin"
@@ -189,7 +191,7 @@ class Router:
             '"$0/bin/busybox" ip link set lo up && exec chroot "$0" /sbin/procd'
         )
         self.process = subprocess.Popen(
-            ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", script, str(self.root)],
+            [*apart("--net", "--pid", "--fork", "--kill-child"), "sh", "-c", script, str(self.root)],
             stdin=subprocess.DEVNULL,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "STANDIN_HASTE": "20", "STANDIN_TRACE": "/tmp"},
         )  # fmt: skip
@@ -222,7 +224,7 @@ class Router:
         return int(children[0])
 
     def run(self, *argv: str, stdin: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        into = ["nsenter", "--target", str(self.pid), "--mount", "--net", "--pid", "--root", "--wd"]
+        into = enter(self.pid, "--net", "--pid", "--wd")
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(env or {})}
         return subprocess.run(
             [*into, *argv], input=stdin, capture_output=True, text=True, env=environment, timeout=120, errors="replace"

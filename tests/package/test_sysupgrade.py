@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from forge.namespaces import enter
 from tests.package.router import Router
 
 pytestmark = pytest.mark.root
@@ -26,7 +27,7 @@ def router() -> Iterator[Router]:
 
 def upgrade(router: Router, *options: str) -> subprocess.Popen[bytes]:
     """sysupgrade, up to where procd would take over."""
-    into = ["nsenter", "--target", str(router.pid), "--mount", "--net", "--pid", "--root", "--wd"]
+    into = enter(router.pid, "--net", "--pid", "--wd")
     process = subprocess.Popen([*into, "/sbin/sysupgrade", *options])
     ready = router.root / "tmp/sysupgrade.ready"
     router.wait(lambda: ready.exists() and ready.read_text(), "the archive is made")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ RELAY = Path(__file__).resolve().parents[2] / "package" / "mailrelay" / "src"
 if str(RELAY) not in sys.path:
     sys.path.insert(0, str(RELAY))
 
-from tests.relay.scripted import ScriptedProvider  # noqa: E402  # the line above makes its imports possible
+from tests.relay.names import LOCALHOST  # noqa: E402  # the line above makes their imports possible
+from tests.relay.scripted import ScriptedProvider  # noqa: E402
 
 
 @pytest.fixture
@@ -21,3 +23,10 @@ def provider() -> Iterator[ScriptedProvider]:
     with ScriptedProvider() as found:
         yield found
         assert found.violations == []
+
+
+@pytest.fixture
+def localhost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name leads to 127.0.0.1, whatever this machine has in its /etc/hosts."""
+    monkeypatch.setattr(socket, "getaddrinfo", socket.getaddrinfo)
+    exec(LOCALHOST, {})

@@ -234,6 +234,7 @@ class Client:
 
 
 def alive(pid: int) -> bool:
+    """Whether it runs still; one that nobody has waited for (there is no init in a container) does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

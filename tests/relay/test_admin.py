@@ -251,6 +251,7 @@ def test_show_prints_the_envelope_and_the_message_as_it_was_meant(lying: Spool) 
     assert message == b"Subject: x\n\n.dot\n\x1b[31m\xff\n"
 
 
+@pytest.mark.terminal
 def test_show_escapes_control_characters_on_a_terminal(lying: Spool) -> None:
     queue_id = put(lying, text="Subject: x\r\n\r\n\x1b[31m \x9b ünï \u202e\r\n".encode())
     ours, theirs = pty.openpty()

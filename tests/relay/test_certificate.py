@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import ssl
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certificate import describe
+from certificate import describe, failure
 from tests.relay.certificates import Certificates
 
 
@@ -28,6 +30,20 @@ def test_the_facts_are_those_that_the_library_sees(der: bytes) -> None:
     assert facts["names"] == "localhost, 127.0.0.1"
     assert facts["not_before"] == f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
     assert facts["not_after"] == f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol"),
+        ssl.SSLZeroReturnError(ssl.SSL_ERROR_ZERO_RETURN, "TLS/SSL connection has been closed (EOF)"),
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_handshake_that_breaks_off_is_lost_by_whatever_error_this_python_tells_it(error: OSError) -> None:
+    found = failure(error)
+    assert (found.stage, found.cause, found.permanent) == ("tls", "lost", False)
 
 
 @given(st.integers(0, 10000), st.binary(min_size=1, max_size=4), st.booleans())

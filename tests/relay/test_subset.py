@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.relay.certificates import Certificates
+from tests.relay.names import LOCALHOST
 from tests.relay.running import SOURCE, Relay, relay_python, wait
 from tests.relay.scripted import ScriptedProvider
 
@@ -32,6 +33,7 @@ class Missing:
 loaded = [name for name in sys.modules if name.split(".")[0] in Missing.blocked]
 assert not loaded, loaded
 sys.meta_path.insert(0, Missing)
+{localhost}
 source = sys.argv.pop(1)
 sys.argv[0] = source
 runpy.run_path(source, run_name="__main__")
@@ -61,7 +63,7 @@ def launcher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     names = blocked(request.param)
     assert {"asyncio", "logging", "email", "urllib", "sqlite3", "uuid", "ctypes", "multiprocessing"} <= set(names)
     path = tmp_path_factory.mktemp("subset") / "launcher.py"
-    path.write_text(LAUNCHER.format(blocked=names))
+    path.write_text(LAUNCHER.format(blocked=names, localhost=LOCALHOST))
     for folder in path.parents[:3]:
         folder.chmod(0o755)
     return path

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 import wire
 from failure import Step
 from tests.relay.certificates import Certificates
+from tests.relay.names import LOCALHOST
 from tests.relay.scripted import Drop, Hang, Inject, ScriptedProvider
 from tests.relay.sending import PASSWORD, USERS, deliver, failure_of, mail, smarthost
 from upstream import Upstream
@@ -28,7 +31,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
 class TestTls:
-    def test_a_good_certificate(self, certificates: Certificates, tls: str) -> None:
+    def test_a_good_certificate(self, certificates: Certificates, tls: str, localhost: None) -> None:
         steps: list[Step] = []
         with ScriptedProvider(tls=tls, certificate=certificates.good, users=USERS) as provider:
             for host in ("127.0.0.1", "localhost"):
@@ -153,6 +156,20 @@ class TestStarttls:
             failure = failure_of(smarthost(provider, tls="starttls", timeout=0.3))
             assert (failure.stage, failure.cause) == ("banner", "timeout")
 
+    def test_a_slow_plain_server_that_hangs_up_on_whoever_speaks_first_is_not_taken_for_one_of_tls(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def serve() -> None:
+                client, _ = server.accept()
+                with client:
+                    client.recv(4096)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            failure = failure_of(smarthost(port=server.getsockname()[1], tls="starttls", timeout=0.3))
+            thread.join()
+        assert (failure.stage, failure.cause, failure.permanent) == ("banner", "timeout", False)
+
     def test_tls_below_1_2_is_refused(self, certificates: Certificates) -> None:
         with ScriptedProvider(tls="tls", certificate=certificates.good) as provider:
             assert provider.context
@@ -168,6 +185,7 @@ import sys
 for name in sorted({blocked!r}):
     sys.modules[name] = None
 sys.path.insert(0, {relay!r})
+{localhost}
 from settings import Smarthost
 from upstream import Transaction, Upstream
 host = Smarthost(name="x", host="localhost", port={port}, tls={tls!r}, allow_cleartext=False, verify=True,
@@ -197,6 +215,7 @@ def test_it_works_on_a_bare_interpreter_with_what_the_router_has(certificates: C
             program = textwrap.dedent(BARE).format(
                 blocked=BLOCKED,
                 relay=str(RELAY),
+                localhost=LOCALHOST,
                 port=provider.port,
                 tls=tls,
                 ca=str(certificates.ca_file),

@@ -53,9 +53,14 @@ def failure(error: OSError) -> Failure:
     if isinstance(error, ssl.SSLCertVerificationError):
         cause = _CAUSES.get(error.verify_code, "cert-untrusted")
         return Failure("certificate", cause, error.verify_message, permanent=cause != "cert-not-yet-valid")
-    if isinstance(error, ssl.SSLEOFError) or not isinstance(error, ssl.SSLError):
+    if broke_off(error):
         return Failure("tls", "lost", f"the server closed the connection during the TLS handshake ({_words(error)})")
     return Failure("tls", "tls-protocol", _words(error), permanent=True)
+
+
+def broke_off(error: OSError) -> bool:
+    """Whether the connection ended, which says nothing of the TLS that the server speaks."""
+    return isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or not isinstance(error, ssl.SSLError)
 
 
 def _words(error: OSError) -> str:

@@ -296,15 +296,13 @@ class Upstream:
 
     def _speaks_tls(self, wire: Wire) -> bool:
         """A server that says nothing may be waiting for a TLS handshake."""
-        import ssl
-
         import certificate
 
         try:
             wire.secure(certificate.context(self.smarthost, trust=False), self._host(), min(self._limit, 5.0))
             return True
         except OSError as error:
-            return isinstance(error, ssl.SSLError) and error.reason != "WRONG_VERSION_NUMBER"
+            return not certificate.broke_off(error) and getattr(error, "reason", "") != "WRONG_VERSION_NUMBER"
 
     def _handle(self, event: Event) -> None:
         if event[0] == STEP:
