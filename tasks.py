@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forge import cli, names, needs
+from forge import cli, names, needs, words
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -207,13 +207,13 @@ def image(
     if target.startswith("lab-"):
         from forge.lab import image as lab
 
-        lab.run(target, site=site, packages=cli.words(packages))
+        lab.run(target, site=site, packages=words.split(packages))
         return
     from forge import image
 
     wishes = image.Wishes(
-        packages=cli.words(packages),
-        disabled=cli.words(disable),
+        packages=words.split(packages),
+        disabled=words.split(disable),
         rootfs_mb=rootfs_mb,
         feed=feed,
         via=via,
@@ -371,7 +371,11 @@ def bench(_: Context, target: str = "", rounds: int = 5, quick: bool = False) ->
 @cli.task(
     first="target",
     needs=needs.guest,
-    convert={"target": cli.OneOf(names.machines), "site": cli.existing_file, "memory": cli.Number(32, 4096)},
+    convert={
+        "target": cli.OneOf(names.machines),
+        "site": cli.existing_file,
+        "memory": cli.Number(32, names.MOST_MEMORY),
+    },
     help={
         "target": "lab-mipsel (the default), lab-x86-64, lab-arm64, lab-armhf; x86/64, armsr/armv8, malta/le",
         "firmware": "an image of OpenWrt, or a folder of the lab's; without it the lab's firmware is built",

@@ -99,6 +99,7 @@ def run_all(
     # Guests take longest and a processor each; the relay's tests mostly wait, and go well beside them.
     stages = [*guests, *relay, *rest]
     if dry_run:
+        console.result({"stages": [{"name": stage.name} for stage in stages]})
         console.table(("stage",), [(stage.name,) for stage in stages])
         console.note("and the relay's tests on the other Pythons that are at hand then")
         return
@@ -156,9 +157,9 @@ def _command(name: str, argv: Sequence[proc.Arg]) -> Stage:
 def shell_files() -> list[Path]:
     """Every shell script of the project, known by its ending or its first line."""
     found = []
-    for folder, folders, names in os.walk(paths.ROOT):
+    for folder, folders, files in os.walk(paths.ROOT):
         folders[:] = sorted(set(folders) - NOT_OURS)
-        for name in sorted(names):
+        for name in sorted(files):
             path = Path(folder, name)
             if path.suffix == ".sh" or (not path.suffix and _is_shell(path)):
                 found.append(path.relative_to(paths.ROOT))

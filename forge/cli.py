@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forge import needs as needs_
 from forge import console, paths
+from forge import needs as needs_
 from forge.commandline import SHORT, Command, Convert, Option, settings
 from forge.errors import ForgeError, UsageError
 from forge.needs import Needs
 from forge.words import near as near
-from forge.words import split as words
 
 if TYPE_CHECKING:
     from invoke.collection import Collection
@@ -96,7 +95,6 @@ def collection() -> Collection:
     groups = {name.partition(".")[0] for name in COMMANDS if "." in name}
     for group in groups:
         members = [one for one in COMMANDS.values() if one.name.partition(".")[0] == group]
-        texts = {one.name: {name: option.help for name, option in one.options.items()} for one in members}
         top.add_collection(
             Collection(
                 group,
@@ -105,7 +103,7 @@ def collection() -> Collection:
                         _guarded(one),
                         name=one.name.partition(".")[2] or "show",
                         default=one.name == group,
-                        help=texts[one.name],
+                        help=_texts(one),
                     )
                     for one in members
                 ),
@@ -113,9 +111,12 @@ def collection() -> Collection:
         )
     for one in COMMANDS.values():
         if one.name.partition(".")[0] not in groups:
-            texts = {name: option.help for name, option in one.options.items()}
-            top.add_task(Declared(_guarded(one), name=one.name, help=texts))
+            top.add_task(Declared(_guarded(one), name=one.name, help=_texts(one)))
     return top
+
+
+def _texts(command: Command) -> dict[str, str]:
+    return {name: option.help for name, option in command.options.items()}
 
 
 def _guarded(command: Command) -> Callable[..., None]:
@@ -203,9 +204,10 @@ def existing_package(value: str, flag: str) -> str:
     """The path of a package file that is there, with what dist/ has to offer where it is not."""
     if Path(value).exists():
         return existing_file(value, flag)
-    there = [one for folder in (Path(value).parent, paths.DIST) if folder.is_dir() for one in folder.glob("*.?[pe][kb]")]
+    folders = [folder for folder in (Path(value).parent, paths.DIST) if folder.is_dir()]
+    there = {one.name for folder in folders for one in folder.glob("*.?[pe][kb]")}
     raise UsageError(
-        f"{flag}: there is no file {value}.{near(Path(value).name, sorted({one.name for one in there}))}",
+        f"{flag}: there is no file {value}.{near(Path(value).name, sorted(there))}",
         hint="./inv build makes packages in dist/",
     )
 

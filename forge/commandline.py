@@ -233,11 +233,7 @@ class _Parser:
         options = self._call.command.by_flag() if self._call else {}
         if name in options:
             self._set(name, options[name], value if equals else None)
-        elif self._global(name, bool(equals)):
-            pass
-        elif self._joined(word, options):
-            pass
-        else:
+        elif not (self._global(name, bool(equals)) or self._joined(word, options)):
             self._unknown(name, options)
 
     def _set(self, flag: str, option: Option, value: str | None) -> None:

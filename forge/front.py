@@ -18,12 +18,11 @@ LAST_WORDS = ("--complete", "--")
 
 
 def main(words: list[str]) -> int:
+    import tasks  # noqa: F401 - declares them
     from forge import completion, usage
     from forge.cli import COMMANDS
     from forge.commandline import parse
     from forge.errors import ForgeError
-
-    import tasks  # noqa: F401 - declares them
 
     if tuple(words[:2]) == LAST_WORDS:
         print(*completion.candidates(words[2:], COMMANDS), sep="\n")

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from forge import cli, commandline, console, host
+from forge import cli, commandline, console
 from forge.errors import ForgeError
 
 
@@ -36,10 +36,7 @@ def run(words: list[str]) -> int:
         print(f"inv: {error}", file=sys.stderr)
         return error.exit_code
     console.set_up(verbosity=line.verbosity)
-    for call in line.calls:
-        brings = host.lacking(call.needs()) if call.is_preview else ""
-        if str(brings):
-            console.note(f"without --dry-run, ./inv {call.command.name} first brings {brings}")
+    _preview(line.calls)
     from invoke.exceptions import Exit
     from invoke.executor import Executor
 
@@ -50,3 +47,13 @@ def run(words: list[str]) -> int:
             print(end.message, file=sys.stderr)
         return int(end.code)
     return 0
+
+
+def _preview(calls: list[commandline.Call]) -> None:
+    """Say of tasks with --dry-run what would be brought for them, which it was not."""
+    for call in calls:
+        if call.is_preview:
+            from forge import host
+
+            if brings := str(host.lacking(call.needs())):
+                console.note(f"without --dry-run, ./inv {call.command.name} first brings {brings}")

@@ -6,17 +6,15 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from forge import cli, console, guest, machines, paths, running, terminal
+from forge import console, guest, machines, paths, running, terminal
 from forge import site as sites
 from forge.errors import UsageError
 from forge.guest import Guest
 from forge.relay import end_in_order
 from forge.ssh import Ssh
 
-HIGHEST_MEMORY = 4096  # MB; malta takes 2048 at most and says so itself
 
-
-def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: str) -> None:
+def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: int) -> None:
     """Boots it and stays until the guest ends, Ctrl-A X on a terminal, or Ctrl-C elsewhere."""
     machine = machines.find(target)
     chosen = sites.load(Path(site)) if site else sites.Site()
@@ -26,7 +24,6 @@ def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: s
         lan = _address(lan)
     elif chosen.lan:
         lan = f"{chosen.lan.address}/{chosen.lan.length}"
-    amount = cli.number(memory, "--memory", least=32, most=HIGHEST_MEMORY) if memory else 0
     image = Path(firmware) if firmware else _build(machine, site)
     end_in_order()
     router = Guest(
@@ -34,7 +31,7 @@ def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: s
         image,
         disk=Path(disk).absolute() if disk else True,
         lan=lan or machines.LAN_ADDRESS,
-        memory=amount,
+        memory=memory,
         listed=True,
     )
     try:

@@ -34,7 +34,12 @@ class SdkError(ForgeError):
 
 
 def run(
-    lists: Published, directories: Sequence[Path], *, package: str = "", folder: Path | None = None, reproducible: bool = False
+    lists: Published,
+    directories: Sequence[Path],
+    *,
+    package: str = "",
+    folder: Path | None = None,
+    reproducible: bool = False,
 ) -> list[Built]:
     """Builds the packages of these directories (or the one named `package`) into `folder` (dist/)."""
     openwrt_host.require("sdk")
@@ -168,9 +173,7 @@ class Tool:
             )
 
 
-def _collect(
-    tree: Path, version: Version, staged: dict[Path, list[Package]], log: Log, folder: Path
-) -> list[Built]:
+def _collect(tree: Path, version: Version, staged: dict[Path, list[Package]], log: Log, folder: Path) -> list[Built]:
     """The files by the names that they must have, copied to `folder`. Raises SdkError for one that is not there."""
     found: list[tuple[Package, Path]] = []
     for directory, packages in staged.items():

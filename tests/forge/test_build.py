@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import build, host, ipk, makefile
+from forge import build, ipk, makefile, needs
 from forge.errors import ForgeError, UsageError
 
 from .checkouts import WHEN, git, use

@@ -14,7 +14,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NEEDED = ("inv", "tasks.py", "forge")
+NEEDED = ("inv", "tasks.py", "forge", "package/mailrelay/Makefile", "feeds")
+
+
+# Tasks that need nothing but Invoke, and one that also wants a system package.
+TASKS = '''
+
+@cli.task(rest="words")
+def hello(_: Context) -> None:
+    """Say hello."""
+    print("hello", *cli.remainder(), flush=True)
+
+
+@cli.task(needs=needs.Needs(frozenset({"lint"})))
+def linted(_: Context) -> None:
+    """Say that shellcheck is there."""
+    print("linted", flush=True)
+'''
 
 
 class Checkout:
@@ -24,17 +40,23 @@ class Checkout:
         self.folder = folder
         self.inv = folder / "inv"
         self.venv = folder / ".venv"
-        self.stamp = self.venv / ".stamp"
+        self.stamp = self.venv / ".stamp.base"
         folder.mkdir(parents=True)
         for name in NEEDED:
             source = ROOT / name
             if source.is_dir():
                 shutil.copytree(source, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
             else:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, folder / name)
+        with (folder / "tasks.py").open("a") as file:
+            file.write(TASKS)
         entries = re.split(r"\n(?=[a-z0-9])", (ROOT / "requirements.txt").read_text().rstrip())
         (invoke,) = (entry for entry in entries if entry.startswith("invoke=="))
         (folder / "requirements.txt").write_text(invoke + "\n")
+        (folder / "requirements").mkdir()
+        for lock in (ROOT / "requirements").glob("*.txt"):
+            (folder / "requirements" / lock.name).write_text("# nothing\n")
 
     def start(self, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
         """Runs ./inv to its end, with both its outputs."""
@@ -82,7 +104,7 @@ def started() -> Iterator[Checkout]:
     """A checkout in which ./inv has been started once."""
     folder = Path(tempfile.mkdtemp(prefix="mailrelay-inv-", dir="/var/tmp"))
     checkout = Checkout(folder / "a checkout")
-    first = checkout.start("--list")
+    first = checkout.start("hello")
     assert first.returncode == 0, first.stderr
     yield checkout
     shutil.rmtree(folder)

@@ -12,7 +12,7 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from forge import checks, cli, debs, host, interpreters, paths, proc
+from forge import checks, cli, debs, host, interpreters, needs, paths, proc
 from forge.errors import CommandError, ForgeError, MissingError, UsageError
 from tests.relay.running import alive, wait
 
@@ -77,34 +77,40 @@ def test_an_interrupted_task_ends_the_programs_of_all_its_threads() -> None:
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
     [
-        (UsageError("no such thing", hint="try that"), 2, "example: no such thing\n  try that"),
-        (MissingError("not here"), 3, "example: not here"),
+        (UsageError("no such thing", hint="try that"), 2, "example: no such thing (try that)"),
+        (MissingError("not here", hint="bring it"), 3, "example: not here\n  bring it"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
-def test_an_error_becomes_a_line_and_an_exit_code(raised: BaseException, code: int, said: str) -> None:
+def test_an_error_becomes_a_line_and_an_exit_code(
+    raised: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "COMMANDS", {})
+
     @cli.task()
     def example(_: Context) -> None:
         raise raised
 
     with pytest.raises(Exit) as caught:
-        example(Context())
+        cli.collection()["example"](Context())
     assert (caught.value.code, caught.value.message) == (code, said)
 
 
-def test_a_mistake_of_ours_stays_a_traceback() -> None:
+def test_a_mistake_of_ours_stays_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "COMMANDS", {})
+
     @cli.task()
     def example(_: Context) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        example(Context())
+        cli.collection()["example"](Context())
 
 
-@pytest.mark.parametrize("text", ["x", "", "1.5", "0", "101"])
+@pytest.mark.parametrize("text", ["x", " ", "1.5", "0", "101"])
 def test_a_number_that_is_none_or_out_of_range_names_its_flag_and_what_would_be_right(text: str) -> None:
     with pytest.raises(UsageError, match=r"--rounds: ") as caught:
-        cli.number(text, "--rounds", least=1, most=100)
+        cli.Number(1, 100)(text, "--rounds")
     assert caught.value.hint == "write a whole number from 1 to 100"
 
 
