@@ -1,9 +1,13 @@
 """What ./inv starts in .venv, without its site-packages and with the default action for Ctrl-C: an interrupt this early
 ends it without a word, and a damaged .venv is made anew. main.py does the rest."""
 
-import signal
+import _signal  # type: ignore[import-not-found] # in the interpreter itself: signal takes long enough for a traceback
 
-signal.signal(signal.SIGINT, signal.SIG_DFL)
+_signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+import posix  # noqa: E402
+
+posix.dup2(5, 2)  # until here ./inv hides what an interrupted interpreter has to say
 
 import os  # noqa: E402
 import sys  # noqa: E402
@@ -15,6 +19,7 @@ MENDED = "MAILRELAY_VENV_MENDED"  # set for a second start, which mends nothing
 def start() -> None:
     import site
 
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     site.main()
     if ROOT not in sys.path:
         sys.path.insert(0, ROOT)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from forge import console, paths
 from forge import needs as needs_
 from forge.commandline import SHORT, Command, Convert, Option, settings
-from forge.errors import ForgeError, UsageError
+from forge.errors import ForgeError, UsageError, refusal
 from forge.needs import Needs
 from forge.words import near as near
 
@@ -132,6 +132,10 @@ def _guarded(command: Command) -> Callable[..., None]:
             command.body(context, **values)
         except ForgeError as error:
             raise Exit(f"{command.name}: {error}", code=error.exit_code) from None
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) or not (refused := refusal(error)):
+                raise
+            raise Exit(f"{command.name}: {refused}", code=refused.exit_code) from None
         except KeyboardInterrupt:
             raise Exit("interrupted", code=INTERRUPTED) from None
 

@@ -6,6 +6,9 @@ line and an exit code; nothing else catches them to print them. Any other except
 
 from __future__ import annotations
 
+import errno
+import os
+
 
 class ForgeError(Exception):
     """A task cannot go on. `hint` is the next thing to do, in the imperative."""
@@ -34,6 +37,35 @@ class MissingError(ForgeError):
     """This machine lacks something that the task needs."""
 
     exit_code = 3
+
+
+class MachineError(ForgeError):
+    """The machine refuses a file: no room, no permission, a read-only file system."""
+
+
+# What the machine is to blame for, and no mistake of ours.
+_REFUSALS = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
+    errno.EROFS: "it cannot be written: take a copy on another file system",
+    errno.EACCES: "it belongs to another user: look at its owner and mode",
+    errno.EPERM: "it belongs to another user: look at its owner and mode",
+    errno.EMFILE: "ulimit -n tells how many files may be open",
+    errno.EIO: "the disk has a fault: look at dmesg",
+}
+
+
+def refusal(error: OSError) -> MachineError | None:
+    """The error as a person can act on it, where the machine is to blame; None where we are."""
+    hint = _REFUSALS.get(error.errno or 0)
+    if hint is None:
+        return None
+    where = error.filename2 or error.filename
+    if where is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        import tempfile
+
+        hint = f"{hint}: df -h, and think of {tempfile.gettempdir()} and of the cache (./inv cache)"
+    return MachineError(f"{os.fspath(where)}: {error.strerror}" if where else str(error.strerror), hint=hint)
 
 
 class CommandError(ForgeError):

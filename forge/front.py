@@ -1,6 +1,6 @@
 """What ./inv asks before it installs anything: answers help, lists and mistakes, or says what the tasks need.
 
-    python3 -I -S forge/front.py WORDS…
+    python3 -I -S forge/front.py WORDS… 3>ANSWER 5>&2
 
 The answer to ./inv is one line on file descriptor 3: `run GROUPS… / SETS…` (of forge/system-packages and of
 requirements/), or nothing where all was said that there is to say. Exit status 2 for a mistyped command line. Only the
@@ -8,6 +8,14 @@ standard library: on a new machine there is nothing else.
 """
 
 from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found] # in the interpreter itself: signal takes long enough for a traceback
+
+if __name__ == "__main__":
+    import posix
+
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    posix.dup2(5, 2)  # until here ./inv hides what an interrupted interpreter has to say
 
 import os
 import sys
@@ -57,6 +65,4 @@ if __name__ == "__main__":
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
-    except KeyboardInterrupt:
-        status = 130
     sys.exit(status)

@@ -12,8 +12,7 @@ from forge.errors import ForgeError
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for stream in (sys.stdout, sys.stderr):  # a terminal or a log that has not all letters
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr] # a terminal or a log that has not all letters
     try:
         status = run(sys.argv[1:])
         sys.stdout.flush()

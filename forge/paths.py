@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+from forge.errors import MachineError
 
 ROOT = Path(__file__).resolve().parent.parent
 RELAY = ROOT / "package" / "mailrelay" / "src"
@@ -33,8 +36,18 @@ def cache(*parts: str) -> Path:
         import platformdirs
 
         base = Path(platformdirs.user_cache_dir("mailrelay"))
-    folder = base.joinpath(*parts)
-    folder.mkdir(parents=True, exist_ok=True)
+    return _made(base.joinpath(*parts), CACHE_VARIABLE)
+
+
+def _made(folder: Path, variable: str, mode: int = 0o777) -> Path:
+    """The folder, made if need be. Where it cannot be, as in the home of a system user, the variable helps."""
+    try:
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        hint = f"set {variable} to a folder that you may write to"
+        raise MachineError(f"{folder} cannot be used: {error.strerror}", hint=hint) from None
     return folder
 
 
@@ -63,6 +76,4 @@ def config(*parts: str) -> Path:
         import platformdirs
 
         base = Path(platformdirs.user_config_dir("mailrelay"))
-    folder = base.joinpath(*parts)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    return _made(base.joinpath(*parts), CONFIG_VARIABLE, 0o700)

@@ -56,7 +56,7 @@ class Checkout:
         (folder / "requirements.txt").write_text(invoke + "\n")
         (folder / "requirements").mkdir()
         for lock in (ROOT / "requirements").glob("*.txt"):
-            (folder / "requirements" / lock.name).write_text("# nothing\n")
+            (folder / "requirements" / lock.name).write_text(invoke + "\n")
 
     def start(self, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
         """Runs ./inv to its end, with both its outputs."""

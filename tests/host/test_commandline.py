@@ -24,7 +24,7 @@ def front(*words: str, env: Mapping[str, str] | None = None) -> tuple[int, str, 
     """Status, output, errors, and what ./inv is told of the tasks' needs."""
     with tempfile.NamedTemporaryFile("r") as answer:
         done = subprocess.run(
-            ["sh", "-c", 'exec "$@" 3>"$0"', answer.name, sys.executable, "-I", "-S", FRONT, *words],
+            ["sh", "-c", 'exec "$@" 3>"$0" 5>&2', answer.name, sys.executable, "-I", "-S", FRONT, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -82,7 +82,7 @@ def test_it_answers_with_pythons_standard_library_alone_and_nothing_is_to_be_bro
 
 
 def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
-    words = f"exec 3>/dev/null; {sys.executable} -I -S {FRONT} --list | head -n 1"
+    words = f"exec 3>/dev/null 5>&2; {sys.executable} -I -S {FRONT} --list | head -n 1"
     done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
     assert done.stdout.startswith("usage:")

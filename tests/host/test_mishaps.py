@@ -1,0 +1,138 @@
+"""./inv where something is wrong with the machine or with what was left behind: a line that helps, no traceback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import Checkout, clean_environment
+from .test_inv import fake, tool_folder
+
+
+def site_packages(checkout: Checkout) -> Path:
+    (folder,) = checkout.venv.glob("lib/python3*/site-packages")
+    return folder
+
+
+# ---- .venv ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["a module is gone", "a module is cut off", "the interpreter is gone"])
+def test_a_damaged_venv_mends_itself(checkout: Checkout, damage: str) -> None:
+    assert checkout.start("hello").returncode == 0
+    if damage == "a module is gone":
+        shutil.rmtree(site_packages(checkout) / "invoke")
+    elif damage == "a module is cut off":
+        (site_packages(checkout) / "invoke" / "executor.py").write_text("class Executor(\n")
+        shutil.rmtree(site_packages(checkout) / "invoke" / "__pycache__", ignore_errors=True)
+    else:
+        for name in ("python", "python3", f"python3.{sys.version_info.minor}"):
+            (checkout.venv / "bin" / name).unlink(missing_ok=True)
+    mended = checkout.start("hello")
+    assert (mended.returncode, mended.stdout) == (0, "hello\n"), mended.stderr
+    assert "Making .venv" in mended.stderr
+    assert "Traceback" not in mended.stderr
+    again = checkout.start("hello")
+    assert (again.stdout, again.stderr) == ("hello\n", "")
+
+
+def test_a_mistake_of_ours_is_not_taken_for_a_damaged_venv(checkout: Checkout) -> None:
+    assert checkout.start("hello").returncode == 0
+    (checkout.folder / "forge" / "words.py").write_text("import no_such_module\n")
+    broken = checkout.start("hello")
+    assert broken.returncode == 1
+    assert "Making .venv" not in broken.stderr
+    assert "no_such_module" in broken.stderr
+
+
+def test_a_set_of_python_packages_is_added_when_a_task_first_needs_it(checkout: Checkout) -> None:
+    with (checkout.folder / "tasks.py").open("a") as file:
+        file.write(
+            "\n\n@cli.task(needs=needs.Needs(frozenset(), frozenset({'test'})))\n"
+            "def tested(_: Context) -> None:\n    '''Say so.'''\n    print('tested')\n"
+        )
+    assert checkout.start("hello").returncode == 0
+    assert not (checkout.venv / ".stamp.test").exists()
+    first, second = checkout.start("tested"), checkout.start("tested")
+    assert "Adding the Python packages for test" in first.stderr
+    assert (first.returncode, second.returncode, second.stderr) == (0, 0, "")
+
+
+def test_what_pip_says_of_a_failure_is_shown(checkout: Checkout) -> None:
+    lock = checkout.folder / "requirements.txt"
+    lock.write_text(f"{lock.read_text().split()[0]} --hash=sha256:{'0' * 64}\n")
+    result = checkout.start("hello")
+    assert result.returncode == 1
+    assert "DO NOT MATCH THE HASHES" in result.stderr or "do not match" in result.stderr
+    assert "pip could not install" in result.stderr
+
+
+# ---- Python and sudo ------------------------------------------------------------------------------------------------
+
+
+def test_a_python_that_is_too_old_is_named_and_nothing_is_fetched_in_vain(checkout: Checkout, scratch: Path) -> None:
+    tools = tool_folder(scratch / "tools")
+    script = 'case "$*" in *version_info*) exit 1 ;; *print*) echo 3.9.2 ;; esac'
+    fake(tools, "python3", script)
+    fake(tools, "apt-get", f"echo \"$@\" >>'{scratch}/asked'")
+    (checkout.inv).write_text(checkout.inv.read_text().replace("python3 /usr/bin/python3 python3.14", "python3"))
+    for words in (["demo"], ["--help"], []):
+        result = checkout.start(*words, env=clean_environment(PATH=str(tools)))
+        assert result.returncode == 3
+        assert "Python 3.11 or later is needed, and python3 is 3.9.2 here" in result.stderr
+    assert not (scratch / "asked").exists()
+
+
+# ---- Ctrl-C ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [0.0, 0.02, 0.05, 0.08, 0.12, 0.2, 0.35])
+def test_an_interrupt_at_the_very_start_says_nothing_and_ends_it(started: Checkout, after: float) -> None:
+    for step in range(4):
+        process = subprocess.Popen(
+            [started.inv, "hello"],
+            env=clean_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        time.sleep(after + step * 0.01)  # the moment is what is tried, not waited for
+        os.killpg(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        assert errors == "" or errors == "interrupted\n"
+        assert process.returncode in (0, 1, 130, -signal.SIGINT), (output, errors)
+
+
+# ---- places that can't be written -----------------------------------------------------------------------------------
+
+
+@pytest.mark.root
+def test_a_read_only_checkout_says_so(checkout: Checkout) -> None:
+    script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$1/inv" hello'
+    unshare = ["unshare", "--mount", "sh", "-c", script, "sh", str(checkout.folder)]
+    result = subprocess.run(unshare, env=clean_environment(), capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "cannot be written, and .venv is made in it" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.root
+def test_a_venv_of_another_user_is_one_line(started: Checkout) -> None:
+    argv = ["setpriv", "--reuid", "65534", "--clear-groups", "sh", str(started.inv), "hello"]
+    (started.venv / "bin").chmod(0o700)
+    (started.folder.parent).chmod(0o755)
+    try:
+        result = subprocess.run(argv, env=clean_environment(HOME="/x"), capture_output=True, text=True, timeout=60)
+    finally:
+        (started.venv / "bin").chmod(0o755)
+    assert result.returncode == 1
+    assert "belongs to another user (root)" in result.stderr
+    assert result.stderr.count("\n") == 1
