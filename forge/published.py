@@ -32,13 +32,17 @@ class SignatureError(ForgeError):
 
 @dataclass(frozen=True)
 class Published:
-    """A verified list. `signed` is False where only feeds/lock.toml vouches for files (the list can't be had)."""
+    """A verified list; or, where that can't be had for `fault`, the files that feeds/lock.toml vouches for."""
 
     fetcher: Fetcher
     version: Version
     target: Target
     sums: dict[str, str]  # name -> sha256
-    signed: bool = True
+    fault: ForgeError | None = None
+
+    @property
+    def signed(self) -> bool:
+        return self.fault is None
 
     @property
     def folder(self) -> str:
@@ -59,6 +63,8 @@ class Published:
             )
         if pin:
             return self.fetcher.fetch(f"{self.folder}/{pin.name}", sha256=pin.sha256)
+        if not found and self.fault:  # who knows what the server has
+            raise self.fault
         if not found:
             near = ", ".join(sorted(self.sums)[:3])
             raise FetchError(
@@ -111,7 +117,7 @@ def load(fetcher: Fetcher, version: Version, target: Target, *, fresh: bool = Fa
         pins = {kind: lock.pin(version, target, kind) for kind in lock.KINDS}
         if not any(pins.values()) or fresh:
             raise
-        return Published(fetcher, version, target, {pin.name: pin.sha256 for pin in pins.values() if pin}, False)
+        return Published(fetcher, version, target, {pin.name: pin.sha256 for pin in pins.values() if pin}, error)
     try:
         _verify(files[0], files[1], path, version)
     except ForgeError:

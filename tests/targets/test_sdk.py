@@ -98,6 +98,16 @@ def test_the_sdk_alone_is_taken_where_it_is_asked_for_alone(place: Place, sample
     assert made(place) == set()
 
 
+def test_a_locked_imagebuilder_does_not_stand_in_for_what_the_server_would_say(place: Place, sample: Path) -> None:
+    """The lock of a checkout has ImageBuilders, and the SDK's name only the server knows."""
+    place.lock(f'["{STABLE}"."{MT7621}".imagebuilder]\nname = "openwrt-imagebuilder"\nsha256 = "{"0" * 64}"\n')
+    with pytest.raises(Unreachable, match="sha256sums can't be reached"):
+        builder.run(target="ramips", release="25.12", builder="sdk", mirror=NOWHERE)
+    with pytest.raises(MissingError, match="--offline: .*sha256sums was not fetched before"):
+        builder.run(target="ramips", release="25.12", builder="sdk", offline=True)
+    assert made(place) == set()
+
+
 def test_the_mini_sdk_asks_nobody(upstream: Upstream, place: Place, sample: Path) -> None:
     builder.run(target="ramips", builder="mini", mirror=upstream.url)
     assert made(place) == SAMPLE_IPK | SAMPLE_APK
