@@ -394,6 +394,11 @@ def key_id(key: ec.EllipticCurvePublicKey) -> bytes:
     return hashlib.sha512(point).digest()[:16]
 
 
+def signer(signature: bytes) -> bytes:
+    """The key_id() that a signature names."""
+    return signature[2:18]
+
+
 def sign(file: File, key: ec.EllipticCurvePrivateKey) -> File:
     """The same file with a signature more (always the same one, RFC 6979). The body has the hashes of data blocks."""
     head = bytes((0, _SHA512)) + key_id(key.public_key())

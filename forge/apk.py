@@ -1,12 +1,14 @@
 """Packages and the index for apk, the package manager of OpenWrt 25.12 and later: as OpenWrt's own build makes them.
 
-pack() makes the .apk of a staged package, as include/package-pack.mk and `apk mkpkg` do there; index() the packages.adb
-of a feed, as `apk mkndx` does; inspect() lists a package. Packages are not signed, as OpenWrt's are not: the index is,
-and holds a hash of each. The bytes themselves are apk_archive.py's and adb.py's. feed.py and the tasks call this.
+pack() makes the .apk of a staged package, as include/package-pack.mk and `apk mkpkg` do there, and unsigned as there.
+sign() adds a signature, as `apk adbsign` does, since a package may reach a router as a loose file. index() makes the
+packages.adb of a feed, as `apk mkndx` does; inspect() lists a package. The bytes themselves are apk_archive.py's and
+adb.py's. feed.py and the tasks call this.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Sequence
@@ -50,19 +52,41 @@ def pack(package: Package, output: Path) -> None:
     members = [*tree, *_meta(package, tree)]
     content = apk_archive.encode(_info(package), members, _scripts(package), package.epoch)
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.part")
+    _write(output, content)
+
+
+def sign(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    """Signs a package's file, in place and at once, unless this key has signed it already."""
+    file = adb.decode(path.read_bytes())
+    if not adb.verify(file, key.public_key()):
+        _write(path, adb.sign(file, key).encode())
+
+
+def unsigned(content: bytes) -> bytes:
+    """A package without its signatures: what the same Makefile gives, whoever has signed it."""
+    file = adb.decode(content)
+    return dataclasses.replace(file, signatures=()).encode() if file.signatures else content
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.part")
     partial.write_bytes(content)
-    partial.replace(output)
+    partial.replace(path)
 
 
-def inspect(path: Path) -> Contents:
-    """What a package says and holds; every hash in it has been checked. ApkError if it is no good package."""
+def inspect(path: Path, key: ec.EllipticCurvePublicKey | None = None) -> Contents:
+    """What a package says and holds; every hash in it has been checked. ApkError if it is no good package.
+
+    `key` is the one that this machine signs with: its signature is known by name, and has to be right.
+    """
     try:
-        archive = apk_archive.read(path.read_bytes())
+        content = path.read_bytes()
+        archive, file = apk_archive.read(content), adb.decode(content)
     except adb.AdbError as error:
         raise ApkError(f"{path}: {error.message}", hint=error.hint) from None
     meta = f"{META}/{archive.info['name']}"
     conffiles = [one.content for one in archive.members if one.path == f"{meta}.conffiles"]
+    signatures = [_signature(file, one, key) for one in file.signatures]
     return Contents(
         format="apk",
         control=[(name, _shown(archive.info[name])) for name, _ in INFO.fields if name in archive.info],
@@ -79,7 +103,9 @@ def inspect(path: Path) -> Contents:
             )
             for one in archive.members
         ],
-        faults=[f"/{one.path}: {fault}" for one in archive.members for fault in _suspicions(one)],
+        faults=[f"/{one.path}: {fault}" for one in archive.members for fault in _suspicions(one)]
+        + [f"the signature {name}" for name, good in signatures if not good],
+        signatures=[name for name, _ in signatures],
     )
 
 
@@ -89,6 +115,15 @@ def dump(path: Path, keys: Sequence[ec.EllipticCurvePublicKey] = ()) -> str:
         return adb_dump.dump(path.read_bytes(), keys)
     except adb.AdbError as error:
         raise ApkError(f"{path}: {error.message}", hint=error.hint) from None
+
+
+def _signature(file: adb.File, signature: bytes, key: ec.EllipticCurvePublicKey | None) -> tuple[str, bool]:
+    """By which key, in words, and whether it may be right: nobody here has another key than ours to tell by."""
+    who = adb.signer(signature)
+    if key is None or who != adb.key_id(key):
+        return f"by the key {who.hex()}, which is not this machine's feed key", True
+    good = adb.is_signature(file, signature, key)
+    return f"by the key {who.hex()}, this machine's feed key" + ("" if good else ", is wrong"), good
 
 
 def _suspicions(member: Member) -> list[str]:

@@ -8,17 +8,14 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forge import cli, console, epoch, ipk, names, paths, stage
 from forge.errors import ForgeError, UsageError
 from forge.package import Contents, Entry, Package
 
-INSTALL = (
-    (".ipk", "up to 24.10", "opkg update && opkg install"),
-    (".apk", "25.12 and later", "apk update && apk add --allow-untrusted"),
-)
+ROUTER = "root@192.168.1.1"
 DEVICES = {"character device": "c", "block device": "b", "directory": "d", "link": "l", "pipe": "p", "file": "-"}
 
 
@@ -35,6 +32,7 @@ class Built:
     size: int
     installed: int  # bytes of the files that the package puts on the router
     sha256: str
+    key: Path | None = None  # the public half of the one that signed it
 
 
 def output(out: str) -> Path:
@@ -58,7 +56,7 @@ def run(
 ) -> list[Built]:
     """Makes the packages (of this name, else all) in `folder` (dist/), and prints what was made and what to do with
     it."""
-    built = make(package=package, format=format, folder=folder, reproducible=reproducible)
+    built = signed(make(package=package, format=format, folder=folder, reproducible=reproducible), reproducible)
     if not built:
         what = package or "any of these packages"
         raise ForgeError(f"there is no .deb of {what}", hint="mailrelay is the one: ./inv build --format deb")
@@ -113,6 +111,33 @@ def pack(package: Package, folder: Path, format: str = "all", release: str = "24
     return [measured(package, path) for path in made]
 
 
+def signed(built: Sequence[Built], reproducible: bool = False) -> list[Built]:
+    """The .apk files among these get the signature of the feed's key, which a router that has it asks for; unsigned
+    with a note where this machine can keep no key, or where everybody is to get the same bytes (`reproducible`). The
+    public key is put beside them, to be brought to routers."""
+    if not any(one.path.suffix == ".apk" for one in built):
+        return list(built)
+    if reproducible:
+        console.note("the .apk files are not signed: a signature would be another one elsewhere")
+        return list(built)
+    from forge import apk, feed, keys
+
+    try:
+        key = keys.load_apk()
+    except keys.NoFolderError as error:
+        console.note(f"the .apk files are not signed: {error.message}")
+        return list(built)
+    done = []
+    for one in built:
+        if one.path.suffix == ".apk":
+            apk.sign(one.path, key)
+            public = feed.publish_apk_key(one.path.parent / "keys", key.public_key())
+            data = one.path.read_bytes()
+            one = replace(one, size=len(data), sha256=hashlib.sha256(data).hexdigest(), key=public)
+        done.append(one)
+    return done
+
+
 def measured(package: Package, path: Path) -> Built:
     """A package file with its figures; the package is staged still."""
     files = [path for path in package.root.rglob("*") if path.is_file() and not path.is_symlink()]
@@ -143,12 +168,9 @@ def report(built: Sequence[Built]) -> None:
         console.note("a router takes one of them: they refuse each other")
     console.say("Next, with a router at 192.168.1.1 (the other packages likewise):")
     engines_first = sorted(built, key=lambda one: "mailrelay-engine" not in one.package.provides)  # the others need one
-    for suffix, releases, install in INSTALL:
-        file = next((one.path for one in engines_first if one.path.suffix == suffix), None)
-        if file:
-            console.say(f"  OpenWrt {releases}:")
-            console.say(f"    scp -O {shlex.quote(paths.shown(file))} root@192.168.1.1:/tmp/")
-            console.say(f"    ssh root@192.168.1.1 '{install} /tmp/{file.name}'")
+    for suffix, say in ((".ipk", _say_opkg), (".apk", _say_apk)):
+        if file := next((one for one in engines_first if one.path.suffix == suffix), None):
+            say(file)
     console.say("  What is in a package:")
     console.say(f"    ./inv inspect {shlex.quote(paths.shown(built[0].path))}")
 
@@ -162,9 +184,31 @@ def _facts(built: Sequence[Built]) -> list[dict[str, object]]:
             "size": one.size,
             "installed": one.installed,
             "sha256": one.sha256,
+            "key": str(one.key) if one.key else None,
         }
         for one in built
     ]
+
+
+def _say_opkg(built: Built) -> None:
+    console.say("  OpenWrt up to 24.10:")
+    _say_install(built.path, "opkg update && opkg install")
+
+
+def _say_apk(built: Built) -> None:
+    if built.key is None:
+        console.say("  OpenWrt 25.12 and later (the package has no signature):")
+        _say_install(built.path, "apk update && apk add --allow-untrusted")
+        return
+    console.say("  OpenWrt 25.12 and later, which takes what your feed's key has signed once it has that key:")
+    console.say(f"    scp -O {shlex.quote(paths.shown(built.key))} {ROUTER}:/etc/apk/keys/")
+    _say_install(built.path, "apk update && apk add")
+    console.say("    (without the key: apk add --allow-untrusted)")
+
+
+def _say_install(file: Path, install: str) -> None:
+    console.say(f"    scp -O {shlex.quote(paths.shown(file))} {ROUTER}:/tmp/")
+    console.say(f"    ssh {ROUTER} '{install} /tmp/{file.name}'")
 
 
 def _report_debs(built: Sequence[Built]) -> None:
@@ -198,10 +242,16 @@ def inspect(file: str) -> None:
             "conffiles": list(contents.conffiles),
             "files": [{**vars(one), "mode": f"{one.mode:04o}"} for one in contents.files],
             "faults": list(contents.faults),
+            "signatures": contents.signatures,
         }
     )
     console.title(f"{printable(path.name)}: {contents.format}, {path.stat().st_size} bytes")
     console.table(("field", "value"), _rows(contents))
+    if contents.signatures is not None:
+        console.say()
+        console.title("Signatures")
+        for line in contents.signatures or ["none: apk takes it with --allow-untrusted alone"]:
+            console.say(line)
     for name, text in contents.scripts.items():
         console.say()
         console.title(printable(name))
@@ -229,9 +279,9 @@ def read(path: Path) -> Contents:
     with path.open("rb") as file:
         start = file.read(4)
     if start[:3] == b"ADB":
-        from forge import apk
+        from forge import apk, keys
 
-        return apk.inspect(path)
+        return apk.inspect(path, keys.known_apk())
     if start == b"!<ar":
         from forge import deb
 

@@ -67,6 +67,7 @@ def run(
         built += made if made is not None else _by_mini(version, package, folder, reproducible)
     if dry_run:
         return []
+    built = build.signed(built, reproducible)
     build.report(built)
     if one:
         name = one.name if release in ("", version.release.series) else f"{one.name} --release {version.number}"

@@ -16,13 +16,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from forge import apk, build, console, ipk, keys, paths, proc, stage
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from forge import adb, apk, build, console, ipk, keys, paths, proc, reach, router_lines, stage
 from forge.errors import ForgeError, UsageError
 from forge.makefile import clean_environment
 from forge.package import Package
 
-NAME = "mailrelay"  # of the feed, in a router's lists, and of its apk key
-URL = "http://192.168.1.2:8000"  # shown where none was given
+NAME = router_lines.NAME
 URLS = re.compile(r"(?:https?|ftp|file)://[A-Za-z0-9._~:/@%+\[\]-]+", re.ASCII)
 GZIP_TIMEOUT = 60.0
 
@@ -32,13 +33,12 @@ LEFT_OUT = re.compile(r"(?:Maintainer|LicenseFiles|Source|Require)")
 
 def run(*, url: str = "", reproducible: bool = False) -> None:
     """Makes every package, lays the feed out, and prints what a router needs to use it."""
-    if url and not URLS.fullmatch(url):
+    given, url = bool(url), url.rstrip("/") or reach.url()
+    if not URLS.fullmatch(url):
         raise UsageError(
             f"--url: {url!r} is not the address of a folder", hint="write it like https://example.org/feed"
         )
     pair = keys.load()
-    if pair.made:
-        console.note(f"made new keys in {pair.folder}: keep a copy, routers will trust no others")
     folder = paths.DIST / "feed"
     makefiles = sorted(paths.PACKAGES.glob("*/Makefile"))
     with console.step(f"laying out {paths.shown(folder)}"):
@@ -53,7 +53,7 @@ def run(*, url: str = "", reproducible: bool = False) -> None:
             if folder.exists():
                 folder.rename(Path(scratch) / "old")
             fresh.rename(folder)
-    _report(folder, pair, url.rstrip("/") or URL)
+    _report(folder, pair, url, given)
 
 
 def pack(packages: Sequence[Package], folder: Path) -> None:
@@ -64,15 +64,24 @@ def pack(packages: Sequence[Package], folder: Path) -> None:
 
 
 def lay_out(folder: Path, pair: keys.Keys) -> None:
-    """Adds indexes, signatures and public keys to the packages in folder/opkg and folder/apk."""
+    """Adds indexes, signatures and public keys to the packages in folder/opkg and folder/apk; each .apk is signed, so
+    that a router takes it as a loose file as well."""
+    for path in _packages(folder / "apk", ".apk"):
+        apk.sign(path, pair.apk)
     index_opkg(folder / "opkg", pair.usign)
     index_apk(folder / "apk", pair)
-    public = folder / "keys"
-    public.mkdir()
-    (public / pair.usign.public.fingerprint).write_bytes(pair.usign.public.text().encode())
-    (public / f"{NAME}.pem").write_bytes(keys.apk_public_text(pair.apk.public_key()))
+    publish_apk_key(folder / "keys", pair.apk.public_key())
+    (folder / "keys" / pair.usign.public.fingerprint).write_bytes(pair.usign.public.text().encode())
     for path in [folder, *folder.rglob("*")]:  # for a web server that runs as somebody else
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def publish_apk_key(folder: Path, key: ec.EllipticCurvePublicKey) -> Path:
+    """Writes the public key under the name that it gets on a router; returns the file."""
+    folder.mkdir(exist_ok=True)
+    file = folder / f"{NAME}.pem"
+    file.write_bytes(keys.apk_public_text(key))
+    return file
 
 
 def index_opkg(folder: Path, key: keys.UsignSecret, architecture: str = "all") -> None:
@@ -134,25 +143,31 @@ def _summary(versions: dict[str, str], architecture: str) -> bytes:
     return f"{json.dumps({'version': 2, 'architecture': architecture, 'packages': versions}, indent=2)}\n".encode()
 
 
-def _report(folder: Path, pair: keys.Keys, url: str) -> None:
+def _report(folder: Path, pair: keys.Keys, url: str, given: bool) -> None:
     shown = paths.shown(folder)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     console.table(("file", "size"), [(paths.shown(path), str(path.stat().st_size)) for path in files])
-    fingerprint = pair.usign.public.fingerprint
+    pasted = router_lines.lines(url, pair)
+    for manager, title in router_lines.TITLES.items():
+        console.say()
+        console.title(f"A router with OpenWrt {title}: paste these three lines there")
+        for line in pasted[manager]:
+            console.say(line)
     console.say()
-    console.title("A router with OpenWrt 24.10 or older (opkg)")
-    console.say(f"  scp -O {shown}/keys/{fingerprint} root@192.168.1.1:/etc/opkg/keys/{fingerprint}")
-    console.say("  and in its /etc/opkg/customfeeds.conf:")
-    console.say(f"    src/gz {NAME} {url}/opkg")
-    console.say(pair.usign.public.text().rstrip("\n"), "dim")
+    console.say(
+        "The first line takes the key only if it has the hash that stands in it, whoever the network belongs to:"
+    )
+    console.say(f"  keys/{pair.usign.public.fingerprint}  {pair.usign.public.text().splitlines()[1]}")
+    console.say(f"  keys/{NAME}.pem      key {adb.key_id(pair.apk.public_key()).hex()}")
     console.say()
-    console.title("A router with OpenWrt 25.12 or newer (apk)")
-    console.say(f"  scp -O {shown}/keys/{NAME}.pem root@192.168.1.1:/etc/apk/keys/{NAME}.pem")
-    console.say("  and in its /etc/apk/repositories.d/customfeeds.list:")
-    console.say(f"    {url}/apk/packages.adb")
-    console.say(f"  and in its /etc/sysupgrade.conf, which else forgets the key: /etc/apk/keys/{NAME}.pem")
-    console.say(keys.apk_public_text(pair.apk.public_key()).decode().rstrip("\n"), "dim")
-    console.say()
-    console.say(f"The secret halves are in {pair.folder}; keep a copy of them.")
-    if url == URL:
-        console.say(f"Next: put {shown} on a web server, and its address in place of {URL} (or give it with --url).")
+    if pair.folder:
+        console.say(f"The secret halves are in {pair.folder}; keep a copy of them.")
+    if reach.UNKNOWN in url:
+        console.bad(
+            f"this machine has no address that a router could use: put one in place of {reach.UNKNOWN}, or give it "
+            "with --url (./inv serve: --address)"
+        )
+    elif not given:
+        console.say(
+            f"Next: ./inv serve, which serves {shown} there; or put it on a web server, and its address into --url."
+        )

@@ -14,6 +14,7 @@ import secrets
 import stat
 import struct
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from forge import paths
+from forge import console, paths
 from forge.errors import ForgeError, UsageError
 
 USIGN_FILE = "usign.key"
@@ -178,38 +179,124 @@ def _apk_secret_text() -> bytes:
 # Where they are kept
 
 
+VARIABLES = {USIGN_FILE: paths.FEED_KEY_VARIABLE, APK_FILE: paths.APK_KEY_VARIABLE}
+_ELSEWHERE = f"set {paths.CONFIG_VARIABLE} to a folder of yours, or give the keys in {' and '.join(VARIABLES.values())}"
+
+
+class NoFolderError(KeyFileError):
+    """Keys can neither be read nor made: their folder can't be used."""
+
+
 @dataclass(frozen=True)
 class Keys:
-    """Both keys of this machine. `made`: they did not exist before."""
+    """Both keys of whoever runs this. `made`: they did not exist before. No folder: the environment gave both."""
 
     usign: UsignSecret
     apk: ec.EllipticCurvePrivateKey
-    folder: Path
+    folder: Path | None
     made: bool
 
 
 def load() -> Keys:
-    """The keys of whoever runs this, made at the first call. They lie in paths.config("keys"), closed to others."""
-    folder = paths.config("keys")
+    """The keys that the environment gives (VARIABLES: a key's text, or the path of a file with it), else those in
+    paths.config("keys"), made at the first call and closed to others."""
+    given = {name: text for name, variable in VARIABLES.items() if (text := _given(variable))}
+    texts, folder, made = dict(given), None, False
+    if len(given) < len(VARIABLES):
+        folder = _folder()
+        for name in VARIABLES.keys() - given.keys():
+            if given and not (folder / name).exists():
+                (set_one,) = (VARIABLES[other] for other in given)
+                raise KeyFileError(
+                    f"{set_one} is set, and {VARIABLES[name]} is not: there is no {folder / name} to take for it",
+                    hint=f"set {VARIABLES[name]} too: a new key would have to be given to every router",
+                )
+            made |= not given and _make(folder / name, _fresh(name))
+            texts[name] = _read(folder / name)
+    if made:
+        console.note(f"made new keys in {folder}: keep a copy, routers will trust no others")
+    usign = _parsed(USIGN_FILE, texts[USIGN_FILE], folder, given)
+    apk = _parsed(APK_FILE, texts[APK_FILE], folder, given)
+    assert isinstance(usign, UsignSecret) and isinstance(apk, ec.EllipticCurvePrivateKey)
+    return Keys(usign, apk, folder, made)
+
+
+def load_apk() -> ec.EllipticCurvePrivateKey:
+    """apk's key alone, for packages: a CI that makes no feed has to give no other."""
+    text = _given(paths.APK_KEY_VARIABLE)
+    if not text:
+        return load().apk
+    key = _parsed(APK_FILE, text, None, {APK_FILE: text})
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key
+
+
+def known_apk() -> ec.EllipticCurvePublicKey | None:
+    """apk's key if there is one; none is made to look at a package."""
+    try:
+        if os.environ.get(paths.APK_KEY_VARIABLE) or (paths.config("keys") / APK_FILE).exists():
+            return load_apk().public_key()
+    except (ForgeError, OSError):
+        pass
+    return None
+
+
+def _given(variable: str) -> bytes:
+    """What the variable holds or names; empty if it is not set. Its value is shown nowhere: it may be a secret."""
+    value = os.environ.get(variable, "").strip()
+    if not value or value.startswith((COMMENT.strip(), "-----BEGIN")):
+        return f"{value}\n".encode() if value else b""
+    try:
+        with Path(value).expanduser().open("rb") as file:
+            return file.read(MAX_FILE)
+    except (OSError, ValueError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no path"
+        raise KeyFileError(
+            f"{variable} holds neither a secret key nor the path of a file with one ({why})",
+            hint=f"give it the text of {' or '.join(VARIABLES)}, or the path of that file",
+        ) from None
+
+
+def _folder() -> Path:
+    try:
+        folder = paths.config("keys")
+    except OSError as error:
+        raise NoFolderError(
+            f"the keys' folder can't be used: {error.filename}: {error.strerror}",
+            hint=_ELSEWHERE,
+        ) from None
     if folder.resolve().is_relative_to(paths.ROOT):
         raise UsageError(
             f"the keys' folder {folder} lies in the checkout", hint=f"set {paths.CONFIG_VARIABLE} to a folder elsewhere"
         )
-    made_usign = _make(folder / USIGN_FILE, UsignSecret.generate().text().encode())
-    made_apk = _make(folder / APK_FILE, _apk_secret_text())
-    usign, apk = _read(folder / USIGN_FILE), _read(folder / APK_FILE)
+    return folder
+
+
+def _fresh(name: str) -> bytes:
+    return UsignSecret.generate().text().encode() if name == USIGN_FILE else _apk_secret_text()
+
+
+def _parsed(
+    name: str, text: bytes, folder: Path | None, given: Mapping[str, bytes]
+) -> UsignSecret | ec.EllipticCurvePrivateKey:
     try:
-        return Keys(UsignSecret.parse(usign.decode(errors="replace")), apk_secret(apk), folder, made_usign or made_apk)
+        return UsignSecret.parse(text.decode(errors="replace")) if name == USIGN_FILE else apk_secret(text)
     except KeyFileError as error:
         hint = error.hint or "bring it back from a backup; a new key would have to be given to every router"
-        raise KeyFileError(f"{folder}: {error.message}", hint=hint) from None
+        where = VARIABLES[name] if name in given else f"{folder}/{name}"
+        raise KeyFileError(f"{where}: {error.message}", hint=hint) from None
 
 
 def _make(path: Path, content: bytes) -> bool:
     """Writes a secret unless it is there, never half of it; of several that try at once, all use the first one's."""
     if path.exists():
         return False
-    handle, scratch = tempfile.mkstemp(prefix=".new-", dir=path.parent)  # 0600
+    try:
+        handle, scratch = tempfile.mkstemp(prefix=".new-", dir=path.parent)  # 0600
+    except OSError as error:
+        raise NoFolderError(
+            f"the keys' folder can't be written to: {path.parent}: {error.strerror}", hint=_ELSEWHERE
+        ) from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

@@ -75,3 +75,4 @@ class Contents:
     conffiles: list[str]
     files: list[Entry]
     faults: list[str] = field(default_factory=list)
+    signatures: list[str] | None = None  # by which keys, in words; None for a format that knows no signature

@@ -22,6 +22,9 @@ FILES = ROOT / "files"
 
 CACHE_VARIABLE = "MAILRELAY_CACHE"
 CONFIG_VARIABLE = "MAILRELAY_CONFIG"
+# The feed's keys, for a machine that keeps none: each is a key's text, or the path of a file (keys.py).
+FEED_KEY_VARIABLE = "MAILRELAY_FEED_KEY"  # usign's, for opkg
+APK_KEY_VARIABLE = "MAILRELAY_APK_KEY"
 
 
 def cache(*parts: str) -> Path:

@@ -5,15 +5,14 @@ It reads nothing but that folder, and writes nothing. For more than a try, any w
 
 from __future__ import annotations
 
+import errno
 import functools
 import socket
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from forge import console, feed, paths
+from forge import console, feed, paths, reach
 from forge.errors import ForgeError
-
-ROUTER = "192.168.1.1"  # where OpenWrt has its own address before anybody changes it
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -24,25 +23,33 @@ class Handler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None:
         words = format % arguments
         console.note(
-            f"{self.client_address[0]} " + "".join(letter if letter.isprintable() else "?" for letter in words)
+            f"{self.client_address[0].removeprefix('::ffff:')} "
+            + "".join(letter if letter.isprintable() else "?" for letter in words)
         )
 
 
-def run(*, port: int = 8000, address: str = "") -> None:
+class Server(ThreadingHTTPServer):
+    """Takes IPv6 and IPv4 on one socket, where the machine has both."""
+
+    address_family = socket.AF_INET6
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
+class Server4(ThreadingHTTPServer):
+    """For a machine without IPv6."""
+
+
+def run(*, port: int = reach.PORT, address: str = "") -> None:
     """Makes the feed if there is none, says what to type on the router, and serves until it is interrupted."""
-    here = address or own_address()
-    try:
-        server = ThreadingHTTPServer(("", port), functools.partial(Handler, directory=str(paths.DIST / "feed")))
-    except OSError as error:
-        raise ForgeError(
-            f"port {port} can't be listened on: {error.strerror}", hint="name another one with --port"
-        ) from error
-    with server:
-        feed.run(url=f"http://{here}:{server.server_port}")
+    reach.url(port, address)  # an address that makes no sense is told before anything is done
+    with listening(port) as server:
+        url = reach.url(server.server_port, address)
+        feed.run(url=url)
         console.say()
-        console.good(
-            f"serving {paths.shown(paths.DIST / 'feed')} at http://{here}:{server.server_port}; Ctrl-C ends it"
-        )
+        console.good(f"serving {paths.shown(paths.DIST / 'feed')} at {url}; Ctrl-C ends it")
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
@@ -50,11 +57,18 @@ def run(*, port: int = 8000, address: str = "") -> None:
             console.note("no longer served")
 
 
-def own_address() -> str:
-    """This machine's address on the way to a router. Nothing is sent: a UDP socket is only pointed at it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((ROUTER, 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return socket.gethostname()
+def listening(port: int) -> ThreadingHTTPServer:
+    handler = functools.partial(Handler, directory=str(paths.DIST / "feed"))
+    try:
+        return Server(("::", port), handler)
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENOPROTOOPT):
+            raise _taken(port, error) from error
+    try:
+        return Server4(("", port), handler)
+    except OSError as error:
+        raise _taken(port, error) from error
+
+
+def _taken(port: int, error: OSError) -> ForgeError:
+    return ForgeError(f"port {port} can't be listened on: {error.strerror}", hint="name another one with --port")

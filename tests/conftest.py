@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,13 @@ def _offline(*, asked: bool) -> str:
 
     reason = fetch.fetcher().reachable()
     return f"OpenWrt's server can't be reached: {reason}" if reason else ""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Builds sign with keys of the tests' own, and make none in the home folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAILRELAY_CONFIG", str(tmp_path_factory.mktemp("config")))
+        for name in ("MAILRELAY_FEED_KEY", "MAILRELAY_APK_KEY"):
+            patch.delenv(name, raising=False)
+        yield

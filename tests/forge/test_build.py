@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import build, ipk, makefile, needs
+from forge import adb, apk, build, ipk, keys, makefile, needs, paths
 from forge.errors import ForgeError, UsageError
 
 from .checkouts import WHEN, git, use
@@ -27,7 +28,10 @@ NAMES = [
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((folder / "dist").iterdir())}
+    """Of the packages in dist/, without the signatures, which tell who has built."""
+    content = {path.name: path.read_bytes() for path in sorted((folder / "dist").glob("*.?pk"))}
+    bare = {name: apk.unsigned(data) if name.endswith(".apk") else data for name, data in content.items()}
+    return {name: hashlib.sha256(data).hexdigest() for name, data in bare.items()}
 
 
 # ---- build ----------------------------------------------------------------------------------------------------------
@@ -36,15 +40,57 @@ def hashes(folder: Path) -> dict[str, str]:
 def test_every_package_is_made_in_both_formats_and_shown(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     built = build.run()
     assert sorted(one.path.name for one in built) == NAMES
-    assert sorted(path.name for path in (checkout / "dist").iterdir()) == NAMES
+    assert sorted(path.name for path in (checkout / "dist").iterdir()) == ["keys", *NAMES]
     output = capsys.readouterr().out
     for one in built:
         (line,) = [line for line in output.splitlines() if line.endswith(one.sha256)]
         assert line.split()[:3] == [f"dist/{one.path.name}", str(one.path.stat().st_size), str(one.installed)]
     assert "a router takes one of them" in output
     assert "opkg install /tmp/sample_1.2.3-r4_all.ipk" in output
-    assert "apk add --allow-untrusted /tmp/sample-1.2.3-r4.apk" in output
+    assert "scp -O dist/keys/mailrelay.pem root@192.168.1.1:/etc/apk/keys/" in output
+    assert "apk update && apk add /tmp/sample-1.2.3-r4.apk" in output
     assert "./inv inspect dist/sample_1.2.3-r4_all.ipk" in output
+
+
+def test_loose_apks_are_signed_with_the_feeds_key_whose_public_half_lies_beside_them(checkout: Path) -> None:
+    build.run(format="apk")
+    key = keys.apk_public((checkout / "dist" / "keys" / "mailrelay.pem").read_bytes())
+    assert key == keys.load().apk.public_key()
+    for path in (checkout / "dist").glob("*.apk"):
+        assert adb.verify(adb.decode(path.read_bytes()), key)
+
+
+def test_where_no_key_can_be_kept_apks_are_unsigned_and_it_is_said(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a file").touch()
+    monkeypatch.setenv(paths.CONFIG_VARIABLE, str(tmp_path / "a file"))
+    build.run(format="apk")
+    said = capsys.readouterr().out
+    assert "the .apk files are not signed: the keys' folder can't be used" in said
+    assert "apk add --allow-untrusted /tmp/sample-1.2.3-r4.apk" in said
+    assert not (checkout / "dist" / "keys").exists()
+
+
+def test_inspect_says_by_which_key_a_package_is_signed(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build.run(format="apk")
+    file, name = checkout / "dist" / "sample-1.2.3-r4.apk", adb.key_id(keys.load_apk().public_key()).hex()
+    build.inspect(str(file))
+    assert f"by the key {name}, this machine's feed key" in capsys.readouterr().out
+    build.inspect(str(MADE / "25.12" / "sample-1.2.3-r4.apk"))
+    assert "none: apk takes it with --allow-untrusted alone" in capsys.readouterr().out
+    made = adb.decode(file.read_bytes())
+    broken = made.signatures[0][:-1] + bytes([made.signatures[0][-1] ^ 1])
+    (tmp_path / "broken.apk").write_bytes(dataclasses.replace(made, signatures=(broken,)).encode())
+    with pytest.raises(build.UnsoundError):
+        build.inspect(str(tmp_path / "broken.apk"))
+    assert "this machine's feed key, is wrong" in capsys.readouterr().out
+    monkeypatch.setenv(paths.CONFIG_VARIABLE, str(tmp_path / "elsewhere"))
+    build.inspect(str(file))
+    assert f"by the key {name}, which is not this machine's" in capsys.readouterr().out
+    assert not list((tmp_path / "elsewhere").rglob("*.pem")), "no key is made to look at a package"
 
 
 def test_the_installed_size_is_that_of_the_files(checkout: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from forge import adb, apk, feed, keys, paths, stage
+from forge import adb, apk, feed, keys, paths, reach, stage
 from forge.errors import ForgeError, UsageError
 
 GOLDEN = Path(__file__).parent.parent / "data" / "package-golden"
@@ -184,13 +184,36 @@ def test_the_task_lays_out_all_and_prints_what_a_router_needs(
         usign.text().splitlines()[1],
         "https://example.org/feed/apk/packages.adb",
         "/etc/apk/keys/mailrelay.pem",
-        "BEGIN PUBLIC KEY",
+        "opkg update; opkg install mailrelay luci-app-mailrelay",
+        "apk update; apk add -u mailrelay luci-app-mailrelay",
+        adb.key_id(keys.load().apk.public_key()).hex(),
     ):
         assert line in said, line
     assert json.loads((checkout / "dist/feed/opkg/index.json").read_text())["packages"].keys() == {
         "sample",
         "sample-shell",
     }
+
+
+def test_the_feeds_apks_are_signed_so_that_a_router_takes_them_as_loose_files(checkout: Path) -> None:
+    feed.run(url="https://example.org/feed")
+    key = keys.apk_public((checkout / "dist/feed/keys/mailrelay.pem").read_bytes())
+    packages = list((checkout / "dist/feed/apk").glob("*.apk"))
+    assert len(packages) == 2
+    assert all(adb.verify(adb.decode(path.read_bytes()), key) for path in packages)
+
+
+def test_without_an_address_the_lines_have_the_one_that_serve_listens_at(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reach, "own_address", lambda: "[fd00:1:2::9]")
+    feed.run()
+    said = capsys.readouterr().out
+    assert "src/gz mailrelay http://[fd00:1:2::9]:8000/opkg" in said and "Next: ./inv serve" in said
+    monkeypatch.setattr(reach, "own_address", lambda: "")
+    feed.run()
+    said = capsys.readouterr().out
+    assert "http://ADDRESS:8000/opkg" in said and "this machine has no address that a router could use" in said
 
 
 def test_the_feed_made_again_is_the_same_and_takes_the_place_of_the_old(checkout: Path) -> None:

@@ -229,3 +229,64 @@ def test_keys_are_not_kept_in_the_checkout(monkeypatch: pytest.MonkeyPatch, tmp_
 
 def test_every_error_here_is_one_that_a_task_can_print() -> None:
     assert issubclass(keys.KeyFileError, ForgeError)
+
+
+# Given by the environment
+
+
+@pytest.fixture
+def given(config: Path, tmp_path: Path) -> keys.Keys:
+    """Keys of another machine."""
+    return keys.Keys(keys.UsignSecret.generate(), ec.generate_private_key(ec.SECP256R1()), tmp_path, False)
+
+
+def pem(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def test_a_ci_gives_the_keys_as_text_or_as_files_and_nothing_is_written(
+    config: Path, given: keys.Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "usign").write_text(given.usign.text())
+    monkeypatch.setenv(paths.FEED_KEY_VARIABLE, str(tmp_path / "usign"))
+    monkeypatch.setenv(paths.APK_KEY_VARIABLE, pem(given.apk).rstrip())
+    found = keys.load()
+    assert (found.usign, found.folder, found.made) == (given.usign, None, False)
+    for key in (found.apk, keys.load_apk()):
+        assert key.private_numbers() == given.apk.private_numbers()
+    assert keys.known_apk() == given.apk.public_key()
+    assert not config.parent.exists()
+
+
+@pytest.mark.parametrize(
+    "value", ["/no/such/file", "RWRCSwAA==", "-----BEGIN PRIVATE KEY-----\nx", "a\0b", "~nobody7/x"]
+)
+@pytest.mark.parametrize("variable", [paths.FEED_KEY_VARIABLE, paths.APK_KEY_VARIABLE])
+def test_a_key_that_is_none_is_told_by_its_variable_and_not_shown(
+    config: Path, given: keys.Keys, monkeypatch: pytest.MonkeyPatch, value: str, variable: str
+) -> None:
+    monkeypatch.setenv(paths.FEED_KEY_VARIABLE, given.usign.text())
+    monkeypatch.setenv(paths.APK_KEY_VARIABLE, pem(given.apk))
+    if "\0" in value:
+        monkeypatch.setattr(keys.os, "environ", {**keys.os.environ, variable: value})
+    else:
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(keys.KeyFileError) as caught:
+        keys.load()
+    assert variable in caught.value.message and value not in str(caught.value)
+    assert not config.parent.exists()
+
+
+def test_one_key_without_the_other_makes_no_new_one(
+    config: Path, given: keys.Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(paths.APK_KEY_VARIABLE, pem(given.apk))
+    assert keys.load_apk().private_numbers() == given.apk.private_numbers()
+    with pytest.raises(keys.KeyFileError, match=f"{paths.FEED_KEY_VARIABLE} is not"):
+        keys.load()
+    assert not list(config.rglob("*key"))
+    monkeypatch.delenv(paths.APK_KEY_VARIABLE)
+    own = keys.load()
+    monkeypatch.setenv(paths.APK_KEY_VARIABLE, pem(given.apk))
+    assert keys.load().usign == own.usign, "the other one is the machine's own"
+    assert keys.load().apk.private_numbers() == given.apk.private_numbers()

@@ -103,7 +103,7 @@ def test_a_locked_imagebuilder_does_not_stand_in_for_what_the_server_would_say(p
     place.lock(f'["{STABLE}"."{MT7621}".imagebuilder]\nname = "openwrt-imagebuilder"\nsha256 = "{"0" * 64}"\n')
     with pytest.raises(Unreachable, match="sha256sums can't be reached"):
         builder.run(target="ramips", release="25.12", builder="sdk", mirror=NOWHERE)
-    with pytest.raises(MissingError, match="--offline: .*sha256sums was not fetched before"):
+    with pytest.raises(MissingError, match=r"--offline: .*sha256sums was not fetched before"):
         builder.run(target="ramips", release="25.12", builder="sdk", offline=True)
     assert made(place) == set()
 

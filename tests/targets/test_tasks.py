@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -129,6 +130,15 @@ def test_ctrl_c_while_a_file_comes_keeps_what_is_there_for_the_next_run(upstream
     assert not (place.cache / "openwrt" / name).exists()
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def test_the_feed_is_served_to_a_router_in_the_same_room(place: Place) -> None:
     process = start(place, "serve", "--port", "0", "--address", "127.0.0.1")
     assert process.stdout is not None
@@ -147,6 +157,9 @@ def test_the_feed_is_served_to_a_router_in_the_same_room(place: Place) -> None:
             assert answer.read() == keys.apk_public_text(keys.load().apk.public_key())
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(f"{url}/../../../etc/passwd", timeout=10)
+        if has_ipv6():
+            with urllib.request.urlopen(f"{url.replace('127.0.0.1', '[::1]')}/apk/index.json", timeout=10) as answer:
+                assert b"mailrelay" in answer.read()
     finally:
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=30)

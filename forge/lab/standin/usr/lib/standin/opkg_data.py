@@ -213,17 +213,20 @@ class Database:
         return found
 
     def update(self) -> int:
+        """Fetches every feed's list; how many could not be had."""
+        failed = 0
         os.makedirs(self.lists, exist_ok=True)
         for name, address in self.feeds():
             try:
                 text = gzip.decompress(_read(f"{address}/Packages.gz"))
             except (OSError, Failed) as error:
                 print(f"*** Failed to download the package list from {address}/Packages.gz\n{error}")
-                return 1
+                failed += 1
+                continue
             with open(f"{self.lists}/{name}", "wb") as file:
                 file.write(text)
             print(f"Updated list of available packages in {self.lists}/{name}")
-        return 0
+        return failed
 
     def offered(self, name: str) -> tuple[str, Package] | None:
         """The newest package of that name in the lists, and its feed's address."""
