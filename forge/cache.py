@@ -1,7 +1,7 @@
 """The tasks `cache`, `cache.verify` and `cache.prune`: what the cache folder holds, whether it is sound, less of it.
 
 Everything in it can be made or fetched again. Downloads of OpenWrt's lie by their path on the server; what else there
-is belongs to other parts (Debian's packages, interpreters), and is only counted here and pruned as a whole.
+is belongs to other parts (WHAT names them). What cache_verify.py finds wrong is removed, and made again when needed.
 """
 
 from __future__ import annotations
@@ -12,12 +12,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import archive, catalog, console, fetch, lock, paths, progress, published
+from forge import archive, catalog, console, lock, paths, progress
 from forge.errors import ForgeError
 
 WHAT = {
+    "apt": "package lists of other Debian releases and architectures",
+    "debs": "Debian packages: the lab's firmware, interpreters, what tests need",
+    "lab": "the lab's firmware, and what it is made of",
     "openwrt": "downloads from OpenWrt",
     "openwrt-packages": "packages that ImageBuilders fetched",
+    "pytest": "which tests failed last, and hypothesis' examples",
+    "serial": "what guests said on their consoles",
+    "site": "pytest and the like for other Pythons",
+    "ssh": "keys and open connections to guests",
+    "trees": "bare Debian trees that tests start from",
+    "unpacked": "Debian packages, unpacked",
     "unpacked-openwrt": "SDKs and ImageBuilders, unpacked",
     "work": "builds under way, or left by a killed one",
 }
@@ -42,36 +51,30 @@ def show() -> None:
     console.result({"folder": str(base), "uses": [vars(one) for one in uses]})
     console.title(f"{base}: {progress.size(sum(one.size for one in uses))}")
     console.table(("folder", "size", "files", "what"), rows)
-    for path in sorted(_downloads()):
+    for path in sorted(downloads()):
         console.say(f"  {path.relative_to(base / 'openwrt')}  {progress.size(path.stat().st_size)}")
     console.say()
-    console.say("./inv cache.verify checks the downloads, ./inv cache.prune removes what is not needed now")
+    console.say("./inv cache.verify hashes what has a recorded hash, ./inv cache.prune removes what is not needed now")
 
 
 def verify() -> None:
-    """Hashes every download against the signed lists and the lock; removes what is wrong. UnsoundCache if any was."""
-    good, bad, unknown = 0, [], 0
-    offline = fetch.Fetcher(offline=True)
-    for path in sorted(_downloads()):
-        if not path.exists():  # a list and its signature go together
-            continue
-        found = fetch.digest(path)
-        expected = _expected(offline, path)
-        if expected is None:
-            unknown += 1
-        elif found in expected:
-            good += 1
-        else:
-            bad.append(f"{path}: expected {' or '.join(sorted(expected)) or 'a right signature'}, found sha256 {found}")
-            path.unlink(missing_ok=True)
-    if good:
-        console.good(f"{good} downloads are what they should be")
-    if unknown:
-        console.note(f"{unknown} files have no list here that says what they should be; they are checked when used")
-    if bad:
+    """Hashes whatever has a recorded hash, removes what is wrong, and says how much of what kind was which.
+    UnsoundCache if anything was wrong."""
+    from forge import cache_verify
+
+    tallies = cache_verify.run()
+    console.result([vars(one) for one in tallies])
+    rows = [(one.kind, str(one.right), str(len(one.wrong)), str(one.unknown), one.by) for one in tallies]
+    console.table(("what", "right", "wrong", "no hash", "by"), rows)
+    if any(one.unknown for one in tallies):
+        console.note("what has no recorded hash is checked when it is used, or nothing depends on it")
+    wrong = [fault for one in tallies for fault in one.wrong]
+    if wrong:
         raise UnsoundCache(
-            "wrong files were removed:\n  " + "\n  ".join(bad), hint="they are fetched again when needed"
+            "wrong files were removed:\n  " + "\n  ".join(wrong),
+            hint="the next task that needs them fetches or makes them again",
         )
+    console.good(f"{sum(one.right for one in tallies)} files are what they should be")
 
 
 def prune(*, everything: bool = False, dry_run: bool = False) -> None:
@@ -105,30 +108,7 @@ def _doomed(base: Path, everything: bool) -> list[Path]:
     return found
 
 
-def _expected(offline: fetch.Fetcher, path: Path) -> set[str] | None:
-    """The hashes that a download may have; None where nobody here can say, empty where nothing can be right."""
-    parts = path.relative_to(paths.cache("openwrt")).parts
-    if "targets" not in parts or len(parts) < 5:
-        return None
-    at = parts.index("targets")
-    signed = path.name in (published.SUMS, f"{published.SUMS}.sig")
-    try:
-        version = catalog.version(catalog.SNAPSHOT if parts[0] == "snapshots" else parts[1])
-        target = catalog.Target("/".join(parts[at + 1 : at + 3]))
-        own = fetch.digest(path)
-        lists = published.load(offline, version, target)
-    except published.SignatureError:
-        return set() if signed else None
-    except ForgeError:
-        return None
-    if signed:
-        return {own} if lists.signed else None
-    pins = [lock.pin(version, target, kind) for kind in lock.KINDS]
-    found = {pin.sha256 for pin in pins if pin and pin.name == path.name} or {lists.sums.get(path.name, "")}
-    return found - {""} or None
-
-
-def _downloads() -> Iterator[Path]:
+def downloads() -> Iterator[Path]:
     folder = paths.cache("openwrt")
     return (
         path

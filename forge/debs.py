@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import paths, proc
+from forge import console, hashes, paths, proc
 from forge.errors import CommandError, MissingError
 
 # Seconds: a mirror that does not answer must not hold a task up for minutes.
@@ -50,10 +50,19 @@ APT::Architectures {{ "{architecture}"; }};
 
 @dataclass(frozen=True)
 class Archive:
-    """A .deb as the lists name it."""
+    """A .deb as the signed lists name it, and as a plan keeps it: file, size and sha256 (empty if they give none)."""
 
-    package: str
     file: str
+    size: int
+    sha256: str
+
+    @property
+    def package(self) -> str:
+        return self.file.partition("_")[0]
+
+    def fault(self, folder: Path, *, whole: bool) -> str:
+        """What is wrong with the file in that folder; `whole`: its hash is looked at, too."""
+        return hashes.difference(folder / self.file, self.sha256 if whole else "", self.size)
 
 
 class Apt:
@@ -97,16 +106,20 @@ class Apt:
         if not self.suite:
             # The loader is the machine's own, and a C library works with no other than its own loader.
             names.discard("libc6")
-        uris = self._apt("download", "--print-uris", *sorted(names)).output
-        files = re.findall(r"^'[^']+' (\S+\.deb) \d+ \S+$", uris, re.MULTILINE)
-        found = [Archive(file.partition("_")[0], file) for file in files]
+        uris = self._apt("download", "--print-uris", "-oAcquire::ForceHash=SHA256", *sorted(names)).output
+        files = re.findall(r"^'[^']+' (\S+\.deb) (\d+) (?:SHA256:([0-9a-f]{64})|\S+)$", uris, re.MULTILINE)
+        found = [Archive(file, int(size), sha256) for file, size, sha256 in files]
         if lacking := names - {archive.package for archive in found}:
             raise MissingError(f"apt knows no archive of {', '.join(sorted(lacking))}")
         return found
 
-    def download(self, archives: Sequence[Archive], folder: Path) -> list[Path]:
-        """Fetches what is not in `folder` yet; returns all the files."""
-        lacking = [archive for archive in archives if not (folder / archive.file).exists()]
+    def download(self, archives: Sequence[Archive], folder: Path) -> None:
+        """Fetches what is not in `folder` yet, or is there and another file."""
+        faults = {archive: archive.fault(folder, whole=True) for archive in archives}
+        lacking = [archive for archive, fault in faults.items() if fault]
+        for archive in lacking:
+            if (folder / archive.file).exists():
+                console.note(f"{archive.file} in the cache is damaged ({faults[archive]}); fetching it again")
         if lacking:
             with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as scratch:
                 self._apt(
@@ -114,7 +127,6 @@ class Apt:
                 )
                 for file in Path(scratch).iterdir():
                     file.replace(folder / file.name)
-        return [folder / archive.file for archive in archives]
 
     def _configure(self, suite: str) -> None:
         """Private state for apt: with an empty dpkg status for another suite, with the machine's for its own."""
@@ -167,11 +179,18 @@ def release() -> dict[str, str]:
 
 
 def download(
-    packages: Sequence[str], *, suite: str = "", architecture: str = "", kernel: str = "", alone: bool = False
+    packages: Sequence[str],
+    *,
+    suite: str = "",
+    architecture: str = "",
+    kernel: str = "",
+    alone: bool = False,
+    whole: bool = False,
 ) -> list[Path]:
     """The .debs of `packages`, with those they depend on and the machine lacks, in the cache folder.
 
-    `alone`: without what they depend on. `kernel` is a metapackage (linux-image-amd64): the package with the kernel
+    Those that are there have the right size; `whole`, for whoever is about to read them: and the right hash. `alone`:
+    without what they depend on. `kernel` is a metapackage (linux-image-amd64): the package with the kernel
     that it stands for comes along, by itself.
     """
     folder = paths.cache("debs", _name(suite, architecture))
@@ -180,31 +199,42 @@ def download(
     words += [architecture, kernel, str(alone)] if architecture or kernel or alone else []
     with FileLock(folder / ".lock"):
         plan = folder / f"{_digest(words)}.list"
-        if plan.exists():
-            files = [folder / name for name in plan.read_text().split()]
-            if all(file.exists() for file in files):
-                return files
+        known = planned(plan)
+        if known and not any(archive.fault(folder, whole=whole) for archive in known):
+            return [folder / archive.file for archive in known]
         apt = Apt(suite, architecture)
         try:
-            files = _fetch(apt, packages, kernel, alone, folder)
+            archives = _fetch(apt, packages, kernel, alone, folder)
         except (CommandError, MissingError):
             # The lists are missing, or so old that the files they name are gone.
             apt.refresh()
-            files = _fetch(apt, packages, kernel, alone, folder)
+            archives = _fetch(apt, packages, kernel, alone, folder)
         scratch = plan.with_suffix(".new")
-        scratch.write_text("\n".join(file.name for file in files))
+        scratch.write_text("".join(f"{one.file} {one.size} {one.sha256}\n" for one in archives))
         scratch.replace(plan)
-        return files
+        return [folder / archive.file for archive in archives]
 
 
-def _fetch(apt: Apt, packages: Sequence[str], kernel: str, alone: bool, folder: Path) -> list[Path]:
+def planned(plan: Path) -> list[Archive]:
+    """What a plan names; nothing if it is not there, or of a time when it had no sizes."""
+    try:
+        lines = [line.split(" ") for line in plan.read_text().splitlines()]
+    except FileNotFoundError:
+        return []
+    if any(len(line) != 3 or not line[1].isdigit() for line in lines):
+        return []
+    return [Archive(file, int(size), sha256) for file, size, sha256 in lines]
+
+
+def _fetch(apt: Apt, packages: Sequence[str], kernel: str, alone: bool, folder: Path) -> list[Archive]:
     archives = apt.archives(packages, alone=alone) if packages else []
     if kernel:
         images = [name for name in apt.needed([kernel]) if re.match(r"linux-image-\d+\.", name)]
         if len(images) != 1:
             raise MissingError(f"{kernel} stands for no kernel: {', '.join(images) or 'apt names none'}")
         archives += apt.archives(images, alone=True)
-    return apt.download(archives, folder)
+    apt.download(archives, folder)
+    return archives
 
 
 def unpack(packages: Sequence[str], *, suite: str = "", architecture: str = "", alone: bool = False) -> Path:
@@ -213,13 +243,14 @@ def unpack(packages: Sequence[str], *, suite: str = "", architecture: str = "", 
     parent = paths.cache("unpacked")
     folder = parent / _digest([file.name for file in files])
     with FileLock(parent / f".{folder.name}.lock"):
-        if not folder.exists():
+        if not folder.exists() or hashes.broken(folder, sizes_only=True):
+            files = download(packages, suite=suite, architecture=architecture, alone=alone, whole=True)
             scratch = Path(tempfile.mkdtemp(prefix=".unpack-", dir=parent))
             try:
                 for file in files:
                     proc.run(["dpkg-deb", "--extract", file, scratch])
                 scratch.chmod(0o755)
-                scratch.rename(folder)
+                hashes.place(scratch, folder)
             except BaseException:
                 shutil.rmtree(scratch, ignore_errors=True)
                 raise

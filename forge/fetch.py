@@ -6,7 +6,6 @@ goes on with (Range and If-Range: RFC 9110, sections 13.1.5 and 14). What the ri
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import threading
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from forge import console, paths, progress
+from forge import console, hashes, paths, progress
 from forge.errors import ForgeError, MissingError, UsageError
 from forge.partial import FetchError, NotThere, Part, Unreachable, WrongFile, disk_error, room
 
@@ -64,9 +63,9 @@ class Fetcher:
         there or is asked for anew (`fresh`, which offline counts for nothing)."""
         target = self.cached(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with lock(target.with_name(f".{target.name}.lock"), f"is fetching {target.name}"):
+        with lock(lock_file(target), f"is fetching {target.name}"):
             if target.exists():
-                if sha256 and digest(target) == sha256:
+                if sha256 and hashes.digest(target) == sha256:
                     return target
                 if sha256:
                     console.note(f"{target.name} in the cache is another one than it should be; fetching it again")
@@ -131,7 +130,7 @@ class Fetcher:
             part.copy(Path(local(mirror)) / path)
         else:
             self._download(part)
-        return digest(part.file)
+        return hashes.digest(part.file)
 
     def _download(self, part: Part) -> None:
         import requests
@@ -239,6 +238,11 @@ class _TooSlow(_Again):
     """It goes on, but at a pace at which another server is the better choice."""
 
 
+def lock_file(target: Path) -> Path:
+    """Of whoever fetches or removes this file of the cache."""
+    return target.with_name(f".{target.name}.lock")
+
+
 @contextmanager
 def lock(path: Path, what: str) -> Iterator[None]:
     """One run at a time, of this machine; the others say that they wait, and for what ("another run is fetching x")."""
@@ -270,11 +274,6 @@ def local(mirror: str) -> str:
     if mirror.startswith(("/", "./", "../")):
         return str(Path(mirror).absolute())
     return urlsplit(mirror).path if mirror.startswith("file://") else ""
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first_hop(url: str) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forge import build, catalog, cli, console, feed, fetch, paths, proc, progress, published
+from forge import build, catalog, cli, console, feed, fetch, hashes, paths, proc, progress, published
 from forge.catalog import Target
 from forge.device import Device
 from forge.errors import ForgeError, MissingError, UsageError
@@ -290,5 +290,5 @@ def checked(job: Job, found: Sequence[Path]) -> list[Image]:
     images = []
     for path in found:
         kind = "kernel" if re.search(r"-(?:kernel|initramfs)\b", path.name) else "image"
-        images.append(Image(path, path.stat().st_size, job.device.limits.get(kind, 0), fetch.digest(path)))
+        images.append(Image(path, path.stat().st_size, job.device.limits.get(kind, 0), hashes.digest(path)))
     return images

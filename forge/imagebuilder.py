@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import archive, builder, console, device, feed, fetch, image, keys, openwrt_host, paths, proc
+from forge import archive, builder, console, device, feed, fetch, hashes, image, keys, openwrt_host, paths, proc
 from forge.buildlog import Log, explain
 from forge.errors import CommandError, ForgeError
 from forge.image import Job, Made
@@ -38,7 +38,7 @@ def tree(lists: Published) -> Path:
     """The ImageBuilder, unpacked: never worked in, only copied."""
     openwrt_host.require("image")
     file = lists.archive("imagebuilder")
-    return archive.unpacked(file, fetch.digest(file))
+    return archive.unpacked(file, hashes.digest(file))
 
 
 def info(pristine: Path) -> dict[str, Any] | None:
@@ -252,7 +252,7 @@ def _required(job: Job, out: Path, log: Log) -> list[Path]:
         raise _failed(job, "the ImageBuilder ended well, but made no image at all", log, explain(log.text).mend)
     for name in expected:
         sha = told.get(name, {}).get("sha256")
-        found = fetch.digest(out / name)
+        found = hashes.digest(out / name)
         if sha and sha != found:
             raise _failed(job, f"{name} is damaged: expected sha256 {sha}, found {found}", log, "is the disk sound?")
     return [out / name for name in expected]

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import archive, build, console, fetch, ipk, openwrt_host, paths, proc, stage
+from forge import archive, build, console, fetch, hashes, ipk, openwrt_host, paths, proc, stage
 from forge.build import Built
 from forge.buildlog import Log, explain
 from forge.catalog import Version
@@ -45,7 +45,7 @@ def run(
     openwrt_host.require("sdk")
     version = lists.version
     file = lists.archive("sdk")
-    tree = archive.unpacked(file, fetch.digest(file))
+    tree = archive.unpacked(file, hashes.digest(file))
     name = f"sdk-{version.number}-{lists.target.dashed}"
     with ExitStack() as stack:
         stack.enter_context(fetch.lock(tree.parent / ".build.lock", "is building in this SDK"))

@@ -4,7 +4,6 @@ and packages, then kernel, initrd, squashfs and manifest. Only image.py calls th
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -14,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import overlay, paths, proc
+from forge import hashes, overlay, paths, proc
 from forge.lab import kernel, parcels, python, rootfs, unpack
 from forge.lab.targets import Target
 
@@ -23,18 +22,27 @@ BOOT_FILES = ("kernel", "initrd")
 TIMEOUT = 300.0  # seconds for mksquashfs
 
 
+def has_base(target: Target, key: str) -> bool:
+    """Whether base() would find the folder, with all in it as it was made."""
+    return hashes.broken(_folder(target, key)) == []
+
+
 def base(target: Target, archives: Sequence[Path], key: str) -> Path:
     """A folder with the tree `root` from Debian's packages, and with kernel and initrd; made once for each key."""
-    folder = paths.cache("lab", "base") / f"{target.name}-{key}"
-    if not folder.exists():
+    folder = _folder(target, key)
+    if not has_base(target, key):
         scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
         try:
             _base(target, archives, scratch)
-            scratch.rename(folder)
+            hashes.place(scratch, folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     os.utime(folder)
     return folder
+
+
+def _folder(target: Target, key: str) -> Path:
+    return paths.cache("lab", "base") / f"{target.name}-{key}"
 
 
 def _base(target: Target, archives: Sequence[Path], folder: Path) -> None:
@@ -135,7 +143,7 @@ def _manifest(target: Target, archives: Sequence[Path], folder: Path, packages: 
     debian = {}
     for path in sorted(archives):
         name, version, _ = path.name.split("_", 2)
-        debian[name] = {"version": version.replace("%3a", ":"), "sha256": _sha256(path)}
+        debian[name] = {"version": version.replace("%3a", ":"), "sha256": hashes.digest(path)}
     linux = next(name for name in debian if name.startswith("linux-image-"))
     return {
         "target": target.name,
@@ -143,11 +151,6 @@ def _manifest(target: Target, archives: Sequence[Path], folder: Path, packages: 
         "kernel": linux.removeprefix("linux-image-"),
         "append": target.command_line,
         "debian": debian,
-        "packages": {path.name: _sha256(path) for path in packages},
-        "files": {name: _sha256(folder / name) for name in (*BOOT_FILES, "rootfs.squashfs")},
+        "packages": {path.name: hashes.digest(path) for path in packages},
+        "files": {name: hashes.digest(folder / name) for name in (*BOOT_FILES, "rootfs.squashfs")},
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

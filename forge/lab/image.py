@@ -14,17 +14,20 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from forge import console, debs, host, overlay, paths
+from forge import console, debs, hashes, host, overlay, paths
 from forge import site as sites
 from forge.errors import MissingError
 from forge.lab import targets
 from forge.lab.targets import SUITE, Target
 
+MANIFEST = "manifest.json"
+FILES = ("kernel", "initrd", "rootfs.squashfs")  # whose hashes it has
 LAB = Path(__file__).parent
 STANDIN = LAB / "standin"
 # The stand-in reads UCI files by the relay's own parser.
@@ -79,36 +82,62 @@ def build(target: Target | str, *, site: Path | None = None, packages: Sequence[
     found = targets.find(target) if isinstance(target, str) else target
     host.require("lab")
     archives = _archives(found)
-    base = _digest([SUITE, found.name, *(f"{one.name} {one.stat().st_size}" for one in archives)], _sources())
     parent = paths.cache("lab", "firmware")
     with tempfile.TemporaryDirectory(prefix=".files-", dir=parent) as name:
         files = Path(name, "files")
         overlay.render(sites.load(site), files)
-        key = _digest([base], [*_tree(STANDIN), *SHARED, *_tree(files), *((one.name, one) for one in packages)])
-        folder = parent / f"{found.name}-{key}"
-        with FileLock(paths.cache("lab") / f".{found.name}.lock"):
-            if not folder.exists():
+        layers = [*_tree(STANDIN), *SHARED, *_tree(files), *((one.name, one) for one in packages)]
+        with FileLock(lock(found.name)):
+            folder = parent / f"{found.name}-{_digest([_base_key(found, archives)], layers)}"
+            faults = broken(folder) if folder.exists() else ["it is not there"]
+            if faults:
                 from forge.lab import assemble
 
+                if folder.exists():
+                    console.note(f"the firmware in the cache is damaged ({faults[0]}); building it again")
+                if not assemble.has_base(found, _base_key(found, archives)):
+                    archives = _archives(found, whole=True)  # those that are fetched again may be newer ones
+                    folder = parent / f"{found.name}-{_digest([_base_key(found, archives)], layers)}"
                 scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
                 try:
-                    tree = assemble.base(found, archives, base)
+                    tree = assemble.base(found, archives, _base_key(found, archives))
                     assemble.firmware(
                         found, tree, archives, scratch, layers=(STANDIN, files), shared=SHARED, packages=packages
                     )
+                    shutil.rmtree(folder, ignore_errors=True)
                     scratch.rename(folder)
                 finally:
                     shutil.rmtree(scratch, ignore_errors=True)
     os.utime(folder)  # the cache's oldest go first
-    return Firmware(found, folder, json.loads((folder / "manifest.json").read_text()))
+    return Firmware(found, folder, json.loads((folder / MANIFEST).read_text()))
 
 
-def _archives(target: Target) -> list[Path]:
+def lock(target: str) -> Path:
+    """Of whoever builds this target's firmware, or removes some of it."""
+    return paths.cache("lab") / f".{target}.lock"
+
+
+def broken(folder: Path) -> list[str]:
+    """What of a built firmware is not as its manifest says, in words."""
+    try:
+        recorded = json.loads((folder / MANIFEST).read_text())["files"]
+        return [
+            f"{folder / name}: {why}" for name in FILES if (why := hashes.difference(folder / name, recorded[name]))
+        ]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        return [f"{folder / MANIFEST}: {error}"]
+
+
+def _base_key(target: Target, archives: Sequence[Path]) -> str:
+    return _digest([SUITE, target.name, *(f"{one.name} {one.stat().st_size}" for one in archives)], _sources())
+
+
+def _archives(target: Target, *, whole: bool = False) -> list[Path]:
     from forge.lab import rootfs
 
+    fetch = partial(debs.download, suite=SUITE, architecture=target.architecture, whole=whole)
     try:
-        most = debs.download(rootfs.PACKAGES, suite=SUITE, architecture=target.architecture, kernel=target.kernel)
-        return most + debs.download([rootfs.STATIC], suite=SUITE, architecture=target.architecture, alone=True)
+        return fetch(rootfs.PACKAGES, kernel=target.kernel) + fetch([rootfs.STATIC], alone=True)
     except MissingError as error:
         raise MissingError(f"{target.name} cannot be built: {error.message}", hint=error.hint) from error
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import cli, debs, ipk, paths, proc, stage
+from forge import cli, debs, hashes, ipk, paths, proc, stage
 from forge.errors import UsageError
 from forge.lab import elf, rootfs
 from forge.lab.targets import SUITE, Target
@@ -152,12 +152,14 @@ def postfix(target: Target) -> Path:
     stamp = f"{[path.name for path in archives]} {Path(__file__).read_text()}"
     with FileLock(folder / ".lock"):
         made_from = output.with_suffix(".from")
-        if not output.exists() or not made_from.exists() or made_from.read_text() != stamp:
+        recorded, _, origin = made_from.read_text().partition("\n") if made_from.exists() else ("", "", "")
+        if origin != stamp or hashes.difference(output, recorded):
+            archives = debs.download(POSTFIX, suite=SUITE, architecture=target.architecture, whole=True)
             root = Path(tempfile.mkdtemp(prefix=".postfix-", dir=folder))
             try:
                 _lay_out_postfix(target, archives, root)
                 ipk.pack(_postfix_package(target, version.partition("-")[0], root), output)
-                made_from.write_text(stamp)
+                made_from.write_text(f"{hashes.digest(output)}\n{stamp}")
             finally:
                 shutil.rmtree(root, ignore_errors=True)
     return output
@@ -181,7 +183,7 @@ def _lay_out_postfix(target: Target, archives: Sequence[Path], root: Path) -> No
             programs.append(member.data)
         rootfs.write(root / path, member.data, 0o755 if member.mode & 0o100 else 0o644)
     base = rootfs.members(
-        debs.download(rootfs.PACKAGES, suite=SUITE, architecture=target.architecture, kernel=target.kernel)
+        debs.download(rootfs.PACKAGES, suite=SUITE, architecture=target.architecture, kernel=target.kernel, whole=True)
     )
     there = rootfs.guest_libraries(target, base)
     for place, data in rootfs.libraries(target, found, programs).items():

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import interpreters, paths, proc
+from forge import hashes, interpreters, paths, proc
 from forge.errors import ForgeError
 from forge.lab.targets import PYTHON
 from forge.lab.unpack import Member
@@ -93,12 +93,12 @@ def compiled(sources: Mapping[str, bytes], *, in_place: bool = True) -> Path:
     parent = paths.cache("lab", "bytecode")
     folder = parent / digest.hexdigest()[:16]
     with FileLock(f"{folder}.lock"):
-        if not folder.exists():
+        if hashes.broken(folder) != []:
             scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
             try:
                 _compile(sources, scratch, in_place)
                 scratch.chmod(0o755)
-                scratch.rename(folder)
+                hashes.place(scratch, folder)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
     return folder

@@ -14,7 +14,8 @@ import pytest
 
 from forge import console, fetch, progress
 from forge.errors import MissingError, UsageError
-from forge.fetch import Fetcher, Patience, digest
+from forge.fetch import Fetcher, Patience
+from forge.hashes import digest
 from forge.partial import FetchError, NotThere, Unreachable, WrongFile
 from tests.targets.conftest import Place
 from tests.targets.upstream import Fault, Upstream

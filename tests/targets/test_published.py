@@ -16,7 +16,8 @@ import tomllib
 
 from forge import archive, cache, catalog, keys, lock, paths, published
 from forge.errors import ForgeError, MissingError
-from forge.fetch import Fetcher, digest
+from forge.fetch import Fetcher
+from forge.hashes import digest
 from forge.lock import LockError
 from forge.partial import NotThere, Unreachable, WrongFile
 from forge.published import SignatureError
@@ -221,7 +222,7 @@ def filled(fetcher: Fetcher) -> Iterator[Path]:
 
 def test_the_cache_is_verified_and_what_is_wrong_is_removed(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cache.verify()
-    assert "4 downloads are what they should be" in capsys.readouterr().out
+    assert "4 files are what they should be" in capsys.readouterr().out
     profiles = filled.with_name("profiles.json")
     profiles.write_text(json.dumps({}))
     with pytest.raises(cache.UnsoundCache, match=r"profiles\.json: expected .*, found sha256"):
