@@ -98,6 +98,21 @@ def test_a_package_is_listed_with_its_fields_files_and_scripts() -> None:
     assert contents.faults == []
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_signature_is_added_once_a_key_and_taken_off_again(name: str, tmp_path: Path) -> None:
+    file, recorded = tmp_path / name, (RECORDED / name).read_bytes()
+    assert apk.unsigned(recorded) == recorded
+    file.write_bytes(recorded)
+    ours, strangers = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    for key in (strangers, ours, ours):  # OpenWrt's main signs each package with a key of the build's own
+        apk.sign(file, key)
+    signed = adb.decode(file.read_bytes())
+    assert len(signed.signatures) == 2
+    assert adb.verify(signed, ours.public_key()) and adb.verify(signed, strangers.public_key())
+    assert apk.inspect(file, ours.public_key()).faults == []
+    assert apk.unsigned(file.read_bytes()) == recorded
+
+
 # What a package says beyond the sample
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import build, builder, openwrt_host, paths, sdk
+from forge import adb, build, builder, keys, openwrt_host, paths, sdk
 from forge.errors import MissingError, UsageError
 from forge.partial import Unreachable
 from forge.sdk import SdkError
@@ -68,6 +68,9 @@ def test_a_target_alone_gives_an_ipk_by_the_newest_opkg_release_and_an_apk_by_th
     for names in (IPK, APK):
         assert f"the mini-SDK makes the same bytes of {', '.join(sorted(names, key=len))}" in said
     assert "./inv image --target ramips/mt7621" in said
+    # Compared without a signature, and signed for the router afterwards.
+    key = keys.apk_public((place.dist / "keys" / "mailrelay.pem").read_bytes())
+    assert all(adb.verify(adb.decode((place.dist / name).read_bytes()), key) for name in APK)
 
 
 def test_a_second_build_needs_no_server(upstream: Upstream, place: Place, sample: Path) -> None:

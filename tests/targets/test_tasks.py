@@ -55,7 +55,7 @@ def test_from_an_empty_cache_to_packages_and_firmware(upstream: Upstream, place:
         (("build", "--target", "ramips", "--release", "25.12", "--builder", "sdk", *mirror), "mailrelay-1.0.0-r1.apk"),
         ((*image, *mirror), "squashfs-sysupgrade.bin"),
         ((*image, "--offline"), "squashfs-sysupgrade.bin"),
-        (("cache.verify",), "downloads are what they should be"),
+        (("cache.verify",), "files are what they should be"),
     ):
         status, output = run(place, *words)
         assert status == 0, output
