@@ -62,7 +62,7 @@ def run(target: str = "", keep: bool = False) -> None:
         demo.title("A Controllino on the LAN reports")
         demo.play(guest.lan(25)[1], demo.ALARM, patience=PATIENCE * pace.factor())
         _show_stranger(guest)
-        (mail,) = provider.wait_for(1, PATIENCE * pace.factor())
+        (mail,) = provider.wait_for(1, PATIENCE)
         demo.show_handover(provider)
         demo.show_mail(mail, demo.ALARM)
         _show_costs(guest, package)
@@ -178,7 +178,7 @@ def _outage(guest: Guest, provider: Provider) -> None:
     with console.step("the router boots again"):
         guest.wait()
     try:
-        mails = provider.wait_for(2, PATIENCE * pace.factor())
+        mails = provider.wait_for(2, PATIENCE)
     except ForgeError as error:
         log = guest.ssh.run("ls -l /etc/mailrelay; logread | grep mailrelay | tail", check=False).output
         raise ForgeError(error.message, hint=f"the router's log ends:\n{log}") from None

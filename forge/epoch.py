@@ -60,7 +60,7 @@ def of(folder: Path, *, reproducible: bool = False) -> int:
             hint=f"{mend}set {VARIABLE}, in seconds since 1970: {VARIABLE}=$(date +%s) {cli.again()}",
         )
     seconds, whose = _next_best(folder)
-    _tell(f"files get the time {_utc(seconds)}, {whose}: {paths.shown(folder)}: {reason}", reason)
+    _tell(f"files of {paths.shown(folder)} get the time {_utc(seconds)}, {whose} ({reason})", reason)
     return seconds
 
 

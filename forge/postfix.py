@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from forge import host
+from forge import host, pace
 from forge.certificates import make_certificates
 from forge.errors import ForgeError, MissingError
 from forge.ports import free_ports
@@ -177,6 +177,7 @@ class InstanceSpec:
                 "logins": self.logins,
                 "mail_uid": mail_uid,
                 "mail_gid": mail_gid,
+                "patience": pace.factor(),
             }
         )
 
@@ -264,8 +265,9 @@ class Instance:
             keeper.stdin.write(line.encode() + b"\n")
             keeper.stdin.flush()
             selector.register(keeper.stdout, selectors.EVENT_READ)
-            if not selector.select(ANSWER_SECONDS):
-                raise ForgeError(f"Postfix did not answer within {ANSWER_SECONDS:.0f} seconds")
+            patience = ANSWER_SECONDS * pace.factor()
+            if not selector.select(patience):
+                raise ForgeError(f"Postfix did not answer within {patience:.0f} seconds")
             answer = keeper.stdout.readline()
         if not answer:
             raise ForgeError(
@@ -391,8 +393,11 @@ class Provider:
         ]
 
     def wait_for(self, count: int, timeout: float = 20.0) -> list[Mail]:
-        """The messages, as soon as there are `count`; fails naming how many came and the last lines of the log."""
-        deadline = time.monotonic() + timeout
+        """The messages, as soon as there are `count`; fails naming how many came and the last lines of the log.
+
+        `timeout` is in seconds on a machine like ours (pace.py).
+        """
+        deadline = pace.deadline(timeout)
         while True:
             if len(self._names()) >= count:
                 mails = self.messages()

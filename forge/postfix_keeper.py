@@ -201,7 +201,7 @@ class Keeper:
                 stderr=stderr,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_SECONDS * self.spec["patience"]
         for port in self.spec["ports"]:
             while not self._listens(port):
                 if self.master.poll() is not None or time.monotonic() > deadline:

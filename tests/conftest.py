@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test's timeout ends what hangs: it is as much longer as the machine is slower, or busier, than ours."""
+    mark = item.get_closest_marker("timeout")
+    asked = item.config.getoption("timeout") or item.config.getini("timeout")
+    seconds = float(mark.args[0] if mark else asked)
+    from forge import pace
+
+    item.add_marker(pytest.mark.timeout(seconds * pace.factor()), append=False)
+    return (yield)
 
 
 def _without_terminals() -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import arduino, debs, paths, proc
+from forge import arduino, debs, pace, paths, proc
 from forge.errors import ForgeError
 from tests.arduino.conftest import PATIENCE
 from tests.relay.scripted import ScriptedProvider
@@ -47,7 +47,10 @@ def test_the_board_itself_sends_a_whole_mail(
     simulator: list[str], board_program: Path, server: ScriptedProvider
 ) -> None:
     done = subprocess.run(
-        [*simulator, str(board_program), str(server.port)], capture_output=True, text=True, timeout=PATIENCE
+        [*simulator, str(board_program), str(server.port)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * pace.factor(),
     )
     print(done.stdout, done.stderr)
     assert done.returncode == 0

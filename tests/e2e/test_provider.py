@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from forge import postfix
+from forge import pace, postfix
 from forge.errors import ForgeError
 from forge.paths import ROOT
 
@@ -172,7 +172,7 @@ def test_leaves_no_process_and_no_folder_however_its_caller_ends(
     elif ending == "kill":
         caller.kill()
     caller.communicate("\n")
-    deadline = time.monotonic() + 10
+    deadline = pace.deadline(10)
     while (Path(folder).exists() or Path(f"/proc/{pid}").exists()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not Path(folder).exists()

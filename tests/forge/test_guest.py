@@ -75,7 +75,7 @@ def qemus(folder: Path) -> list[int]:
 
 
 def until(condition: object, what: str) -> None:
-    end = time.monotonic() + PATIENCE
+    end = pace.deadline(PATIENCE)
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, what
         time.sleep(0.02)
@@ -259,7 +259,7 @@ def test_ctrl_c_ends_the_task_with_130_and_leaves_nothing(image: Path) -> None:
     (folder,) = (place for place, state in running.guests() if state["firmware"] == str(image))
     task.send_signal(signal.SIGINT)
     lines.append(task.stdout.read())
-    assert task.wait(PATIENCE) == 130
+    assert task.wait(PATIENCE * pace.factor()) == 130
     task.stdout.close()
     text = "".join(lines)
     assert re.search(r"^lan +25 +127\.0\.0\.1:\d+$", text, re.MULTILINE)
@@ -278,7 +278,7 @@ def test_on_a_terminal_keys_reach_the_guest_and_ctrl_a_x_ends_it(image: Path) ->
 
     def read(until: bytes) -> None:
         nonlocal seen
-        end = time.monotonic() + PATIENCE
+        end = pace.deadline(PATIENCE)
         while until not in seen:
             assert time.monotonic() < end, seen
             if select.select([terminal], [], [], 1)[0]:

@@ -12,7 +12,7 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from forge import checks, cli, debs, host, interpreters, needs, paths, proc
+from forge import checks, cli, debs, host, interpreters, needs, pace, paths, proc
 from forge.errors import CommandError, ForgeError, MissingError, UsageError
 from tests.relay.running import alive, wait
 
@@ -65,7 +65,7 @@ def test_an_interrupted_task_ends_the_programs_of_all_its_threads() -> None:
         ended.set()
 
     threading.Thread(target=wait, daemon=True).start()
-    deadline = time.monotonic() + 30
+    deadline = pace.deadline(30)
     while not ended.is_set() and time.monotonic() < deadline:
         proc.end_all()
     assert ended.is_set()

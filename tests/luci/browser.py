@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from forge import host
+from forge import host, pace
 
 PATIENCE = 30.0  # seconds until what should come soon counts as not coming
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
@@ -134,5 +134,5 @@ class Browser:
         def ask(_: object) -> Any:
             return condition()
 
-        waiting = WebDriverWait(self.driver, PATIENCE, 0.05, [StaleElementReferenceException])
+        waiting = WebDriverWait(self.driver, PATIENCE * pace.factor(), 0.05, [StaleElementReferenceException])
         return waiting.until(ask, what)  # type: ignore[no-any-return]

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from forge import pace
 from forge.namespaces import apart, enter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -227,7 +228,13 @@ class Router:
         into = enter(self.pid, "--net", "--pid", "--wd")
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(env or {})}
         return subprocess.run(
-            [*into, *argv], input=stdin, capture_output=True, text=True, env=environment, timeout=120, errors="replace"
+            [*into, *argv],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=120 * pace.factor(),
+            errors="replace",
         )
 
     def ok(self, *argv: str, **options: Any) -> str:
@@ -260,7 +267,7 @@ class Router:
             with (box / "door").open("w") as door:
                 door.write(f"host-{self._asked}\n")
             text = b""
-            while select.select([answer], [], [], PATIENCE)[0]:
+            while select.select([answer], [], [], PATIENCE * pace.factor())[0]:
                 if not (piece := os.read(answer, 65536)):
                     break
                 text += piece
@@ -330,7 +337,7 @@ class Router:
         return sorted(path.name for path in (self.root / "etc/mailrelay/spool/queue").glob("*"))
 
     def wait(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-        deadline = time.monotonic() + patience
+        deadline = pace.deadline(patience)
         while not (found := condition()):
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {patience:.0f} s: {what}")

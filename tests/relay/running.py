@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from forge import pace
 from forge.ports import free_ports
 
 SOURCE = Path(__file__).resolve().parents[2] / "package" / "mailrelay" / "src"
@@ -32,11 +33,11 @@ config smarthost 'provider'
 
 
 def wait(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-    """Poll until the condition is true, and return what it returned."""
-    deadline = time.monotonic() + patience
+    """Poll until the condition is true, and return what it returned; `patience` is that of pace.deadline."""
+    deadline = pace.deadline(patience)
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {patience:.0f} s: {what}")
+            raise AssertionError(f"not within {patience:.0f} s on a machine like ours: {what}")
         time.sleep(0.01)
     return found
 
@@ -121,7 +122,7 @@ class Relay:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
         try:
-            code = self.process.wait(PATIENCE)
+            code = self.process.wait(PATIENCE * pace.factor())
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
@@ -196,7 +197,9 @@ class Client:
     """A client on a socket that checks each reply's code."""
 
     def __init__(self, port: int, source: str = "127.0.0.1") -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=(source, 0))
+        self.sock = socket.create_connection(
+            ("127.0.0.1", port), timeout=PATIENCE * pace.factor(), source_address=(source, 0)
+        )
         self.file = self.sock.makefile("rb")
         self.banner = self.reply()
 
