@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import debs, paths, proc
+from forge import debs, paths, pip, proc
 from forge.errors import ForgeError, MissingError
 
 MINORS = range(10, 15)
@@ -128,24 +128,9 @@ def test_packages(interpreter: Interpreter) -> Path:
         try:
             requirements = scratch / "requirements.txt"
             requirements.write_text(lock)
-            pip: list[proc.Arg] = [
-                sys.executable,
-                "-m",
-                "pip",
-                "--python",
-                interpreter.path,
-                "--disable-pip-version-check",
-            ]
-            options: list[proc.Arg] = [
-                "-qq",
-                "--no-input",
-                "--no-deps",
-                "--require-hashes",
-                "--target",
-                scratch / "site",
-            ]
+            options: list[proc.Arg] = ["-qq", "--no-deps", "--require-hashes", "--target", scratch / "site"]
             proc.run(
-                [*pip, "install", *options, "-r", requirements],
+                [*pip.command(), "--python", interpreter.path, "install", *options, "-r", requirements],
                 timeout=600,
                 hint="is the package index reachable? Then start again",
             )
