@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import adb, apk, build, ipk, keys, makefile, needs, paths
+from forge import adb, apk, build, host, ipk, keys, makefile, needs, paths
 from forge.errors import ForgeError, UsageError
 
 from .checkouts import WHEN, git, use
