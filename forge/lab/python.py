@@ -12,7 +12,8 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from filelock import FileLock
@@ -115,9 +116,17 @@ def _compile(sources: Mapping[str, bytes], folder: Path, in_place: bool) -> None
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
-    options = ["-q", "-q", "-j", "2", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", "/"]
+    options = ["-q", "-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", "/"]
     options += ["-b"] if in_place else []
-    proc.run([_host_python(), "-I", "-m", "compileall", *options, folder], timeout=300)
+    argv: list[proc.Arg] = [_host_python(), "-I", "-m", "compileall", *options, "-i", "-"]
+
+    def compile_some(names: Sequence[str]) -> None:
+        proc.run(argv, input="".join(f"{folder / name}\n" for name in names), timeout=300)
+
+    # compileall's own processes (-j) need a /dev/shm that everybody may write to, which a chroot often lacks.
+    jobs = min(os.cpu_count() or 1, len(sources))
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(compile_some, [list(sources)[job::jobs] for job in range(jobs)]))
     for path in sources:
         file = folder / path
         tag = f"cpython-{PYTHON.replace('.', '')}"
