@@ -18,7 +18,7 @@ from forge.errors import ForgeError
 
 VARIABLE = "SOURCE_DATE_EPOCH"
 ARCHIVED = "forge/commit-time"  # git archive writes the commit's time into it (.gitattributes)
-RECORDED = 1_795_712_118  # 2026-11-30: where nothing tells a time, all builds take the same
+RECORDED = 1_795_712_118  # 2026-11-26: where nothing tells a time, all builds take the same
 TIMEOUT = 60.0  # seconds for one git command
 
 _told: set[str] = set()
