@@ -228,12 +228,13 @@ def test_without_git_on_the_machine_the_next_best_is_taken(
 # ---- a repository around an archive ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("rules", ["*\n", "*\n!*/\n", ""])
 def test_the_repository_around_an_archive_decides_nothing(
-    checkout: Path, directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkout: Path, directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: str
 ) -> None:
     """A home folder in git that ignores all it has not been told of is common."""
     directory = archive_in_another_repository(checkout, monkeypatch)
-    (paths.ROOT.parent / ".gitignore").write_text("*\n")
+    (paths.ROOT.parent / ".gitignore").write_text(rules)
     assert epoch.ignored(directory) == set()
     assert epoch.uncommitted(directory) == []
     stage.copy(directory, tmp_path / "copy")
