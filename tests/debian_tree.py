@@ -102,6 +102,7 @@ def _bring_settings(tree: Tree) -> None:
     tree.environment |= {
         name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or name.startswith("PIP_")
     }
-    if CA_BUNDLE.exists():
-        shutil.copy(CA_BUNDLE, tree.folder / "etc" / "host-ca.crt")
+    bundle = Path(os.environ.get("PIP_CERT") or CA_BUNDLE)
+    if bundle.exists():
+        shutil.copy(bundle, tree.folder / "etc" / "host-ca.crt")
         tree.environment["PIP_CERT"] = "/etc/host-ca.crt"
