@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from forge import console, paths
-from forge.errors import ForgeError, UsageError
+from forge.errors import ForgeError, MachineError, UsageError
 
 USIGN_FILE = "usign.key"
 APK_FILE = "apk.pem"
@@ -260,11 +260,8 @@ def _given(variable: str) -> bytes:
 def _folder() -> Path:
     try:
         folder = paths.config("keys")
-    except OSError as error:
-        raise NoFolderError(
-            f"the keys' folder can't be used: {error.filename}: {error.strerror}",
-            hint=_ELSEWHERE,
-        ) from None
+    except MachineError as error:
+        raise NoFolderError(f"the keys' folder can't be used: {error.message}", hint=error.hint) from None
     if folder.resolve().is_relative_to(paths.ROOT):
         raise UsageError(
             f"the keys' folder {folder} lies in the checkout", hint=f"set {paths.CONFIG_VARIABLE} to a folder elsewhere"

@@ -234,4 +234,4 @@ def test_without_a_target_or_release_it_is_the_mini_sdk_as_ever(
     seen = []
     monkeypatch.setattr(build, "run", lambda **words: seen.append(words) or [])
     builder.run(package="mailrelay", format="ipk")
-    assert seen == [{"package": "mailrelay", "format": "ipk"}]
+    assert seen == [{"package": "mailrelay", "format": "ipk", "folder": place.dist, "reproducible": False}]

@@ -173,30 +173,6 @@ def test_the_tasks_of_the_cache_are_called_by_name_and_dot() -> None:
     assert tasks.namespace["cache"].__doc__ == "Show what the cache folder holds."
 
 
-@pytest.mark.parametrize(
-    ("words", "groups"),
-    [
-        ("build", "base build"),
-        ("build --target ramips", "base build image sdk"),
-        ("build --target=ramips --release 25.12", "base build image sdk"),
-        ("image -t x86/64", "base build image"),
-        ("image --target lab-mipsel", "base"),
-        ("targets --match ramips", "base"),
-    ],
-)
-def test_what_openwrts_tools_need_is_installed_when_they_are_asked_for_and_not_before(words: str, groups: str) -> None:
-    text = paths.INV.read_text()
-    function = text[text.index("groups_for() {") : text.index("\n}\n", text.index("groups_for() {")) + 3]
-    done = subprocess.run(
-        ["sh", "-c", f'{function}\ngroups_for "$@"; echo "$groups"', "sh", *words.split()],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert set(groups.split()) <= set(done.stdout.split())
-    assert not ({"image", "sdk"} - set(groups.split())) & set(done.stdout.split())
-
-
 def test_the_docs_name_no_option_that_does_not_exist() -> None:
     """Every `./inv TASK --option` that the docs show is one that the task has."""
     import re
