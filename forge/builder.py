@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import build, catalog, cli, console, fetch, names, openwrt_host, paths, published, sdk
+from forge import build, buildlog, catalog, cli, console, fetch, names, openwrt_host, paths, published, sdk
 from forge.build import Built
 from forge.catalog import Target, Version
 from forge.errors import MissingError, UsageError
@@ -48,7 +48,8 @@ def run(
     if not target and not release:
         if dry_run:
             return build.preview(package, ("ipk", "apk") if format == "all" else (format,), "the mini-SDK", folder)
-        return build.run(package=package, format=format, folder=folder, reproducible=reproducible)
+        with buildlog.kept("build"):
+            return build.run(package=package, format=format, folder=folder, reproducible=reproducible)
     if format == "deb":
         raise UsageError(
             "--format deb is for Debian, and the same for all machines", hint="leave --target and --release out"
@@ -146,13 +147,14 @@ def _by_sdk(
 
 def _by_mini(version: Version, package: str, folder: Path, reproducible: bool) -> list[Built]:
     release = version.release
-    return build.make(
-        package=package,
-        format=release.format,
-        release=release.conventions,
-        folder=folder,
-        reproducible=reproducible,
-    )
+    with buildlog.kept(f"mini-{version.number}"):
+        return build.make(
+            package=package,
+            format=release.format,
+            release=release.conventions,
+            folder=folder,
+            reproducible=reproducible,
+        )
 
 
 def scratch(prefix: str) -> tempfile.TemporaryDirectory[str]:

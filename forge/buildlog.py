@@ -6,11 +6,17 @@ meet). sdk.py and imagebuilder.py write a Log and ask explain().
 
 from __future__ import annotations
 
+import os
 import re
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+from forge import console, paths, transcript
+from forge.errors import ForgeError
 
 KEPT = 8000  # lines that are searched for a cause
 
@@ -135,6 +141,26 @@ class Log:
     @property
     def text(self) -> str:
         return "\n".join(self._lines)
+
+
+@contextmanager
+def kept(name: str) -> Iterator[Log]:
+    """dist/logs/NAME.log with all that is printed meanwhile, and how it ended. Also a decorator of a task's run()."""
+    path = paths.DIST / "logs" / f"{name}.log"
+    try:
+        log = Log(path)
+    except OSError as error:  # a checkout that is not ours to write in: what does not need it goes on
+        console.note(f"no log is kept: {paths.shown(path)}: {error.strerror}")
+        log = Log(Path(os.devnull))
+    with log, transcript.recorded(log):
+        try:
+            yield log
+        except ForgeError as error:
+            log(f"FAIL {error}")
+            raise
+        except KeyboardInterrupt:
+            log("interrupted")
+            raise
 
 
 def explain(output: str) -> Cause:

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TextIO
 
+from forge import transcript
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -65,6 +67,11 @@ def _rich(stream: TextIO) -> Console:
 
 def say(text: str = "", style: str = "") -> None:
     """One line or more, as it is; `style` (rich's: "bold", "red", "dim") counts on a terminal only."""
+    transcript.detail(text)
+    _print(text, style)
+
+
+def _print(text: str, style: str) -> None:
     with _lock:
         if style and is_terminal():
             _rich(_stream()).print(text, style=style, markup=False)
@@ -73,8 +80,9 @@ def say(text: str = "", style: str = "") -> None:
 
 
 def _unless_quiet(text: str, style: str) -> None:
+    transcript.detail(text)
     if _verbosity >= 0:
-        say(text, style)
+        _print(text, style)
 
 
 def title(text: str) -> None:
@@ -83,9 +91,9 @@ def title(text: str) -> None:
 
 
 def trace(text: str) -> None:
-    """What is of interest when something goes wrong: with --verbose only."""
+    """What is of interest when something goes wrong: with --verbose only, and in no log."""
     if _verbosity > 0:
-        say(f"   | {text}", "dim")
+        _print(f"   | {text}", "dim")
 
 
 def good(text: str) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from forge import build, console, demo, machines, pace, paths, provided, running, stage
+from forge import build, buildlog, console, demo, machines, pace, paths, provided, running, stage
 from forge import ssh as sshs
 from forge.errors import ForgeError, UsageError
 from forge.guest import Guest
@@ -37,6 +37,7 @@ done
 ROLES = ("supervisor", "listener", "courier")
 
 
+@buildlog.kept("demo")
 def run(target: str = "", keep: bool = False) -> None:
     """Plays the whole story; with `keep`, provider and router stay up until Ctrl-C, to be tried by hand."""
     machine = machines.find(target)

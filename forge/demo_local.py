@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from forge import console, demo
+from forge import buildlog, console, demo
 from forge.errors import ForgeError
 from forge.ports import free_ports
 from forge.postfix import Provider
 from forge.relay import Relay, end_in_order, uci
 
 
+@buildlog.kept("demo-local")
 def run(keep: bool = False) -> None:
     """Plays the whole story; with `keep`, provider and relay stay up until Ctrl-C, to be tried by hand."""
     started = time.monotonic()

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import archive, build, console, fetch, hashes, ipk, openwrt_host, paths, proc, stage
+from forge import archive, build, buildlog, console, fetch, hashes, ipk, openwrt_host, paths, proc, stage
 from forge.build import Built
 from forge.buildlog import Log, explain
 from forge.catalog import Version
@@ -51,7 +51,7 @@ def run(
         stack.enter_context(fetch.lock(tree.parent / ".build.lock", "is building in this SDK"))
         names = [package] if package else []
         staged = {one: stack.enter_context(stage.staged(one, names, reproducible=reproducible)) for one in directories}
-        log = stack.enter_context(Log(paths.DIST / "logs" / f"{name}.log"))
+        log = stack.enter_context(buildlog.kept(name))
         stack.enter_context(console.step(f"building with OpenWrt's SDK {version.number} for {lists.target.name}"))
         console.note(f"log: {paths.shown(log.path)}")
         tool = Tool(tree, log, lists.fetcher.offline)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import demo, demo_lab, demo_local, postfix, relay, running
+from forge import demo, demo_lab, demo_local, paths, postfix, relay, running
 from forge.errors import ForgeError
 from forge.paths import ROOT
 
@@ -44,7 +44,9 @@ def told_folders(process: subprocess.Popen[str]) -> set[Path]:
     return {Path(name) for name in re.findall(rf"{relay.PARENT}/mailrelay-[\w-]+", text)}
 
 
-def test_tells_the_whole_story_and_keeps_the_password_to_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tells_the_whole_story_and_keeps_the_password_to_itself(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     passwords = []
 
     class Watched(postfix.Provider):
@@ -54,6 +56,7 @@ def test_tells_the_whole_story_and_keeps_the_password_to_itself(capsys: pytest.C
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo_local, "Provider", Watched)
+        patch.setattr(paths, "DIST", tmp_path)
         demo_local.run()
     shown = capsys.readouterr().out
     for promise in (
@@ -72,6 +75,7 @@ def test_tells_the_whole_story_and_keeps_the_password_to_itself(capsys: pytest.C
     ):
         assert promise in shown
     assert passwords[0] not in shown
+    assert (tmp_path / "logs/demo-local.log").read_text() == shown
     assert "\x1b" not in shown, "no colours where there is no terminal"
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from pathlib import Path
 
 import pytest
 
+from forge import buildlog, console, paths, transcript
 from forge.buildlog import Log, explain
+from forge.errors import ForgeError
 
 NOISE = """\
 make[2]: Entering directory '/x'
@@ -92,6 +96,42 @@ def test_what_lies_beneath_is_told_rather_than_what_follows_from_it() -> None:
 )
 def test_what_nobody_foresaw_is_told_by_its_last_error(output: str, what: str) -> None:
     assert explain(output).what == what
+
+
+def test_what_is_printed_meanwhile_is_in_the_log_of_this_thread_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "DIST", tmp_path)
+    both = threading.Barrier(2)
+
+    def work(name: str) -> None:
+        with contextlib.suppress(ForgeError), buildlog.kept(name):
+            both.wait()
+            console.note(f"{name} begins")
+            transcript.detail(f"{name} for the log alone")
+            both.wait()
+            raise ForgeError(f"{name} fails")
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    console.say("afterwards")
+    for name in ("one", "two"):
+        lines = [f"     {name} begins", f"{name} for the log alone", f"FAIL {name} fails"]
+        assert (tmp_path / f"logs/{name}.log").read_text().splitlines() == lines
+
+
+def test_where_no_log_can_be_written_the_task_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dist").touch()
+    monkeypatch.setattr(paths, "DIST", tmp_path / "dist")
+    with buildlog.kept("demo"):
+        console.say("it goes on")
+    shown = capsys.readouterr().out
+    assert "no log is kept: " in shown and "Not a directory" in shown and "it goes on" in shown
 
 
 def test_a_log_has_every_line_while_the_build_runs_and_stays(tmp_path: Path) -> None:
