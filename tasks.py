@@ -204,11 +204,6 @@ def image(
     dry_run: bool = False,
 ) -> None:
     """Make firmware with the relay and a site's settings in it, by OpenWrt's ImageBuilder; lab targets by ourselves."""
-    if target.startswith("lab-"):
-        from forge.lab import image as lab
-
-        lab.run(target, site=site, packages=words.split(packages))
-        return
     from forge import image
 
     wishes = image.Wishes(
@@ -230,6 +225,8 @@ def image(
         jobs=jobs,
         mirror=mirror,
         offline=offline,
+        out=out,
+        dry_run=dry_run,
         wishes=wishes,
     )
 

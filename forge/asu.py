@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from forge import builder, console, feed, image, imagebuilder, keys, paths
+from forge import builder, console, feed, image, imagebuilder, keys
 from forge.errors import ForgeError, UsageError
 from forge.fetch import Fetcher
 from forge.image import Job, Made, Wishes
@@ -56,7 +56,7 @@ def check(wishes: Wishes, sites: Sequence[Path | None]) -> None:
 
 def run(url: str, job: Job) -> Made:
     """Asks, waits, downloads and verifies. What the server said is in a log."""
-    from forge.buildlog import Log
+    from forge import buildlog
 
     url = url.rstrip("/")
     reason = Fetcher((url,)).reachable()
@@ -65,7 +65,7 @@ def run(url: str, job: Job) -> Made:
             f"{url} can't be reached: {reason}", hint="is this machine on the internet? --via names the server"
         )
     name = f"image-{job.lists.version.number}-{job.device.profile}-via"
-    with Log(paths.DIST / "logs" / f"{name}.log") as log:
+    with buildlog.kept(name) as log:
         asked = request(job)
         log(f"POST {url}/api/v1/build {asked}")
         with console.step(f"{url} makes the image {job.label}"):
@@ -178,5 +178,5 @@ def _download(url: str, job: Job, answer: dict[str, Any]) -> list[image.Image]:
             fetcher = Fetcher((f"{url}/store",))
             got = fetcher.fetch(f"{folder}/{name}", sha256=sha256)
             shutil.move(got, out / name)
-        imagebuilder.place(job, out)
+        imagebuilder.place(job.folder, out)
     return image.checked(job, [job.folder / str(one["name"]) for one in told])

@@ -186,12 +186,13 @@ def download(
     kernel: str = "",
     alone: bool = False,
     whole: bool = False,
+    offline: bool = False,
 ) -> list[Path]:
     """The .debs of `packages`, with those they depend on and the machine lacks, in the cache folder.
 
     Those that are there have the right size; `whole`, for whoever is about to read them: and the right hash. `alone`:
     without what they depend on. `kernel` is a metapackage (linux-image-amd64): the package with the kernel
-    that it stands for comes along, by itself.
+    that it stands for comes along, by itself. `offline`: no mirror is asked.
     """
     folder = paths.cache("debs", _name(suite, architecture))
     words = [*packages, _installed(suite)]
@@ -202,6 +203,11 @@ def download(
         known = planned(plan)
         if known and not any(archive.fault(folder, whole=whole) for archive in known):
             return [folder / archive.file for archive in known]
+        if offline:
+            raise MissingError(
+                f"--offline: {packages[0]} and what belongs to it ({suite}, {architecture}) is not in {folder}",
+                hint="run once without --offline",
+            )
         apt = Apt(suite, architecture)
         try:
             archives = _fetch(apt, packages, kernel, alone, folder)

@@ -171,3 +171,30 @@ def _report(folder: Path, pair: keys.Keys, url: str, given: bool) -> None:
         console.say(
             f"Next: ./inv serve, which serves {shown} there; or put it on a web server, and its address into --url."
         )
+
+
+def trust(files: Path, url: str, manager: str) -> None:
+    """Adds the key and the line of our feed at `url` to an image's overlay, for opkg or for apk."""
+    pair, url = keys.load(), url.rstrip("/")
+    public = pair.usign.public
+    if manager == "opkg":
+        added = {
+            f"etc/opkg/keys/{public.fingerprint}": public.text().encode(),
+            "etc/opkg/customfeeds.conf": f"src/gz {NAME} {url}/opkg\n".encode(),
+        }
+    else:
+        pem = f"etc/apk/keys/{NAME}.pem"
+        added = {
+            pem: keys.apk_public_text(pair.apk.public_key()),
+            "etc/apk/repositories.d/customfeeds.list": f"{url}/apk/packages.adb\n".encode(),
+            "lib/upgrade/keep.d/mailrelay-feed": f"/{pem}\n".encode(),  # no keep list covers apk's keys
+        }
+    for name, content in added.items():
+        path = files / name
+        made = [folder for folder in path.parents if not folder.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in made:
+            folder.chmod(0o755)  # whatever the umask
+        with path.open("ab") as output:
+            output.write(content)
+        path.chmod(0o644)

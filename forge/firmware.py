@@ -83,6 +83,12 @@ def _lab(machine: Machine, folder: Path, disk: Path | None) -> Load:
     return Load(files["kernel"], files["initrd"], str(manifest.get("append", machine.append)), tuple(disks))
 
 
+def lan(firmware: Path) -> str:
+    """The router's own address in the lab's firmware, where its site has set one; else ""."""
+    folder = firmware.parent if firmware.name == "manifest.json" else firmware
+    return str(_manifest(folder).get("lan", "")) if folder.is_dir() else ""
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))

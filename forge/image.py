@@ -1,7 +1,7 @@
-"""The task `image`: firmware for real routers. Reads what was asked for into jobs, runs several at a time, and reports.
+"""The task `image`: firmware with the relay in it. Reads what was asked for into jobs, and runs several at a time.
 
-imagebuilder.py makes one image; asu.py has a server make it (`--via`). Lab targets are not built here: tasks.py hands
-them to forge.lab.
+imagebuilder.py makes one image; asu.py has a server make it (`--via`); image_lab.py has the jobs of the lab's targets;
+image_report.py tells what came of them.
 """
 
 from __future__ import annotations
@@ -12,20 +12,18 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from forge import build, catalog, cli, console, feed, fetch, hashes, paths, proc, progress, published
+from forge import build, buildlog, catalog, cli, console, feed, fetch, hashes, names, paths, proc, published
 from forge.catalog import Target
 from forge.device import Device
 from forge.errors import ForgeError, MissingError, UsageError
 from forge.fetch import Fetcher
 from forge.published import Published
 
-ENGINES = ("mailrelay", "mailrelay-postfix")
 LUCI_APP = "luci-app-mailrelay"
 WORD = re.compile(r"-?[A-Za-z0-9][A-Za-z0-9._+-]*")
 DEFAULT_NAME = "mailrelay"  # of an image without a site
-MANY = 64  # jobs at a time: more than any machine has use for
 
 
 @dataclass(frozen=True)
@@ -39,41 +37,78 @@ class Wishes:
     via: str = ""
     bare: bool = False  # all that the relay needs, without the relay
     luci: bool = True
-    engine: str = ENGINES[0]
+    engine: str = names.ENGINES[0]
+
+
+class Planned(Protocol):
+    """What a job is to those who run and report it, for OpenWrt's ImageBuilder or for the lab."""
+
+    @property
+    def site(self) -> Path | None: ...
+    @property
+    def folder(self) -> Path:
+        """Where the images go."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def facts(self) -> dict[str, str]:
+        """Which release, target and profile it is for."""
+
+    def next(self, images: Sequence[Image]) -> list[str]:
+        """What can be done with the images, a line each."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One image. `extra` is in its files' names (EXTRA_IMAGE_NAME)."""
+    """One image of OpenWrt's. `extra` is in its files' names (EXTRA_IMAGE_NAME)."""
 
     lists: Published
     device: Device
     site: Path | None
     wishes: Wishes
-    folder: Path  # where the images go
+    folder: Path
     tree: Path | None = None  # the ImageBuilder, unpacked; None for a server's job
 
     @property
     def extra(self) -> str:
-        name = self.site.stem if self.site else DEFAULT_NAME
-        return re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-") or "site"
+        return plain_name(self.site)
 
     @property
     def label(self) -> str:
         return f"{self.lists.version.number} {self.device.profile}" + (f" {self.site.stem}" if self.site else "")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        lists = self.lists
+        return {"release": lists.version.number, "target": lists.target.name, "profile": self.device.profile}
+
+    def next(self, images: Sequence[Image]) -> list[str]:
+        from forge import image_report
+
+        return image_report.next_of_openwrt(self, images)
+
+
+def plain_name(site: Path | None) -> str:
+    """What a site is called in the names of files."""
+    name = site.stem if site else DEFAULT_NAME
+    return re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-") or "site"
 
 
 @dataclass(frozen=True)
 class Image:
     path: Path
     size: int
-    limit: int  # 0: not published
+    limit: int  # what the device takes; 0: not published, NO_LIMIT
     sha256: str
+
+
+NO_LIMIT = -1
 
 
 @dataclass(frozen=True)
 class Made:
-    job: Job
+    job: Planned
     images: list[Image]
     packages: int  # in the image
     log: Path
@@ -89,59 +124,87 @@ def run(
     jobs: int = 1,
     mirror: str = "",
     offline: bool = False,
+    out: str = "",
+    dry_run: bool = False,
     wishes: Wishes | None = None,
 ) -> list[Made]:
-    """The task. `target` may be several, with commas, each TARGET or TARGET:PROFILE."""
+    """The task. `target` may be several, with commas, each TARGET or TARGET:PROFILE; `out` stands for dist/images."""
+    from forge import image_lab, image_report
+
     wishes = wishes or Wishes()
-    cli.choice(wishes.engine, ENGINES, "--engine")
+    cli.choice(wishes.engine, names.ENGINES, "--engine")
+    targets = [word for word in (one.strip() for one in target.split(",")) if word]
+    if not targets:
+        raise UsageError("--target names none", hint="./inv targets lists them")
+    lab = [word for word in targets if word.startswith(image_lab.PREFIX)]
     for word in (*wishes.packages, *wishes.disabled):
-        if not WORD.fullmatch(word):
+        if not WORD.fullmatch(word) and not (len(lab) == len(targets) and word.endswith(".ipk")):
             raise UsageError(f"{word!r} is no name of a package or service", hint="put spaces or commas between names")
     if wishes.feed and not feed.URLS.fullmatch(wishes.feed):
         raise UsageError(f"--feed: {wishes.feed!r} is no address", hint="write it like https://example.org/feed")
+    files = _site_files(site, sites)
+    if lab:
+        image_lab.check(lab, files, wishes, profile=profile, release=release, mirror=mirror)
+    _check_sites(files, wishes)
+    top = Path(out) if out else paths.DIST / "images"
     fetcher = fetch.fetcher(mirror, offline=offline)
-    planned = _plan(fetcher, target, profile, release, _site_files(site, sites), wishes)
-    if wishes.via:
-        from forge import asu
-
-        return _finish(planned, [asu.run(wishes.via, job) for job in planned])
-    with _local_packages(planned, wishes) as local:
-        return _finish(planned, _parallel(planned, local, jobs))
-
-
-def _plan(
-    fetcher: Fetcher, targets: str, profile: str, release: str, sites: Sequence[Path | None], wishes: Wishes
-) -> list[Job]:
-    """Everything that can be wrong with what was asked for shows here, before anything long begins."""
-    from forge import imagebuilder, site
-
-    for path in sites:
-        site.load(path)
-    if wishes.via:
-        from forge import asu
-
-        asu.check(wishes, sites)
-    planned = []
-    for word in filter(None, (one.strip() for one in targets.split(","))):
-        name, _, own = word.partition(":")
-        wanted = own or profile
-        one, wanted = _target(fetcher, name, wanted, release)
-        version = catalog.version(release or catalog.stable().series, target=one.name)
-        console.title(f"OpenWrt {version.number}, {one.name}")
-        lists = published.load(fetcher, version, one)
-        tree = None if wishes.via else imagebuilder.tree(lists)
-        data = lists.profiles() or (imagebuilder.info(tree) if tree else None)
-        device = _device(data, wanted, one)
-        for path in sites:
-            folder = paths.DIST / "images" / version.number / device.profile / (path.stem if path else DEFAULT_NAME)
-            planned.append(Job(lists, device, path, wishes, folder, tree))
-    if not planned:
-        raise UsageError("--target names none", hint="./inv targets lists them")
+    planned: list[Planned] = []
+    for word in targets:
+        if word in lab:
+            planned += image_lab.plan(word, files, wishes, top, offline=offline)
+        else:
+            planned += _plan(fetcher, word, profile, release, files, wishes, top, whole=not dry_run)
     folders = [job.folder for job in planned]
     twice = next((folder for folder in folders if folders.count(folder) > 1), None)
     if twice:
         raise UsageError(f"two of the images would go to {paths.shown(twice)}", hint="name each target and site once")
-    return planned
+    if dry_run:
+        image_report.preview(planned)
+        return []
+    return image_report.finish(planned, _make(planned, wishes, jobs), listed=bool(sites))
+
+
+def _check_sites(files: Sequence[Path | None], wishes: Wishes) -> None:
+    """Everything that can be wrong with what was asked for shows before anything long begins."""
+    from forge import site
+
+    for path in files:
+        site.load(path)
+    if wishes.via:
+        from forge import asu
+
+        asu.check(wishes, files)
+
+
+def _plan(
+    fetcher: Fetcher,
+    word: str,
+    profile: str,
+    release: str,
+    sites: Sequence[Path | None],
+    wishes: Wishes,
+    top: Path,
+    *,
+    whole: bool,
+) -> list[Job]:
+    """The jobs of a target of OpenWrt's, one for each site; not `whole` without the ImageBuilder."""
+    from forge import imagebuilder
+
+    name, _, own = word.partition(":")
+    one, wanted = _target(fetcher, name, own or profile, release)
+    version = catalog.version(release or catalog.stable().series, target=one.name)
+    console.title(f"OpenWrt {version.number}, {one.name}")
+    lists = published.load(fetcher, version, one)
+    tree = imagebuilder.tree(lists) if whole and not wishes.via else None
+    data = lists.profiles() or (imagebuilder.info(tree) if tree else None)
+    device = _device(data, wanted, one)
+    folder = top / version.number / device.profile
+    return [Job(lists, device, path, wishes, folder / site_name(path), tree) for path in sites]
+
+
+def site_name(site: Path | None) -> str:
+    """The folder of a site's images, in that of its profile."""
+    return site.stem if site else DEFAULT_NAME
 
 
 def _target(fetcher: Fetcher, name: str, profile: str, release: str) -> tuple[Target, str]:
@@ -185,6 +248,27 @@ def _site_files(site: str, sites: str) -> list[Path | None]:
     return list(found)
 
 
+def _make(planned: Sequence[Planned], wishes: Wishes, jobs: int) -> list[Made | ForgeError]:
+    """Every job to its end, also if another fails; results in the jobs' order. Ctrl-C ends them all."""
+    from forge import image_lab, imagebuilder
+
+    def call(job: Planned, ours: dict[str, list[Path]]) -> Callable[[], Made]:
+        if isinstance(job, Job):
+            return lambda: imagebuilder.make(job, ours.get(job.lists.version.release.series, []))
+        assert isinstance(job, image_lab.LabJob)
+        return lambda: image_lab.make(job, ours[job.target.name])
+
+    if wishes.via:
+        from forge import asu
+
+        return [asu.run(wishes.via, job) for job in planned if isinstance(job, Job)]
+    with (
+        _local_packages([job for job in planned if isinstance(job, Job)], wishes) as local,
+        image_lab.packages([job for job in planned if isinstance(job, image_lab.LabJob)], wishes) as lab,
+    ):
+        return in_parallel([call(job, {**local, **lab}) for job in planned], jobs)
+
+
 @contextmanager
 def _local_packages(planned: Sequence[Job], wishes: Wishes) -> Iterator[dict[str, list[Path]]]:
     """Our packages by release series, made by the mini-SDK; the folder is gone afterwards."""
@@ -198,7 +282,8 @@ def _local_packages(planned: Sequence[Job], wishes: Wishes) -> Iterator[dict[str
                 continue
             wanted = {*own_packages(wishes), *wishes.packages}
             folder = Path(scratch) / release.series
-            built = build.make(format=release.format, release=release.conventions, folder=folder)
+            with buildlog.kept(f"mini-{release.series}"):
+                built = build.make(format=release.format, release=release.conventions, folder=folder)
             local[release.series] = [one.path for one in built if one.package.name in wanted]
         yield local
 
@@ -214,19 +299,9 @@ def own_packages(wishes: Wishes) -> list[str]:
 # ---- running them ---------------------------------------------------------------------------------------------------
 
 
-def _parallel(planned: Sequence[Job], local: dict[str, list[Path]], jobs: int) -> list[Made | ForgeError]:
-    """Every job to its end, also if another fails; results in the jobs' order. Ctrl-C ends them all."""
-    from forge import imagebuilder
-
-    def one(job: Job) -> Made:
-        return imagebuilder.make(job, local.get(job.lists.version.release.series, []))
-
-    return in_parallel([lambda job=job: one(job) for job in planned], jobs)  # type: ignore[misc]
-
-
 def in_parallel(calls: Sequence[Callable[[], Made]], jobs: int) -> list[Made | ForgeError]:
     results: dict[int, Made | ForgeError] = {}
-    pool = ThreadPoolExecutor(max(1, min(jobs, MANY)))
+    pool = ThreadPoolExecutor(max(1, min(jobs, names.MANY_JOBS)))
     futures: dict[Future[Made], int] = {pool.submit(call): at for at, call in enumerate(calls)}
     try:
         for future in as_completed(futures):
@@ -243,46 +318,6 @@ def in_parallel(calls: Sequence[Callable[[], Made]], jobs: int) -> list[Made | F
         raise
     pool.shutdown()
     return [results[at] for at in range(len(calls))]
-
-
-def _finish(planned: Sequence[Job], results: Sequence[Made | ForgeError]) -> list[Made]:
-    made = [result for result in results if isinstance(result, Made)]
-    if made:
-        console.say()
-        _table(made)
-        console.say()
-        _next(made[0])
-    failed = [(job, result) for job, result in zip(planned, results, strict=True) if isinstance(result, ForgeError)]
-    if len(failed) == 1 and len(planned) == 1:
-        raise failed[0][1]
-    if failed:
-        lines = [f"{job.label}: {error}".replace("\n", "\n    ") for job, error in failed]
-        raise ForgeError(f"{len(failed)} of {len(planned)} images failed:\n  " + "\n  ".join(lines))
-    return made
-
-
-def _table(made: Sequence[Made]) -> None:
-    rows = []
-    for one in made:
-        for image in one.images:
-            limit = progress.size(image.limit) if image.limit else "not published"
-            used = f"{100 * image.size // image.limit} %" if image.limit else "-"
-            rows.append((paths.shown(image.path), progress.size(image.size), limit, used, image.sha256))
-    console.table(("image", "size", "the device takes", "used", "sha256"), rows)
-
-
-def _next(one: Made) -> None:
-    upgrade = next((image.path for image in one.images if "sysupgrade" in image.path.name), None)
-    machine = catalog.targets().get(one.job.lists.target.name, one.job.lists.target).machine
-    console.say("Next:")
-    if upgrade:
-        console.say("  on a router that runs OpenWrt already (its settings go with -n; the image has yours):")
-        console.say(f"    scp -O {paths.shown(upgrade)} root@192.168.1.1:/tmp/firmware.bin")
-        console.say("    ssh root@192.168.1.1 sysupgrade -n /tmp/firmware.bin")
-    if machine and one.images:
-        console.say(f"  to boot it here: ./inv qemu --target {one.job.lists.target.name} --firmware FILE")
-    if not machine:
-        console.note(f"QEMU has no {one.job.lists.target.name}: not booted before it meets the router (docs/ROUTER.md)")
 
 
 def checked(job: Job, found: Sequence[Path]) -> list[Image]:

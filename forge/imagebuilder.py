@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import archive, builder, console, device, feed, fetch, hashes, image, keys, openwrt_host, paths, proc
+from forge import archive, builder, buildlog, console, device, feed, fetch, hashes, image, openwrt_host, paths, proc
 from forge.buildlog import Log, explain
 from forge.errors import CommandError, ForgeError
 from forge.image import Job, Made
@@ -27,6 +27,7 @@ PACKAGE_LINE = re.compile(
 )  # opkg: "name - version", apk: "name version"
 MIRROR = ".mirror"
 REPOSITORIES = {"opkg": "repositories.conf", "apk": "repositories"}
+SUMS = "sha256sums"
 TOO_BIG = re.compile(r"WARNING: Image file (\S+) is too big: (\d+) > (\d+)")
 
 
@@ -56,7 +57,7 @@ def make(job: Job, local: Sequence[Path]) -> Made:
     name = f"image-{job.lists.version.number}-{job.device.profile}-{job.extra}"
     with (
         builder.scratch(".image-") as scratch,
-        Log(paths.DIST / "logs" / f"{name}.log") as log,
+        buildlog.kept(name) as log,
         console.step(f"image {job.label}"),
     ):
         top = Path(scratch)
@@ -72,7 +73,7 @@ def make(job: Job, local: Sequence[Path]) -> Made:
         finally:
             _keep_packages(job, work)
         found = _required(job, top / "out", log)
-        place(job, top / "out")
+        place(job.folder, top / "out")
         images = image.checked(job, [job.folder / path.name for path in found])
         return Made(job, images, len(manifest), log.path)
 
@@ -139,28 +140,8 @@ def _overlay(job: Job, files: Path) -> None:
     from forge import overlay, site
 
     overlay.render(site.load(job.site), files)
-    if not job.wishes.feed:
-        return
-    pair, url = keys.load(), job.wishes.feed.rstrip("/")
-    public = pair.usign.public
-    if job.lists.version.release.manager == "opkg":
-        added = {
-            f"etc/opkg/keys/{public.fingerprint}": public.text().encode(),
-            "etc/opkg/customfeeds.conf": f"src/gz {feed.NAME} {url}/opkg\n".encode(),
-        }
-    else:
-        pem = f"etc/apk/keys/{feed.NAME}.pem"
-        added = {
-            pem: keys.apk_public_text(pair.apk.public_key()),
-            "etc/apk/repositories.d/customfeeds.list": f"{url}/apk/packages.adb\n".encode(),
-            "lib/upgrade/keep.d/mailrelay-feed": f"/{pem}\n".encode(),  # no keep list covers apk's keys
-        }
-    for name, content in added.items():
-        path = files / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as output:
-            output.write(content)
-        path.chmod(0o644)
+    if job.wishes.feed:
+        feed.trust(files, job.wishes.feed, job.lists.version.release.manager)
 
 
 def _words(job: Job) -> list[str]:
@@ -258,9 +239,10 @@ def _required(job: Job, out: Path, log: Log) -> list[Path]:
     return [out / name for name in expected]
 
 
-def place(job: Job, out: Path) -> None:
-    """What was made takes the place of what was in the folder, as a whole."""
-    target = job.folder
+def place(target: Path, out: Path) -> None:
+    """What was made, with its sha256sums, takes the place of what was in the folder, as a whole."""
+    names = sorted(path.name for path in out.iterdir() if path.is_file() and path.name != SUMS)
+    (out / SUMS).write_text("".join(f"{hashes.digest(out / name)} *{name}\n" for name in names))
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(f".{target.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)

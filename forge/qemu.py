@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from forge import console, guest, machines, paths, running, terminal
+from forge import firmware as firmwares
 from forge import site as sites
 from forge.errors import UsageError
 from forge.guest import Guest
@@ -24,6 +25,8 @@ def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: i
         lan = _address(lan)
     elif chosen.lan:
         lan = f"{chosen.lan.address}/{chosen.lan.length}"
+    elif firmware and machine.lab:
+        lan = firmwares.lan(Path(firmware))
     image = Path(firmware) if firmware else _build(machine, site)
     end_in_order()
     router = Guest(
@@ -62,10 +65,10 @@ def _build(machine: machines.Machine, site: str) -> Path:
         raise UsageError(
             f"{machine.target} boots an image of OpenWrt", hint="name it: --firmware openwrt-…-combined.img.gz"
         )
-    from forge.lab import image
+    from forge import image_lab
 
     with console.step(f"the firmware {machine.target}"):
-        return image.build(machine.target, site=Path(site) if site else None).folder
+        return image_lab.default(machine.target, Path(site) if site else None).folder
 
 
 def _introduce(router: Guest, disk: str) -> None:

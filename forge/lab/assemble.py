@@ -9,12 +9,13 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import hashes, overlay, paths, proc
+from forge import cli, hashes, overlay, paths, proc, transcript
 from forge.lab import kernel, parcels, python, rootfs, unpack
+from forge.lab import tree as trees
 from forge.lab.targets import Target
 
 # Kept beside the tree: it is no part of the root file system.
@@ -68,50 +69,58 @@ def firmware(
     archives: Sequence[Path],
     folder: Path,
     *,
-    layers: Sequence[Path],
+    standin: Path,
     shared: Sequence[tuple[str, Path]],
+    files: Path,
     packages: Sequence[Path],
+    disabled: Sequence[str] = (),
+    facts: Mapping[str, Any],
 ) -> None:
-    """Writes kernel, initrd, rootfs.squashfs and manifest.json into `folder`; later layers hide earlier ones.
+    """Writes kernel, initrd, rootfs.squashfs and manifest.json into `folder`; what is laid over later hides the rest.
 
-    `shared` are single files with their places, which lie somewhere else in the checkout.
+    `shared` are single files of the checkout with their places; `files` is the rendered overlay; the services that are
+    `disabled` do not start; the manifest says `facts`, too.
     """
     with tempfile.TemporaryDirectory(prefix=".tree-", dir=folder.parent) as scratch:
         tree = Path(scratch, "root")
         # Files are shared with the base: whatever changes one puts a new file in its place.
         shutil.copytree(base / "root", tree, symlinks=True, copy_function=os.link)
-        for layer in layers:
-            lay_over(layer, tree)
+        lay_over(standin, tree, closed=False)
         for place, path in shared:
-            rootfs.write(tree / place, path.read_bytes())
+            trees.write(tree / place, path.read_bytes())
+        lay_over(files, tree)
         enable_services(tree)
         python.add_bytecode(tree, "usr/lib/standin")
         parcels.list_installed(target, tree, archives)
         parcels.install(tree, packages)
+        disable_services(tree, disabled)
         _squash(tree, folder / "rootfs.squashfs", overlay.TIME)
     for name in BOOT_FILES:
         os.link(base / name, folder / name)
-    manifest = _manifest(target, archives, folder, packages)
+    manifest = {**_manifest(target, archives, folder, packages), **facts}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     folder.chmod(0o755)
 
 
-def lay_over(source: Path, tree: Path) -> None:
-    """Puts the files of a folder upon a tree; 0755 what its owner may run, else 0644, or 0600 as it was."""
+def lay_over(source: Path, tree: Path, *, closed: bool = True) -> None:
+    """Puts the files of a folder upon a tree: 0755 what its owner may run, else 0644.
+
+    `closed`: what is closed to all but its owner stays so. In a checkout that says something about the umask alone.
+    """
     for where, folders, names in os.walk(source):
         if "__pycache__" in folders:
             folders.remove("__pycache__")
         place = tree / Path(where).relative_to(source)
-        place.mkdir(parents=True, exist_ok=True)
+        trees.make_folder(place)
         for name in [*names, *(name for name in folders if Path(where, name).is_symlink())]:
             path = Path(where, name)
             if path.is_symlink():
-                rootfs.link(place / name, str(path.readlink()))
+                trees.link(place / name, str(path.readlink()))
             else:
                 mode = path.stat().st_mode
-                private = not mode & 0o044
-                rootfs.write(place / name, path.read_bytes(), 0o755 if mode & 0o100 else 0o600 if private else 0o644)
-        if Path(where).stat().st_mode & 0o055 == 0:
+                private = closed and not mode & 0o044
+                trees.write(place / name, path.read_bytes(), 0o755 if mode & 0o100 else 0o600 if private else 0o644)
+        if closed and Path(where).stat().st_mode & 0o055 == 0:
             place.chmod(0o700)
 
 
@@ -121,7 +130,17 @@ def enable_services(tree: Path) -> None:
         text = script.read_text()
         for letter, name in (("S", "START"), ("K", "STOP")):
             if found := re.search(rf"^{name}=(\d+)", text, re.MULTILINE):
-                rootfs.link(tree / f"etc/rc.d/{letter}{found[1]}{script.name}", f"../init.d/{script.name}")
+                trees.link(tree / f"etc/rc.d/{letter}{found[1]}{script.name}", f"../init.d/{script.name}")
+
+
+def disable_services(tree: Path, names: Sequence[str]) -> None:
+    """Takes the links of these services out of /etc/rc.d, as `service NAME disable` does."""
+    there = sorted(path.name for path in (tree / "etc/init.d").iterdir())
+    for name in names:
+        cli.choice(name, there, "--disable")
+        for path in (tree / "etc/rc.d").glob(f"[SK]*{name}"):
+            if re.fullmatch(r"[SK]\d+" + re.escape(name), path.name):
+                path.unlink()
 
 
 def _squash(tree: Path, output: Path, time: int) -> None:
@@ -136,7 +155,9 @@ def _squash(tree: Path, output: Path, time: int) -> None:
         "-Xcompression-level",
         "6",
     ]
-    proc.run(["mksquashfs", tree, output, *options, "-all-time", str(time), "-mkfs-time", str(time)], timeout=TIMEOUT)
+    times = ["-all-time", str(time), "-mkfs-time", str(time)]
+    transcript.command("mksquashfs", output.name)
+    proc.run(["mksquashfs", tree, output, *options, *times], timeout=TIMEOUT, on_line=transcript.detail)
 
 
 def _manifest(target: Target, archives: Sequence[Path], folder: Path, packages: Sequence[Path]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Builds a lab target's firmware: kernel, initrd and a squashfs, in a folder of the cache named for what it is made of.
 
-`run` is the task's way in, `build` that of the demo, the tests and the bench. What comes from Debian is kept as a tree
-for each target; a change of the stand-in, of files/ or of a package only lays that tree out anew and packs it.
+The relay is in it if its package is among those named: image_lab.py names it for the tasks `image` and `qemu`; the
+demo, the tests and the bench install it later. What comes from Debian is kept as a tree for each target; a change of
+the stand-in, of files/ or of a package only lays that tree out anew and packs it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +21,9 @@ from typing import Any
 from filelock import FileLock
 
 from forge import console, debs, hashes, host, overlay, paths
+from forge import feed as feeds
 from forge import site as sites
-from forge.errors import MissingError
+from forge.errors import MissingError, UsageError
 from forge.lab import targets
 from forge.lab.targets import SUITE, Target
 
@@ -55,40 +56,38 @@ class Firmware:
         return self.folder / "rootfs.squashfs"
 
 
-def run(target: str, *, site: str = "", packages: Sequence[str] = ()) -> Firmware:
-    """The task: builds the firmware and says where it is and what to do with it."""
-    from forge.lab import parcels
-
-    started = time.monotonic()
-    found = targets.find(target)
-    with console.step(f"building the firmware {found.name}"):
-        made = build(found, site=Path(site) if site else None, packages=parcels.named(found, packages))
-    sizes = ((path.name, str(path.stat().st_size), path) for path in (made.kernel, made.initrd, made.rootfs))
-    console.say()
-    console.table(("file", "size", "path"), [(name, size, str(path)) for name, size, path in sizes])
-    console.say()
-    console.say(
-        f"{made.folder}/manifest.json lists what it was made of ({console.seconds(time.monotonic() - started)})."
-    )
-    console.say(f"Next: ./inv qemu --target {found.name}")
-    return made
-
-
-def build(target: Target | str, *, site: Path | None = None, packages: Sequence[Path] = ()) -> Firmware:
+def build(
+    target: Target | str,
+    *,
+    site: Path | None = None,
+    packages: Sequence[Path] = (),
+    disabled: Sequence[str] = (),
+    feed: str = "",
+    offline: bool = False,
+) -> Firmware:
     """The firmware of a target, with files/ rendered for the site file and these .ipk files installed.
 
-    From the cache, if it was built of the same before. Safe to call from several processes at once.
+    The services `disabled` do not start, and `feed` is where the router finds our feed. From the cache, if it was built
+    of the same before. Safe to call from several processes and threads at once.
     """
     found = targets.find(target) if isinstance(target, str) else target
     host.require("lab")
-    archives = _archives(found)
+    chosen = sites.load(site)
+    check(found, chosen)
+    archives = _archives(found, offline=offline)
     parent = paths.cache("lab", "firmware")
     with tempfile.TemporaryDirectory(prefix=".files-", dir=parent) as name:
         files = Path(name, "files")
-        overlay.render(sites.load(site), files)
+        overlay.render(chosen, files)
+        if feed:
+            feeds.trust(files, feed, "opkg")
         layers = [*_tree(STANDIN), *SHARED, *_tree(files), *((one.name, one) for one in packages)]
+
+        def place() -> Path:
+            return parent / f"{found.name}-{_digest([_base_key(found, archives), *disabled], layers)}"
+
         with FileLock(lock(found.name)):
-            folder = parent / f"{found.name}-{_digest([_base_key(found, archives)], layers)}"
+            folder = place()
             faults = broken(folder) if folder.exists() else ["it is not there"]
             if faults:
                 from forge.lab import assemble
@@ -96,18 +95,10 @@ def build(target: Target | str, *, site: Path | None = None, packages: Sequence[
                 if folder.exists():
                     console.note(f"the firmware in the cache is damaged ({faults[0]}); building it again")
                 if not assemble.has_base(found, _base_key(found, archives)):
-                    archives = _archives(found, whole=True)  # those that are fetched again may be newer ones
-                    folder = parent / f"{found.name}-{_digest([_base_key(found, archives)], layers)}"
-                scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
-                try:
-                    tree = assemble.base(found, archives, _base_key(found, archives))
-                    assemble.firmware(
-                        found, tree, archives, scratch, layers=(STANDIN, files), shared=SHARED, packages=packages
-                    )
-                    shutil.rmtree(folder, ignore_errors=True)
-                    scratch.rename(folder)
-                finally:
-                    shutil.rmtree(scratch, ignore_errors=True)
+                    # Those that are fetched again may be newer ones.
+                    archives = _archives(found, whole=True, offline=offline)
+                    folder = place()
+                _assemble(found, archives, files, folder, packages=packages, disabled=disabled, site=chosen)
     os.utime(folder)  # the cache's oldest go first
     return Firmware(found, folder, json.loads((folder / MANIFEST).read_text()))
 
@@ -128,14 +119,55 @@ def broken(folder: Path) -> list[str]:
         return [f"{folder / MANIFEST}: {error}"]
 
 
+def check(target: Target, site: sites.Site) -> None:
+    """Raises UsageError for settings that no firmware of the lab can carry out."""
+    if site.wan and site.packages:
+        raise UsageError(
+            f"{site.source}: [wan] protocol '{site.wan.protocol}' needs {', '.join(site.packages)}, and {target.name}"
+            " has none of them",
+            hint='protocol = "dhcp" is the way out of a guest; OpenWrt\'s own images get the packages by themselves',
+        )
+
+
+def _assemble(
+    target: Target,
+    archives: Sequence[Path],
+    files: Path,
+    folder: Path,
+    *,
+    packages: Sequence[Path],
+    disabled: Sequence[str],
+    site: sites.Site,
+) -> None:
+    from forge.lab import assemble
+
+    tree = assemble.base(target, archives, _base_key(target, archives))
+    facts = {"lan": f"{site.lan.address}/{site.lan.length}" if site.lan else "", "disabled": list(disabled)}
+    scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    try:
+        assemble.firmware(
+            *(target, tree, archives, scratch),
+            standin=STANDIN,
+            shared=SHARED,
+            files=files,
+            packages=packages,
+            disabled=disabled,
+            facts=facts,
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def _base_key(target: Target, archives: Sequence[Path]) -> str:
     return _digest([SUITE, target.name, *(f"{one.name} {one.stat().st_size}" for one in archives)], _sources())
 
 
-def _archives(target: Target, *, whole: bool = False) -> list[Path]:
+def _archives(target: Target, *, whole: bool = False, offline: bool) -> list[Path]:
     from forge.lab import rootfs
 
-    fetch = partial(debs.download, suite=SUITE, architecture=target.architecture, whole=whole)
+    fetch = partial(debs.download, suite=SUITE, architecture=target.architecture, whole=whole, offline=offline)
     try:
         return fetch(rootfs.PACKAGES, kernel=target.kernel) + fetch([rootfs.STATIC], alone=True)
     except MissingError as error:
@@ -162,6 +194,6 @@ def _digest(words: Sequence[str], files: Sequence[tuple[str, Path]]) -> str:
     digest = hashlib.sha256("\0".join(words).encode())
     for name, path in files:
         data = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
-        mode = 0 if path.is_symlink() else path.stat().st_mode & 0o777
+        mode = 0 if path.is_symlink() else path.stat().st_mode & 0o700  # the rest is the umask's
         digest.update(f"\0{name}\0{mode:o}\0{len(data)}\0".encode() + data)
     return digest.hexdigest()[:16]

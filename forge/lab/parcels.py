@@ -9,15 +9,18 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
 
-from forge import cli, debs, hashes, ipk, paths, proc, stage
-from forge.errors import UsageError
+from forge import cli, debs, hashes, ipk, makefile, paths, proc, stage, transcript
+from forge.errors import ForgeError, UsageError
 from forge.lab import elf, rootfs
+from forge.lab import tree as trees
 from forge.lab.targets import SUITE, Target
+from forge.lab.unpack import Member
 from forge.package import Package
 
 STATUS = "usr/lib/opkg/status"
@@ -43,6 +46,7 @@ STANDIN = (
     "jshn",
     "jsonfilter",
     "logd",
+    "luci-base",  # nothing of LuCI is there: it lets our app be installed, whose part on the router is rpcd's
     "netifd",
     "opkg",
     "procd",
@@ -101,32 +105,57 @@ exit 0
 """
 
 
-def named(target: Target, names: Sequence[str]) -> list[Path]:
-    """The .ipk files that are meant: a path, `postfix` (of Debian's), or the name of one of our own, which is built."""
+def offered() -> dict[str, Path | None]:
+    """What can be put into the lab's firmware by its name: ours with their directories, and Debian's Postfix."""
+    directories = sorted(path.parent for path in paths.PACKAGES.glob("*/Makefile"))
+    return {**{name: directory for directory in directories for name in stage.defined(directory)}, "postfix": None}
+
+
+def named(target: Target, names: Sequence[str], folder: Path, *, offline: bool = False) -> list[Path]:
+    """The .ipk files of these names, in the order in which they can be installed: what one needs stands before it.
+
+    A name is a path, `postfix` (of Debian's), or one of our own, which is built in `folder`.
+    """
     from forge import build
 
-    directories = sorted(path.parent for path in paths.PACKAGES.glob("*/Makefile"))
-    ours = {name: directory for directory in directories for name in stage.defined(directory)}
-    found = []
-    for name in names:
+    known = offered()
+    found: dict[str, list[Path]] = {}
+
+    def add(name: str) -> None:
+        if name in found:
+            return
         if name.endswith(".ipk"):
             if not Path(name).is_file():
                 raise UsageError(f"there is no file {name}", hint="./inv build makes packages in dist/")
-            found.append(Path(name))
-        elif name == "postfix":
-            found.append(postfix(target))
-        else:
-            directory = ours[cli.choice(name, [*ours, "postfix"], "--packages")]
-            with stage.staged(directory, [name]) as packages:
-                found += [one.path for package in packages for one in build.pack(package, paths.DIST, "ipk")]
-    return found
+            found[name] = [Path(name)]
+            return
+        directory = known[cli.choice(name, known, "--packages")]
+        if directory is None:
+            found[name] = [postfix(target, offline=offline)]
+            return
+        with stage.staged(directory, [name]) as packages:
+            for needed in (one for package in packages for one in package.depends if one in known):
+                add(needed)
+            found[name] = [one.path for package in packages for one in build.pack(package, folder, "ipk")]
+
+    for name in names:
+        add(name)
+    return [path for paths_of_one in found.values() for path in paths_of_one]
 
 
 def install(tree: Path, packages: Sequence[Path]) -> None:
-    """Puts packages into a tree that is no system yet, by the stand-in's opkg."""
-    if packages:
-        argv: list[proc.Arg] = [sys.executable, "-I", tree / OPKG, "--offline-root", tree, "install", *packages]
-        proc.run(argv, timeout=TIMEOUT, hint="is everything that the package depends on among the packages named?")
+    """Puts packages into a tree that is no system yet, by the stand-in's opkg. ForgeError with its reason."""
+    if not packages:
+        return
+    opkg: list[proc.Arg] = [*makefile.clean_environment(), sys.executable, "-I", tree / OPKG, "--offline-root", tree]
+    transcript.command("opkg", "install", *(path.name for path in packages))
+    done = proc.run([*opkg, "install", *packages], timeout=TIMEOUT, check=False, on_line=transcript.detail)
+    if done.status:
+        said = [line.strip(" *\t") for line in done.output.partition("Collected errors:")[2].splitlines()]
+        reason = " ".join(line for line in said if line) or "its output is in the log"
+        raise ForgeError(
+            f"opkg can't install what was asked for: {reason}", hint="leave packages out with --packages=-NAME"
+        )
 
 
 def list_installed(target: Target, tree: Path, archives: Sequence[Path]) -> None:
@@ -137,15 +166,16 @@ def list_installed(target: Target, tree: Path, archives: Sequence[Path]) -> None
         version = versions[INSTALLED[name]] if name in INSTALLED else "0-standin"
         fields = (f"Package: {name}", f"Version: {version}", "Status: install ok installed")
         lines += [*fields, f"Architecture: {target.package_architecture}", ""]
-    rootfs.write(tree / STATUS, ("\n".join(lines) + "\n").encode())
+    trees.write(tree / STATUS, ("\n".join(lines) + "\n").encode())
 
 
 # ---- Postfix --------------------------------------------------------------------------------------------------------
 
 
-def postfix(target: Target) -> Path:
+def postfix(target: Target, *, offline: bool = False) -> Path:
     """Debian's Postfix as a package that opkg installs, with the libraries that no guest has. Made once."""
-    archives = debs.download(POSTFIX, suite=SUITE, architecture=target.architecture)
+    fetch = partial(debs.download, suite=SUITE, architecture=target.architecture, offline=offline)
+    archives = fetch(POSTFIX)
     version = next(path.name.split("_")[1] for path in archives if path.name.startswith("postfix_"))
     folder = paths.cache("lab", "parcels", target.name)
     output = folder / f"postfix_{version.partition('-')[0]}-r1_{target.package_architecture}.ipk"
@@ -154,10 +184,11 @@ def postfix(target: Target) -> Path:
         made_from = output.with_suffix(".from")
         recorded, _, origin = made_from.read_text().partition("\n") if made_from.exists() else ("", "", "")
         if origin != stamp or hashes.difference(output, recorded):
-            archives = debs.download(POSTFIX, suite=SUITE, architecture=target.architecture, whole=True)
+            archives = fetch(POSTFIX, whole=True)
+            base = rootfs.members(fetch(rootfs.PACKAGES, kernel=target.kernel, whole=True))
             root = Path(tempfile.mkdtemp(prefix=".postfix-", dir=folder))
             try:
-                _lay_out_postfix(target, archives, root)
+                _lay_out_postfix(target, archives, base, root)
                 ipk.pack(_postfix_package(target, version.partition("-")[0], root), output)
                 made_from.write_text(f"{hashes.digest(output)}\n{stamp}")
             finally:
@@ -165,7 +196,7 @@ def postfix(target: Target) -> Path:
     return output
 
 
-def _lay_out_postfix(target: Target, archives: Sequence[Path], root: Path) -> None:
+def _lay_out_postfix(target: Target, archives: Sequence[Path], base: Mapping[str, Member], root: Path) -> None:
     root.chmod(0o755)
     found = rootfs.members(archives)
     own = {path.rpartition("/")[2] for path in found if path.startswith("usr/lib/postfix/")}
@@ -177,20 +208,17 @@ def _lay_out_postfix(target: Target, archives: Sequence[Path], root: Path) -> No
         if path.startswith(POSTFIX_UNUSED):
             continue
         if member.target:
-            rootfs.link(root / path, member.target)
+            trees.link(root / path, member.target)
             continue
         if elf.is_elf(member.data):
             programs.append(member.data)
-        rootfs.write(root / path, member.data, 0o755 if member.mode & 0o100 else 0o644)
-    base = rootfs.members(
-        debs.download(rootfs.PACKAGES, suite=SUITE, architecture=target.architecture, kernel=target.kernel, whole=True)
-    )
+        trees.write(root / path, member.data, 0o755 if member.mode & 0o100 else 0o644)
     there = rootfs.guest_libraries(target, base)
     for place, data in rootfs.libraries(target, found, programs).items():
         if place not in there and place.rpartition("/")[2] not in own:
-            rootfs.write(root / place, data, 0o755)
-    rootfs.write(root / "etc/postfix/main.cf", POSTFIX_MAIN.encode())
-    rootfs.write(root / "etc/init.d/postfix", POSTFIX_INIT.encode(), 0o755)
+            trees.write(root / place, data, 0o755)
+    trees.write(root / "etc/postfix/main.cf", POSTFIX_MAIN.encode())
+    trees.write(root / "etc/init.d/postfix", POSTFIX_INIT.encode(), 0o755)
 
 
 def _postfix_package(target: Target, version: str, root: Path) -> Package:

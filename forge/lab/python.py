@@ -7,7 +7,6 @@ the interpreter itself: there they are given a name that nobody imports. rootfs.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import sys
@@ -20,6 +19,7 @@ from filelock import FileLock
 
 from forge import hashes, interpreters, paths, proc
 from forge.errors import ForgeError
+from forge.lab import tree as trees
 from forge.lab.targets import PYTHON
 from forge.lab.unpack import Member
 
@@ -29,6 +29,7 @@ PACKAGES = ("python3-base", "python3-light", "python3-openssl")
 
 LIBRARY = f"usr/lib/python{PYTHON}"
 DYNLOAD = f"{LIBRARY}/lib-dynload"
+FILE_MODE = 0o644
 BINARY = f"usr/bin/python{PYTHON}"
 
 # Compiled into Debian's interpreter, and on OpenWrt in the packages python3-codecs and python3-xml.
@@ -88,7 +89,7 @@ def compiled(sources: Mapping[str, bytes], *, in_place: bool = True) -> Path:
 
     `in_place`: as OpenWrt ships its library, in the place of the source; else in __pycache__, beside it.
     """
-    digest = hashlib.sha256(f"{PYTHON} {in_place}".encode())
+    digest = hashlib.sha256(f"{PYTHON} {in_place} {FILE_MODE:o}".encode())
     for path, data in sorted(sources.items()):
         digest.update(b"%s\0%d\0" % (path.encode(), len(data)) + data)
     parent = paths.cache("lab", "bytecode")
@@ -108,7 +109,7 @@ def compiled(sources: Mapping[str, bytes], *, in_place: bool = True) -> Path:
 def add_bytecode(tree: Path, folder: str) -> None:
     """Compiles the Python files of one of the tree's folders into __pycache__, which nothing in the guest writes."""
     sources = {str(path.relative_to(tree)): path.read_bytes() for path in (tree / folder).glob("*.py")}
-    shutil.copytree(compiled(sources, in_place=False), tree, copy_function=os.link, dirs_exist_ok=True)
+    trees.share(compiled(sources, in_place=False), tree)
 
 
 def _compile(sources: Mapping[str, bytes], folder: Path, in_place: bool) -> None:
@@ -133,6 +134,7 @@ def _compile(sources: Mapping[str, bytes], folder: Path, in_place: bool) -> None
         made = file.with_suffix(".pyc") if in_place else file.parent / "__pycache__" / f"{file.stem}.{tag}.pyc"
         if not made.exists():
             raise ForgeError(f"Python {PYTHON} cannot compile {path}")
+        made.chmod(FILE_MODE)
         file.unlink()
 
 

@@ -6,14 +6,12 @@ those that the programs ask for. What plays OpenWrt itself lies in standin/. ass
 
 from __future__ import annotations
 
-import os
 import posixpath
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from forge.errors import ForgeError
-from forge.lab import elf, kernel, python, unpack
+from forge.lab import elf, kernel, python, tree, unpack
 from forge.lab.applets import APPLETS
 from forge.lab.targets import PYTHON, SUITE, Target
 from forge.lab.unpack import Member
@@ -80,14 +78,14 @@ def build(target: Target, found: Mapping[str, Member], linux: kernel.Kernel, fol
     data |= {f"lib/modules/{linux.version}/{name}.ko": linux.modules[name] for name in modules}
 
     for name in FOLDERS:
-        (folder / name).mkdir(parents=True)
+        tree.make_folder(folder / name)
     for path, contents in files.items():
-        write(folder / path, contents, 0o755)
+        tree.write(folder / path, contents, 0o755)
     for path, contents in data.items():
-        write(folder / path, contents)
-    shutil.copytree(bytecode, folder, copy_function=os.link, dirs_exist_ok=True)
+        tree.write(folder / path, contents)
+    tree.share(bytecode, folder)
     for path, to in [*LINKS.items(), *((path, "/bin/busybox") for path in APPLETS)]:
-        link(folder / path, to)
+        tree.link(folder / path, to)
     (folder / "tmp").chmod(0o1777)
 
 
@@ -128,20 +126,6 @@ def libraries(
         place[where] = member.data
         wanted += elf.needed(member.data)
     return place
-
-
-def write(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """A file that is a new one, whatever was there: trees share files with each other."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    path.write_bytes(data)
-    path.chmod(mode)
-
-
-def link(path: Path, target: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    path.symlink_to(target)
 
 
 def program(found: Mapping[str, Member], path: str) -> bytes:

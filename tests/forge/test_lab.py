@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import lzma
+import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -12,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from forge.errors import ForgeError, UsageError
-from forge.lab import assemble, elf, image, kernel, python, targets, unpack
+from forge import build, debs, feed, overlay, paths, stage
+from forge import site as sites
+from forge.errors import ForgeError, MissingError, UsageError
+from forge.lab import assemble, elf, image, kernel, parcels, python, targets, tree, unpack
 from forge.lab.cpio import Archive
 from forge.lab.unpack import Member
 
@@ -229,5 +234,127 @@ def test_a_layer_hides_what_lies_below_and_changes_no_file_that_others_share(tmp
 
 def test_a_mistyped_target_gets_a_near_one() -> None:
     with pytest.raises(UsageError, match="Did you mean lab-mipsel"):
-        image.run("lab-mipsl")
+        image.build("lab-mipsl")
     assert targets.find("").name == targets.DEFAULT
+
+
+KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode() + " me"
+
+
+def checkout_of(umask: int, folder: Path) -> Path:
+    """The stand-in as git lays it out under this umask."""
+    copy = folder / "standin"
+    shutil.copytree(image.STANDIN, copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in [copy, *copy.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod((0o777 if path.is_dir() or path.stat().st_mode & 0o100 else 0o666) & ~umask)
+    return copy
+
+
+def assembled(umask: int, folder: Path, package: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Modes and links of a root file system that is put together by somebody with this umask."""
+    found: dict[str, str] = {}
+
+    def look(tree: Path, output: Path, time: int) -> None:
+        for path in [tree, *tree.rglob("*")]:
+            found[str(path.relative_to(tree))] = str(path.readlink() if path.is_symlink() else oct(path.stat().st_mode))
+        output.touch()
+
+    monkeypatch.setattr(assemble, "_squash", look)
+    monkeypatch.setenv(paths.CACHE_VARIABLE, str(folder / "cache"))
+    monkeypatch.setenv(paths.CONFIG_VARIABLE, str(folder.parent / "config"))
+    before = os.umask(umask)
+    try:
+        base, files, made = folder / "base", folder / "files", folder / "made"
+        (base / "root/tmp").mkdir(parents=True)
+        (base / "root").chmod(0o755)
+        (base / "root/tmp").chmod(0o1777)
+        tree.link(base / "root/var", "tmp")
+        for name in assemble.BOOT_FILES:
+            (base / name).touch()
+        made.mkdir()
+        archives = [folder / f"{name}_1_all.deb" for name in [*parcels.INSTALLED.values(), "linux-image-x"]]
+        for archive in archives:
+            archive.touch()
+        site = folder / "site.toml"
+        site.write_text(f'[root]\nssh_keys = ["{KEY}"]\n')
+        overlay.render(sites.load(site), files)
+        feed.trust(files, "https://example.org/feed", "opkg")
+        assemble.firmware(
+            *(targets.find(""), base, archives, made),
+            standin=checkout_of(umask, folder),
+            shared=image.SHARED,
+            files=files,
+            packages=[package],
+            disabled=["firewall"],
+            facts={"lan": ""},
+        )
+    finally:
+        os.umask(before)
+    return found
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with stage.staged(paths.PACKAGES / "mailrelay", ["mailrelay"], epoch=1780000000) as packages:
+        [made] = [one.path for one in packages for one in build.pack(one, tmp_path_factory.mktemp("made"), "ipk")]
+    return made
+
+
+def test_the_umask_of_who_builds_is_nowhere_in_the_firmware(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = {}
+    for umask in (0o022, 0o002, 0o077):
+        folder = tmp_path / oct(umask)
+        folder.mkdir()
+        modes[umask] = assembled(umask, folder, package, monkeypatch)
+    assert modes[0o002] == modes[0o022] == modes[0o077]
+    found = modes[0o022]
+    assert found["usr/lib/opkg/status"] == found["etc/opkg/customfeeds.conf"] == oct(0o100644)
+    assert found["etc/rc.d"] == found["etc/opkg"] == found["usr/lib/standin"] == oct(0o40755)
+    assert found["etc/init.d/mailrelay"] == oct(0o100755)
+    assert (found["etc/dropbear"], found["etc/dropbear/authorized_keys"]) == (oct(0o40700), oct(0o100600))
+    assert found["tmp"] == oct(0o41777)
+    assert found["etc/rc.d/S95mailrelay"] == "../init.d/mailrelay"
+    assert not [name for name in found if name.startswith("etc/rc.d/") and name.endswith("firewall")], "it is disabled"
+
+
+def test_a_way_out_that_the_lab_has_no_programs_for_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "lte.toml"
+    path.write_text('[wan]\nprotocol = "qmi"\napn = "internet"\n')
+    with pytest.raises(UsageError, match=r"'qmi' needs uqmi, kmod-usb-net-qmi-wwan, and lab-mipsel has none"):
+        image.build("lab-mipsel", site=path)
+
+
+def test_offline_asks_no_mirror_and_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(paths.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(debs, "Apt", lambda *_: pytest.fail("a mirror is asked"))
+    with pytest.raises(MissingError, match=r"--offline: busybox and what belongs to it \(bookworm, mipsel\)"):
+        debs.download(("busybox",), suite="bookworm", architecture="mipsel", offline=True)
+
+
+def test_what_a_package_needs_is_installed_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1780000000")
+    monkeypatch.setattr(parcels, "postfix", lambda *_, **__: tmp_path / "postfix.ipk")
+    found = parcels.named(targets.find(""), ["luci-i18n-mailrelay-de", "mailrelay-postfix"], tmp_path / "made")
+    names = ["luci-app-mailrelay", "luci-i18n-mailrelay-de", "postfix.ipk", "mailrelay-postfix"]
+    assert [path.name.partition("_")[0] for path in found] == names
+
+
+def test_a_package_may_be_named_by_its_path(tmp_path: Path) -> None:
+    own = tmp_path / "own_1_all.ipk"
+    own.touch()
+    assert parcels.named(targets.find(""), [str(own)], tmp_path) == [own]
+    with pytest.raises(UsageError, match=r"there is no file none\.ipk"):
+        parcels.named(targets.find(""), ["none.ipk"], tmp_path)
+
+
+def test_opkgs_own_reason_is_told(tmp_path: Path, package: Path) -> None:
+    """A root without anything: what the relay depends on is not there."""
+    shutil.copytree(image.STANDIN / "usr", tmp_path / "usr")
+    (tmp_path / parcels.STATUS).unlink()
+    with pytest.raises(
+        ForgeError, match=r"opkg can't install .*Cannot satisfy the following dependencies for mailrelay"
+    ):
+        parcels.install(tmp_path, [package])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from forge import image_lab, proc
 from forge.lab import image, python
 from forge.lab.applets import APPLETS
 from tests.lab.conftest import lab_site
@@ -99,6 +100,21 @@ def test_the_manifest_names_every_package_with_version_and_hash(firmware: image.
     for name in ("busybox", "libc6", "python3.11-minimal", "nftables", "dropbear-bin", "ca-certificates"):
         assert debian[name]["version"] and len(debian[name]["sha256"]) == 64
     assert set(firmware.manifest["files"]) == {"kernel", "initrd", "rootfs.squashfs"}
+
+
+def listed(folder: Path) -> str:
+    return proc.run(["unsquashfs", "-l", folder / "rootfs.squashfs"]).output
+
+
+def test_what_qemu_boots_has_the_relay_and_its_pages(firmware: image.Firmware, tmp_path: Path) -> None:
+    site = lab_site(tmp_path)
+    site.write_text(f'{site.read_text()}[lan]\naddress = "10.7.0.1/24"\n')
+    made = image_lab.default(firmware.target.name, site)
+    files = listed(made.folder)
+    assert "/usr/lib/mailrelay/relay/__main__.py\n" in files and "/etc/rc.d/S95mailrelay\n" in files
+    assert "/usr/share/rpcd/acl.d/luci-app-mailrelay.json\n" in files
+    assert made.manifest["lan"] == "10.7.0.1/24" and not firmware.manifest["lan"]
+    assert "mailrelay" not in listed(firmware.folder), "the tests' own is bare"
 
 
 def test_the_same_firmware_is_not_built_twice(firmware: image.Firmware, tmp_path: Path) -> None:

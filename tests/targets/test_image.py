@@ -182,7 +182,7 @@ def test_every_site_of_a_folder_gets_an_image_of_its_own_several_at_a_time(
 
 def test_several_targets_are_built_in_one_go(upstream: Upstream, place: Place) -> None:
     made = image.run(target=f"ramips:{GL},x86", jobs=2, mirror=upstream.url)
-    assert [one.job.lists.target.name for one in made] == [MT7621, "x86/64"]
+    assert [one.job.facts["target"] for one in made] == [MT7621, "x86/64"]
     assert len(made[1].images) == 2
 
 

@@ -67,6 +67,21 @@ def test_a_mistyped_target_or_profile_is_answered_without_a_traceback(upstream: 
     assert (status, "Did you mean ramips" in output, "Traceback" in output) == (2, True, False)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--via https://sysupgrade.example.org", "--via means nothing for lab-mipsel"),
+        ("--jobs x --engine foo", "--jobs: 'x' is not a number"),
+        ("--engine foo", "--engine: there is no 'foo'"),
+        ("--profile generic --jobs 2", "--profile means nothing for lab-mipsel"),
+    ],
+)
+def test_a_lab_target_swallows_no_option(place: Place, words: str, said: str) -> None:
+    status, output = run(place, "image", "--target", "lab-mipsel", *words.split())
+    assert (status, said in output, "Traceback" in output) == (2, True, False), output
+    assert not place.dist.exists()
+
+
 def test_a_reader_that_has_seen_enough_gets_no_traceback(place: Place) -> None:
     process = start(place, "targets")
     assert process.stdout is not None

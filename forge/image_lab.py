@@ -1,0 +1,197 @@
+"""Firmware of the lab with the relay in it: the lab's half of the task `image`, and what `./inv qemu` boots.
+
+Each option is carried out as for OpenWrt's images, or refused with the reason. forge/lab/image.py builds; the demo and
+the tests call that, as they install the relay themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from forge import builder, buildlog, cli, console, image, image_report, imagebuilder, names, overlay, paths
+from forge import site as sites
+from forge.errors import UsageError
+from forge.image import Image, Made, Wishes
+from forge.lab import image as firmwares
+from forge.lab import parcels, targets
+from forge.lab.image import FILES, Firmware
+from forge.lab.targets import Target
+
+PREFIX = "lab-"
+RELEASE = "lab"  # where images of OpenWrt have its release
+
+
+@dataclass(frozen=True)
+class LabJob:
+    """One firmware of the lab's."""
+
+    target: Target
+    site: Path | None
+    wishes: Wishes
+    folder: Path
+    offline: bool
+
+    @property
+    def label(self) -> str:
+        return self.target.name + (f" {self.site.stem}" if self.site else "")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {"release": RELEASE, "target": self.target.name, "profile": self.target.name}
+
+    def next(self, images: Sequence[Image]) -> list[str]:
+        return image_report.next_of_lab(self.target.name, self.folder)
+
+
+def check(
+    words: Sequence[str], files: Sequence[Path | None], wishes: Wishes, *, profile: str, release: str, mirror: str
+) -> None:
+    """Raises UsageError for what no firmware of the lab can carry out."""
+    for word in words:
+        target, _, own = word.partition(":")
+        found = targets.find(target)
+        for path in files:
+            firmwares.check(found, sites.load(path))
+        profile = profile or own
+    for option, given, reason in (
+        ("--via", wishes.via, "no server makes the lab's firmware"),
+        ("--profile", profile, "a lab target is one machine, and has no profiles"),
+        ("--release", release, "the lab's firmware is of Debian's packages, and of no release of OpenWrt"),
+        ("--rootfs-mb", wishes.rootfs_mb, "the lab's root has no partition; ./inv qemu --disk keeps what it writes"),
+        ("--mirror", mirror, "the lab's firmware is of Debian's packages, from where apt takes them on this machine"),
+    ):
+        if given:
+            raise UsageError(
+                f"{option} means nothing for {words[0].partition(':')[0]}: {reason}", hint=f"leave {option} out"
+            )
+    wanted = _names(wishes)
+    if not any(name.endswith(".ipk") for name in wanted):  # what those bring is seen when they are installed
+        for service in wishes.disabled:
+            cli.choice(service, _services(wanted), "--disable")
+
+
+def _services(wanted: Sequence[str]) -> list[str]:
+    """The services of firmware with these packages."""
+    ours = {name: folder / "root" for name, folder in parcels.offered().items() if folder and name in wanted}
+    tops = [firmwares.STANDIN, paths.FILES, *ours.values()]
+    found = {script.name for top in tops for script in (top / "etc/init.d").glob("*")}
+    return sorted(found | ({"postfix"} if "postfix" in wanted or names.ENGINES[1] in wanted else set()))
+
+
+def plan(name: str, files: Sequence[Path | None], wishes: Wishes, top: Path, *, offline: bool) -> list[LabJob]:
+    """The jobs of a lab target, one for each site."""
+    target = targets.find(name)
+    folder = top / RELEASE / target.name
+    return [LabJob(target, path, wishes, folder / image.site_name(path), offline) for path in files]
+
+
+def _names(wishes: Wishes) -> list[str]:
+    """The packages that go in. UsageError for what the lab has not, or cannot leave out."""
+    wanted = image.own_packages(wishes)
+    if wishes.bare:
+        there = {*parcels.INSTALLED, *parcels.STANDIN}
+        wanted = [name for name in imagebuilder.relay_needs(wishes.engine) if name not in there]
+    other = next(name for name in names.ENGINES if name != wishes.engine)
+    for word in wishes.packages:
+        if word == other and not wishes.bare:
+            raise UsageError(
+                f"--packages {word}: the image has {wishes.engine} already", hint=f"--engine {other} instead"
+            )
+        left_out = word.removeprefix("-")
+        if word == left_out:
+            wanted.append(word)
+        elif left_out in wanted:
+            wanted.remove(left_out)
+        else:
+            raise UsageError(
+                f"--packages: {left_out} is not what can be left out of the lab's firmware",
+                hint=f"it has, of what can: {', '.join(wanted) or 'nothing'}",
+            )
+    known = parcels.offered()
+    for name in wanted:
+        if not name.endswith(".ipk"):
+            cli.choice(name, known, "--packages")
+    return list(dict.fromkeys(wanted))
+
+
+@contextmanager
+def packages(planned: Sequence[LabJob], wishes: Wishes) -> Iterator[dict[str, list[Path]]]:
+    """The packages by target, made by the mini-SDK; the folder is gone afterwards."""
+    made: dict[str, list[Path]] = {}
+    if not planned:
+        yield made
+        return
+    with builder.scratch(".packages-") as scratch:
+        with buildlog.kept("mini-lab"), console.step("the packages that go in"):
+            for job in planned:
+                if job.target.name not in made:
+                    folder = Path(scratch, job.target.name)
+                    made[job.target.name] = parcels.named(job.target, _names(wishes), folder, offline=job.offline)
+        yield made
+
+
+def make(job: LabJob, packages: Sequence[Path]) -> Made:
+    """Builds the firmware, or takes it from the cache, and puts a copy into job.folder."""
+    with (
+        buildlog.kept(f"image-{job.target.name}-{image.plain_name(job.site)}") as log,
+        console.step(f"image {job.label}"),
+    ):
+        made = _build(job, packages)
+        with builder.scratch(".image-") as scratch:
+            out = Path(scratch, "out")
+            out.mkdir()
+            for name in (*FILES, firmwares.MANIFEST):
+                shutil.copyfile(made.folder / name, out / name)  # no link: what the owner does with it is no cache's
+            (out / "profiles.json").write_text(json.dumps(_profiles(made), indent=2) + "\n")
+            imagebuilder.place(job.folder, out)
+        hashes = made.manifest["files"]
+        files = [job.folder / name for name in FILES]
+        images = [Image(path, path.stat().st_size, image.NO_LIMIT, hashes[path.name]) for path in files]
+        return Made(job, images, len(packages), log.path)
+
+
+def _build(job: LabJob, packages: Sequence[Path]) -> Firmware:
+    wishes = job.wishes
+    return firmwares.build(
+        job.target, site=job.site, packages=packages, disabled=wishes.disabled, feed=wishes.feed, offline=job.offline
+    )
+
+
+def _profiles(made: Firmware) -> dict[str, object]:
+    """What OpenWrt's ImageBuilder says in its profiles.json, of this firmware."""
+    target = made.target
+    kinds = zip(FILES, ("kernel", "initrd", "rootfs"), ("", "", "squashfs"), strict=True)
+    images = [
+        {"name": name, "type": kind, "filesystem": filesystem, "sha256": made.manifest["files"][name]}
+        for name, kind, filesystem in kinds
+    ]
+    return {
+        "metadata_version": 1,
+        "target": target.name,
+        "arch_packages": target.package_architecture,
+        "version_number": RELEASE,
+        "linux_kernel": {"version": made.manifest["kernel"]},
+        "source_date_epoch": overlay.TIME,
+        "default_packages": sorted([*parcels.INSTALLED, *parcels.STANDIN]),
+        "profiles": {
+            target.name: {
+                "titles": [{"vendor": "QEMU", "model": target.machine}],
+                "supported_devices": [target.name],
+                "device_packages": [],
+                "images": images,
+            }
+        },
+    }
+
+
+def default(target: str, site: Path | None) -> Firmware:
+    """The firmware that ./inv qemu boots: as ./inv image makes it when nothing else is asked for."""
+    job = plan(target, [site], Wishes(), Path(), offline=False)[0]
+    firmwares.check(job.target, sites.load(site))
+    with packages([job], job.wishes) as made:
+        return _build(job, made[job.target.name])
