@@ -12,12 +12,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TextIO
 
 from forge import transcript
+from forge.ticker import Ticker
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _lock = threading.RLock()
 _verbosity = 0
 _json = False
+_tickers: list[Ticker] = []  # of the steps under way; the last one has the line
 
 
 def set_up(*, verbosity: int = 0) -> None:
@@ -73,6 +75,8 @@ def say(text: str = "", style: str = "") -> None:
 
 def _print(text: str, style: str) -> None:
     with _lock:
+        if _tickers:
+            _tickers[-1].clear()
         if style and is_terminal():
             _rich(_stream()).print(text, style=style, markup=False)
         else:
@@ -109,12 +113,54 @@ def note(text: str) -> None:
 
 
 @contextmanager
+def _ticking(text: str) -> Iterator[None]:
+    if not is_terminal() or _verbosity != 0:
+        yield
+        return
+    ticker = Ticker(text, _stream(), _lock)
+    _tickers.append(ticker)
+    try:
+        yield
+    finally:
+        ticker.stop()
+        _tickers.remove(ticker)
+
+
+@contextmanager
+def detail(now: Callable[[], str]) -> Iterator[None]:
+    """Within it the line of the step that is under way ends with what `now` says; called from another thread."""
+    if not _tickers:
+        yield
+        return
+    ticker = _tickers[-1]
+    before, ticker.detail = ticker.detail, now
+    try:
+        yield
+    finally:
+        ticker.detail = before
+
+
+@contextmanager
+def bar() -> Iterator[None]:
+    """Within it the last line is a progress bar's."""
+    tickers = list(_tickers)
+    for ticker in tickers:
+        ticker.give_way(1)
+    try:
+        yield
+    finally:
+        for ticker in tickers:
+            ticker.give_way(-1)
+
+
+@contextmanager
 def step(text: str) -> Iterator[None]:
     """Something that takes a while: said when it starts, and again, with its duration, when it is done."""
     started = time.monotonic()
     _unless_quiet(f" ..  {text}…", "dim")
     try:
-        yield
+        with _ticking(text):
+            yield
     except BaseException:
         bad(f"{text} ({seconds(time.monotonic() - started)})")
         raise

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import console, hashes, paths, proc
+from forge import console, hashes, paths, proc, progress
 from forge.errors import CommandError, MissingError
 
 # Seconds: a mirror that does not answer must not hold a task up for minutes.
@@ -26,6 +26,7 @@ CONNECT_TIMEOUT = 15
 UPDATE_TIMEOUT = 300.0
 DOWNLOAD_TIMEOUT = 600.0
 
+FULL = re.compile("No space left on device|enough free space|Disk quota exceeded|Read-only file system")
 DPKG_STATUS = Path("/var/lib/dpkg/status")
 
 # Lists and downloads apart from the machine's own, and none of the hooks that want to be root.
@@ -33,6 +34,7 @@ PRIVATE = """\
 Dir::State "{folder}/state";
 Dir::State::status "{status}";
 Dir::Cache "{folder}/cache";
+Acquire::Languages "none";
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
 #clear DPkg::Post-Invoke;
@@ -122,9 +124,13 @@ class Apt:
                 console.note(f"{archive.file} in the cache is damaged ({faults[archive]}); fetching it again")
         if lacking:
             with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as scratch:
-                self._apt(
-                    "download", *(archive.package for archive in lacking), cwd=Path(scratch), timeout=DOWNLOAD_TIMEOUT
-                )
+                names = [archive.package for archive in lacking]
+                with progress.watched(
+                    f"{len(names)} of Debian's packages",
+                    sum(archive.size for archive in lacking),
+                    lambda: sum(_size(path) for path in Path(scratch).iterdir()),
+                ):
+                    self._apt("download", *names, cwd=Path(scratch), timeout=DOWNLOAD_TIMEOUT)
                 for file in Path(scratch).iterdir():
                     file.replace(folder / file.name)
 
@@ -146,13 +152,26 @@ class Apt:
         self._options = [f"-c={folder / 'apt.conf'}", *self._options]
 
     def _apt(self, *argv: str, cwd: Path | None = None, timeout: float = 60.0) -> proc.Result:
-        return proc.run(
-            ["apt-get", *self._options, *argv],
-            cwd=cwd,
-            env={"LC_ALL": "C"},
-            timeout=timeout,
-            hint="is the package mirror reachable? Try `apt-get update`",
-        )
+        try:
+            return proc.run(["apt-get", *self._options, *argv], cwd=cwd, env={"LC_ALL": "C"}, timeout=timeout)
+        except CommandError as error:
+            said = re.findall(r"(?m)^[EW]: (.*)", error.output)
+            full = next((line for line in said if FULL.search(line)), "")
+            raise CommandError(
+                f"apt-get {argv[0]}: {full or next(iter(said), error.message)}",
+                status=error.status,
+                output=error.output,
+                hint="make room there (./inv cache says where it is)"
+                if full
+                else "is the package mirror reachable? Try `apt-get update`",
+            ) from None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # moved on meanwhile
+        return 0
 
 
 def sources(suite: str) -> list[str]:

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from forge import console, gdb, host, machines, pace, paths, running
 from forge import firmware as firmwares
-from forge import gdb, host, machines, pace, paths, running
 from forge.errors import ForgeError, MissingError
 from forge.machines import Forwards, Load
 from forge.qmp import Monitor, QmpError
@@ -197,8 +197,14 @@ class Guest:
     def wait(self, seconds: float = BOOT_SECONDS) -> None:
         """Until this boot is complete and SSH greets. GuestError when the guest dies or does not come that far."""
         end = pace.deadline(seconds)
-        self.wait_console(READY, end=end, what="has not finished booting")
+        with console.detail(self._last_line):
+            self.wait_console(READY, end=end, what="has not finished booting")
         self._until(lambda: self.ssh.banner(2.0), end, "has booted, but no SSH server greets on its LAN")
+
+    def _last_line(self) -> str:
+        """What its console said last, of letters alone."""
+        lines = self._console()[-400:].decode("ascii", errors="ignore").strip().splitlines()
+        return "".join(letter for letter in lines[-1] if letter.isprintable())[:50] if lines else "QEMU starts"
 
     def wait_console(self, pattern: re.Pattern[bytes], *, end: float, what: str = "") -> bytes:
         """Until this boot's part of the console matches; the match. `end` is on time.monotonic's clock."""

@@ -19,7 +19,7 @@ def bytes_of(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Hands out what is to be called with the bytes that are there by now. `total` is None if nobody said."""
     if console.is_terminal() and _on_screen.acquire(blocking=False):
         try:
-            with _bar(label, total) as show:
+            with console.bar(), _bar(label, total) as show:
                 yield show
         finally:
             _on_screen.release()
@@ -47,6 +47,25 @@ def _lines(label: str, total: int | None) -> Callable[[int], None]:
             console.note(f"{label}: {size(done)}" + (f" of {size(total)} ({100 * done // total} %)" if total else ""))
 
     return show
+
+
+@contextmanager
+def watched(label: str, total: int, there: Callable[[], int]) -> Iterator[None]:
+    """As bytes_of, where somebody else's program brings them: `there` says how many, from time to time."""
+    ended = threading.Event()
+    with bytes_of(label, total) as show:
+
+        def watch() -> None:
+            while not ended.wait(0.2):
+                show(min(there(), total))
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 def size(count: int) -> str:

@@ -7,6 +7,7 @@ the interpreter itself: there they are given a name that nobody imports. rootfs.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import sys
