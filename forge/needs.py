@@ -41,6 +41,7 @@ _TEST = _needs("test", "test")
 AREAS = {
     "arduino": _TEST | _needs("arduino"),
     "deb": _TEST | BUILD,
+    "docs": _TEST | BUILD | LAB,
     "e2e": _TEST | BUILD | LAB | _needs("mips"),
     "forge": _TEST | BUILD | LAB | _needs("mips x86"),
     "host": _TEST | BUILD,
