@@ -110,6 +110,15 @@ def targets(told: Mapping[str, str] | None = None) -> dict[str, Target]:
     return dict(sorted(found.items()))
 
 
+def board(text: str) -> Board | None:
+    """The board that was meant: by its profile or title, or by the end of these that no other has ("gl-mt1300")."""
+    word = _plain(text)
+    named = {one: (_plain(one.profile), _plain(one.title)) for one in boards()}
+    whole = [one for one, names in named.items() if word in names]
+    ends = [one for one, names in named.items() if len(word) >= 4 and any(name.endswith(word) for name in names)]
+    return whole[0] if whole else ends[0] if len(ends) == 1 else None
+
+
 def stable() -> Release:
     return next(release for release in releases() if release.state == STABLE)
 
@@ -151,9 +160,8 @@ def target(text: str, told: Mapping[str, str] | None = None) -> tuple[Target, st
     dashed = {one.dashed: one for one in known.values()}
     if word in dashed:
         return dashed[word], f"{text} is {dashed[word].name}"
-    for board in boards():
-        if _plain(word) in (_plain(board.profile), _plain(board.title)):
-            return known[board.target], f"{text} is a board of {board.target}: --target {board.target}"
+    if found := board(text):
+        return known[found.target], f"{text} is a board of {found.target}: --target {found.target}"
     alone = [name for name in known if name.startswith(f"{word}/")]
     if len(alone) == 1:
         return known[alone[0]], f"{text} means {alone[0]}"

@@ -212,8 +212,8 @@ def _target(fetcher: Fetcher, name: str, profile: str, release: str) -> tuple[Ta
     one, guess = catalog.target(name, told)
     if guess:
         console.note(guess)
-    board = {board.profile for board in catalog.boards() if board.target == one.name}
-    return one, profile or (name if name in board else "")
+    board = catalog.board(name)
+    return one, profile or (board.profile if board and board.target == one.name else "")
 
 
 def _device(data: dict[str, Any] | None, wanted: str, target: Target) -> Device:

@@ -81,15 +81,31 @@ def bench(values: Mapping[str, object]) -> Needs:
 def build(values: Mapping[str, object]) -> Needs:
     target = str(values["target"])
     by_sdk = target and values["builder"] != "mini" and values["format"] != "deb"
-    return BUILD | SDK if by_sdk else BUILD
+    return BUILD | SDK if by_sdk and _known(target) else BUILD
 
 
 def image(values: Mapping[str, object]) -> Needs:
     """The lab's images by ourselves, a server's by nobody here, all others by OpenWrt's ImageBuilder."""
     wanted = NOTHING
     for target in str(values["target"]).split(","):
-        wanted |= BUILD | LAB if target.strip().startswith("lab-") else BUILD if values["via"] else BUILD | IMAGE
+        name = target.partition(":")[0].strip()
+        if name.startswith("lab-"):
+            wanted |= BUILD | LAB
+        else:
+            wanted |= BUILD if values["via"] or not _known(name) else BUILD | IMAGE
     return wanted
+
+
+def _known(target: str) -> bool:
+    """Whether it is one of OpenWrt's without asking its server: for a mistyped one nothing large is brought."""
+    from forge import catalog
+    from forge.errors import UsageError
+
+    try:
+        catalog.target(target)
+    except UsageError:
+        return False
+    return True
 
 
 def test(values: Mapping[str, object]) -> Needs:

@@ -62,6 +62,8 @@ def test_the_lock_says_which_release_of_a_series_a_target_has(place: Place) -> N
         ("malta", "malta/le"),
         ("glinet_gl-mt1300", MT7621),
         ("GL.iNet GL-MT300N-V2", "ramips/mt76x8"),
+        ("gl-mt1300", MT7621),
+        ("GL-B1300", "ipq40xx/generic"),
         ("zynq", "zynq/generic"),
     ],
 )
@@ -69,6 +71,13 @@ def test_a_target_is_known_by_its_name_its_family_or_a_board(place: Place, text:
     found, guess = catalog.target(text, {"zynq/generic": "arm_cortex-a9_neon"})
     assert found.name == name
     assert bool(guess) == (text.lower() != name), "a guess is said aloud"
+
+
+def test_the_end_of_a_boards_name_is_enough_where_no_other_has_it(place: Place) -> None:
+    found = catalog.board("GL-MT1300")
+    assert found and found.profile == "glinet_gl-mt1300"
+    assert catalog.board("1300") is None, "GL-B1300 is another"
+    assert catalog.board("00") is None and catalog.board("") is None
 
 
 def test_a_family_says_what_it_was_taken_for_and_what_else_there_is(place: Place) -> None:
