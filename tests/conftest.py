@@ -49,16 +49,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="needs root"))
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, None]:
     """A test's timeout ends what hangs: it is as much longer as the machine is slower, or busier, than ours."""
+    from forge import pace
+
     mark = item.get_closest_marker("timeout")
     asked = item.config.getoption("timeout") or item.config.getini("timeout")
     seconds = float(mark.args[0] if mark else asked)
-    from forge import pace
-
     item.add_marker(pytest.mark.timeout(seconds * pace.factor()), append=False)
-    return (yield)
+    yield
 
 
 def _without_terminals() -> str:
