@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.utils import is_url_connectable
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
@@ -16,9 +17,21 @@ from forge import host, pace
 
 PATIENCE = 30.0  # seconds until what should come soon counts as not coming
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars""".split()
+    --disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars
+    --remote-debugging-pipe""".split()
 
 Found = TypeVar("Found")
+
+
+class Service(ChromeService):
+    """The driver by its address: a machine without /etc/hosts knows no localhost."""
+
+    @property
+    def service_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def is_connectable(self) -> bool:
+        return is_url_connectable(self.port, "127.0.0.1")
 
 
 class Browser:
@@ -31,7 +44,7 @@ class Browser:
         for flag in (*FLAGS, f"--user-data-dir={profile}"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = Chrome(options, ChromeService(str(host.command("chromedriver"))))
+        self.driver = Chrome(options, Service(str(host.command("chromedriver"))))
         self.driver.set_window_size(1200, 1000)
 
     def __enter__(self) -> Browser:
