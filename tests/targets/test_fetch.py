@@ -242,6 +242,7 @@ def test_progress_is_a_bar_on_a_terminal_and_plain_lines_elsewhere(
     assert "     file.bin: 300.0 kB of 300.0 kB (100 %)" in lines
     monkeypatch.setattr(console, "is_terminal", lambda: True)
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")
     fetcher.fetch(NAME, fresh=True)
     assert "file.bin \x1b[" in capsys.readouterr().out
 
