@@ -178,5 +178,5 @@ def _download(url: str, job: Job, answer: dict[str, Any]) -> list[image.Image]:
             fetcher = Fetcher((f"{url}/store",))
             got = fetcher.fetch(f"{folder}/{name}", sha256=sha256)
             shutil.move(got, out / name)
-        imagebuilder.place(job.folder, out)
+        imagebuilder.place(job.folder, out, secret=False)
     return image.checked(job, [job.folder / str(one["name"]) for one in told])

@@ -17,6 +17,7 @@ from forge.errors import ForgeError
 
 WHAT = {
     "apt": "package lists of other Debian releases and architectures",
+    "bare": "what bare Debian trees have downloaded",
     "debs": "Debian packages: the lab's firmware, interpreters, what tests need",
     "lab": "the lab's firmware, and what it is made of",
     "openwrt": "downloads from OpenWrt",

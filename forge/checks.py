@@ -38,6 +38,7 @@ LONG = ("host", "package")  # minutes, most of it waiting: begun first, so that 
 LINT_TIMEOUT = 600.0
 STANDIN = paths.ROOT / "forge/lab/standin/usr/lib/standin"  # not of the package forge: it runs in guests
 PYTEST_TIMEOUT = 2400.0
+LEFT_SHOWN = 5
 FAILURE_LINES = 400  # of a failed stage's output
 FAILED = re.compile(r"(?:FAILED|ERROR) (?:tests/)?(\S+::\S+)")  # in pytest's summary
 NOT_OURS = {
@@ -223,22 +224,33 @@ def _pytest(
 
     def run(*more: str) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="mailrelay-test-") as scratch:
-            report = Path(scratch, "report.xml")
+            report, temporary = Path(scratch, "report.xml"), Path(scratch, "t")
+            Path(scratch).chmod(0o755)  # some tests are other users
+            temporary.mkdir()
+            temporary.chmod(0o1777)
             result = proc.run(
-                [*argv, *more, f"--junitxml={report}"],
+                [*argv, *more, f"--junitxml={report}", f"--basetemp={scratch}/b"],
                 cwd=paths.ROOT,
-                env={"PYTHONUNBUFFERED": "1", **(environment() if callable(environment) else environment)},
+                env={
+                    "PYTHONUNBUFFERED": "1",
+                    "TMPDIR": str(temporary),
+                    **(environment() if callable(environment) else environment),
+                },
                 check=False,
                 timeout=PYTEST_TIMEOUT,
                 on_line=on_line,
             )
             skips = _skips(report)
+            left = sorted(path.name for path in temporary.iterdir())
         lines = result.output.rstrip().splitlines()
         closing = COLOUR.sub("", lines[-1]).strip("= ") if lines else ""
         # What was shown while it ran is not shown again; of the rest, what failed and why.
         failures = next((at for at, line in enumerate(lines) if re.match("=+ (FAILURES|ERRORS) =", line)), 0)
         output = "" if on_line else "\n".join(lines[failures:][-FAILURE_LINES:])
         failed = [found[1] for line in lines if (found := FAILED.match(COLOUR.sub("", line)))]
+        if left and result.status == 0:
+            what = f"the tests left in the temporary folder: {', '.join(left[:LEFT_SHOWN])}"
+            return Outcome(False, what, what, closing, failed, skips)
         return Outcome(result.status == 0, closing, output, closing, failed, skips)
 
     return Stage(name, run, lambda: run("--last-failed", "--last-failed-no-failures=none"))

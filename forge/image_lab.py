@@ -148,7 +148,7 @@ def make(job: LabJob, packages: Sequence[Path]) -> Made:
             for name in (*FILES, firmwares.MANIFEST):
                 shutil.copyfile(made.folder / name, out / name)  # no link: what the owner does with it is no cache's
             (out / "profiles.json").write_text(json.dumps(_profiles(made), indent=2) + "\n")
-            imagebuilder.place(job.folder, out)
+            imagebuilder.place(job.folder, out, secret=job.site is not None)
         hashes = made.manifest["files"]
         files = [job.folder / name for name in FILES]
         images = [Image(path, path.stat().st_size, image.NO_LIMIT, hashes[path.name]) for path in files]

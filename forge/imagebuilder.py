@@ -73,7 +73,7 @@ def make(job: Job, local: Sequence[Path]) -> Made:
         finally:
             _keep_packages(job, work)
         found = _required(job, top / "out", log)
-        place(job.folder, top / "out")
+        place(job.folder, top / "out", secret=job.site is not None)
         images = image.checked(job, [job.folder / path.name for path in found])
         return Made(job, images, len(manifest), log.path)
 
@@ -239,8 +239,9 @@ def _required(job: Job, out: Path, log: Log) -> list[Path]:
     return [out / name for name in expected]
 
 
-def place(target: Path, out: Path) -> None:
-    """What was made, with its sha256sums, takes the place of what was in the folder, as a whole."""
+def place(target: Path, out: Path, *, secret: bool) -> None:
+    """What was made, with its sha256sums, takes the place of what was in the folder, as a whole. With `secret`, as a
+    site's passwords, the folder is closed to others."""
     names = sorted(path.name for path in out.iterdir() if path.is_file() and path.name != SUMS)
     (out / SUMS).write_text("".join(f"{hashes.digest(out / name)} *{name}\n" for name in names))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -248,6 +249,7 @@ def place(target: Path, out: Path) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         shutil.copytree(out, fresh)
+        fresh.chmod(0o700 if secret else 0o755)
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
     except OSError as error:

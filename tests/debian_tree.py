@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from forge.namespaces import apart
 
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 ANSWER_SECONDS = 900
+KEPT_SECONDS = 7 * 86400
 
 
 class Tree:
@@ -31,18 +33,32 @@ class Tree:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+        self.binds: dict[Path, str] = {}  # folders of the machine's, and where the tree has them
 
-    def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
         namespaces = apart("--pid", "--fork", "--kill-child", f"--mount-proc={self.folder / 'proc'}")
+        binds = [word for here, there in self.binds.items() for word in (str(here), f"{self.folder}{there}")]
+        script = 'tree=$1 count=$2; shift 2; while [ $count -gt 0 ]; do mount --bind "$1" "$2" || exit; shift 2'
+        script += '; count=$((count - 1)); done; exec chroot "$tree" "$@"'
         return subprocess.run(
-            [*namespaces, "chroot", self.folder, *argv],
-            env=self.environment,
+            [*namespaces, "sh", "-c", script, "sh", self.folder, str(len(binds) // 2), *binds, *argv],
+            env=self.environment | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=ANSWER_SECONDS,
         )
+
+    def keep(self, name: str) -> None:
+        """From here on what is downloaded is kept on the machine for the next tree; renewed every week."""
+        kept = paths.cache("bare", name)
+        if time.time() - kept.stat().st_ctime > KEPT_SECONDS:
+            shutil.rmtree(kept)
+        for folder, there in (("archives", "/var/cache/apt/archives"), ("cache", "/root/.cache")):
+            (self.folder / there.lstrip("/")).mkdir(parents=True, exist_ok=True)
+            self.binds[paths.cache("bare", name, folder)] = there
+        paths.cache("bare", name, "archives", "partial")
 
 
 @contextmanager

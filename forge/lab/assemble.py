@@ -99,7 +99,7 @@ def firmware(
         os.link(base / name, folder / name)
     manifest = {**_manifest(target, archives, folder, packages), **facts}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    folder.chmod(0o755)
+    folder.chmod(0o700)  # a site may have put passwords in
 
 
 def lay_over(source: Path, tree: Path, *, closed: bool = True) -> None:

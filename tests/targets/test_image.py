@@ -95,6 +95,7 @@ def test_from_an_empty_cache_to_firmware_with_the_relay_and_the_sites_settings(
     assert found.path == place.dist / "images" / STABLE / GL / "hall-3" / (
         f"openwrt-{STABLE}-hall-3-ramips-mt7621-{GL}-squashfs-sysupgrade.bin"
     )
+    assert found.path.parent.stat().st_mode & 0o777 == 0o700, "the image has a password in it"
     facts, files = inside(found.path)
     assert {"mailrelay", "python3-light", "python3-openssl", "ca-bundle", "rpcd"} <= facts["packages"].keys()
     assert facts["files"] == ["luci-app-mailrelay-1.0.0-r1.apk", "mailrelay-1.0.0-r1.apk"]
