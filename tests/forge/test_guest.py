@@ -27,7 +27,7 @@ from forge.terminal import Keys
 from tests.forge import boot_sector
 
 READY = "procd: - init complete -\r\n"
-INV = [sys.executable, "-P", "-m", "forge"]
+INV = [sys.executable, "-P", "-c", "from forge.main import main; main()"]
 PATIENCE = 60.0
 
 
@@ -306,5 +306,5 @@ def test_ssh_without_a_guest_says_how_to_start_one(tmp_path: Path, monkeypatch: 
     from forge import qemu
 
     monkeypatch.setattr(running, "PARENT", str(tmp_path))
-    with pytest.raises(UsageError, match=r"no guest is running\n  start one in another terminal: ./inv qemu"):
+    with pytest.raises(UsageError, match=r"no guest is running \(start one in another terminal: ./inv qemu\)"):
         qemu.ssh(target="", words=[])
