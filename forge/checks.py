@@ -76,7 +76,9 @@ def run_all(
     absent: dict[int, str] = {}
     if only != "lint":
         parts = [only] if only or pytest_args else names.areas()
-        wanted = [needs.AREAS[part] for part in parts if part] + [needs.qemu(target) for target in routers if target]
+        wanted = [needs.AREAS[part] for part in parts if part]
+        if "lab" in parts and not router:
+            wanted += [needs.qemu(target) for target in routers]
         if not dry_run:
             host.require(*{group for one in wanted for group in one.system})
         if lacks := lacking.line():
