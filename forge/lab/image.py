@@ -169,7 +169,7 @@ def _archives(target: Target, *, whole: bool = False, offline: bool) -> list[Pat
 
     fetch = partial(debs.download, suite=SUITE, architecture=target.architecture, whole=whole, offline=offline)
     try:
-        return fetch(rootfs.PACKAGES, kernel=target.kernel) + fetch([rootfs.STATIC], alone=True)
+        return fetch(rootfs.PACKAGES, kernel=target.kernel) + fetch([*rootfs.ALONE, rootfs.STATIC], alone=True)
     except MissingError as error:
         raise MissingError(f"{target.name} cannot be built: {error.message}", hint=error.hint) from error
 

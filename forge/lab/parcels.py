@@ -185,7 +185,8 @@ def postfix(target: Target, *, offline: bool = False) -> Path:
         recorded, _, origin = made_from.read_text().partition("\n") if made_from.exists() else ("", "", "")
         if origin != stamp or hashes.difference(output, recorded):
             archives = fetch(POSTFIX, whole=True)
-            base = rootfs.members(fetch(rootfs.PACKAGES, kernel=target.kernel, whole=True))
+            most = fetch(rootfs.PACKAGES, kernel=target.kernel, whole=True)
+            base = rootfs.members(most + fetch(rootfs.ALONE, alone=True, whole=True))
             root = Path(tempfile.mkdtemp(prefix=".postfix-", dir=folder))
             try:
                 _lay_out_postfix(target, archives, base, root)

@@ -17,9 +17,11 @@ from forge.lab.targets import PYTHON, SUITE, Target
 from forge.lab.unpack import Member
 
 PACKAGES = (
-    *("busybox", "util-linux", "dropbear-bin", "nftables", "ca-certificates", "libgcc-s1"),
+    *("busybox", "dropbear-bin", "nftables", "libgcc-s1"),
     *(f"python{PYTHON}-minimal", f"libpython{PYTHON}-stdlib"),
 )
+# Of which a program or files are wanted that need nothing else of what these depend on.
+ALONE = ("util-linux", "ca-certificates")
 
 # The initrd's: it conflicts with the other one, has applets that OpenWrt lacks, and starts in a third of the time.
 STATIC = "busybox-static"
