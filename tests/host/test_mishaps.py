@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.relay.running import wait
+
 from .conftest import Checkout, clean_environment
 from .test_inv import fake, tool_folder
 
@@ -136,3 +138,27 @@ def test_a_venv_of_another_user_is_one_line(started: Checkout) -> None:
     assert result.returncode == 1
     assert "belongs to another user (root)" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_an_interrupt_while_the_venv_is_made_leaves_nothing_and_the_next_start_makes_it(
+    checkout: Checkout, scratch: Path
+) -> None:
+    temporary = scratch / "tmp"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [checkout.inv, "hello"],
+        env=clean_environment(TMPDIR=str(temporary)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait(lambda: [*checkout.venv.glob("tmp*"), *temporary.glob("tmp*")], "ensurepip unpacks pip")
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT), (output, errors)
+    assert "Traceback" not in errors and "Error" not in errors
+    assert [*temporary.iterdir()] == []
+    again = checkout.start("hello")
+    assert (again.returncode, again.stdout) == (0, "hello\n"), again.stderr
