@@ -9,10 +9,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# A shared machine's pauses are no faults. The run on every commit repeats itself; elsewhere new examples are tried.
-settings.register_profile("default", deadline=None, derandomize=bool(os.environ.get("CI")))
+# A shared machine's pauses are no faults, nor are examples that an older Hypothesis finds slow or large to make. The
+# run on every commit repeats itself; elsewhere new examples are tried.
+NO_FAULTS = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile(
+    "default", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=NO_FAULTS
+)
 settings.register_profile("quick", parent=settings.get_profile("default"), max_examples=25)
 settings.load_profile("default")
 
