@@ -186,31 +186,3 @@ def test_the_tasks_of_the_cache_are_called_by_name_and_dot() -> None:
     names = "targets lock image build serve cache.show cache.verify cache.prune".split()
     assert set(names) <= set(tasks.namespace.task_names)
     assert tasks.namespace["cache"].__doc__ == "Show what the cache folder holds."
-
-
-def test_the_docs_name_no_option_that_does_not_exist() -> None:
-    """Every `./inv TASK --option` that the docs show is one that the task has."""
-    import re
-
-    flags = {
-        name: {flag.replace("_", "-") for flag in parameters_of(tasks.namespace[name])}
-        for name in tasks.namespace.task_names
-    }
-    flags["cache"] = flags["cache.show"]
-    faults = []
-    for path in (paths.ROOT / "README.md", *paths.DOCS.glob("*.md")):
-        for task, rest in re.findall(r"\./inv ([a-z.]+)((?: (?:--?)?[^\s`|#;&]+)*)", path.read_text()):
-            known = flags.get(task)
-            if known is None:
-                faults.append(f"{path.name}: there is no task {task}")
-                continue
-            for flag in re.findall(r" --([a-z-]+)", rest.partition(" -- ")[0]):
-                if flag not in known and flag.removeprefix("no-") not in known:
-                    faults.append(f"{path.name}: {task} has no --{flag}")
-    assert not faults
-
-
-def parameters_of(task: object) -> list[str]:
-    import inspect
-
-    return list(inspect.signature(task.body).parameters)  # type: ignore[attr-defined]
