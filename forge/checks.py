@@ -44,6 +44,7 @@ FAILED = re.compile(r"(?:FAILED|ERROR) (?:tests/)?(\S+::\S+)")  # in pytest's su
 NOT_OURS = {
     ".git",
     ".venv",
+    ".venv2",
     "__pycache__",
     ".mypy_cache",
     ".ruff_cache",
