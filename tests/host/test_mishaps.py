@@ -76,6 +76,16 @@ def test_what_pip_says_of_a_failure_is_shown(checkout: Checkout) -> None:
     assert "pip could not install" in result.stderr
 
 
+def test_settings_that_put_packages_elsewhere_do_not_count(checkout: Checkout, scratch: Path) -> None:
+    """The machine's index, proxy and certificates do."""
+    config = scratch / "pip.conf"
+    config.write_text("[install]\nuser = true\nprefix = /nowhere\n")
+    settings = clean_environment(PIP_CONFIG_FILE=str(config), PIP_TARGET=str(scratch / "elsewhere"))
+    result = checkout.start("hello", env=settings)
+    assert (result.returncode, result.stdout) == (0, "hello\n"), result.stderr
+    assert not (scratch / "elsewhere").exists()
+
+
 # ---- Python and sudo ------------------------------------------------------------------------------------------------
 
 
