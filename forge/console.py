@@ -161,6 +161,9 @@ def step(text: str) -> Iterator[None]:
     try:
         with _ticking(text):
             yield
+    except KeyboardInterrupt:
+        note(f"{text}: interrupted")
+        raise
     except BaseException:
         bad(f"{text} ({seconds(time.monotonic() - started)})")
         raise

@@ -262,7 +262,7 @@ def hide_sbin(afterwards: str = ":") -> list[str]:
 
 def fake_apt(scratch: Path, *, lists: bool = True, during_install: str = ":") -> Path:
     """A search path whose apt-get only writes down what it is asked, and `installs` a fake shellcheck."""
-    tools = tool_folder(scratch / "tools", [*TOOLS, "rm", "chmod"])
+    tools = tool_folder(scratch / "tools", [*TOOLS, "rm", "chmod", "mktemp"])
     if lists:
         (scratch / "lists").touch()
     fake(

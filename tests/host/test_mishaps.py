@@ -45,10 +45,14 @@ def test_a_damaged_venv_mends_itself(checkout: Checkout, damage: str) -> None:
     assert (again.stdout, again.stderr) == ("hello\n", "")
 
 
-def test_a_mistake_of_ours_is_not_taken_for_a_damaged_venv(checkout: Checkout) -> None:
-    assert checkout.start("hello").returncode == 0
-    (checkout.folder / "forge" / "words.py").write_text("import no_such_module\n")
-    broken = checkout.start("hello")
+def test_a_mistake_of_ours_is_not_taken_for_a_damaged_venv(started: Checkout) -> None:
+    file = started.folder / "forge" / "words.py"
+    before = file.read_text()
+    try:
+        file.write_text("import no_such_module\n")
+        broken = started.start("hello")
+    finally:
+        file.write_text(before)
     assert broken.returncode == 1
     assert "Making .venv" not in broken.stderr
     assert "no_such_module" in broken.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -69,7 +68,9 @@ class Relay:
     def __init__(
         self, main: str = "", rest: str = "", *, allow: tuple[str, ...] = (), options: tuple[str, ...] = ()
     ) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="mailrelay-test-"))
+        # Gone with this object at the latest: not every test starts the relay that it configures.
+        self._temporary = tempfile.TemporaryDirectory(prefix="mailrelay-test-", ignore_cleanup_errors=True)
+        self.folder = Path(self._temporary.name)
         self.folder.chmod(0o755)
         self.port = free_port()
         self.spool = self.folder / "spool"
@@ -112,7 +113,7 @@ class Relay:
         self.stop()
         if kind is not None:
             print(self.log())
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._temporary.cleanup()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End the supervisor and wait for its children to be gone too; its exit code."""
