@@ -34,7 +34,7 @@ from forge.lab import targets
 from forge.lanes import COLOUR, Outcome, Stage
 
 LAB = paths.TESTS / "lab"
-LONG = ("host", "package")  # minutes, most of it waiting: begun first, so that nothing is waited for at the end
+LONG = ("bare", "host", "package")  # minutes, most of it waiting: begun first, so that nothing is waited for at the end
 LINT_TIMEOUT = 600.0
 STANDIN = paths.ROOT / "forge/lab/standin/usr/lib/standin"  # not of the package forge: it runs in guests
 PYTEST_TIMEOUT = 2400.0

@@ -40,6 +40,7 @@ LAB = _needs("lab")
 _TEST = _needs("test", "test")
 AREAS = {
     "arduino": _TEST | _needs("arduino"),
+    "bare": _TEST | BUILD,
     "deb": _TEST | BUILD,
     "docs": _TEST | BUILD | LAB,
     "e2e": _TEST | BUILD | LAB | _needs("mips"),

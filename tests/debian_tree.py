@@ -1,6 +1,6 @@
 """A bare Debian in a folder: made once a day for each suite, by mmdebstrap, and unpacked for each test that wants one.
 
-The proof of ./inv on a new machine (tests/host) and that of the .deb (tests/deb) start here. Needs root.
+The proof of ./inv on a new machine (tests/bare) and that of the .deb (tests/deb) start here. Needs root.
 """
 
 from __future__ import annotations

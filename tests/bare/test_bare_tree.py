@@ -17,8 +17,7 @@ import pytest
 
 from forge import debs
 from tests.debian_tree import ANSWER_SECONDS, Tree, bare
-
-from .conftest import cpu_seconds
+from tests.host.conftest import cpu_seconds
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_COPIED = (".git", ".venv", ".venv.lock", "__pycache__", ".*_cache", ".hypothesis", "dist")
