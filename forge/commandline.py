@@ -117,6 +117,11 @@ class Call:
     def is_preview(self) -> bool:
         return bool(self.values.get("dry_run"))
 
+    def brings(self) -> needs.Needs:
+        """What is brought for it beforehand: all that it needs, but nothing for a --dry-run. Raises as settings()."""
+        wanted = self.needs()
+        return needs.NOTHING if self.is_preview else wanted
+
     def needs(self) -> needs.Needs:
         """What the task needs of the machine; raises as settings() does."""
         return self.command.needs({**self.settings(), needs.REST: self.rest})

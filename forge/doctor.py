@@ -34,7 +34,7 @@ def run() -> None:
         {
             "machine": machine,
             "tasks": tasks,
-            "system_packages": [{**vars(one), "present": host.present(one)} for one in needs.system_packages()],
+            "system_packages": [{**vars(one), "present": one.present()} for one in needs.system_packages()],
             "pythons": [{"version": one.version, "path": str(one.path), "origin": one.origin} for one in found],
         }
     )

@@ -20,28 +20,44 @@ if __name__ == "__main__":
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forge.commandline import Line
 
 ANSWER = 3  # the file descriptor
 LAST_WORDS = ("--complete", "--")
 
 
 def main(words: list[str]) -> int:
+    from forge.errors import ForgeError
+    from forge.needs import NOTHING
+
+    try:
+        line = answered(words)
+        wanted = NOTHING
+        for call in line.calls if line else []:
+            wanted |= call.brings()
+    except ForgeError as error:
+        print(f"inv: {error}", file=sys.stderr)
+        return error.exit_code
+    if line:
+        words = ["run", *sorted(wanted.system), "/", *sorted(wanted.python)]
+        os.write(ANSWER, " ".join(words).encode() + b"\n")
+    return 0
+
+
+def answered(words: list[str]) -> Line | None:
+    """The command line, if tasks are to be run; None where help or the like was asked for, and is printed now."""
     import tasks  # noqa: F401 - declares them
     from forge import completion, usage
     from forge.cli import COMMANDS
     from forge.commandline import parse
-    from forge.errors import ForgeError
 
     if tuple(words[:2]) == LAST_WORDS:
         print(*completion.candidates(words[2:], COMMANDS), sep="\n")
-        return 0
-    try:
-        line = parse(words, COMMANDS)
-        needed = [(call, call.needs()) for call in line.calls] if line.about is None else []
-        wanted = [one for call, one in needed if not call.is_preview]
-    except ForgeError as error:
-        print(f"inv: {error}", file=sys.stderr)
-        return error.exit_code
+        return None
+    line = parse(words, COMMANDS)
     if line.version:
         print(usage.version())
     elif line.completion:
@@ -49,10 +65,8 @@ def main(words: list[str]) -> int:
     elif line.about is not None:
         print(usage.page(COMMANDS[line.about]) if line.about else usage.overview(COMMANDS))
     else:
-        system = sorted({group for one in wanted for group in one.system})
-        python = sorted({name for one in wanted for name in one.python})
-        os.write(ANSWER, " ".join(["run", *system, "/", *python]).encode() + b"\n")
-    return 0
+        return line
+    return None
 
 
 if __name__ == "__main__":

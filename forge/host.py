@@ -6,36 +6,22 @@ and the bench, is fetched as a file and unpacked by whoever uses it.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import debs, paths
+from forge import debs
 from forge.errors import MissingError
-from forge.needs import Needs, SystemPackage, system_packages
+from forge.needs import Needs, SystemPackage, stamped, system_packages
+from forge.needs import command as command
 
 POSTFIX = ("postfix", "sasl2-bin", "libsasl2-modules", "libsasl2-modules-db")
-
-
-def present(package: SystemPackage) -> bool:
-    """Whether its probe is there: what starts with a slash is a file, with a colon Python itself, and this runs."""
-    if package.probe.startswith("/"):
-        return Path(package.probe).exists()
-    return package.probe.startswith(":") or command(package.probe) is not None
-
-
-def command(name: str) -> Path | None:
-    """Where a program is, the folders of a system administrator's programs included."""
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
-    return Path(found) if found else None
 
 
 def missing(groups: Iterable[str]) -> list[SystemPackage]:
     """The packages of these groups that are not there, each once."""
     wanted = set(groups)
-    found = {one.name: one for one in system_packages() if one.group in wanted and not present(one)}
+    found = {one.name: one for one in system_packages() if one.group in wanted and not one.present()}
     return list(found.values())
 
 
@@ -55,8 +41,7 @@ class Lacking:
 def lacking(wanted: Needs) -> Lacking:
     """What is not here of what a task needs."""
     system = [one.name for one in missing(("base", *wanted.system))]
-    stamps = paths.ROOT / ".venv"
-    return Lacking(system, [name for name in sorted(wanted.python) if not (stamps / f".stamp.{name}").exists()])
+    return Lacking(system, [name for name in sorted(wanted.python) if not stamped(name)])
 
 
 def require(*groups: str) -> None:

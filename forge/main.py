@@ -6,8 +6,11 @@ import os
 import signal
 import sys
 
-from forge import cli, commandline, console
+from forge import cli, commandline, console, front, paths
 from forge.errors import ForgeError
+from forge.needs import Needs, stamped, system_packages
+
+BROUGHT = "MAILRELAY_BROUGHT"  # set by ./inv once it has brought what it could
 
 
 def main() -> None:
@@ -25,15 +28,19 @@ def main() -> None:
 
 
 def run(words: list[str]) -> int:
-    """Run the tasks that the words name; the exit status."""
-    import tasks  # noqa: F401 - declares them
-
+    """Answer, or run the tasks that the words name; the exit status."""
     try:
-        line = commandline.parse(words, cli.COMMANDS)
-        calls = [(call.command.name, call.settings()) for call in line.calls]
+        line = front.answered(words)
+        calls = [(call.command.name, call.settings()) for call in line.calls] if line else []
+        wanted = [call.brings() for call in line.calls] if line else []
     except ForgeError as error:
         print(f"inv: {error}", file=sys.stderr)
         return error.exit_code
+    if line is None:
+        return 0
+    if not os.environ.pop(BROUGHT, "") and _lacking(wanted):
+        # ./inv brings it, and comes back here.
+        os.execve("/bin/sh", ["sh", os.fspath(paths.INV), *words], {**os.environ, BROUGHT: "1"})
     console.set_up(verbosity=line.verbosity)
     _preview(line.calls)
     from invoke.exceptions import Exit
@@ -46,6 +53,13 @@ def run(words: list[str]) -> int:
             print(end.message, file=sys.stderr)
         return int(end.code)
     return 0
+
+
+def _lacking(wanted: list[Needs]) -> bool:
+    """Whether something is not here of what the tasks need."""
+    groups = {"base", *(group for one in wanted for group in one.system)}
+    missing = any(not one.present() for one in system_packages() if one.group in groups)
+    return missing or not all(stamped(name) for one in wanted for name in one.python)
 
 
 def _preview(calls: list[commandline.Call]) -> None:

@@ -7,9 +7,13 @@ missing, checks.py and the tasks refuse to begin without it. Standard library on
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from forge import paths
 
@@ -139,7 +143,28 @@ class SystemPackage:
     probe: str
     why: str
 
+    def present(self) -> bool:
+        """What starts with a slash is a file, with a colon Python itself, and this runs; anything else a command."""
+        if self.probe.startswith("/"):
+            return Path(self.probe).exists()
+        return self.probe.startswith(":") or command(self.probe) is not None
+
 
 def system_packages() -> list[SystemPackage]:
     lines = paths.SYSTEM_PACKAGES.read_text().splitlines()
     return [SystemPackage(*line.split(maxsplit=3)) for line in lines if line and not line.startswith("#")]
+
+
+def command(name: str) -> Path | None:
+    """Where a program is, the folders of a system administrator's programs included."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
+    return Path(found) if found else None
+
+
+def stamped(name: str) -> bool:
+    """Whether a set of Python packages is in .venv as its lock file has it: ./inv writes the stamp."""
+    try:
+        stamp = (paths.ROOT / ".venv" / f".stamp.{name}").read_text()
+        return stamp.split()[0] == hashlib.sha256(paths.requirements(name).read_bytes()).hexdigest()
+    except (OSError, IndexError):
+        return False

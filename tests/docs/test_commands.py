@@ -13,7 +13,7 @@ from forge.errors import ForgeError, MissingError, UsageError
 
 PAGE = paths.DOCS / "COMMANDS.md"
 VARIABLE = re.compile(r"\bMAILRELAY_[A-Z_]+\b")
-INTERNAL = {"MAILRELAY_VENV_MENDED"}  # __main__.py's, for its own second start
+INTERNAL = {"MAILRELAY_VENV_MENDED", "MAILRELAY_BROUGHT"}  # of the program itself, for its own second start
 
 
 def table(head: str) -> list[list[str]]:

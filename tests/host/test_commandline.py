@@ -189,7 +189,7 @@ def test_what_is_typed_wrongly_is_answered_in_one_line_and_brings_nothing(line: 
         ("--target ramips build", "write it behind the task's name"),
         ("build ramips x86", "which option is 'x86' for?"),
         ("demo --target lab-mips", "--target: there is no 'lab-mips'. Did you mean lab-mipsel"),
-        ("test --only rely", "Did you mean relay?"),
+        ("test --only rely", "Did you mean relay"),
     ],
 )
 def test_the_line_says_what_would_be_right(line: str, says: str) -> None:

@@ -147,7 +147,7 @@ def test_the_wrapper_and_the_ci_script_are_checked() -> None:
 
 
 def test_what_is_missing_is_told_with_its_reason_and_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "command", lambda name: None)
+    monkeypatch.setattr(needs, "command", lambda name: None)
     with pytest.raises(MissingError) as caught:
         host.require("lint")
     assert "shellcheck (checks the shell scripts)" in caught.value.message
