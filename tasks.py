@@ -6,9 +6,10 @@ installed.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from forge import cli, names, needs, words
+from forge import choices, cli, names, needs, words
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -55,7 +56,7 @@ def demo(_: Context, target: str = "", local: bool = False, keep: bool = False, 
     json=True,
     needs=needs.test,
     rest="arguments for pytest: files, -k WORD, -x",
-    convert={"only": cli.OneOf(names.checked), "target": cli.Suggested(names.machines)},
+    convert={"only": cli.OneOf(choices.checked), "target": cli.Suggested(names.machines)},
     help={
         "only": "one area alone: the name of a folder in tests/, or lint",
         "lint": "run no linters",
@@ -98,11 +99,11 @@ def test(
 @cli.task(
     first="target",
     json=True,
-    needs=needs.build,
+    needs=partial(needs.build, known=names.is_target),
     convert={
-        "package": cli.OneOf(names.packages),
-        "format": cli.OneOf(names.FORMATS),
-        "builder": cli.OneOf(names.BUILDERS),
+        "package": cli.OneOf(choices.packages),
+        "format": cli.OneOf(choices.FORMATS),
+        "builder": cli.OneOf(choices.BUILDERS),
         "target": cli.Suggested(names.targets),
     },
     help={
@@ -132,9 +133,9 @@ def build(
     dry_run: bool = False,
 ) -> None:
     """Make the OpenWrt packages in dist/, from package/*/Makefile: with OpenWrt's SDK, or without any."""
-    from forge import builder as build
+    from forge import builder as builders
 
-    build.run(
+    builders.run(
         package=package,
         format=format,
         target=target,
@@ -152,14 +153,14 @@ def build(
     first="target",
     required=True,
     json=True,
-    needs=needs.image,
+    needs=partial(needs.image, known=names.is_target),
     convert={
         "target": cli.Suggested(names.targets),
         "site": cli.existing_file,
         "sites": cli.existing_folder,
-        "jobs": cli.Number(1, names.MANY_JOBS),
+        "jobs": cli.Number(1, choices.MANY_JOBS),
         "rootfs_mb": cli.Number(0, 65536),
-        "engine": cli.OneOf(names.ENGINES),
+        "engine": cli.OneOf(choices.ENGINES),
     },
     help={
         "target": "ramips, x86/64, a board, lab-mipsel; several with commas between, each TARGET or TARGET:PROFILE",
@@ -371,7 +372,7 @@ def bench(_: Context, target: str = "", rounds: int = 5, quick: bool = False) ->
     convert={
         "target": cli.OneOf(names.machines),
         "site": cli.existing_file,
-        "memory": cli.Number(32, names.MOST_MEMORY),
+        "memory": cli.Number(32, choices.MOST_MEMORY),
     },
     help={
         "target": "lab-mipsel (the default), lab-x86-64, lab-arm64, lab-armhf; x86/64, armsr/armv8, malta/le",

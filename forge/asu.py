@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from forge import builder, console, feed, image, imagebuilder, keys
+from forge import builder, console, feed, image, imagebuilder, keys, logs
 from forge.errors import ForgeError, UsageError
 from forge.fetch import Fetcher
 from forge.image import Job, Made, Wishes
@@ -56,7 +56,6 @@ def check(wishes: Wishes, sites: Sequence[Path | None]) -> None:
 
 def run(url: str, job: Job) -> Made:
     """Asks, waits, downloads and verifies. What the server said is in a log."""
-    from forge import buildlog
 
     url = url.rstrip("/")
     reason = Fetcher((url,)).reachable()
@@ -65,7 +64,7 @@ def run(url: str, job: Job) -> Made:
             f"{url} can't be reached: {reason}", hint="is this machine on the internet? --via names the server"
         )
     name = f"image-{job.lists.version.number}-{job.device.profile}-via"
-    with buildlog.kept(name) as log:
+    with logs.kept(name) as log:
         asked = request(job)
         log(f"POST {url}/api/v1/build {asked}")
         with console.step(f"{url} makes the image {job.label}"):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from forge import bench_rounds, console, debs, paths, proc
 from forge.postfix import BASELINE_CONFIG
-from forge.relay import PARENT, end_in_order, runner
+from forge.relay import PARENT, runner
 
 OURS, THEIRS = "mailrelay", "Postfix"
 
@@ -108,7 +108,7 @@ out), its limit of connections from one address lifted, no chroot, TLS not offer
 def run(rounds: int = 5, quick: bool = False) -> None:
     """Measures, prints the table, and after a full run writes it to docs/BENCHMARKS.md."""
     started = time.monotonic()
-    end_in_order()
+    proc.end_in_order()
     rounds = 1 if quick else rounds
     sizes = bench_rounds.QUICK if quick else bench_rounds.FULL
     found: list[dict[str, bench_rounds.Figures]] = []

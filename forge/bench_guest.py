@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import bench_load, console, demo_lab, machines, pace, paths, provided, running
+from forge import bench_load, build, console, guest_relay, machines, pace, paths, proc, provided, running
 from forge.errors import ForgeError, UsageError
 from forge.guest import Guest
 from forge.lab import image
 from forge.postfix import Provider
-from forge.relay import end_in_order
 
 SESSIONS = 15  # a round, for the median of one session
 CONNECTIONS = 50  # held open in the middle of a mail, for the memory under load
 SILENCE = 2.0
+PATIENCE = 60.0  # seconds on a machine like ours, for anything that should happen soon
 BYTECODE = "/usr/lib/mailrelay/relay/__pycache__"
 VARIANTS = ("with bytecode", "without")
 
@@ -48,8 +48,8 @@ def _memory_rows(when: str, text: str, roles: Sequence[str]) -> list[Row]:
 
 
 ROWS = (
-    *_memory_rows("idle", "idle", demo_lab.ROLES[:2]),
-    *_memory_rows("loaded", f"{CONNECTIONS} connections and a delivery", demo_lab.ROLES),
+    *_memory_rows("idle", "idle", guest_relay.ROLES[:2]),
+    *_memory_rows("loaded", f"{CONNECTIONS} connections and a delivery", guest_relay.ROLES),
     Row("service", "`service mailrelay start` until it greets: settings checked, firewall, relay", "s"),
     Row("start", "of that, the relay: from its start until it greets", "s"),
     Row("session", "a whole session with one mail, provider away: median", "ms"),
@@ -81,14 +81,14 @@ def run(target: str, rounds: int = 5, quick: bool = False) -> None:
     if not machine.lab:
         raise UsageError(f"--target {target}: what is measured is the lab's firmware", hint="--target lab-mipsel")
     started = time.monotonic()
-    end_in_order()
+    proc.end_in_order()
     rounds = 1 if quick else rounds
     found: dict[str, list[Figures]] = {variant: [] for variant in VARIANTS}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrelay-bench-", dir=running.PARENT)))
         with console.step(f"the firmware {target} and the package"):
-            firmware = image.build(target, site=demo_lab.site(folder))
-            package = demo_lab.packed(folder)
+            firmware = image.build(target, site=guest_relay.site(folder))
+            package = build.packed("mailrelay", folder)
         provider = stack.enter_context(Provider())
         with console.step(f"the router {target} boots in QEMU"):
             guest = stack.enter_context(Guest(target, firmware.folder, disk=True))
@@ -151,7 +151,7 @@ class _Router:
 
     def _start(self) -> Figures:
         self._ask("service mailrelay stop")
-        _until("the relay has ended", lambda: not demo_lab.greeting(self.guest.lan(25), SILENCE))
+        _until("the relay has ended", lambda: not guest_relay.greeting(self.guest.lan(25), SILENCE))
         started = time.monotonic()
         self._ask("service mailrelay start >/dev/null 2>&1 </dev/null &")
         greeted = self._until_it_greets()
@@ -185,8 +185,8 @@ class _Router:
 
             def courier_has_left() -> bool:
                 samples.append(self._memory())
-                came = any(len(sample) == len(demo_lab.ROLES) for sample in samples)
-                return came and len(samples[-1]) < len(demo_lab.ROLES)
+                came = any(len(sample) == len(guest_relay.ROLES) for sample in samples)
+                return came and len(samples[-1]) < len(guest_relay.ROLES)
 
             _until("a courier has come and gone", courier_has_left)
             self.provider.wait_for(1, 60)
@@ -210,10 +210,10 @@ class _Router:
         return False
 
     def _memory(self) -> list[list[int]]:
-        return demo_lab.memory(self.guest)
+        return guest_relay.memory(self.guest)
 
     def _until_it_greets(self) -> float:
-        _until("the relay greets", lambda: demo_lab.greeting(self.guest.lan(25), SILENCE).startswith("220 "))
+        _until("the relay greets", lambda: guest_relay.greeting(self.guest.lan(25), SILENCE).startswith("220 "))
         return time.monotonic()
 
     def _ask(self, command: str, *, input: str | None = None) -> str:
@@ -245,7 +245,7 @@ def _by_role(when: str, samples: Sequence[Sequence[Sequence[int]]]) -> Figures:
     """The largest of each role, in kB."""
     figures: Figures = {}
     for sample in samples:
-        for role, sizes in zip(demo_lab.ROLES, sample):
+        for role, sizes in zip(guest_relay.ROLES, sample):
             for kind, size in zip(("rss", "pss", "anon"), sizes):
                 key = f"{when}_{role}_{kind}"
                 figures[key] = max(size, figures.get(key, 0))
@@ -253,10 +253,10 @@ def _by_role(when: str, samples: Sequence[Sequence[Sequence[int]]]) -> Figures:
 
 
 def _until(what: str, reached: Callable[[], object]) -> None:
-    end = pace.deadline(demo_lab.PATIENCE)
+    end = pace.deadline(PATIENCE)
     while not reached():
         if time.monotonic() > end:
-            raise ForgeError(f"not within {demo_lab.PATIENCE:.0f} s: {what}")
+            raise ForgeError(f"not within {PATIENCE:.0f} s: {what}")
         time.sleep(0.02)
 
 

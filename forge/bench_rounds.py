@@ -21,7 +21,8 @@ from forge import postfix_keeper
 from forge.errors import ForgeError
 from forge.ports import free_ports
 from forge.postfix import Baseline
-from forge.relay import Relay, runner, uci
+from forge.relay import Relay, runner
+from forge.uci_text import uci
 
 CONNECTIONS = (1, 10, 50)
 SLOW_ADDRESSES = (1, 100)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from forge import cli, console, epoch, ipk, names, paths, stage
+from forge import choices, cli, console, epoch, ipk, paths, stage
 from forge.errors import ForgeError, UsageError
 from forge.package import Contents, Entry, Package
 
@@ -45,7 +45,7 @@ def output(out: str) -> Path:
 
 def preview(package: str, formats: Sequence[str], who: str, folder: Path) -> list[Built]:
     """Say what would be built, and build nothing."""
-    names_ = [package] if package else names.packages()
+    names_ = [package] if package else choices.packages()
     console.say(f"{who} would make {', '.join(names_)} as .{' and .'.join(formats)} in {paths.shown(folder)}")
     console.result([{"package": name, "formats": list(formats), "folder": str(folder)} for name in names_])
     return []
@@ -79,7 +79,7 @@ def make(
 
     `reproducible` refuses what would give other bytes elsewhere (epoch.of); else it is told.
     """
-    cli.choice(format, names.FORMATS, "--format")
+    cli.choice(format, choices.FORMATS, "--format")
     built: list[Built] = []
     for directory in directories(package):
         with console.step(f"building {paths.shown(directory)}"):
@@ -136,6 +136,13 @@ def signed(built: Sequence[Built], reproducible: bool = False) -> list[Built]:
             one = replace(one, size=len(data), sha256=hashlib.sha256(data).hexdigest(), key=public)
         done.append(one)
     return done
+
+
+def packed(name: str, folder: Path) -> Path:
+    """One of our packages for opkg, as `./inv build` makes it."""
+    with stage.staged(paths.PACKAGES / "mailrelay", [name]) as packages:
+        [made] = [one.path for package in packages for one in pack(package, folder, "ipk")]
+    return made
 
 
 def measured(package: Package, path: Path) -> Built:

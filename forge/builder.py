@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import build, buildlog, catalog, cli, console, fetch, names, openwrt_host, paths, published, sdk
+from forge import build, catalog, choices, cli, console, fetch, logs, openwrt_host, paths, published, sdk
 from forge.build import Built
 from forge.catalog import Target, Version
 from forge.errors import MissingError, UsageError
@@ -40,15 +40,15 @@ def run(
     dry_run: bool = False,
 ) -> list[Built]:
     """The task. `out` takes the packages instead of dist/. Raises UsageError for what makes no sense together."""
-    cli.choice(builder, names.BUILDERS, "--builder")
-    cli.choice(format, names.FORMATS, "--format")
+    cli.choice(builder, choices.BUILDERS, "--builder")
+    cli.choice(format, choices.FORMATS, "--format")
     folder = build.output(out)
     if builder == "sdk" and not target:
         raise UsageError("--builder sdk needs to know whose SDK", hint="add --target ramips, or --target x86/64")
     if not target and not release:
         if dry_run:
             return build.preview(package, ("ipk", "apk") if format == "all" else (format,), "the mini-SDK", folder)
-        with buildlog.kept("build"):
+        with logs.kept("build"):
             return build.run(package=package, format=format, folder=folder, reproducible=reproducible)
     if format == "deb":
         raise UsageError(
@@ -147,7 +147,7 @@ def _by_sdk(
 
 def _by_mini(version: Version, package: str, folder: Path, reproducible: bool) -> list[Built]:
     release = version.release
-    with buildlog.kept(f"mini-{version.number}"):
+    with logs.kept(f"mini-{version.number}"):
         return build.make(
             package=package,
             format=release.format,

@@ -14,20 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from forge import (
-    cli,
-    console,
-    emulated,
-    host,
-    interpreters,
-    lacking,
-    lanes,
-    machines,
-    names,
-    needs,
-    paths,
-    proc,
-)
+from forge import choices, cli, console, emulated, host, interpreters, lacking, lanes, machines, needs, paths, proc
 from forge.errors import CommandError, ForgeError, UsageError
 from forge.interpreters import Interpreter
 from forge.lab import targets
@@ -65,18 +52,18 @@ def run_all(
     pytest_args: Sequence[str] = (),
     dry_run: bool = False,
 ) -> None:
-    """The stages of `./inv test`; `only` is an area (names.areas) or "lint". Raises ChecksFailed.
+    """The stages of `./inv test`; `only` is an area (choices.areas) or "lint". Raises ChecksFailed.
 
     The area lab runs once for each of `routers`, the lab's targets, or on the one that pytest is told of by `router`.
     """
     if only:
-        cli.choice(only, names.checked(), "--only")
+        cli.choice(only, choices.checked(), "--only")
     guests: list[Stage] = []
     relay: list[Stage] = []
     rest: list[Stage] = []
     absent: dict[int, str] = {}
     if only != "lint":
-        parts = [only] if only or pytest_args else names.areas()
+        parts = [only] if only or pytest_args else choices.areas()
         wanted = [needs.AREAS[part] for part in parts if part]
         if "lab" in parts and not router:
             wanted += [needs.qemu(target) for target in routers]

@@ -38,6 +38,7 @@ GLOBAL = {
     "--quiet": "-q",
     "--help": "-h",
 }
+SHELLS = ("bash", "zsh", "fish")  # that completion is for
 FIRST_ONLY = {"--list": "-l", "--version": "-V", "--completion": ""}
 
 
@@ -306,8 +307,6 @@ class _Parser:
         return True
 
     def _completion(self) -> None:
-        from forge.completion import SHELLS
-
         word = self._words[self._at - 1].partition("=")[2] or next(iter(self._words[self._at :]), "")
         if word not in SHELLS:
             raise UsageError(f"--completion is for one of: {', '.join(SHELLS)}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from forge.commandline import FIRST_ONLY, GLOBAL, Command
+from forge.commandline import FIRST_ONLY, GLOBAL, SHELLS, Command
 
 BASH = r"""_mailrelay_inv() {
     local IFS=$'\n' current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
@@ -35,7 +35,7 @@ for name in inv ./inv
     complete --command $name --arguments '(__mailrelay_inv)'
 end
 """
-SHELLS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+SCRIPTS = dict(zip(SHELLS, (BASH, ZSH, FISH), strict=True))
 
 
 def candidates(words: Sequence[str], commands: Mapping[str, Command]) -> list[str]:

@@ -10,41 +10,29 @@ import contextlib
 import json
 import shlex
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from forge import build, buildlog, console, demo, machines, pace, paths, provided, running, stage
-from forge import ssh as sshs
+from forge import build, console, demo, guest_relay, logs, machines, pace, proc, provided, running
 from forge.errors import ForgeError, UsageError
 from forge.guest import Guest
 from forge.postfix import Provider
-from forge.relay import end_in_order
 
 PATIENCE = 60.0  # seconds on a machine like ours, for anything that should happen soon
 SILENCE = 2.0  # seconds without a byte that count as silence
 
-# The roles of the relay in the order of their start, a line each: RSS, PSS, Pss_Anon in kB.
-MEMORY = """
-pid=$(jsonfilter -i /var/run/mailrelay/status.json -e @.pid)
-for p in $pid $(cat /proc/$pid/task/$pid/children); do
-	awk '/^Rss:/ {r = $2} /^Pss:/ {p = $2} /^Pss_Anon:/ {a = $2} END {print r, p, a}' /proc/$p/smaps_rollup
-done
-"""
-ROLES = ("supervisor", "listener", "courier")
 
-
-@buildlog.kept("demo")
+@logs.kept("demo")
 def run(target: str = "", keep: bool = False) -> None:
     """Plays the whole story; with `keep`, provider and router stay up until Ctrl-C, to be tried by hand."""
     machine = machines.find(target)
     if not machine.lab:
         raise UsageError(f"--target {target}: the demo boots the lab's firmware", hint="./inv qemu boots images")
     started = time.monotonic()
-    end_in_order()
+    proc.end_in_order()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrelay-demo-", dir=running.PARENT)))
         firmware, package = _build(machine.target, folder)
@@ -80,27 +68,13 @@ def run(target: str = "", keep: bool = False) -> None:
             )
 
 
-def site(folder: Path) -> Path:
-    """A site file for firmware with nothing but a way in."""
-    path = folder / "site.toml"
-    path.write_text(f'[root]\nssh_keys = ["{sshs.public_key()}"]\n')
-    return path
-
-
-def packed(folder: Path) -> Path:
-    """The package mailrelay, as `./inv build` makes it for opkg."""
-    with stage.staged(paths.PACKAGES / "mailrelay", ["mailrelay"]) as packages:
-        [made] = [one.path for package in packages for one in build.pack(package, folder, "ipk")]
-    return made
-
-
 def _build(target: str, folder: Path) -> tuple[Path, Path]:
     from forge.lab import image
 
     with console.step(f"the firmware {target}, from Debian's packages (or as it was built before)"):
-        firmware = image.build(target, site=site(folder)).folder
+        firmware = image.build(target, site=guest_relay.site(folder)).folder
     with console.step("the package mailrelay"):
-        return firmware, packed(folder)
+        return firmware, build.packed("mailrelay", folder)
 
 
 def _show_router(guest: Guest, took: float) -> None:
@@ -134,23 +108,23 @@ def _configure(guest: Guest, provider: Provider) -> None:
     console.say("  $ uci commit mailrelay; service mailrelay reload", "dim")
     _ask(guest, "uci batch", input="\n".join([*lines, "commit mailrelay", ""]))
     _ask(guest, "sync; service mailrelay reload")  # settings are not mail: only a sync makes them outlive a power cut
-    _wait("the relay greets on the LAN", lambda: greeting(guest.lan(25), SILENCE).startswith("220 "))
+    _wait("the relay greets on the LAN", lambda: guest_relay.greeting(guest.lan(25), SILENCE).startswith("220 "))
     for line in _ask(guest, "logread | grep 'mailrelay'").splitlines():
         console.say(f"  {line}", "dim")
 
 
 def _show_stranger(guest: Guest) -> None:
     demo.title("A stranger on the WAN tries the same port")
-    if said := greeting(guest.wan(25), SILENCE * pace.factor()):
+    if said := guest_relay.greeting(guest.wan(25), SILENCE * pace.factor()):
         raise ForgeError(f"a stranger on the WAN is answered: {said}")
     console.say("  connects to port 25… not a byte: the firewall drops the packets, the relay does not even see them")
 
 
 def _show_costs(guest: Guest, package: Path) -> None:
     demo.title(f"What it takes of the router ({guest.machine.target})")
-    _wait("the courier has left", lambda: _status(guest).get("queue") == 0 and len(memory(guest)) == 2)
-    rows = memory(guest)
-    table = [(role, *(f"{kilobytes:,} kB" for kilobytes in row)) for role, row in zip(ROLES, rows)]
+    _wait("the courier has left", lambda: _status(guest).get("queue") == 0 and len(guest_relay.memory(guest)) == 2)
+    rows = guest_relay.memory(guest)
+    table = [(role, *(f"{kilobytes:,} kB" for kilobytes in row)) for role, row in zip(guest_relay.ROLES, rows)]
     totals = [sum(column) for column in zip(*rows)]
     console.table(("memory, idle", "RSS", "PSS", "of its own"), [*table, ("together", *(f"{n:,} kB" for n in totals))])
     console.note("RSS counts what both share twice; PSS does not. A courier with TLS joins them while there is mail.")
@@ -208,28 +182,12 @@ def _status(guest: Guest) -> dict[str, Any]:
     return found
 
 
-def memory(guest: Guest) -> list[list[int]]:
-    """RSS, PSS and Pss_Anon in kB of each process, in the order of ROLES."""
-    lines = guest.ssh.run(MEMORY, check=False).output.splitlines()
-    return [[int(word) for word in line.split()] for line in lines if line.replace(" ", "").isdigit()]
-
-
 def _wait(what: str, reached: Callable[[], object]) -> None:
     end = pace.deadline(PATIENCE)
     while not reached():
         if time.monotonic() > end:
             raise ForgeError(f"not within {PATIENCE:.0f} s: {what}")
         time.sleep(0.1)
-
-
-def greeting(address: tuple[str, int], timeout: float) -> str:
-    """The first line a server says; "" where nothing comes. QEMU takes connections in the guest's place."""
-    try:
-        with socket.create_connection(address, timeout) as client:
-            client.settimeout(timeout)
-            return client.makefile("rb").readline().decode(errors="replace").strip()
-    except OSError:
-        return ""
 
 
 @contextlib.contextmanager

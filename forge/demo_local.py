@@ -14,18 +14,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from forge import buildlog, console, demo
+from forge import console, demo, logs, proc
 from forge.errors import ForgeError
 from forge.ports import free_ports
 from forge.postfix import Provider
-from forge.relay import Relay, end_in_order, uci
+from forge.relay import Relay
+from forge.uci_text import uci
 
 
-@buildlog.kept("demo-local")
+@logs.kept("demo-local")
 def run(keep: bool = False) -> None:
     """Plays the whole story; with `keep`, provider and relay stay up until Ctrl-C, to be tried by hand."""
     started = time.monotonic()
-    end_in_order()
+    proc.end_in_order()
     with contextlib.ExitStack() as stack:
         with console.step("starting a mail provider (Debian's Postfix, unpacked in a private folder)"):
             provider = stack.enter_context(Provider())

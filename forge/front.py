@@ -61,7 +61,7 @@ def answered(words: list[str]) -> Line | None:
     if line.version:
         print(usage.version())
     elif line.completion:
-        print(completion.SHELLS[line.completion], end="")
+        print(completion.SCRIPTS[line.completion], end="")
     elif line.about is not None:
         print(usage.page(COMMANDS[line.about]) if line.about else usage.overview(COMMANDS))
     else:

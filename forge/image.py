@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from forge import build, buildlog, catalog, cli, console, feed, fetch, hashes, names, paths, proc, published
+from forge import build, catalog, choices, cli, console, feed, fetch, hashes, logs, paths, proc, published
 from forge.catalog import Target
 from forge.device import Device
 from forge.errors import ForgeError, MissingError, UsageError
@@ -37,7 +37,7 @@ class Wishes:
     via: str = ""
     bare: bool = False  # all that the relay needs, without the relay
     luci: bool = True
-    engine: str = names.ENGINES[0]
+    engine: str = choices.ENGINES[0]
 
 
 class Planned(Protocol):
@@ -132,7 +132,7 @@ def run(
     from forge import image_lab, image_report
 
     wishes = wishes or Wishes()
-    cli.choice(wishes.engine, names.ENGINES, "--engine")
+    cli.choice(wishes.engine, choices.ENGINES, "--engine")
     targets = [word for word in (one.strip() for one in target.split(",")) if word]
     if not targets:
         raise UsageError("--target names none", hint="./inv targets lists them")
@@ -282,7 +282,7 @@ def _local_packages(planned: Sequence[Job], wishes: Wishes) -> Iterator[dict[str
                 continue
             wanted = {*own_packages(wishes), *wishes.packages}
             folder = Path(scratch) / release.series
-            with buildlog.kept(f"mini-{release.series}"):
+            with logs.kept(f"mini-{release.series}"):
                 built = build.make(format=release.format, release=release.conventions, folder=folder)
             local[release.series] = [one.path for one in built if one.package.name in wanted]
         yield local
@@ -301,7 +301,7 @@ def own_packages(wishes: Wishes) -> list[str]:
 
 def in_parallel(calls: Sequence[Callable[[], Made]], jobs: int) -> list[Made | ForgeError]:
     results: dict[int, Made | ForgeError] = {}
-    pool = ThreadPoolExecutor(max(1, min(jobs, names.MANY_JOBS)))
+    pool = ThreadPoolExecutor(max(1, min(jobs, choices.MANY_JOBS)))
     futures: dict[Future[Made], int] = {pool.submit(call): at for at, call in enumerate(calls)}
     try:
         for future in as_completed(futures):

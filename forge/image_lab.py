@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import builder, buildlog, cli, console, image, image_report, imagebuilder, names, overlay, paths
+from forge import builder, choices, cli, console, image, image_report, imagebuilder, logs, overlay, paths
 from forge import site as sites
 from forge.errors import UsageError
 from forge.image import Image, Made, Wishes
@@ -80,7 +80,7 @@ def _services(wanted: Sequence[str]) -> list[str]:
     ours = {name: folder / "root" for name, folder in parcels.offered().items() if folder and name in wanted}
     tops = [firmwares.STANDIN, paths.FILES, *ours.values()]
     found = {script.name for top in tops for script in (top / "etc/init.d").glob("*")}
-    return sorted(found | ({"postfix"} if "postfix" in wanted or names.ENGINES[1] in wanted else set()))
+    return sorted(found | ({"postfix"} if "postfix" in wanted or choices.ENGINES[1] in wanted else set()))
 
 
 def plan(name: str, files: Sequence[Path | None], wishes: Wishes, top: Path, *, offline: bool) -> list[LabJob]:
@@ -96,7 +96,7 @@ def _names(wishes: Wishes) -> list[str]:
     if wishes.bare:
         there = {*parcels.INSTALLED, *parcels.STANDIN}
         wanted = [name for name in imagebuilder.relay_needs(wishes.engine) if name not in there]
-    other = next(name for name in names.ENGINES if name != wishes.engine)
+    other = next(name for name in choices.ENGINES if name != wishes.engine)
     for word in wishes.packages:
         if word == other and not wishes.bare:
             raise UsageError(
@@ -127,7 +127,7 @@ def packages(planned: Sequence[LabJob], wishes: Wishes) -> Iterator[dict[str, li
         yield made
         return
     with builder.scratch(".packages-") as scratch:
-        with buildlog.kept("mini-lab"), console.step("the packages that go in"):
+        with logs.kept("mini-lab"), console.step("the packages that go in"):
             for job in planned:
                 if job.target.name not in made:
                     folder = Path(scratch, job.target.name)
@@ -138,7 +138,7 @@ def packages(planned: Sequence[LabJob], wishes: Wishes) -> Iterator[dict[str, li
 def make(job: LabJob, packages: Sequence[Path]) -> Made:
     """Builds the firmware, or takes it from the cache, and puts a copy into job.folder."""
     with (
-        buildlog.kept(f"image-{job.target.name}-{image.plain_name(job.site)}") as log,
+        logs.kept(f"image-{job.target.name}-{image.plain_name(job.site)}") as log,
         console.step(f"image {job.label}"),
     ):
         made = _build(job, packages)

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import archive, builder, buildlog, console, device, feed, fetch, hashes, image, openwrt_host, paths, proc
-from forge.buildlog import Log, explain
+from forge import archive, builder, console, device, feed, fetch, hashes, image, logs, openwrt_host, paths, proc
+from forge.buildlog import explain
 from forge.errors import CommandError, ForgeError
 from forge.image import Job, Made
+from forge.logs import Log
 from forge.published import Published
 
 TIMEOUT = 3600.0  # seconds; a slow line has some hundred packages to bring
@@ -57,7 +58,7 @@ def make(job: Job, local: Sequence[Path]) -> Made:
     name = f"image-{job.lists.version.number}-{job.device.profile}-{job.extra}"
     with (
         builder.scratch(".image-") as scratch,
-        buildlog.kept(name) as log,
+        logs.kept(name) as log,
         console.step(f"image {job.label}"),
     ):
         top = Path(scratch)

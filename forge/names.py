@@ -1,25 +1,6 @@
-"""The names that options take, read when they are asked for: targets, areas, packages. Standard library only."""
+"""The names of targets that options take, read when they are asked for. Standard library only, as what it reads."""
 
 from __future__ import annotations
-
-import re
-
-from forge import paths
-
-FORMATS = ("ipk", "apk", "deb", "all")
-BUILDERS = ("auto", "sdk", "mini")
-ENGINES = ("mailrelay", "mailrelay-postfix")
-MOST_MEMORY = 4096  # MB of a guest; malta takes 2048 at most and says so itself
-MANY_JOBS = 64  # images at a time: more than any machine has use for
-
-
-def areas() -> list[str]:
-    """The parts that can be tested by themselves: the folders of tests/ that hold tests."""
-    return sorted({path.relative_to(paths.TESTS).parts[0] for path in paths.TESTS.glob("*/**/test_*.py")})
-
-
-def checked() -> list[str]:
-    return [*areas(), "lint"]
 
 
 def lab_targets() -> list[str]:
@@ -42,12 +23,13 @@ def targets() -> list[str]:
     return [*lab_targets(), *catalog.targets()]
 
 
-def packages() -> list[str]:
-    """Ours, as their Makefiles name them: by BuildPackage, else by PKG_NAME."""
-    found = []
-    for path in sorted(paths.PACKAGES.glob("*/Makefile")):
-        text = path.read_text(encoding="utf-8")
-        found += re.findall(r"(?m)^\$\(eval \$\(call BuildPackage,([\w.+-]+)\)\)", text) or re.findall(
-            r"(?m)^PKG_NAME:=(\S+)", text
-        )
-    return found
+def is_target(name: str) -> bool:
+    """Whether it is one of OpenWrt's without asking its server: for a mistyped one nothing large is brought."""
+    from forge import catalog
+    from forge.errors import UsageError
+
+    try:
+        catalog.target(name)
+    except UsageError:
+        return False
+    return True

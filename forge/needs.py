@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,13 +83,14 @@ def bench(values: Mapping[str, object]) -> Needs:
     return guest(values) if values["target"] else NOTHING
 
 
-def build(values: Mapping[str, object]) -> Needs:
+def build(values: Mapping[str, object], *, known: Callable[[str], bool]) -> Needs:
+    """By OpenWrt's SDK for a target that is `known`: for a mistyped one nothing large is brought."""
     target = str(values["target"])
     by_sdk = target and values["builder"] != "mini" and values["format"] != "deb"
-    return BUILD | SDK if by_sdk and _known(target) else BUILD
+    return BUILD | SDK if by_sdk and known(target) else BUILD
 
 
-def image(values: Mapping[str, object]) -> Needs:
+def image(values: Mapping[str, object], *, known: Callable[[str], bool]) -> Needs:
     """The lab's images by ourselves, a server's by nobody here, all others by OpenWrt's ImageBuilder."""
     wanted = NOTHING
     for target in str(values["target"]).split(","):
@@ -97,20 +98,8 @@ def image(values: Mapping[str, object]) -> Needs:
         if name.startswith("lab-"):
             wanted |= BUILD | LAB
         else:
-            wanted |= BUILD if values["via"] or not _known(name) else BUILD | IMAGE
+            wanted |= BUILD if values["via"] or not known(name) else BUILD | IMAGE
     return wanted
-
-
-def _known(target: str) -> bool:
-    """Whether it is one of OpenWrt's without asking its server: for a mistyped one nothing large is brought."""
-    from forge import catalog
-    from forge.errors import UsageError
-
-    try:
-        catalog.target(target)
-    except UsageError:
-        return False
-    return True
 
 
 def test(values: Mapping[str, object]) -> Needs:

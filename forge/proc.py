@@ -145,3 +145,9 @@ def _describe(result: Result, what: str) -> str:
     if len(lines) > TAIL:
         lines = [f"… {len(lines) - TAIL} lines before", *lines[-TAIL:]]
     return "\n".join([f"{what}: {shlex.join(result.argv)}", *(f"  | {line}" for line in lines)])
+
+
+def end_in_order() -> None:
+    """From here on a closed terminal or a kill ends this program as Ctrl-C does: with everything it started."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)

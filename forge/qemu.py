@@ -6,12 +6,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from forge import console, guest, machines, paths, running, terminal
+from forge import console, guest, machines, paths, proc, running, terminal
 from forge import firmware as firmwares
 from forge import site as sites
 from forge.errors import UsageError
 from forge.guest import Guest
-from forge.relay import end_in_order
 from forge.ssh import Ssh
 
 
@@ -28,7 +27,7 @@ def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: i
     elif firmware and machine.lab:
         lan = firmwares.lan(Path(firmware))
     image = Path(firmware) if firmware else _build(machine, site)
-    end_in_order()
+    proc.end_in_order()
     router = Guest(
         machine.target,
         image,

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -28,32 +28,6 @@ PARENT = "/var/tmp"  # a disk even where /tmp is memory: what the relay promises
 START_SECONDS = 20.0
 ACCOUNTS = ("mailrelay", "mail", "nobody")
 SYSTEM_PYTHON = "/usr/bin/python3"
-
-Options = Mapping[str, str | int | Sequence[str]]
-
-
-def uci(sections: Sequence[tuple[str, Options]]) -> str:
-    """Config text from (type and name, options); an option with several values becomes a list."""
-    lines = []
-    for section, options in sections:
-        kind, _, name = section.partition(" ")
-        lines += ["", f"config {kind} {_quoted(name)}".rstrip() if name else f"config {kind}"]
-        for option, value in options.items():
-            if isinstance(value, (str, int)):
-                lines.append(f"\toption {option} {_quoted(str(value))}")
-            else:
-                lines += [f"\tlist {option} {_quoted(item)}" for item in value]
-    return "\n".join(lines[1:]) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
-def end_in_order() -> None:
-    """From here on a closed terminal or a kill ends this program as Ctrl-C does: with everything it started."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
 
 
 def command(*words: str) -> list[str]:

@@ -14,11 +14,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import archive, build, buildlog, console, fetch, hashes, ipk, openwrt_host, paths, proc, stage
+from forge import archive, build, console, fetch, hashes, ipk, logs, openwrt_host, paths, proc, stage
 from forge.build import Built
-from forge.buildlog import Log, explain
+from forge.buildlog import explain
 from forge.catalog import Version
 from forge.errors import CommandError, ForgeError
+from forge.logs import Log
 from forge.package import Package
 from forge.published import Published
 
@@ -51,7 +52,7 @@ def run(
         stack.enter_context(fetch.lock(tree.parent / ".build.lock", "is building in this SDK"))
         names = [package] if package else []
         staged = {one: stack.enter_context(stage.staged(one, names, reproducible=reproducible)) for one in directories}
-        log = stack.enter_context(buildlog.kept(name))
+        log = stack.enter_context(logs.kept(name))
         stack.enter_context(console.step(f"building with OpenWrt's SDK {version.number} for {lists.target.name}"))
         console.note(f"log: {paths.shown(log.path)}")
         tool = Tool(tree, log, lists.fetcher.offline)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from forge import docs, relay, site_values
+from forge import docs, site_values, uci_text
 from forge.site_table import Bad, Document, Place, Table
 
 # Findings that speak of the machine on which the check runs: here the builder's, not the router's.
@@ -48,7 +48,7 @@ def read(top: Table, hostname: str) -> str:
                 sections.append((f"{kind} {name}", _options(document, place, table)))
     if not sections or len(document.faults) > before:
         return ""
-    text = relay.uci(sections)
+    text = uci_text.uci(sections)
     _check(document, text, places)
     return text
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import demo, demo_lab, demo_local, paths, postfix, relay, running
+from forge import demo, demo_lab, demo_local, paths, postfix, relay, running, uci_text
 from forge.errors import ForgeError
 from forge.paths import ROOT
 
@@ -110,7 +110,7 @@ def test_tells_the_whole_story_on_a_router_and_leaves_nothing(
 
 def test_fails_when_the_mail_does_not_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "WAIT", 0.5)
-    monkeypatch.setattr(demo_local, "_config", lambda provider: relay.uci([("mailrelay main", {"network": ["lo"]})]))
+    monkeypatch.setattr(demo_local, "_config", lambda provider: uci_text.uci([("mailrelay main", {"network": ["lo"]})]))
     with pytest.raises(ForgeError):
         demo_local.run()
 

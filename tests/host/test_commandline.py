@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import tasks  # noqa: F401 - declares them
-from forge import cli, completion, names, needs, paths, usage
+from forge import choices, cli, completion, needs, paths, usage
 from forge.commandline import Call, Line, parse
 from forge.errors import UsageError
 
@@ -310,7 +310,7 @@ def test_all_tests_need_a_browser_and_the_demo_no_linter() -> None:
 
 
 def test_every_area_group_and_set_is_known() -> None:
-    assert sorted(needs.AREAS) == names.areas()
+    assert sorted(needs.AREAS) == choices.areas()
     wanted = [only(f"test --only {area}").needs() for area in needs.AREAS] + [needs.SDK, needs.IMAGE, needs.LINT]
     groups = {package.group for package in needs.system_packages()}
     assert {group for one in wanted for group in one.system} <= groups
@@ -340,11 +340,11 @@ def test_words_are_completed(words: list[str], found: list[str]) -> None:
     assert completion.candidates(words, cli.COMMANDS) == found
 
 
-@pytest.mark.parametrize("shell", sorted(completion.SHELLS))
+@pytest.mark.parametrize("shell", sorted(completion.SCRIPTS))
 def test_the_shells_take_their_scripts(shell: str) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
-    done = subprocess.run([shell, "-n"], input=completion.SHELLS[shell], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([shell, "-n"], input=completion.SCRIPTS[shell], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from forge import buildlog, console, paths, transcript
-from forge.buildlog import Log, explain
+from forge import console, logs, paths, transcript
+from forge.buildlog import explain
 from forge.errors import ForgeError
+from forge.logs import Log
 
 NOISE = """\
 make[2]: Entering directory '/x'
@@ -105,7 +106,7 @@ def test_what_is_printed_meanwhile_is_in_the_log_of_this_thread_alone(
     both = threading.Barrier(2)
 
     def work(name: str) -> None:
-        with contextlib.suppress(ForgeError), buildlog.kept(name):
+        with contextlib.suppress(ForgeError), logs.kept(name):
             both.wait()
             console.note(f"{name} begins")
             transcript.detail(f"{name} for the log alone")
@@ -128,7 +129,7 @@ def test_where_no_log_can_be_written_the_task_goes_on(
 ) -> None:
     (tmp_path / "dist").touch()
     monkeypatch.setattr(paths, "DIST", tmp_path / "dist")
-    with buildlog.kept("demo"):
+    with logs.kept("demo"):
         console.say("it goes on")
     shown = capsys.readouterr().out
     assert "no log is kept: " in shown and "Not a directory" in shown and "it goes on" in shown

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from forge import image, imagebuilder, machines, names, qemu
+from forge import choices, image, imagebuilder, machines, qemu
 from forge.errors import ForgeError, UsageError
 from forge.image import Made, Wishes
 from forge.lab import image as firmwares
@@ -33,7 +33,7 @@ def known() -> tuple[dict[str, Any], dict[str, list[str]]]:
     """What the lab offers, and what each engine needs: from the Makefiles, read once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOURCE_DATE_EPOCH", "1780000000")
-        return parcels.offered(), {engine: imagebuilder.relay_needs(engine) for engine in names.ENGINES}
+        return parcels.offered(), {engine: imagebuilder.relay_needs(engine) for engine in choices.ENGINES}
 
 
 @pytest.fixture(autouse=True)
