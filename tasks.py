@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from forge import choices, cli, names, needs, words
+from forge import names
+from forge.core import choices, cli, needs, words
 
 if TYPE_CHECKING:
     from invoke.context import Context

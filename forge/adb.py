@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from forge.errors import ForgeError
+from forge.core.errors import ForgeError
 
 MAX_SIZE = 256 << 20  # bytes of a whole file, unpacked
 MAX_TREE = 16 << 20  # bytes that the values of one tree may come to, shared ones counted each time

@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-from forge import console, fetch, paths
-from forge.errors import ForgeError
+from forge import fetch
+from forge.core import console, paths
+from forge.core.errors import ForgeError
 
 USER = ".user-"
 MEMBERS = 2_000_000

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from forge import host, paths, proc
+from forge import host
+from forge.core import paths, proc
 
 LIBRARY = paths.ROOT / "examples" / "arduino" / "MailRelay"
 STANDIN = paths.TESTS / "arduino" / "standin"

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from forge import builder, console, feed, image, imagebuilder, keys, logs
-from forge.errors import ForgeError, UsageError
+from forge import builder, feed, image, imagebuilder, keys
+from forge.core import console, logs
+from forge.core.errors import ForgeError, UsageError
 from forge.fetch import Fetcher
 from forge.image import Job, Made, Wishes
 from forge.partial import FetchError, Unreachable

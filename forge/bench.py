@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import bench_rounds, console, debs, paths, proc
+from forge import bench_rounds, debs
+from forge.core import console, paths, proc
 from forge.postfix import BASELINE_CONFIG
 from forge.relay import PARENT, runner
 

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import bench_load, build, console, guest_relay, machines, pace, paths, proc, provided, running
-from forge.errors import ForgeError, UsageError
+from forge import bench_load, build, guest_relay, machines, provided, running
+from forge.core import console, paths, proc, timeouts
+from forge.core.errors import ForgeError, UsageError
 from forge.guest import Guest
 from forge.lab import image
 from forge.postfix import Provider
@@ -253,7 +254,7 @@ def _by_role(when: str, samples: Sequence[Sequence[Sequence[int]]]) -> Figures:
 
 
 def _until(what: str, reached: Callable[[], object]) -> None:
-    end = pace.deadline(PATIENCE)
+    end = timeouts.deadline(PATIENCE)
     while not reached():
         if time.monotonic() > end:
             raise ForgeError(f"not within {PATIENCE:.0f} s: {what}")

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from forge import paths
-from forge.errors import ForgeError
+from forge.core import paths
+from forge.core.errors import ForgeError
 from forge.postfix import Instance
 
 SENDER, RECIPIENT = "plc@plant.example", "owner@phone.example"

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 from forge import bench_load as load
 from forge import postfix_keeper
-from forge.errors import ForgeError
-from forge.ports import free_ports
+from forge.core.errors import ForgeError
+from forge.core.ports import free_ports
+from forge.core.uci_text import uci
 from forge.postfix import Baseline
 from forge.relay import Relay, runner
-from forge.uci_text import uci
 
 CONNECTIONS = (1, 10, 50)
 SLOW_ADDRESSES = (1, 100)

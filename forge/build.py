@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from forge import choices, cli, console, epoch, ipk, paths, stage
-from forge.errors import ForgeError, UsageError
+from forge import epoch, ipk, stage
+from forge.core import choices, cli, console, paths
+from forge.core.errors import ForgeError, UsageError
 from forge.package import Contents, Entry, Package
 
 ROUTER = "root@192.168.1.1"

@@ -10,10 +10,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import build, catalog, choices, cli, console, fetch, logs, openwrt_host, paths, published, sdk
+from forge import build, catalog, fetch, openwrt_host, published, sdk
 from forge.build import Built
 from forge.catalog import Target, Version
-from forge.errors import MissingError, UsageError
+from forge.core import choices, cli, console, logs, paths
+from forge.core.errors import MissingError, UsageError
 from forge.fetch import Fetcher
 from forge.partial import Unreachable
 

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forge import cache, catalog, debs, fetch, hashes, lock, paths, published
-from forge.errors import ForgeError
+from forge import cache, catalog, debs, fetch, lock, published
+from forge.core import hashes, paths
+from forge.core.errors import ForgeError
 from forge.lab import image
 
 WAIT = "works with {}"  # as another run that holds a lock is told of

@@ -15,8 +15,8 @@ from typing import Any
 
 import tomllib
 
-from forge import cli, paths
-from forge.errors import UsageError
+from forge.core import cli, paths
+from forge.core.errors import UsageError
 
 SNAPSHOT = "snapshot"
 STABLE, OLD_STABLE = "stable", "old stable"

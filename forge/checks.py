@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from forge import choices, cli, console, emulated, host, interpreters, lacking, lanes, machines, needs, paths, proc
-from forge.errors import CommandError, ForgeError, UsageError
+from forge import emulated, host, interpreters, lacking, lanes, machines
+from forge.core import choices, cli, console, needs, paths, proc
+from forge.core.errors import CommandError, ForgeError, UsageError
 from forge.interpreters import Interpreter
 from forge.lab import targets
 from forge.lanes import COLOUR, Outcome, Stage

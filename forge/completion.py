@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from forge.commandline import FIRST_ONLY, GLOBAL, SHELLS, Command
+from forge.core.commandline import FIRST_ONLY, GLOBAL, SHELLS, Command
 
 BASH = r"""_mailrelay_inv() {
     local IFS=$'\n' current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}

@@ -16,9 +16,10 @@ import stat
 import tarfile
 from pathlib import Path
 
-from forge import host, paths, proc, stage
+from forge import host, stage
+from forge.core import paths, proc
+from forge.core.errors import ForgeError, MissingError
 from forge.epoch import VARIABLE
-from forge.errors import ForgeError, MissingError
 from forge.package import Contents, Entry, Package
 
 TIMEOUT = 300.0

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import console, hashes, paths, proc, progress
-from forge.errors import CommandError, MissingError
+from forge.core import console, hashes, paths, proc, progress
+from forge.core.errors import CommandError, MissingError
 
 # Seconds: a mirror that does not answer must not hold a task up for minutes.
 CONNECT_TIMEOUT = 15

@@ -11,8 +11,8 @@ import socket
 import time
 from collections.abc import Callable
 
-from forge import console
-from forge.errors import ForgeError
+from forge.core import console
+from forge.core.errors import ForgeError
 from forge.postfix import Mail, Provider
 
 RECIPIENT = "owner@phone.example"

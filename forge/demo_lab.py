@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from forge import build, console, demo, guest_relay, logs, machines, pace, proc, provided, running
-from forge.errors import ForgeError, UsageError
+from forge import build, demo, guest_relay, machines, provided, running
+from forge.core import console, logs, proc, timeouts
+from forge.core.errors import ForgeError, UsageError
 from forge.guest import Guest
 from forge.postfix import Provider
 
@@ -49,7 +50,7 @@ def run(target: str = "", keep: bool = False) -> None:
         _configure(guest, provider)
 
         demo.title("A Controllino on the LAN reports")
-        demo.play(guest.lan(25)[1], demo.ALARM, patience=PATIENCE * pace.factor())
+        demo.play(guest.lan(25)[1], demo.ALARM, patience=PATIENCE * timeouts.factor())
         _show_stranger(guest)
         (mail,) = provider.wait_for(1, PATIENCE)
         demo.show_handover(provider)
@@ -115,7 +116,7 @@ def _configure(guest: Guest, provider: Provider) -> None:
 
 def _show_stranger(guest: Guest) -> None:
     demo.title("A stranger on the WAN tries the same port")
-    if said := guest_relay.greeting(guest.wan(25), SILENCE * pace.factor()):
+    if said := guest_relay.greeting(guest.wan(25), SILENCE * timeouts.factor()):
         raise ForgeError(f"a stranger on the WAN is answered: {said}")
     console.say("  connects to port 25… not a byte: the firewall drops the packets, the relay does not even see them")
 
@@ -138,7 +139,7 @@ def _outage(guest: Guest, provider: Provider) -> None:
     demo.title("The provider goes down, and the machine has something to say")
     provider.stop()
     console.say("  (the provider's ports are closed)", "dim")
-    demo.play(guest.lan(25)[1], demo.SECOND_ALARM, brief=True, patience=PATIENCE * pace.factor())
+    demo.play(guest.lan(25)[1], demo.SECOND_ALARM, brief=True, patience=PATIENCE * timeouts.factor())
     _wait("the failure is told", lambda: _status(guest).get("last_failure") and _status(guest).get("queue") == 1)
     _show_command(guest, "mailrelay queue")
     failure = _status(guest)["last_failure"]
@@ -183,7 +184,7 @@ def _status(guest: Guest) -> dict[str, Any]:
 
 
 def _wait(what: str, reached: Callable[[], object]) -> None:
-    end = pace.deadline(PATIENCE)
+    end = timeouts.deadline(PATIENCE)
     while not reached():
         if time.monotonic() > end:
             raise ForgeError(f"not within {PATIENCE:.0f} s: {what}")

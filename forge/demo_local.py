@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from forge import console, demo, logs, proc
-from forge.errors import ForgeError
-from forge.ports import free_ports
+from forge import demo
+from forge.core import console, logs, proc
+from forge.core.errors import ForgeError
+from forge.core.ports import free_ports
+from forge.core.uci_text import uci
 from forge.postfix import Provider
 from forge.relay import Relay
-from forge.uci_text import uci
 
 
 @logs.kept("demo-local")

@@ -11,7 +11,7 @@ import re
 import sys
 from typing import Any
 
-from forge import paths
+from forge.core import paths
 
 CONFIG = paths.DOCS / "CONFIG.md"
 _MARKED = re.compile(r"(<!-- options of (\w+)[^>]*-->\n).*?(<!-- end -->)", re.DOTALL)

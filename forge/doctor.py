@@ -12,10 +12,11 @@ import shlex
 import sys
 from collections.abc import Iterable
 
-from forge import cli, console, debs, host, interpreters, needs, paths
-from forge.commandline import parse
-from forge.errors import MissingError
-from forge.needs import SystemPackage
+from forge import debs, host, interpreters
+from forge.core import cli, console, needs, paths
+from forge.core.commandline import parse
+from forge.core.errors import MissingError
+from forge.core.needs import SystemPackage
 
 ESSENTIAL = ("base", "build", "lab", "mips")
 # A line for each way in which a task wants something of its own.

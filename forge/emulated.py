@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import debs, paths, proc
+from forge import debs
+from forge.core import paths, proc
 from forge.lab import targets
 
 

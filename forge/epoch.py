@@ -13,8 +13,8 @@ import os
 import time
 from pathlib import Path
 
-from forge import cli, console, paths, proc
-from forge.errors import ForgeError
+from forge.core import cli, console, paths, proc
+from forge.core.errors import ForgeError
 
 VARIABLE = "SOURCE_DATE_EPOCH"
 ARCHIVED = "forge/commit-time"  # git archive writes the commit's time into it (.gitattributes)

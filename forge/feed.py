@@ -18,8 +18,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from forge import adb, apk, build, console, ipk, keys, paths, proc, reach, router_lines, stage
-from forge.errors import ForgeError, UsageError
+from forge import adb, apk, build, ipk, keys, reach, router_lines, stage
+from forge.core import console, paths, proc
+from forge.core.errors import ForgeError, UsageError
 from forge.makefile import clean_environment
 from forge.package import Package
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from forge import console, hashes, paths, progress
-from forge.errors import ForgeError, MissingError, UsageError
+from forge.core import console, hashes, paths, progress
+from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.partial import FetchError, NotThere, Part, Unreachable, WrongFile, disk_error, room
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import difflib
 import re
 from collections.abc import Iterator
 
-from forge import cli, makefile
+from forge import makefile
+from forge.core import cli
 from forge.makefile import Definition, Evaluation, Fault
 from forge.package import SCRIPTS
 

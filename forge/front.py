@@ -23,15 +23,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from forge.commandline import Line
+    from forge.core.commandline import Line
 
 ANSWER = 3  # the file descriptor
 LAST_WORDS = ("--complete", "--")
 
 
 def main(words: list[str]) -> int:
-    from forge.errors import ForgeError
-    from forge.needs import NOTHING
+    from forge.core.errors import ForgeError
+    from forge.core.needs import NOTHING
 
     try:
         line = answered(words)
@@ -51,8 +51,8 @@ def answered(words: list[str]) -> Line | None:
     """The command line, if tasks are to be run; None where help or the like was asked for, and is printed now."""
     import tasks  # noqa: F401 - declares them
     from forge import completion, usage
-    from forge.cli import COMMANDS
-    from forge.commandline import parse
+    from forge.core.cli import COMMANDS
+    from forge.core.commandline import parse
 
     if tuple(words[:2]) == LAST_WORDS:
         print(*completion.candidates(words[2:], COMMANDS), sep="\n")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from forge.errors import ForgeError
+from forge.core.errors import ForgeError
 
 CAUSE = 36  # a MIPS CPU's register of that name, as QEMU numbers it (target/mips/gdbstub.c)
 COUNT_STOPPED = 1 << 27  # DC in it: Count stands still

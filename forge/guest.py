@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from forge import console, gdb, host, machines, pace, paths, running
 from forge import firmware as firmwares
-from forge.errors import ForgeError, MissingError
+from forge import gdb, host, machines, running
+from forge.core import console, paths, timeouts
+from forge.core.errors import ForgeError, MissingError
 from forge.machines import Forwards, Load
 from forge.qmp import Monitor, QmpError
 from forge.ssh import Ssh
@@ -152,7 +153,7 @@ class Guest:
                 start_new_session=True,
             )
         try:
-            timeout = QEMU_SECONDS * pace.factor()
+            timeout = QEMU_SECONDS * timeouts.factor()
             self._monitor = Monitor(self.folder / "qmp", timeout=timeout, alive=self.running)
             self._ports = _forwarded(self._monitor.ask("info usernet"))
             self._write_state()
@@ -196,7 +197,7 @@ class Guest:
 
     def wait(self, seconds: float = BOOT_SECONDS) -> None:
         """Until this boot is complete and SSH greets. GuestError when the guest dies or does not come that far."""
-        end = pace.deadline(seconds)
+        end = timeouts.deadline(seconds)
         with console.detail(self._last_line):
             self.wait_console(READY, end=end, what="has not finished booting")
         self._until(lambda: self.ssh.banner(2.0), end, "has booted, but no SSH server greets on its LAN")
@@ -235,7 +236,7 @@ class Guest:
     def _end(self, command: str, failure: str) -> None:
         """Until QEMU has ended because of that command in the guest."""
         self.ssh.run(f"({command}) >/dev/null 2>&1 </dev/null &")
-        end = pace.deadline(POWER_SECONDS)
+        end = timeouts.deadline(POWER_SECONDS)
         while self.running():
             if time.monotonic() > end:
                 raise self._error(failure)
@@ -279,7 +280,7 @@ class Guest:
             self._arm_timer()
         self.monitor.run("cont")
         if ssh:
-            end = pace.deadline(BOOT_SECONDS)
+            end = timeouts.deadline(BOOT_SECONDS)
             self._until(lambda: self.ssh.banner(2.0), end, "is restored, but no SSH server greets on its LAN")
 
     def _arm_timer(self) -> None:
@@ -293,7 +294,7 @@ class Guest:
         port.unlink(missing_ok=True)
 
     def _migrated(self, what: str) -> None:
-        end = pace.deadline(SNAPSHOT_SECONDS)
+        end = timeouts.deadline(SNAPSHOT_SECONDS)
         while (status := self.monitor.run("query-migrate").get("status")) != "completed":
             if status in ("failed", "cancelled") or time.monotonic() > end or not self.running():
                 raise self._error(f"{what} ({status})")

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forge import debs
-from forge.errors import MissingError
-from forge.needs import Needs, SystemPackage, stamped, system_packages
-from forge.needs import command as command
+from forge.core.errors import MissingError
+from forge.core.needs import Needs, SystemPackage, stamped, system_packages
+from forge.core.needs import command as command
 
 POSTFIX = ("postfix", "sasl2-bin", "libsasl2-modules", "libsasl2-modules-db")
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from forge import build, catalog, choices, cli, console, feed, fetch, hashes, logs, paths, proc, published
+from forge import build, catalog, feed, fetch, published
 from forge.catalog import Target
+from forge.core import choices, cli, console, hashes, logs, paths, proc
+from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.device import Device
-from forge.errors import ForgeError, MissingError, UsageError
 from forge.fetch import Fetcher
 from forge.published import Published
 

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import builder, choices, cli, console, image, image_report, imagebuilder, logs, overlay, paths
+from forge import builder, image, image_report, imagebuilder, overlay
 from forge import site as sites
-from forge.errors import UsageError
+from forge.core import choices, cli, console, logs, paths
+from forge.core.errors import UsageError
 from forge.image import Image, Made, Wishes
 from forge.lab import image as firmwares
 from forge.lab import parcels, targets

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import catalog, console, hashes, paths, progress
+from forge import catalog
 from forge import site as sites
-from forge.errors import ForgeError
+from forge.core import console, hashes, paths, progress
+from forge.core.errors import ForgeError
 from forge.image import Image, Job, Made, Planned
 
 SITES = "sites.json"

@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import archive, builder, console, device, feed, fetch, hashes, image, logs, openwrt_host, paths, proc
+from forge import archive, builder, device, feed, fetch, image, openwrt_host
 from forge.buildlog import explain
-from forge.errors import CommandError, ForgeError
+from forge.core import console, hashes, logs, paths, proc
+from forge.core.errors import CommandError, ForgeError
+from forge.core.logs import Log
 from forge.image import Job, Made
-from forge.logs import Log
 from forge.published import Published
 
 TIMEOUT = 3600.0  # seconds; a slow line has some hundred packages to bring

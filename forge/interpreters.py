@@ -18,8 +18,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import debs, paths, pip, proc
-from forge.errors import ForgeError, MissingError
+from forge import debs, pip
+from forge.core import paths, proc
+from forge.core.errors import ForgeError, MissingError
 
 MINORS = range(10, 15)
 

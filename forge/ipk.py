@@ -10,7 +10,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from forge import proc, stage
+from forge import stage
+from forge.core import proc
 from forge.ipk_read import inspect as inspect
 from forge.makefile import clean_environment
 from forge.package import Package

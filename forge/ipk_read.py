@@ -10,8 +10,9 @@ import posixpath
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from forge import paths, tarlist
-from forge.errors import ForgeError
+from forge import tarlist
+from forge.core import paths
+from forge.core.errors import ForgeError
 from forge.package import Contents, Entry
 
 SCRIPTS = ("preinst", "postinst", "postinst-pkg", "prerm", "prerm-pkg", "postrm")

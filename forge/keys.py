@@ -22,8 +22,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from forge import console, paths
-from forge.errors import ForgeError, MachineError, UsageError
+from forge.core import console, paths
+from forge.core.errors import ForgeError, MachineError, UsageError
 
 USIGN_FILE = "usign.key"
 APK_FILE = "apk.pem"

@@ -12,8 +12,9 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from forge import namespaces, proc
-from forge.errors import ForgeError
+from forge import namespaces
+from forge.core import proc
+from forge.core.errors import ForgeError
 
 TIMEOUT = 60.0
 

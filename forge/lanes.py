@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
-from forge import console, proc
-from forge.errors import ForgeError
+from forge.core import console, proc
+from forge.core.errors import ForgeError
 
 LANES = 4  # stages at a time; two cores, but tests mostly wait
 A_FEW = 5  # failures of a stage that are worth a second try; more are no accident

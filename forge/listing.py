@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from forge import catalog, console, fetch, published
+from forge import catalog, fetch, published
 from forge.catalog import Target, Version
-from forge.errors import UsageError
+from forge.core import console
+from forge.core.errors import UsageError
 
 
 def run(*, release: str = "", match: str = "", mirror: str = "", offline: bool = False) -> None:
@@ -120,6 +121,6 @@ def _matches(word: str, *texts: str) -> bool:
 
 
 def _near(word: str, names: list[str]) -> str:
-    from forge import cli
+    from forge.core import cli
 
     return cli.near(word, names)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import tomllib
 
-from forge import catalog, console, paths
-from forge.errors import ForgeError
+from forge import catalog
+from forge.core import console, paths
+from forge.core.errors import ForgeError
 
 if TYPE_CHECKING:
     from forge.catalog import Release, Target, Version

@@ -10,7 +10,8 @@ import importlib
 import json
 from typing import Any
 
-from forge import docs, paths
+from forge import docs
+from forge.core import paths
 
 FILE = paths.PACKAGES / "luci-app-mailrelay/htdocs/luci-static/resources/mailrelay/options.js"
 HEAD = """\

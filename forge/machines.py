@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import cli
-from forge.errors import UsageError
+from forge.core import cli
+from forge.core.errors import UsageError
 from forge.lab import targets
 
 LAN_ADDRESS = "192.168.1.1/24"  # OpenWrt's own default

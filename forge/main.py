@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 
-from forge import cli, commandline, console, front, paths
-from forge.errors import ForgeError
-from forge.needs import Needs, stamped, system_packages
+from forge import front
+from forge.core import cli, commandline, console, paths
+from forge.core.errors import ForgeError
+from forge.core.needs import Needs, stamped, system_packages
 
 BROUGHT = "MAILRELAY_BROUGHT"  # set by ./inv once it has brought what it could
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forge import cli, paths, proc
-from forge.errors import ForgeError
+from forge.core import cli, paths, proc
+from forge.core.errors import ForgeError
 
 MK = paths.ROOT / "forge" / "mk"
 CHECKOUT = paths.ROOT

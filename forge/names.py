@@ -26,7 +26,7 @@ def targets() -> list[str]:
 def is_target(name: str) -> bool:
     """Whether it is one of OpenWrt's without asking its server: for a mistyped one nothing large is brought."""
     from forge import catalog
-    from forge.errors import UsageError
+    from forge.core.errors import UsageError
 
     try:
         catalog.target(name)

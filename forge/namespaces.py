@@ -11,8 +11,8 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from forge import proc
-from forge.errors import MissingError
+from forge.core import proc
+from forge.core.errors import MissingError
 
 MOUNTS = Path("/proc/self/mountinfo")
 TIMEOUT = 60.0

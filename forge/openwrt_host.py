@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from forge import host, makefile
-from forge.errors import MissingError
+from forge.core.errors import MissingError
 
 MACHINES = ("x86_64", "amd64")
 # What a machine in a company's network needs to reach a server at all.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from forge import docs, paths
+from forge import docs
+from forge.core import paths
 
 TABLE = paths.ROOT / "package/mailrelay/root/usr/share/mailrelay/options"
 FIELDS = ("section", "option", "kind", "list", "default", "low", "high", "choices", "required")

@@ -12,8 +12,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from forge import paths
-from forge.errors import ForgeError
+from forge.core import paths
+from forge.core.errors import ForgeError
 from forge.site import Site
 
 SUFFIX = ".j2"

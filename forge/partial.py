@@ -11,8 +11,8 @@ import os
 import shutil
 from pathlib import Path
 
-from forge import paths, progress
-from forge.errors import ForgeError
+from forge.core import paths, progress
+from forge.core.errors import ForgeError
 
 
 class FetchError(ForgeError):

@@ -10,7 +10,7 @@ import ast
 import os
 import sys
 
-from forge import proc
+from forge.core import proc
 
 TIMEOUT = 60.0
 REACH = {

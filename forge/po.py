@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forge import paths
-from forge.errors import ForgeError
+from forge.core import paths
+from forge.core.errors import ForgeError
 
 APP = paths.PACKAGES / "luci-app-mailrelay"
 TEMPLATE = APP / "po/templates/mailrelay.pot"

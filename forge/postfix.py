@@ -21,10 +21,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from forge import host, pace
+from forge import host
 from forge.certificates import make_certificates
-from forge.errors import ForgeError, MissingError
-from forge.ports import free_ports
+from forge.core import timeouts
+from forge.core.errors import ForgeError, MissingError
+from forge.core.ports import free_ports
 
 KEEPER = Path(__file__).with_name("postfix_keeper.py")
 
@@ -177,7 +178,7 @@ class InstanceSpec:
                 "logins": self.logins,
                 "mail_uid": mail_uid,
                 "mail_gid": mail_gid,
-                "patience": pace.factor(),
+                "patience": timeouts.factor(),
             }
         )
 
@@ -265,7 +266,7 @@ class Instance:
             keeper.stdin.write(line.encode() + b"\n")
             keeper.stdin.flush()
             selector.register(keeper.stdout, selectors.EVENT_READ)
-            patience = ANSWER_SECONDS * pace.factor()
+            patience = ANSWER_SECONDS * timeouts.factor()
             if not selector.select(patience):
                 raise ForgeError(f"Postfix did not answer within {patience:.0f} seconds")
             answer = keeper.stdout.readline()
@@ -395,9 +396,9 @@ class Provider:
     def wait_for(self, count: int, timeout: float = 20.0) -> list[Mail]:
         """The messages, as soon as there are `count`; fails naming how many came and the last lines of the log.
 
-        `timeout` is in seconds on a machine like ours (pace.py).
+        `timeout` is in seconds on a machine like ours (timeouts.py).
         """
-        deadline = pace.deadline(timeout)
+        deadline = timeouts.deadline(timeout)
         while True:
             if len(self._names()) >= count:
                 mails = self.messages()

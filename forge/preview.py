@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from forge import console, machines
+from forge import machines
+from forge.core import console
 
 
 def demo(*, target: str, local: bool) -> None:

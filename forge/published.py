@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forge import catalog, console, keys, lock, paths
+from forge import catalog, keys, lock
 from forge.catalog import Target, Version
-from forge.errors import ForgeError, MissingError
+from forge.core import console, paths
+from forge.core.errors import ForgeError, MissingError
 from forge.fetch import Fetcher
 from forge.partial import FetchError, NotThere, Unreachable, WrongFile
 

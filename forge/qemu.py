@@ -6,10 +6,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from forge import console, guest, machines, paths, proc, running, terminal
 from forge import firmware as firmwares
+from forge import guest, machines, running, terminal
 from forge import site as sites
-from forge.errors import UsageError
+from forge.core import console, paths, proc
+from forge.core.errors import UsageError
 from forge.guest import Guest
 from forge.ssh import Ssh
 

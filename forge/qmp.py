@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from forge.errors import ForgeError
+from forge.core.errors import ForgeError
 
 TIMEOUT = 60.0  # seconds for one answer
 

@@ -9,7 +9,7 @@ import ipaddress
 import re
 import socket
 
-from forge.errors import UsageError
+from forge.core.errors import UsageError
 
 PORT = 8000  # where ./inv serve listens
 UNKNOWN = "ADDRESS"  # stands in a line for what is not known here

@@ -21,8 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from forge import paths, postfix_keeper, proc
-from forge.errors import ForgeError
+from forge import postfix_keeper
+from forge.core import paths, proc
+from forge.core.errors import ForgeError
 
 PARENT = "/var/tmp"  # a disk even where /tmp is memory: what the relay promises, it promises of a disk
 START_SECONDS = 20.0

@@ -14,12 +14,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import archive, build, console, fetch, hashes, ipk, logs, openwrt_host, paths, proc, stage
+from forge import archive, build, fetch, ipk, openwrt_host, stage
 from forge.build import Built
 from forge.buildlog import explain
 from forge.catalog import Version
-from forge.errors import CommandError, ForgeError
-from forge.logs import Log
+from forge.core import console, hashes, logs, paths, proc
+from forge.core.errors import CommandError, ForgeError
+from forge.core.logs import Log
 from forge.package import Package
 from forge.published import Published
 

@@ -11,8 +11,9 @@ import socket
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from forge import console, feed, paths, reach
-from forge.errors import ForgeError
+from forge import feed, reach
+from forge.core import console, paths
+from forge.core.errors import ForgeError
 
 
 class Handler(SimpleHTTPRequestHandler):

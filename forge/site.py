@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forge import site_relay, site_values
-from forge.errors import ForgeError, UsageError
+from forge.core.errors import ForgeError, UsageError
 from forge.site_table import Document, Table
 
 # What OpenWrt's protocols for the way out need: option names here -> in UCI, and the packages that bring the protocol.

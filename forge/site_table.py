@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import tomllib
 
-from forge.cli import near
-from forge.errors import UsageError
+from forge.core.cli import near
+from forge.core.errors import UsageError
 
 T = TypeVar("T")
 Place = tuple[str, ...]  # the names of the tables, then the key's

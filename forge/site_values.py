@@ -12,7 +12,7 @@ import ipaddress
 import re
 from typing import Any
 
-from forge.cli import near
+from forge.core.cli import near
 from forge.site_table import Bad
 
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")

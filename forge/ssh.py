@@ -13,9 +13,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from forge import paths, proc
-from forge.errors import CommandError, ForgeError, MissingError
-from forge.pace import factor
+from forge.core import paths, proc
+from forge.core.errors import CommandError, ForgeError, MissingError
+from forge.core.timeouts import factor
 
 NAME = "guest"  # what the host is called in the config file
 ALIVE_INTERVAL, ALIVE_COUNT = 5, 6  # seconds between questions, and how many may go unanswered

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from forge import epoch as epochs
-from forge import fields, host, makefile, paths
-from forge.errors import ForgeError
+from forge import fields, host, makefile
+from forge.core import paths
+from forge.core.errors import ForgeError
 from forge.makefile import Definition, Evaluation, Fault, PackageError, Tree
 from forge.package import Package
 

@@ -7,8 +7,8 @@ import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from forge import paths
-from forge.commandline import Command
+from forge.core import paths
+from forge.core.commandline import Command
 
 INV = "./inv"
 WIDEST = 100  # columns; longer lines are hard to read

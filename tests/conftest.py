@@ -56,12 +56,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, None]:
     """A test's timeout ends what hangs: it is as much longer as the machine is slower, or busier, than ours."""
-    from forge import pace
+    from forge.core import timeouts
 
     mark = item.get_closest_marker("timeout")
     asked = item.config.getoption("timeout") or item.config.getini("timeout")
     seconds = float(mark.args[0] if mark else asked)
-    item.add_marker(pytest.mark.timeout(seconds * pace.factor()), append=False)
+    item.add_marker(pytest.mark.timeout(seconds * timeouts.factor()), append=False)
     yield
 
 

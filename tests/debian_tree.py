@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from forge import debs, host, paths
-from forge.errors import ForgeError
+from forge import debs, host
+from forge.core import paths
+from forge.core.errors import ForgeError
 from forge.namespaces import apart
 
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")

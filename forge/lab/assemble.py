@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import cli, hashes, overlay, paths, proc, transcript
+from forge import overlay
+from forge.core import cli, hashes, paths, proc, transcript
 from forge.lab import kernel, parcels, python, rootfs, unpack
 from forge.lab import tree as trees
 from forge.lab.targets import Target

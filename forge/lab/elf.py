@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from forge.errors import ForgeError
+from forge.core.errors import ForgeError
 
 MAGIC = b"\x7fELF"
 SHT_NOBITS = 8

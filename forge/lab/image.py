@@ -20,10 +20,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from forge import console, debs, hashes, host, overlay, paths
+from forge import debs, host, overlay
 from forge import feed as feeds
 from forge import site as sites
-from forge.errors import MissingError, UsageError
+from forge.core import console, hashes, paths
+from forge.core.errors import MissingError, UsageError
 from forge.lab import targets
 from forge.lab.targets import SUITE, Target
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forge import proc
-from forge.errors import ForgeError
+from forge.core import proc
+from forge.core.errors import ForgeError
 from forge.lab import elf, unpack
 from forge.lab.cpio import Archive
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import cli, debs, hashes, ipk, makefile, paths, proc, stage, transcript
-from forge.errors import ForgeError, UsageError
+from forge import debs, ipk, makefile, stage
+from forge.core import cli, hashes, paths, proc, transcript
+from forge.core.errors import ForgeError, UsageError
 from forge.lab import elf, rootfs
 from forge.lab import tree as trees
 from forge.lab.targets import SUITE, Target

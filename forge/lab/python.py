@@ -18,8 +18,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import hashes, interpreters, paths, proc
-from forge.errors import ForgeError
+from forge import interpreters
+from forge.core import hashes, paths, proc
+from forge.core.errors import ForgeError
 from forge.lab import tree as trees
 from forge.lab.targets import PYTHON
 from forge.lab.unpack import Member

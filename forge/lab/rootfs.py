@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from forge.errors import ForgeError
+from forge.core.errors import ForgeError
 from forge.lab import elf, kernel, python, tree, unpack
 from forge.lab.applets import APPLETS
 from forge.lab.targets import PYTHON, SUITE, Target

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from forge import cli
+from forge.core import cli
 
 SUITE = "bookworm"
 PYTHON = "3.11"

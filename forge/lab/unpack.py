@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge.errors import ForgeError
+from forge.core.errors import ForgeError
 
 AR_MAGIC = b"!<arch>\n"
 AR_HEADER = 60

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import arduino, pace
+from forge import arduino
+from forge.core import timeouts
 from tests.relay.scripted import ScriptedProvider
 
 PATIENCE = 30.0  # seconds: a program that has not ended by then hangs
@@ -71,7 +72,7 @@ def run(program: Path, argv: list[bytes], environment: dict[str, str]) -> str:
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=PATIENCE * pace.factor(),
+        timeout=PATIENCE * timeouts.factor(),
     )
     assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode(errors="replace")
     return done.stdout.decode(errors="replace").replace("\r\n", "\n")

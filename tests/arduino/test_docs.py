@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import arduino, paths
+from forge import arduino
+from forge.core import paths
 from tests.relay.running import SMARTHOST, Relay
 from tests.relay.scripted import ScriptedProvider
 

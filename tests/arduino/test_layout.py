@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 
-from forge import arduino, paths
+from forge import arduino
+from forge.core import paths
 
 LIBRARY = arduino.LIBRARY
 REQUIRED = ("name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url", "architectures")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from forge import pace
+from forge.core import timeouts
 from tests.arduino.conftest import (
     BAD_ADDRESS,
     CONNECTION_LOST,
@@ -42,7 +42,7 @@ each_step = pytest.mark.parametrize("step", STEPS)
 
 def hurry() -> tuple[int, int]:
     """ms: enough for a server on this machine that answers at once; and what all may take, with a machine's pauses."""
-    return int(200 * pace.factor()), int(1700 * pace.factor())
+    return int(200 * timeouts.factor()), int(1700 * timeouts.factor())
 
 
 def message(raw: bytes) -> EmailMessage:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import arduino, debs, pace, paths, proc
-from forge.errors import ForgeError
+from forge import arduino, debs
+from forge.core import paths, proc, timeouts
+from forge.core.errors import ForgeError
 from tests.arduino.conftest import PATIENCE
 from tests.relay.scripted import ScriptedProvider
 
@@ -50,7 +51,7 @@ def test_the_board_itself_sends_a_whole_mail(
         [*simulator, str(board_program), str(server.port)],
         capture_output=True,
         text=True,
-        timeout=PATIENCE * pace.factor(),
+        timeout=PATIENCE * timeouts.factor(),
     )
     print(done.stdout, done.stderr)
     assert done.returncode == 0

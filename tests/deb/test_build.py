@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import build, paths
-from forge.errors import ForgeError, UsageError
+from forge import build
+from forge.core import paths
+from forge.core.errors import ForgeError, UsageError
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import build, deb, paths, stage
+from forge import build, deb, stage
+from forge.core import paths
 from tests.deb.machine import LAN, Machine, Network, Service
 from tests.debian_tree import ANSWER_SECONDS, bare
 from tests.relay.certificates import Certificates

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import debs, host, paths
-from forge.errors import ForgeError
+from forge import debs, host
+from forge.core import paths
+from forge.core.errors import ForgeError
 from tests.deb.machine import UNIT
 
 TREE = paths.PACKAGES / "mailrelay" / "debian" / "mailrelay"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import paths
+from forge.core import paths
 
 NOT_COPIED = (".git", ".venv", ".venv.lock", "__pycache__", ".*_cache", ".hypothesis", "dist", "img")
 CLOSED = "http://127.0.0.1:9"  # a proxy that answers nobody: no server is asked

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from forge import paths
+from forge.core import paths
 
 LOOP = re.compile(r"(for|while) .*; do$")
 DRAWN = re.compile(r"[─│┌▶]")

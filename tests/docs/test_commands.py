@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import tasks  # noqa: F401 - declares them
-from forge import cli, paths
-from forge.errors import ForgeError, MissingError, UsageError
+from forge.core import cli, paths
+from forge.core.errors import ForgeError, MissingError, UsageError
 
 PAGE = paths.DOCS / "COMMANDS.md"
 VARIABLE = re.compile(r"\bMAILRELAY_[A-Z_]+\b")

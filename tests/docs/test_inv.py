@@ -13,8 +13,8 @@ import shutil
 import pytest
 
 import tasks  # noqa: F401 - declares them
-from forge import cli, commandline, paths
-from forge.errors import ForgeError
+from forge.core import cli, commandline, paths
+from forge.core.errors import ForgeError
 from tests.docs import pages, places
 from tests.docs.conftest import Checkout
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import paths
+from forge.core import paths
 from tests.docs import pages, places
 
 HERE = Path(__file__).parent

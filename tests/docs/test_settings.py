@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import tasks  # noqa: F401 - declares them
-from forge import catalog, paths, site
-from forge.errors import ForgeError
+from forge import catalog, site
+from forge.core import paths
+from forge.core.errors import ForgeError
 from tests.docs import pages, places
 
 MAIN = "config mailrelay 'main'\n\tlist network 'lan'\n"

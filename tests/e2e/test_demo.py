@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from forge import demo, demo_lab, demo_local, paths, postfix, relay, running, uci_text
-from forge.errors import ForgeError
-from forge.paths import ROOT
+from forge import demo, demo_lab, demo_local, postfix, relay, running
+from forge.core import paths, uci_text
+from forge.core.errors import ForgeError
+from forge.core.paths import ROOT
 
 pytestmark = pytest.mark.skipif(bool(postfix.obstacle()), reason=postfix.obstacle() or "-")
 

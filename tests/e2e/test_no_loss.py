@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import pace
+from forge.core import timeouts
 from forge.namespaces import apart, enter
 from tests.relay.running import SMARTHOST, Relay, wait
 from tests.relay.scripted import ScriptedProvider
@@ -102,7 +102,7 @@ def test_two_thousand_mails_under_kill_9_of_each_role_all_arrive() -> None:
     with ScriptedProvider() as provider:
         main = "option retry_min '1'\noption retry_max '1'"
         with Relay(main, SMARTHOST.format(port=provider.port)) as relay, Load(relay, 10**9) as load:
-            deadline = pace.deadline(150)
+            deadline = timeouts.deadline(150)
             while len(load.acknowledged) < MESSAGES or any(kills[role] < KILLS for role in ROLES):
                 assert time.monotonic() < deadline, f"accepted {len(load.acknowledged)}, killed {dict(kills)}"
                 time.sleep(chance.uniform(0.05, 0.3))

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from forge import pace, postfix
-from forge.errors import ForgeError
-from forge.paths import ROOT
+from forge import postfix
+from forge.core import timeouts
+from forge.core.errors import ForgeError
+from forge.core.paths import ROOT
 
 HELLO = "controllino.example"
 
@@ -172,7 +173,7 @@ def test_leaves_no_process_and_no_folder_however_its_caller_ends(
     elif ending == "kill":
         caller.kill()
     caller.communicate("\n")
-    deadline = pace.deadline(10)
+    deadline = timeouts.deadline(10)
     while (Path(folder).exists() or Path(f"/proc/{pid}").exists()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not Path(folder).exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import paths
+from forge.core import paths
 
 WHEN = 1_700_000_000
 

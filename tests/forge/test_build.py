@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import adb, apk, build, host, ipk, keys, makefile, needs, paths
-from forge.errors import ForgeError, UsageError
+from forge import adb, apk, build, host, ipk, keys, makefile
+from forge.core import needs, paths
+from forge.core.errors import ForgeError, UsageError
 
 from .checkouts import WHEN, git, use
 from .samples import EPOCHS, GOLDEN, MADE, copy_sample, edit

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from forge import cache, console, debs, hashes, host, paths
+from forge import cache, debs, host
+from forge.core import console, hashes, paths
 from forge.lab import assemble, image, targets
 
 NAMES = re.compile(r"""paths\.cache\(\s*["']([^"']+)["']""")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import build, epoch, feed, paths, stage
+from forge import build, epoch, feed, stage
+from forge.core import paths
 from forge.epoch import EpochError, UncommittedError
 
 from .checkouts import WHEN, commit, git, use

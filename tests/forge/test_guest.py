@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import guest, host, machines, pace, paths, running
-from forge.errors import MissingError, UsageError
+from forge import guest, host, machines, running
+from forge.core import paths, timeouts
+from forge.core.errors import MissingError, UsageError
 from forge.guest import Guest, GuestError
 from forge.machines import Disk, Forwards, Load
 from forge.terminal import Keys
@@ -53,13 +54,13 @@ def router(image: Path) -> Iterator[Guest]:
 
 
 def booted(router: Guest) -> Guest:
-    router.wait_console(guest.READY, end=pace.deadline(PATIENCE))
+    router.wait_console(guest.READY, end=timeouts.deadline(PATIENCE))
     return router
 
 
 def type_and_see(router: Guest, line: str, back: bytes) -> None:
     router.type(line)
-    router.wait_console(re.compile(re.escape(back)), end=pace.deadline(PATIENCE))
+    router.wait_console(re.compile(re.escape(back)), end=timeouts.deadline(PATIENCE))
 
 
 def qemus(folder: Path) -> list[int]:
@@ -75,7 +76,7 @@ def qemus(folder: Path) -> list[int]:
 
 
 def until(condition: object, what: str) -> None:
-    end = pace.deadline(PATIENCE)
+    end = timeouts.deadline(PATIENCE)
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, what
         time.sleep(0.02)
@@ -196,7 +197,7 @@ def test_a_guest_that_stays_silent_is_given_up_at_the_deadline(tmp_path: Path) -
     router = Guest("x86/64", boot_sector.disk(tmp_path / "disk.img", "waiting for a root\r\n"))
     router.open()
     try:
-        router.wait_console(re.compile(b"waiting for a root"), end=pace.deadline(PATIENCE))
+        router.wait_console(re.compile(b"waiting for a root"), end=timeouts.deadline(PATIENCE))
         with pytest.raises(GuestError, match=r"has not finished booting(.|\n)*\| waiting for a root"):
             router.wait(seconds=0.05)
     finally:
@@ -259,7 +260,7 @@ def test_ctrl_c_ends_the_task_with_130_and_leaves_nothing(image: Path) -> None:
     (folder,) = (place for place, state in running.guests() if state["firmware"] == str(image))
     task.send_signal(signal.SIGINT)
     lines.append(task.stdout.read())
-    assert task.wait(PATIENCE * pace.factor()) == 130
+    assert task.wait(PATIENCE * timeouts.factor()) == 130
     task.stdout.close()
     text = "".join(lines)
     assert re.search(r"^lan +25 +127\.0\.0\.1:\d+$", text, re.MULTILINE)
@@ -278,7 +279,7 @@ def test_on_a_terminal_keys_reach_the_guest_and_ctrl_a_x_ends_it(image: Path) ->
 
     def read(until: bytes) -> None:
         nonlocal seen
-        end = pace.deadline(PATIENCE)
+        end = timeouts.deadline(PATIENCE)
         while until not in seen:
             assert time.monotonic() < end, seen
             if select.select([terminal], [], [], 1)[0]:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from forge import build, debs, feed, overlay, paths, stage
+from forge import build, debs, feed, overlay, stage
 from forge import site as sites
-from forge.errors import ForgeError, MissingError, UsageError
+from forge.core import paths
+from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.lab import assemble, elf, image, kernel, parcels, python, targets, tree, unpack
 from forge.lab.cpio import Archive
 from forge.lab.unpack import Member

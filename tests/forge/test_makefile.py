@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forge import makefile, stage
-from forge.errors import ForgeError
+from forge.core.errors import ForgeError
 from forge.makefile import PackageError
 from forge.package import Package
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge import docs, overlay, paths, site
+from forge import docs, overlay, site
+from forge.core import paths
 from forge.overlay import OverlayError
 from forge.site import Site
 

@@ -6,35 +6,35 @@ import os
 
 import pytest
 
-from forge import pace
-from forge.errors import UsageError
+from forge.core import timeouts
+from forge.core.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "_measured", (0.0, -pace.FRESH))
-    monkeypatch.setattr(pace, "REFERENCE", 1e9)  # as on a machine that is fast beyond measure
-    monkeypatch.delenv(pace.VARIABLE, raising=False)
+    monkeypatch.setattr(timeouts, "_measured", (0.0, -timeouts.FRESH))
+    monkeypatch.setattr(timeouts, "REFERENCE", 1e9)  # as on a machine that is fast beyond measure
+    monkeypatch.delenv(timeouts.VARIABLE, raising=False)
 
 
 def test_a_fast_idle_machine_gets_the_plain_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 9.0, 9.0))
-    assert pace.factor() == 1.0
+    assert timeouts.factor() == 1.0
 
 
 def test_a_busy_machine_gets_longer_ones_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(os, "getloadavg", lambda: (6.0, 0.0, 0.0))
-    assert pace.factor() == 3.0
-    monkeypatch.setattr(pace, "_measured", (0.0, -pace.FRESH))
+    assert timeouts.factor() == 3.0
+    monkeypatch.setattr(timeouts, "_measured", (0.0, -timeouts.FRESH))
     monkeypatch.setattr(os, "getloadavg", lambda: (600.0, 0.0, 0.0))
-    assert pace.factor() == pace.MOST
+    assert timeouts.factor() == timeouts.MOST
 
 
 def test_patience_multiplies_and_must_be_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
-    monkeypatch.setenv(pace.VARIABLE, "3")
-    assert pace.factor() == 3.0
-    monkeypatch.setenv(pace.VARIABLE, "long")
+    monkeypatch.setenv(timeouts.VARIABLE, "3")
+    assert timeouts.factor() == 3.0
+    monkeypatch.setenv(timeouts.VARIABLE, "long")
     with pytest.raises(UsageError, match="MAILRELAY_PATIENCE is 'long'"):
-        pace.factor()
+        timeouts.factor()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import ipk, paths, po, stage
-from forge.errors import ForgeError
+from forge import ipk, po, stage
+from forge.core import paths
+from forge.core.errors import ForgeError
 
 SAMPLE = r"""msgid ""
 msgstr ""

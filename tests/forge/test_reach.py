@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from forge import feed, reach
-from forge.errors import UsageError
+from forge.core.errors import UsageError
 
 
 class Probe:

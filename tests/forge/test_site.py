@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge import docs, paths, site
-from forge.errors import ForgeError, UsageError
+from forge import docs, site
+from forge.core import paths
+from forge.core.errors import ForgeError, UsageError
 from forge.site import Site
 
 HASH = "$6$saltsalt$" + "a" * 86

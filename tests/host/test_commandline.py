@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import tasks  # noqa: F401 - declares them
-from forge import choices, cli, completion, needs, paths, usage
-from forge.commandline import Call, Line, parse
-from forge.errors import UsageError
+from forge import completion, usage
+from forge.core import choices, cli, needs, paths
+from forge.core.commandline import Call, Line, parse
+from forge.core.errors import UsageError
 
 FRONT = paths.ROOT / "forge" / "front.py"
 

@@ -12,8 +12,9 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from forge import checks, cli, debs, host, interpreters, needs, pace, paths, proc
-from forge.errors import CommandError, ForgeError, MissingError, UsageError
+from forge import checks, debs, host, interpreters
+from forge.core import cli, needs, paths, proc, timeouts
+from forge.core.errors import CommandError, ForgeError, MissingError, UsageError
 from tests.relay.running import alive, wait
 
 # ---- proc -----------------------------------------------------------------------------------------------------------
@@ -65,7 +66,7 @@ def test_an_interrupted_task_ends_the_programs_of_all_its_threads() -> None:
         ended.set()
 
     threading.Thread(target=wait, daemon=True).start()
-    deadline = pace.deadline(30)
+    deadline = timeouts.deadline(30)
     while not ended.is_set() and time.monotonic() < deadline:
         proc.end_all()
     assert ended.is_set()

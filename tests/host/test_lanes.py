@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import checks, lanes, paths
-from forge.errors import MissingError
+from forge import checks, lanes
+from forge.core import paths
+from forge.core.errors import MissingError
 from forge.lanes import ChecksFailed, Outcome, Stage
 
 # Fails the first time it is run; what it leaves behind tells it of the first time.

@@ -24,7 +24,8 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from forge import machines, pace, proc, provided
+from forge import machines, provided
+from forge.core import proc, timeouts
 from forge.guest import Guest, Snapshot
 from forge.postfix import Provider
 from forge.ssh import Ssh
@@ -97,7 +98,7 @@ class Router(ABC):
 
     def wait(self, condition: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
         """Asks until the answer counts as true."""
-        end = pace.deadline(patience)
+        end = timeouts.deadline(patience)
         while not (found := condition()):
             if time.monotonic() > end:
                 tail = self.run("logread | tail -n 25").output
@@ -203,7 +204,7 @@ class Router(ABC):
     def smtp(self) -> Iterator[smtplib.SMTP]:
         """A client on the LAN."""
         host, port = self.smtp_address()
-        with smtplib.SMTP(host, port, local_hostname="plc", timeout=30 * pace.factor()) as client:
+        with smtplib.SMTP(host, port, local_hostname="plc", timeout=30 * timeouts.factor()) as client:
             yield client
 
     def send(self, subject: str = "Pump 3 stopped", *, recipient: str = "owner@phone.example") -> None:
@@ -282,7 +283,7 @@ class RealRouter(Router):
     def reboot(self) -> None:
         self.run("(sleep 1; reboot) >/dev/null 2>&1 </dev/null &")
         self.close()
-        end = pace.deadline(240)
+        end = timeouts.deadline(240)
         gone = False
         while time.monotonic() < end:
             there = self._ssh.banner(2.0)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import image_lab, proc
+from forge import image_lab
+from forge.core import proc
 from forge.lab import image, python
 from forge.lab.applets import APPLETS
 from tests.lab.conftest import lab_site

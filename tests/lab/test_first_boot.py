@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import pace, postfix
+from forge import postfix
+from forge.core import timeouts
 from forge.guest import Guest
 from forge.lab import image
 from forge.postfix import Provider
@@ -70,7 +71,7 @@ def test_mail_accepted_before_the_clock_was_set_gets_the_right_date(
     new_provider.start()
     new_router.ok(f"date -s @{int(time.time())}")
     new_router.ok("ACTION=stratum stratum=3 hotplug-call ntp")
-    [mail] = new_provider.wait_for(1, PATIENCE * pace.factor())
+    [mail] = new_provider.wait_for(1, PATIENCE * timeouts.factor())
     date = email.utils.parsedate_to_datetime(email.message_from_bytes(mail.raw)["Date"]).timestamp()
     assert abs(date - time.time()) < 600, mail.header
     assert "Authenticated sender" in mail.received

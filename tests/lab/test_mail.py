@@ -7,7 +7,7 @@ import email.utils
 import socket
 import time
 
-from forge import pace
+from forge.core import timeouts
 from forge.postfix import Provider
 from tests.lab.machine import Router
 
@@ -15,7 +15,7 @@ PATIENCE = 30.0  # seconds, times the machine's pace, for a mail to arrive
 
 
 def arrived(provider: Provider, count: int = 1) -> list[email.message.Message]:
-    mails = provider.wait_for(count, PATIENCE * pace.factor())
+    mails = provider.wait_for(count, PATIENCE * timeouts.factor())
     assert len(mails) == count
     return [email.message_from_bytes(mail.raw) for mail in mails]
 

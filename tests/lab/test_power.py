@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forge import pace
+from forge.core import timeouts
 from forge.postfix import Provider
 from tests.lab.machine import Router, greeting
 
@@ -19,7 +19,7 @@ def test_mail_that_waits_survives_a_power_cut_and_arrives(router: Router, provid
     assert len(router.queue()) == len(sent)
     provider.start()
     router.ok("service mailrelay flush")
-    mails = provider.wait_for(len(sent), PATIENCE * pace.factor())
+    mails = provider.wait_for(len(sent), PATIENCE * timeouts.factor())
     subjects = sorted(mail.header.decode().partition("Subject: ")[2].splitlines()[0] for mail in mails)
     assert subjects == sent
 
@@ -32,4 +32,4 @@ def test_it_runs_again_after_a_reboot(router: Router, provider: Provider) -> Non
     assert router.instance()["running"] is True and status["pid"] == router.instance()["pid"]
     router.wait(lambda: greeting(router.smtp_address()).startswith("220 "), "the LAN is served")
     router.send("After the reboot")
-    assert provider.wait_for(1, PATIENCE * pace.factor())
+    assert provider.wait_for(1, PATIENCE * timeouts.factor())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from forge import pace
+from forge.core import timeouts
 from forge.postfix import Mail, Provider
 from tests.lab.machine import Router
 
@@ -33,7 +33,7 @@ def user(router_with_alias: Router) -> Iterator[str]:
 
 
 def one(provider: Provider) -> Mail:
-    [mail] = provider.wait_for(1, PATIENCE * pace.factor())
+    [mail] = provider.wait_for(1, PATIENCE * timeouts.factor())
     return mail
 
 

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from forge import pace
+from forge.core import timeouts
 from forge.postfix import Provider
 from tests.lab.machine import Router, greeting
 
@@ -24,7 +24,7 @@ def test_a_killed_supervisor_is_started_again_and_leaves_no_orphan(router: Route
     for child in children:
         router.wait(lambda child=child: not router.host.file(f"/proc/{child}").exists, "its children have ended")
     router.send("After the supervisor")
-    provider.wait_for(1, PATIENCE * pace.factor())
+    provider.wait_for(1, PATIENCE * timeouts.factor())
 
 
 def test_a_killed_listener_is_started_again(router: Router, provider: Provider) -> None:
@@ -35,7 +35,7 @@ def test_a_killed_listener_is_started_again(router: Router, provider: Provider) 
     router.wait(lambda: greeting(router.smtp_address()).startswith("220 "), "another one greets")
     assert int(router.status()["pid"]) == pid, "the supervisor went on"
     router.send("After the listener")
-    provider.wait_for(1, PATIENCE * pace.factor())
+    provider.wait_for(1, PATIENCE * timeouts.factor())
 
 
 @contextlib.contextmanager
@@ -69,7 +69,7 @@ def test_a_killed_courier_costs_no_mail(router: Router, provider: Provider) -> N
         assert len(router.queue()) == 1
     provider.start()
     router.ok("service mailrelay flush")
-    [mail] = provider.wait_for(1, PATIENCE * pace.factor())
+    [mail] = provider.wait_for(1, PATIENCE * timeouts.factor())
     assert b"Held up" in mail.header
     router.wait(lambda: router.queue() == [], "the queue is empty")
 
@@ -93,7 +93,7 @@ def test_faulty_settings_leave_the_good_ones_running(changed_router: Router, pro
     router.wait(lambda: "settings refused" in router.log("mailrelay"), "the fault is told")
     assert router.run("service mailrelay check").status == 1
     router.send("All the same")
-    provider.wait_for(1, PATIENCE * pace.factor())
+    provider.wait_for(1, PATIENCE * timeouts.factor())
 
 
 def test_disabled_in_its_settings_nothing_runs(changed_router: Router) -> None:

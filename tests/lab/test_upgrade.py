@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import pace
+from forge.core import timeouts
 from forge.postfix import Provider
 from tests.lab.conftest import PACKAGE, packed
 from tests.lab.machine import Router
@@ -54,7 +54,7 @@ def test_an_upgrade_keeps_settings_and_queue_and_runs_the_new_code(
     assert not router.host.file("/etc/config/mailrelay-opkg").exists
     provider.start()
     router.ok("service mailrelay flush")
-    [mail] = provider.wait_for(1, PATIENCE * pace.factor())
+    [mail] = provider.wait_for(1, PATIENCE * timeouts.factor())
     assert b"Before the upgrade" in mail.header
 
 

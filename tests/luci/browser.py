@@ -13,7 +13,8 @@ from selenium.webdriver.common.utils import is_url_connectable
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from forge import host, pace
+from forge import host
+from forge.core import timeouts
 
 PATIENCE = 30.0  # seconds until what should come soon counts as not coming
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
@@ -147,5 +148,5 @@ class Browser:
         def ask(_: object) -> Any:
             return condition()
 
-        waiting = WebDriverWait(self.driver, PATIENCE * pace.factor(), 0.05, [StaleElementReferenceException])
+        waiting = WebDriverWait(self.driver, PATIENCE * timeouts.factor(), 0.05, [StaleElementReferenceException])
         return waiting.until(ask, what)  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@ import pytest
 
 from forge import postfix
 from forge.certificates import make_certificates
-from forge.ports import free_ports
+from forge.core.ports import free_ports
 from tests.package.postfix_router import Router, built
 from tests.package.postfix_sending import PASSWORD
 

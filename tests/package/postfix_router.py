@@ -22,7 +22,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from forge import host, pace, paths
+from forge import host
+from forge.core import paths, timeouts
 from forge.namespaces import apart, enter
 
 ROOT = paths.ROOT / "package/mailrelay/root"
@@ -198,7 +199,7 @@ class Router:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=60 * pace.factor(),
+            timeout=60 * timeouts.factor(),
             stdin=subprocess.DEVNULL,
         )
         assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
@@ -235,7 +236,7 @@ class Router:
             stderr=subprocess.PIPE,
         )
         first = addresses.split()[0]
-        deadline = pace.deadline(20)
+        deadline = timeouts.deadline(20)
         while not listens(first, port):
             if self.master.poll() is not None or time.monotonic() > deadline:
                 assert self.master.stderr
@@ -266,7 +267,7 @@ class Router:
         return [json.loads(line) for line in text.splitlines()]
 
     def wait_for_log(self, pattern: str, timeout: float = 20.0) -> re.Match[str]:
-        deadline = pace.deadline(timeout)
+        deadline = timeouts.deadline(timeout)
         while not (found := re.search(pattern, self.log)):
             assert time.monotonic() < deadline, f"{pattern!r} is not in the log:\n{self.log}"
             time.sleep(0.02)

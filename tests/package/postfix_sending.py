@@ -6,7 +6,8 @@ import smtplib
 import time
 from collections.abc import Callable
 
-from forge import pace, postfix
+from forge import postfix
+from forge.core import timeouts
 
 # Spaces, quotes, an expansion, a backslash, comment marks, a brace, a colon: all that a config can hold on a line.
 PASSWORD = "p'a\"ss $myhostname ${x} \\n {y} #;= a:b"
@@ -49,7 +50,7 @@ def send(port: int, text: bytes = b"Subject: pump\r\n\r\nis dry\r\n", to: str = 
 
 
 def wait(true: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = pace.deadline(seconds)
+    deadline = timeouts.deadline(seconds)
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from forge import pace
+from forge.core import timeouts
 from forge.namespaces import apart, enter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -233,7 +233,7 @@ class Router:
             capture_output=True,
             text=True,
             env=environment,
-            timeout=120 * pace.factor(),
+            timeout=120 * timeouts.factor(),
             errors="replace",
         )
 
@@ -267,7 +267,7 @@ class Router:
             with (box / "door").open("w") as door:
                 door.write(f"host-{self._asked}\n")
             text = b""
-            while select.select([answer], [], [], PATIENCE * pace.factor())[0]:
+            while select.select([answer], [], [], PATIENCE * timeouts.factor())[0]:
                 if not (piece := os.read(answer, 65536)):
                     break
                 text += piece
@@ -337,7 +337,7 @@ class Router:
         return sorted(path.name for path in (self.root / "etc/mailrelay/spool/queue").glob("*"))
 
     def wait(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-        deadline = pace.deadline(patience)
+        deadline = timeouts.deadline(patience)
         while not (found := condition()):
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {patience:.0f} s: {what}")

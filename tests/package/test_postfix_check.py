@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from forge import option_table, paths
+from forge import option_table
+from forge.core import paths
 
 LIB = paths.ROOT / "package/mailrelay/root/usr/lib/mailrelay"
 GOOD = """\

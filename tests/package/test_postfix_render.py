@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import option_table, paths
+from forge import option_table
+from forge.core import paths
 from tests.package.postfix_router import export
 from tests.package.postfix_sending import main, section
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from forge import pace
-from forge.ports import free_ports
+from forge.core import timeouts
+from forge.core.ports import free_ports
 
 SOURCE = Path(__file__).resolve().parents[2] / "package" / "mailrelay" / "src"
 PATIENCE = 20.0  # seconds until something that should happen at once counts as not happening
@@ -33,7 +33,7 @@ config smarthost 'provider'
 
 def wait(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
     """Poll until the condition is true, and return what it returned; `patience` is that of pace.deadline."""
-    deadline = pace.deadline(patience)
+    deadline = timeouts.deadline(patience)
     while not (found := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {patience:.0f} s on a machine like ours: {what}")
@@ -123,7 +123,7 @@ class Relay:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
         try:
-            code = self.process.wait(PATIENCE * pace.factor())
+            code = self.process.wait(PATIENCE * timeouts.factor())
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
@@ -199,7 +199,7 @@ class Client:
 
     def __init__(self, port: int, source: str = "127.0.0.1") -> None:
         self.sock = socket.create_connection(
-            ("127.0.0.1", port), timeout=PATIENCE * pace.factor(), source_address=(source, 0)
+            ("127.0.0.1", port), timeout=PATIENCE * timeouts.factor(), source_address=(source, 0)
         )
         self.file = self.sock.makefile("rb")
         self.banner = self.reply()

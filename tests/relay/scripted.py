@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NoReturn
 
-from forge import pace
+from forge.core import timeouts
 from tests.relay.certificates import Certificate
 from tests.relay.script import Action, Delay, Drip, Drop, DropAfter, Hang, Inject, Received, Say, Script, Step
 
@@ -123,10 +123,11 @@ class ScriptedProvider:
 
     def wait_for(self, count: int | Callable[[ScriptedProvider], bool], timeout: float = 10.0) -> None:
         """Return once `count` messages have come, or the callable is true; AssertionError after `timeout` seconds, or
-        as much longer as this machine is slower than ours (pace.py)."""
+        as much longer as this machine is slower than ours (timeouts.py)."""
         with self.changed:
             reached = self.changed.wait_for(
-                lambda: len(self.messages) >= count if isinstance(count, int) else count(self), timeout * pace.factor()
+                lambda: len(self.messages) >= count if isinstance(count, int) else count(self),
+                timeout * timeouts.factor(),
             )
         assert reached, f"{len(self.messages)} messages after {timeout} s; dialogue: {self.dialogue[-20:]}"
 

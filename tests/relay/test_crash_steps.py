@@ -16,7 +16,7 @@ import pytest
 
 import commit
 import spool
-from forge import pace
+from forge.core import timeouts
 from spool import DELIVERED, FAIL, FAILED, HOLD, PENDING, QUEUE, Envelope, Spool
 
 BODY = b"Subject: Alarm\r\n\r\npump 3\r\n"
@@ -132,7 +132,7 @@ def test_taking_a_message(fresh: Callable[[], Spool]) -> None:
         draft = spool.Draft(box, Envelope(b"plc@x.org", [b"a@x.org"], "192.168.1.5"))
         committer.write(draft, [BODY[:5]], None)
         committer.seal(draft, [BODY[5:]], None)
-        deadline = pace.deadline(20)
+        deadline = timeouts.deadline(20)
         done = 0
         while done < 2 and time.monotonic() < deadline:
             for _, error in committer.collect():
@@ -217,7 +217,7 @@ def test_a_disk_that_fails_gets_no_message_acknowledged_and_none_left_behind(
     for draft in drafts:
         committer.seal(draft, [BODY], draft)
     verdicts: list[tuple[object, OSError | None]] = []
-    deadline = pace.deadline(20)
+    deadline = timeouts.deadline(20)
     while len(verdicts) < 5 and time.monotonic() < deadline:
         verdicts += committer.collect()
     monkeypatch.undo()

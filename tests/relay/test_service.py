@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import pace
+from forge.core import timeouts
 from tests.relay.running import SMARTHOST, Relay, alive, wait
 from tests.relay.scripted import Delay, Drop, DropAfter, Hang, ScriptedProvider
 
@@ -220,7 +220,7 @@ def test_the_next_smarthost_takes_over_and_the_first_comes_back() -> None:
             second.wait_for(1)
             first.script = {}
             wait(lambda: first.count("connect") >= 1, "the first was tried")
-            deadline = pace.deadline(20)
+            deadline = timeouts.deadline(20)
             while not first.messages and time.monotonic() < deadline:
                 relay.send()
                 time.sleep(0.2)

@@ -15,7 +15,7 @@ import pytest
 
 from forge import asu, image, keys
 from forge.asu import ServerError
-from forge.errors import ForgeError, UsageError
+from forge.core.errors import ForgeError, UsageError
 from forge.image import Wishes
 from forge.partial import FetchError, Unreachable, WrongFile
 from tests.targets.conftest import MT7621, OLD, STABLE, Place

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from forge import console, logs, paths, transcript
 from forge.buildlog import explain
-from forge.errors import ForgeError
-from forge.logs import Log
+from forge.core import console, logs, paths, transcript
+from forge.core.errors import ForgeError
+from forge.core.logs import Log
 
 NOISE = """\
 make[2]: Entering directory '/x'

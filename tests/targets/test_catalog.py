@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forge import catalog, device
-from forge.errors import UsageError
+from forge.core.errors import UsageError
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
 from tests.targets.upstream import profiles
 

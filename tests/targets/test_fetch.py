@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from forge import console, fetch, progress
-from forge.errors import MissingError, UsageError
+from forge import fetch
+from forge.core import console, progress
+from forge.core.errors import MissingError, UsageError
+from forge.core.hashes import digest
 from forge.fetch import Fetcher, Patience
-from forge.hashes import digest
 from forge.partial import FetchError, NotThere, Unreachable, WrongFile
 from tests.targets.conftest import Place
 from tests.targets.upstream import Fault, Upstream

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from forge import feed, image, imagebuilder, keys, openwrt_host, paths
-from forge.errors import ForgeError, MissingError, UsageError
+from forge import feed, image, imagebuilder, keys, openwrt_host
+from forge.core import paths
+from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.image import Made, Wishes
 from forge.imagebuilder import ImageError
 from tests.targets.conftest import MT7621, STABLE, Place

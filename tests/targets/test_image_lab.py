@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from forge import choices, image, imagebuilder, machines, qemu
-from forge.errors import ForgeError, UsageError
+from forge import image, imagebuilder, machines, qemu
+from forge.core import choices
+from forge.core.errors import ForgeError, UsageError
 from forge.image import Made, Wishes
 from forge.lab import image as firmwares
 from forge.lab import parcels, targets

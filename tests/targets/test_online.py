@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import catalog, image, lock, paths, published
+from forge import catalog, image, lock, published
+from forge.core import paths
 from forge.fetch import Fetcher
 
 pytestmark = pytest.mark.online

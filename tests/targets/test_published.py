@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 import tomllib
 
-from forge import archive, cache, catalog, keys, lock, paths, published
-from forge.errors import ForgeError, MissingError
+from forge import archive, cache, catalog, keys, lock, published
+from forge.core import paths
+from forge.core.errors import ForgeError, MissingError
+from forge.core.hashes import digest
 from forge.fetch import Fetcher
-from forge.hashes import digest
 from forge.lock import LockError
 from forge.partial import NotThere, Unreachable, WrongFile
 from forge.published import SignatureError

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import adb, build, builder, keys, openwrt_host, paths, sdk
-from forge.errors import MissingError, UsageError
+from forge import adb, build, builder, keys, openwrt_host, sdk
+from forge.core import paths
+from forge.core.errors import MissingError, UsageError
 from forge.partial import Unreachable
 from forge.sdk import SdkError
 from tests.forge.samples import copy_sample

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import tasks
-from forge import keys, pace, paths
+from forge import keys
+from forge.core import paths, timeouts
 from tests.relay.running import alive, wait
 from tests.targets.conftest import STABLE, Place
 from tests.targets.upstream import Upstream
@@ -115,12 +116,12 @@ def test_ctrl_c_in_the_middle_leaves_no_program_no_half_file_and_status_130(
     marker = tmp_path / "pid"
     (upstream.breakage / "hang").write_text(str(marker))
     process = start(place, "image", "--target", f"ramips:{GL},x86:generic", "--jobs", "2", "--mirror", upstream.url)
-    deadline = pace.deadline(60)
+    deadline = timeouts.deadline(60)
     while not marker.exists() or not marker.read_text():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30 * pace.factor())
+    output, _ = process.communicate(timeout=30 * timeouts.factor())
     assert process.returncode == 130, output
     assert "Traceback" not in output
     wait(lambda: not alive(int(marker.read_text())), "the program has ended")
@@ -135,12 +136,12 @@ def test_ctrl_c_while_a_file_comes_keeps_what_is_there_for_the_next_run(upstream
     gate = time.sleep
     upstream.faults[name] = [Fault(before=lambda: gate(5))]
     process = start(place, "image", "--target", "ramips", "--profile", GL, "--mirror", upstream.url)
-    deadline = pace.deadline(60)
+    deadline = timeouts.deadline(60)
     while not upstream.paths(name):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30 * pace.factor())
+    output, _ = process.communicate(timeout=30 * timeouts.factor())
     assert process.returncode == 130, output
     assert not (place.cache / "openwrt" / name).exists()
 
@@ -177,7 +178,7 @@ def test_the_feed_is_served_to_a_router_in_the_same_room(place: Place) -> None:
                 assert b"mailrelay" in answer.read()
     finally:
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=30 * pace.factor())
+        rest, _ = process.communicate(timeout=30 * timeouts.factor())
     assert process.returncode == 0, rest
     assert "Traceback" not in rest
 

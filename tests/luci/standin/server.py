@@ -14,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from forge import docs, paths, po
+from forge import docs, po
+from forge.core import paths
 from tests.package.router import Router
 
 HERE = Path(__file__).resolve().parent

@@ -6,9 +6,9 @@ import errno
 import os
 from pathlib import Path
 
-from forge.errors import MachineError
+from forge.core.errors import MachineError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RELAY = ROOT / "package" / "mailrelay" / "src"
 TESTS = ROOT / "tests"
 DOCS = ROOT / "docs"

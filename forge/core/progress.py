@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from forge import console
+from forge.core import console
 
 EVERY = 10.0  # seconds between two plain lines
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from forge import console, paths, transcript
-from forge.errors import ForgeError
+from forge.core import console, paths, transcript
+from forge.core.errors import ForgeError
 
 KEPT = 8000  # lines that are searched for a cause
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import console
-from forge.errors import CommandError, MissingError
+from forge.core import console
+from forge.core.errors import CommandError, MissingError
 
 TAIL = 30  # lines of output that an error shows
 GRACE = 10.0  # seconds that a program has to end after SIGTERM

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import paths
+from forge.core import paths
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from forge import paths
+from forge.core import paths
 
 FORMATS = ("ipk", "apk", "deb", "all")
 BUILDERS = ("auto", "sdk", "mini")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from forge.errors import UsageError
+from forge.core.errors import UsageError
 
 VARIABLE = "MAILRELAY_PATIENCE"  # multiplies every deadline
 REFERENCE = 0.025  # seconds that the work below takes on an idle core of 2024

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forge import needs
-from forge.errors import UsageError
-from forge.words import near
+from forge.core import needs
+from forge.core.errors import UsageError
+from forge.core.words import near
 
 Value = str | bool
 Convert = Callable[[str, str], object]  # value and flag -> what the task's body gets; raises UsageError

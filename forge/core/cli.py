@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forge import console, paths
-from forge import needs as needs_
-from forge.commandline import SHORT, Command, Convert, Option, settings
-from forge.errors import ForgeError, UsageError, refusal
-from forge.needs import Needs
-from forge.words import near as near
+from forge.core import console, paths
+from forge.core import needs as needs_
+from forge.core.commandline import SHORT, Command, Convert, Option, settings
+from forge.core.errors import ForgeError, UsageError, refusal
+from forge.core.needs import Needs
+from forge.core.words import near as near
 
 if TYPE_CHECKING:
     from invoke.collection import Collection

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TextIO
 
-from forge import transcript
-from forge.ticker import Ticker
+from forge.core import transcript
+from forge.core.ticker import Ticker
 
 if TYPE_CHECKING:
     from rich.console import Console
