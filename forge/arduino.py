@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from forge import host
 from forge.core import paths, proc
+from forge.host import host
 
 LIBRARY = paths.ROOT / "examples" / "arduino" / "MailRelay"
 STANDIN = paths.TESTS / "arduino" / "standin"

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import bench_rounds, debs
+from forge import bench_rounds
 from forge.core import console, paths, proc
+from forge.host import debian_packages
 from forge.postfix import BASELINE_CONFIG
 from forge.relay import PARENT, runner
 
@@ -240,7 +241,8 @@ def _machine(postfix_version: str) -> list[str]:
     version = proc.run([python, "-V"]).output.split()[1]
     return [
         f"{os.cpu_count()} × {_processor()}, {_memory_size()} of memory",
-        f"{debs.release().get('PRETTY_NAME', platform.system())}, Linux {platform.release()}, {platform.machine()}",
+        f"{debian_packages.release().get('PRETTY_NAME', platform.system())}, Linux {platform.release()}, "
+        f"{platform.machine()}",
         f"{_file_system()} below {PARENT}, {_syncs():.0f} small files written and synced a second",
         f"Python {version} for the relay, Postfix {postfix_version}",
         f"load average at the start {os.getloadavg()[0]:.1f}",

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forge import cache, catalog, debs, fetch, lock, published
+from forge import cache, catalog, fetch, lock, published
 from forge.core import hashes, paths
 from forge.core.errors import ForgeError
+from forge.host import debian_packages
 from forge.lab import image
 
 WAIT = "works with {}"  # as another run that holds a lock is told of
@@ -102,7 +103,7 @@ def _debs() -> Tally:
     tally = Tally("Debian packages", "apt's signed lists")
     for folder in _folders("debs"):
         with fetch.lock(folder / ".lock", WAIT.format(folder.name)):
-            known = {one.file: one for plan in folder.glob("*.list") for one in debs.planned(plan)}
+            known = {one.file: one for plan in folder.glob("*.list") for one in debian_packages.planned(plan)}
             for path in sorted(folder.glob("*.deb")):
                 archive = known.get(path.name)
                 if archive is None or not archive.sha256:

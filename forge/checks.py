@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from forge import emulated, host, interpreters, lacking, lanes, machines
+from forge import emulated, lacking, lanes, machines
 from forge.core import choices, cli, console, needs, paths, proc
 from forge.core.errors import CommandError, ForgeError, UsageError
-from forge.interpreters import Interpreter
+from forge.host import host, pythons
+from forge.host.pythons import Interpreter
 from forge.lab import targets
 from forge.lanes import COLOUR, Outcome, Stage
 
@@ -189,7 +190,7 @@ def relay_tests(interpreter: Interpreter) -> Stage:
     """The relay's tests on another Python."""
     argv: list[proc.Arg] = [interpreter.path, "-m", "pytest", paths.TESTS / "relay", "--hypothesis-profile=quick"]
     name = f"relay tests, Python {interpreter.version}"
-    return _pytest(name, argv, lambda: {"PYTHONPATH": str(interpreters.test_packages(interpreter))}, None)
+    return _pytest(name, argv, lambda: {"PYTHONPATH": str(pythons.test_packages(interpreter))}, None)
 
 
 def emulated_tests(cpu: emulated.Cpu) -> Stage:
@@ -256,11 +257,11 @@ def _skips(report: Path) -> Counter[str]:
 
 def _other_interpreters() -> tuple[list[Interpreter], dict[int, str]]:
     """All but the one that runs this; and why the minor versions that are missing are missing."""
-    found = interpreters.find()
+    found = pythons.find()
     reasons = {}
-    for minor in interpreters.absent(found):
+    for minor in pythons.absent(found):
         try:
-            found.append(interpreters.from_debian(minor))
+            found.append(pythons.from_debian(minor))
         except ForgeError as error:
             lines = error.output.strip().splitlines() if isinstance(error, CommandError) else []
             reasons[minor] = lines[-1] if lines else error.message

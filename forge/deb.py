@@ -16,10 +16,11 @@ import stat
 import tarfile
 from pathlib import Path
 
-from forge import host, stage
+from forge import stage
 from forge.core import paths, proc
 from forge.core.errors import ForgeError, MissingError
 from forge.epoch import VARIABLE
+from forge.host import host
 from forge.package import Contents, Entry, Package
 
 TIMEOUT = 300.0

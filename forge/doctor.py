@@ -12,11 +12,11 @@ import shlex
 import sys
 from collections.abc import Iterable
 
-from forge import debs, host, interpreters
 from forge.core import cli, console, needs, paths
 from forge.core.commandline import parse
 from forge.core.errors import MissingError
 from forge.core.needs import SystemPackage
+from forge.host import debian_packages, host, pythons
 
 ESSENTIAL = ("base", "build", "lab", "mips")
 # A line for each way in which a task wants something of its own.
@@ -29,7 +29,7 @@ LINES = (
 def run() -> None:
     """Shows it all; raises MissingError where an essential group of packages is not there."""
     tasks = [_task(line) for line in LINES] + [_task(f"test --only {area}") for area in needs.AREAS]
-    found = interpreters.find()
+    found = pythons.find()
     machine = _machine()
     console.result(
         {
@@ -47,7 +47,7 @@ def run() -> None:
     console.say()
     console.title("Pythons for the relay's tests")
     console.table(("Python", "where"), [(one.version, f"{one.path} ({one.origin})") for one in found])
-    for minor in interpreters.absent(found):
+    for minor in pythons.absent(found):
         console.note(f"3.{minor} is not at hand; the tests take it from Debian's packages where it has one")
     console.say()
     lacking = host.missing(ESSENTIAL)
@@ -60,7 +60,7 @@ def run() -> None:
 
 
 def _machine() -> dict[str, str]:
-    system = debs.release().get("PRETTY_NAME", "unknown system")
+    system = debian_packages.release().get("PRETTY_NAME", "unknown system")
     sudo = ", sudo" if host.command("sudo") else ""
     return {
         "system": f"{system}, {platform.machine()}, {os.cpu_count()} CPUs",

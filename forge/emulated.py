@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import debs
 from forge.core import paths, proc
+from forge.host import debian_packages
 from forge.lab import targets
 
 
@@ -55,7 +55,7 @@ LEFT_OUT = (
 
 def pytest(cpu: Cpu) -> tuple[list[proc.Arg], dict[str, str]]:
     """The command line that runs the tests of PURE, and its environment."""
-    tree = debs.unpack(PACKAGES, suite=targets.SUITE, architecture=cpu.architecture)
+    tree = debian_packages.unpack(PACKAGES, suite=targets.SUITE, architecture=cpu.architecture)
     python = tree / "usr" / "bin" / f"python{targets.PYTHON}"
     files: list[Path] = [paths.TESTS / "relay" / f"test_{name}.py" for name in PURE]
     argv: list[proc.Arg] = [cpu.program, "-L", tree, python, "-m", "pytest", *files]

@@ -12,9 +12,9 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-from forge import host
 from forge.core import proc
 from forge.core.errors import ForgeError, MissingError, UsageError
+from forge.host import host
 from forge.machines import MACHINES, Disk, Load, Machine
 
 ROOM = 256 << 20  # a root file system alone is given a disk of this size, so that its overlay has room

@@ -24,9 +24,10 @@ from pathlib import Path
 from types import TracebackType
 
 from forge import firmware as firmwares
-from forge import gdb, host, machines, running
+from forge import gdb, machines, running
 from forge.core import console, paths, timeouts
 from forge.core.errors import ForgeError, MissingError
+from forge.host import host
 from forge.machines import Forwards, Load
 from forge.qmp import Monitor, QmpError
 from forge.ssh import Ssh

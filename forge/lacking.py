@@ -12,9 +12,9 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from forge import namespaces
 from forge.core import proc
 from forge.core.errors import ForgeError
+from forge.host import namespaces
 
 TIMEOUT = 60.0
 

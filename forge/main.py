@@ -67,7 +67,7 @@ def _preview(calls: list[commandline.Call]) -> None:
     """Say of tasks with --dry-run what would be brought for them, which it was not."""
     for call in calls:
         if call.is_preview:
-            from forge import host
+            from forge.host import host
 
             if brings := str(host.lacking(call.needs())):
                 console.note(f"without --dry-run, ./inv {call.command.name} first brings {brings}")

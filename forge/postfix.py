@@ -21,11 +21,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from forge import host
 from forge.certificates import make_certificates
 from forge.core import timeouts
 from forge.core.errors import ForgeError, MissingError
 from forge.core.ports import free_ports
+from forge.host import host
 
 KEEPER = Path(__file__).with_name("postfix_keeper.py")
 

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from forge import epoch as epochs
-from forge import fields, host, makefile
+from forge import fields, makefile
 from forge.core import paths
 from forge.core.errors import ForgeError
+from forge.host import host
 from forge.makefile import Definition, Evaluation, Fault, PackageError, Tree
 from forge.package import Package
 

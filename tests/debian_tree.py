@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from forge import debs, host
 from forge.core import paths
 from forge.core.errors import ForgeError
-from forge.namespaces import apart
+from forge.host import debian_packages, host
+from forge.host.namespaces import apart
 
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 ANSWER_SECONDS = 900
@@ -83,7 +83,7 @@ def _archive(suite: str) -> Path:
     if not host.command("mmdebstrap"):
         pytest.skip("mmdebstrap is not installed")
     try:
-        sources = debs.sources(suite)
+        sources = debian_packages.sources(suite)
     except ForgeError as error:
         pytest.skip(error.message)
     folder = paths.cache("trees")

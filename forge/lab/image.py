@@ -20,11 +20,12 @@ from typing import Any
 
 from filelock import FileLock
 
-from forge import debs, host, overlay
 from forge import feed as feeds
+from forge import overlay
 from forge import site as sites
 from forge.core import console, hashes, paths
 from forge.core.errors import MissingError, UsageError
+from forge.host import debian_packages, host
 from forge.lab import targets
 from forge.lab.targets import SUITE, Target
 
@@ -168,7 +169,9 @@ def _base_key(target: Target, archives: Sequence[Path]) -> str:
 def _archives(target: Target, *, whole: bool = False, offline: bool) -> list[Path]:
     from forge.lab import rootfs
 
-    fetch = partial(debs.download, suite=SUITE, architecture=target.architecture, whole=whole, offline=offline)
+    fetch = partial(
+        debian_packages.download, suite=SUITE, architecture=target.architecture, whole=whole, offline=offline
+    )
     try:
         return fetch(rootfs.PACKAGES, kernel=target.kernel) + fetch([*rootfs.ALONE, rootfs.STATIC], alone=True)
     except MissingError as error:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import debs, ipk, makefile, stage
+from forge import ipk, makefile, stage
 from forge.core import cli, hashes, paths, proc, transcript
 from forge.core.errors import ForgeError, UsageError
+from forge.host import debian_packages
 from forge.lab import elf, rootfs
 from forge.lab import tree as trees
 from forge.lab.targets import SUITE, Target
@@ -175,7 +176,7 @@ def list_installed(target: Target, tree: Path, archives: Sequence[Path]) -> None
 
 def postfix(target: Target, *, offline: bool = False) -> Path:
     """Debian's Postfix as a package that opkg installs, with the libraries that no guest has. Made once."""
-    fetch = partial(debs.download, suite=SUITE, architecture=target.architecture, offline=offline)
+    fetch = partial(debian_packages.download, suite=SUITE, architecture=target.architecture, offline=offline)
     archives = fetch(POSTFIX)
     version = next(path.name.split("_")[1] for path in archives if path.name.startswith("postfix_"))
     folder = paths.cache("lab", "parcels", target.name)

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import interpreters
 from forge.core import hashes, paths, proc
 from forge.core.errors import ForgeError
+from forge.host import pythons
 from forge.lab import tree as trees
 from forge.lab.targets import PYTHON
 from forge.lab.unpack import Member
@@ -145,5 +145,5 @@ def _host_python() -> Path:
     minor = int(PYTHON.partition(".")[2])
     if sys.version_info.minor == minor:
         return Path(sys.executable)
-    found = next((one for one in interpreters.find() if one.minor == minor), None)
-    return (found or interpreters.from_debian(minor)).path
+    found = next((one for one in pythons.find() if one.minor == minor), None)
+    return (found or pythons.from_debian(minor)).path

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from forge import arduino, debs
+from forge import arduino
 from forge.core import paths, proc, timeouts
 from forge.core.errors import ForgeError
+from forge.host import debian_packages
 from tests.arduino.conftest import PATIENCE
 from tests.relay.scripted import ScriptedProvider
 
@@ -24,8 +25,8 @@ FOLDER = paths.TESTS / "arduino" / "simavr"
 def simulator(workshop: Path) -> list[str]:
     """The command line of run.c, linked with Debian's simavr: unpacked, not installed."""
     try:
-        libraries = debs.unpack(("libsimavr2",))
-        headers = debs.unpack(("libsimavr-dev",), alone=True)
+        libraries = debian_packages.unpack(("libsimavr2",))
+        headers = debian_packages.unpack(("libsimavr-dev",), alone=True)
     except ForgeError as error:
         pytest.skip(f"simavr can't be had: {error.message}")
     folders = sorted({str(path.parent) for path in libraries.rglob("*.so*")})

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from forge import debs
+from forge.host import debian_packages
 from tests.debian_tree import ANSWER_SECONDS, Tree, bare
 from tests.host.conftest import cpu_seconds
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_COPIED = (".git", ".venv", ".venv.lock", "__pycache__", ".*_cache", ".hypothesis", "dist")
 QUICK_AREA = "package"  # has chroots, namespaces, other users and Debian's Postfix
-OTHER = "bookworm" if debs.release().get("VERSION_CODENAME") == "trixie" else "trixie"
+OTHER = "bookworm" if debian_packages.release().get("VERSION_CODENAME") == "trixie" else "trixie"
 OWN = "trixie" if OTHER == "bookworm" else "bookworm"
 OWNER = 1234
 HARMLESS = ("e2scrub", "qemu-vmsr-helper")  # of e2fsprogs and QEMU, and asleep

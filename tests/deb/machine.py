@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from forge.namespaces import apart
+from forge.host.namespaces import apart
 from tests.debian_tree import Tree
 from tests.relay.running import wait
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import debs, host
 from forge.core import paths
 from forge.core.errors import ForgeError
+from forge.host import debian_packages, host
 from tests.deb.machine import UNIT
 
 TREE = paths.PACKAGES / "mailrelay" / "debian" / "mailrelay"
@@ -24,7 +24,7 @@ def analyze(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     if found := host.command("systemd-analyze"):
         return [str(found)]
     try:
-        folder = debs.unpack(("systemd",))
+        folder = debian_packages.unpack(("systemd",))
     except ForgeError as error:
         pytest.skip(f"there is no systemd-analyze here, and {error.message}")
     libraries = {str(path.parent) for path in folder.rglob("*.so*")}

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from forge.core import paths
-from forge.namespaces import apart, enter
+from forge.host.namespaces import apart, enter
 from tests.docs import pages, places
 from tests.relay.running import wait
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from forge.core import timeouts
-from forge.namespaces import apart, enter
+from forge.host.namespaces import apart, enter
 from tests.relay.running import SMARTHOST, Relay, wait
 from tests.relay.scripted import ScriptedProvider
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from forge import adb, apk, build, host, ipk, keys, makefile
+from forge import adb, apk, build, ipk, keys, makefile
 from forge.core import needs, paths
 from forge.core.errors import ForgeError, UsageError
+from forge.host import host
 
 from .checkouts import WHEN, git, use
 from .samples import EPOCHS, GOLDEN, MADE, copy_sample, edit

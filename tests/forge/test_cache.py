@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from forge import cache, debs, host
+from forge import cache
 from forge.core import console, hashes, paths
+from forge.host import debian_packages, host
 from forge.lab import assemble, image, targets
 
 NAMES = re.compile(r"""paths\.cache\(\s*["']([^"']+)["']""")
@@ -181,36 +182,36 @@ class Apt:
     def __init__(self, *_: str) -> None:
         pass
 
-    def archives(self, packages: Sequence[str], *, alone: bool = False) -> list[debs.Archive]:
-        return [debs.Archive("some_1_all.deb", len(self.content), hashlib.sha256(self.content).hexdigest())]
+    def archives(self, packages: Sequence[str], *, alone: bool = False) -> list[debian_packages.Archive]:
+        return [debian_packages.Archive("some_1_all.deb", len(self.content), hashlib.sha256(self.content).hexdigest())]
 
     def _apt(self, *_: str, cwd: Path, timeout: float) -> None:
         (cwd / "some_1_all.deb").write_bytes(self.content)
         Apt.fetched += 1
 
-    download = debs.Apt.download
+    download = debian_packages.Apt.download
 
 
 def test_a_damaged_deb_is_fetched_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debs, "Apt", Apt)
+    monkeypatch.setattr(debian_packages, "Apt", Apt)
     monkeypatch.setattr(Apt, "fetched", 0)
-    (path,) = debs.download(["some"])
-    assert debs.download(["some"], whole=True) == [path] and Apt.fetched == 1
+    (path,) = debian_packages.download(["some"])
+    assert debian_packages.download(["some"], whole=True) == [path] and Apt.fetched == 1
     path.write_bytes(b"cut")
-    debs.download(["some"])
+    debian_packages.download(["some"])
     assert (path.read_bytes(), Apt.fetched) == (Apt.content, 2), "the size is looked at each time"
     flip(path)
-    debs.download(["some"], whole=True)
+    debian_packages.download(["some"], whole=True)
     assert (path.read_bytes(), Apt.fetched) == (Apt.content, 3), "the hash by whoever is about to unpack it"
 
 
 def test_a_plan_without_sizes_is_made_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debs, "Apt", Apt)
-    (path,) = debs.download(["some"])
+    monkeypatch.setattr(debian_packages, "Apt", Apt)
+    (path,) = debian_packages.download(["some"])
     (plan,) = path.parent.glob("*.list")
     known = plan.read_text()
     plan.write_text("some_1_all.deb")
-    debs.download(["some"])
+    debian_packages.download(["some"])
     assert plan.read_text() == known
 
 
@@ -226,7 +227,7 @@ def test_damaged_firmware_is_built_again(
         built.append(scratch)
 
     monkeypatch.setattr(host, "require", lambda *_: None)
-    monkeypatch.setattr(debs, "download", lambda *_, **__: [])
+    monkeypatch.setattr(debian_packages, "download", lambda *_, **__: [])
     monkeypatch.setattr(assemble, "base", lambda *_: tmp_path)
     monkeypatch.setattr(assemble, "firmware", put_together)
     made = image.build(targets.find("lab-mipsel"))

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from forge import guest, host, machines, running
+from forge import guest, machines, running
 from forge.core import paths, timeouts
 from forge.core.errors import MissingError, UsageError
 from forge.guest import Guest, GuestError
+from forge.host import host
 from forge.machines import Disk, Forwards, Load
 from forge.terminal import Keys
 from tests.forge import boot_sector

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from forge import build, debs, feed, overlay, stage
+from forge import build, feed, overlay, stage
 from forge import site as sites
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError, UsageError
+from forge.host import debian_packages
 from forge.lab import assemble, elf, image, kernel, parcels, python, targets, tree, unpack
 from forge.lab.cpio import Archive
 from forge.lab.unpack import Member
@@ -330,9 +331,9 @@ def test_a_way_out_that_the_lab_has_no_programs_for_is_refused(tmp_path: Path) -
 
 def test_offline_asks_no_mirror_and_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(paths.CACHE_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(debs, "Apt", lambda *_: pytest.fail("a mirror is asked"))
+    monkeypatch.setattr(debian_packages, "Apt", lambda *_: pytest.fail("a mirror is asked"))
     with pytest.raises(MissingError, match=r"--offline: busybox and what belongs to it \(bookworm, mipsel\)"):
-        debs.download(("busybox",), suite="bookworm", architecture="mipsel", offline=True)
+        debian_packages.download(("busybox",), suite="bookworm", architecture="mipsel", offline=True)
 
 
 def test_what_a_package_needs_is_installed_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,10 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from forge import checks, debs, host, interpreters
+from forge import checks
 from forge.core import cli, needs, paths, proc, timeouts
 from forge.core.errors import CommandError, ForgeError, MissingError, UsageError
+from forge.host import debian_packages, host, pythons
 from tests.relay.running import alive, wait
 
 # ---- proc -----------------------------------------------------------------------------------------------------------
@@ -162,10 +163,10 @@ def test_no_system_package_is_a_mail_server() -> None:
 
 
 def test_interpreters_at_hand_start_and_have_their_own_minor_version() -> None:
-    found = interpreters.find()
+    found = pythons.find()
     assert sys.version_info.minor in {one.minor for one in found}
     for one in found:
-        assert interpreters.probe(one.path, "again") is not None
+        assert pythons.probe(one.path, "again") is not None
 
 
 def test_what_does_not_start_is_no_interpreter(tmp_path: Path) -> None:
@@ -173,12 +174,12 @@ def test_what_does_not_start_is_no_interpreter(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_text(text)
         path.chmod(0o755)
-        assert interpreters.probe(path, "") is None
-    assert interpreters.probe(tmp_path / "absent", "") is None
+        assert pythons.probe(path, "") is None
+    assert pythons.probe(tmp_path / "absent", "") is None
 
 
 def test_the_tests_packages_are_the_locked_ones_without_linters() -> None:
-    lock = interpreters._lock_for_tests()
+    lock = pythons._lock_for_tests()
     assert "\npytest==" in lock
     assert "\nruff==" not in lock
     assert lock.count("--hash=sha256:") > 50
@@ -186,7 +187,7 @@ def test_the_tests_packages_are_the_locked_ones_without_linters() -> None:
 
 def test_a_debian_mirror_for_another_suite_is_the_machines_own() -> None:
     try:
-        lines = debs.sources("trixie")
+        lines = debian_packages.sources("trixie")
     except ForgeError as error:
         pytest.skip(error.message)
     assert all(line.startswith("deb ") and line.endswith(" trixie main") for line in lines)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from forge.namespaces import apart
+from forge.host.namespaces import apart
 
 from .conftest import Checkout, clean_environment, cpu_seconds
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import lacking, namespaces, postfix
-from forge.namespaces import apart, enter
+from forge import lacking, postfix
+from forge.host import namespaces
+from forge.host.namespaces import apart, enter
 
 
 def fail(*_: object, **__: object) -> None:
@@ -44,7 +45,7 @@ def test_a_machine_that_lacks_nothing_is_told_nothing(monkeypatch: pytest.Monkey
 CHROOT = """
 import sys
 from pathlib import Path
-from forge import namespaces
+from forge.host import namespaces
 namespaces.MOUNTS = Path(sys.argv[1])
 print(*namespaces.apart())
 """

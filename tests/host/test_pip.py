@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import pip
+from forge.host import pip
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from selenium.webdriver.common.utils import is_url_connectable
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from forge import host
 from forge.core import timeouts
+from forge.host import host
 
 PATIENCE = 30.0  # seconds until what should come soon counts as not coming
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from forge import host
+from forge.host import host
 from forge.postfix import Provider
 from tests.luci.browser import Browser
 from tests.luci.standin.server import Site

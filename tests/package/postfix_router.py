@@ -22,9 +22,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from forge import host
 from forge.core import paths, timeouts
-from forge.namespaces import apart, enter
+from forge.host import host
+from forge.host.namespaces import apart, enter
 
 ROOT = paths.ROOT / "package/mailrelay/root"
 NAMES = ("postfix", "lib")  # of the packages that are unpacked: itself, and all the libraries that the machine lacks

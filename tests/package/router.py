@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from forge.core import timeouts
-from forge.namespaces import apart, enter
+from forge.host.namespaces import apart, enter
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "package" / "mailrelay"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from forge.namespaces import enter
+from forge.host.namespaces import enter
 from tests.package.router import Router
 
 pytestmark = pytest.mark.root

@@ -2,7 +2,7 @@
 
 apt-get does the fetching under the machine's own configuration (mirrors, proxy, keys), so every file is checked against
 the signed lists. Another suite or architecture than the machine's own (Debian 13 on Debian 12, mipsel on amd64) gets
-private lists, derived from the machine's sources. host.py, interpreters.py and lab/ call this; all of it is kept in
+private lists, derived from the machine's sources. host.py, pythons.py and lab/ call this; all of it is kept in
 the cache folder.
 """
 

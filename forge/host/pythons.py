@@ -18,9 +18,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import debs, pip
 from forge.core import paths, proc
 from forge.core.errors import ForgeError, MissingError
+from forge.host import debian_packages, pip
 
 MINORS = range(10, 15)
 
@@ -90,7 +90,7 @@ def from_debian(minor: int) -> Interpreter:
     suite = DEBIAN_SUITES.get(minor)
     if suite is None:
         raise MissingError(f"no suite of Debian's has Python 3.{minor}")
-    tree = debs.unpack([f"python3.{minor}-minimal", f"libpython3.{minor}-stdlib"], suite=suite)
+    tree = debian_packages.unpack([f"python3.{minor}-minimal", f"libpython3.{minor}-stdlib"], suite=suite)
     path = tree / "usr" / "bin" / "python"
     if not path.exists():
         _write_starter(path, tree, f"python3.{minor}")

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import debs
 from forge.core.errors import MissingError
 from forge.core.needs import Needs, SystemPackage, stamped, system_packages
 from forge.core.needs import command as command
+from forge.host import debian_packages
 
 POSTFIX = ("postfix", "sasl2-bin", "libsasl2-modules", "libsasl2-modules-db")
 
@@ -57,4 +57,4 @@ def require(*groups: str) -> None:
 
 def postfix_debs() -> list[Path]:
     """The .debs of Postfix and its SASL parts, and of the libraries they need that this machine lacks."""
-    return debs.download(POSTFIX)
+    return debian_packages.download(POSTFIX)
