@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from forge import docs, site_values
+from forge import site_values
 from forge.core import uci_text
+from forge.generate import docs
 from forge.site_table import Bad, Document, Place, Table
 
 # Findings that speak of the machine on which the check runs: here the builder's, not the router's.

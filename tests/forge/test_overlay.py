@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge import docs, overlay, site
+from forge import overlay, site
 from forge.core import paths
+from forge.generate import docs
 from forge.overlay import OverlayError
 from forge.site import Site
 

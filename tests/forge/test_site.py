@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge import docs, site
+from forge import site
 from forge.core import paths
 from forge.core.errors import ForgeError, UsageError
+from forge.generate import docs
 from forge.site import Site
 
 HASH = "$6$saltsalt$" + "a" * 86

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from forge import docs, luci_options
+from forge.generate import docs, luci_options
 from tests.luci.browser import Browser
 from tests.luci.standin.server import APP
 from tests.package.test_postfix_check import BAD_VALUES
@@ -114,7 +114,7 @@ def test_the_form_and_the_relay_judge_every_value_alike(browser: Browser) -> Non
 
 
 def test_the_options_of_the_form_are_those_of_the_schema() -> None:
-    assert luci_options.FILE.read_text() == luci_options.render(), "run python3 -m forge.luci_options"
+    assert luci_options.FILE.read_text() == luci_options.render(), "run python3 -m forge.generate.luci_options"
 
 
 def test_every_option_has_one_field() -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from forge import option_table
 from forge.core import paths
+from forge.generate import option_table
 
 LIB = paths.ROOT / "package/mailrelay/root/usr/lib/mailrelay"
 GOOD = """\
@@ -68,7 +68,7 @@ def places(lines: list[str]) -> list[str]:
 
 
 def test_the_table_of_options_is_what_the_schema_says() -> None:
-    assert option_table.TABLE.read_text() == option_table.render(), "run python3 -m forge.option_table"
+    assert option_table.TABLE.read_text() == option_table.render(), "run python3 -m forge.generate.option_table"
 
 
 def test_every_option_is_carried_out_or_told(relay: Any) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import option_table
 from forge.core import paths
+from forge.generate import option_table
 from tests.package.postfix_router import export
 from tests.package.postfix_sending import main, section
 

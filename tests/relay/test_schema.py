@@ -17,7 +17,7 @@ import kinds
 import schema
 import settings
 from findings import Fault
-from forge import docs
+from forge.generate import docs
 
 GOOD = """
 config mailrelay 'main'
@@ -526,7 +526,7 @@ def test_a_fault_carries_its_parts() -> None:
 
 def test_the_tables_in_the_docs_are_up_to_date() -> None:
     text = docs.CONFIG.read_text(encoding="utf-8")
-    assert docs.render(text) == text, "run python3 -m forge.docs"
+    assert docs.render(text) == text, "run python3 -m forge.generate.docs"
     assert all(f"| `{option.name}`" in text for options in schema.OPTIONS.values() for option in options)
 
 

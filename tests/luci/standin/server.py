@@ -14,8 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from forge import docs, po
+from forge import po
 from forge.core import paths
+from forge.generate import docs
 from tests.package.router import Router
 
 HERE = Path(__file__).resolve().parent

@@ -1,7 +1,7 @@
 'use strict';
 'require baseclass';
 
-/* Made from the relay's schema.py by `python3 -m forge.luci_options`. */
+/* Made from the relay's schema.py by `python3 -m forge.generate.luci_options`. */
 return baseclass.extend({
 	yes: [ '1', 'yes', 'on', 'true', 'enabled' ],
 	no: [ '0', 'no', 'off', 'false', 'disabled' ],

@@ -1,7 +1,7 @@
 """Writes what the documentation takes from the code: the option tables of docs/CONFIG.md, from the relay's schema.
 
 Prose is written by hand around the markers; a test compares the committed file with what `render` makes of it.
-`python3 -m forge.docs` brings it up to date.
+`python3 -m forge.generate.docs` brings it up to date.
 """
 
 from __future__ import annotations

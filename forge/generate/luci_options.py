@@ -1,7 +1,7 @@
 """Writes what LuCI's settings page knows of the options: mailrelay/options.js, from the relay's schema.
 
 Names, kinds, bounds, choices, defaults and help texts stand there alone; the views add titles and an order. A test
-compares the committed file with `render`. `python3 -m forge.luci_options` brings it up to date.
+compares the committed file with `render`. `python3 -m forge.generate.luci_options` brings it up to date.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import importlib
 import json
 from typing import Any
 
-from forge import docs
 from forge.core import paths
+from forge.generate import docs
 
 FILE = paths.PACKAGES / "luci-app-mailrelay/htdocs/luci-static/resources/mailrelay/options.js"
 HEAD = """\
 'use strict';
 'require baseclass';
 
-/* Made from the relay's schema.py by `python3 -m forge.luci_options`. */
+/* Made from the relay's schema.py by `python3 -m forge.generate.luci_options`. */
 return baseclass.extend({
 """
 

@@ -1,15 +1,15 @@
 """Writes /usr/share/mailrelay/options from the relay's schema: the options as a table that awk on a router can read.
 
 The Postfix engine checks and renders the config with it, so that names, kinds, defaults and bounds stand in one place.
-A test compares the committed file with `render`. `python3 -m forge.option_table` brings it up to date.
+A test compares the committed file with `render`. `python3 -m forge.generate.option_table` brings it up to date.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from forge import docs
 from forge.core import paths
+from forge.generate import docs
 
 TABLE = paths.ROOT / "package/mailrelay/root/usr/share/mailrelay/options"
 FIELDS = ("section", "option", "kind", "list", "default", "low", "high", "choices", "required")
@@ -18,7 +18,7 @@ FIELDS = ("section", "option", "kind", "list", "default", "low", "high", "choice
 def render() -> str:
     """A line for each option, its FIELDS between tabs; "-" where there is nothing to say. Sizes are bytes, durations
     seconds."""
-    lines = ["# Made from schema.py by `python3 -m forge.option_table`.", "# " + "\t".join(FIELDS)]
+    lines = ["# Made from schema.py by `python3 -m forge.generate.option_table`.", "# " + "\t".join(FIELDS)]
     for section, options in docs._schema().OPTIONS.items():
         lines += ["\t".join(_cell(cell) for cell in _row(section, option)) for option in options]
     return "\n".join(lines) + "\n"
