@@ -299,9 +299,9 @@ def cache_prune(_: Context, all: bool = False, dry_run: bool = False) -> None:
 )
 def inspect(_: Context, file: str = "") -> None:
     """Show a package's control data, scripts and files. Nothing is unpacked."""
-    from forge import build
+    from forge.packages import minisdk as minisdk
 
-    build.inspect(file)
+    minisdk.inspect(file)
 
 
 @cli.task(
@@ -314,7 +314,7 @@ def inspect(_: Context, file: str = "") -> None:
 )
 def feed(_: Context, url: str = "", reproducible: bool = False) -> None:
     """Lay out dist/feed for opkg and apk: packages, signed indexes, and the keys and lines that a router needs."""
-    from forge import feed
+    from forge.packages import feed
 
     feed.run(url=url, reproducible=reproducible)
 
@@ -326,7 +326,7 @@ def feed(_: Context, url: str = "", reproducible: bool = False) -> None:
 )
 def serve(_: Context, port: int = 8000, address: str = "") -> None:
     """Serve dist/feed to a router in the same room, until Ctrl-C; says what to type there."""
-    from forge import serve
+    from forge.packages import serve
 
     serve.run(port=port, address=address)
 

@@ -65,7 +65,7 @@ def in_use(folder: Path) -> bool:
 
 
 def stage_plain(path: Path) -> bool:
-    from forge import stage
+    from forge.packages import stage
 
     return bool(stage.PLAIN.fullmatch(str(path)))
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from forge import builder, feed, image, imagebuilder, keys
+from forge import builder, image, imagebuilder
 from forge.core import console, logs
 from forge.core.errors import ForgeError, UsageError
 from forge.fetch import Fetcher
 from forge.image import Job, Made, Wishes
+from forge.packages import feed, keys
 from forge.partial import FetchError, Unreachable
 
 if TYPE_CHECKING:

@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import bench_load, build, guest_relay, machines, provided, running
+from forge import bench_load, guest_relay, machines, provided, running
 from forge.core import console, paths, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
 from forge.guest import Guest
 from forge.lab import image
+from forge.packages import minisdk as minisdk
 from forge.postfix import Provider
 
 SESSIONS = 15  # a round, for the median of one session
@@ -89,7 +90,7 @@ def run(target: str, rounds: int = 5, quick: bool = False) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrelay-bench-", dir=running.PARENT)))
         with console.step(f"the firmware {target} and the package"):
             firmware = image.build(target, site=guest_relay.site(folder))
-            package = build.packed("mailrelay", folder)
+            package = minisdk.packed("mailrelay", folder)
         provider = stack.enter_context(Provider())
         with console.step(f"the router {target} boots in QEMU"):
             guest = stack.enter_context(Guest(target, firmware.folder, disk=True))

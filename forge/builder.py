@@ -10,12 +10,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import build, catalog, fetch, openwrt_host, published, sdk
-from forge.build import Built
+from forge import catalog, fetch, openwrt_host, published, sdk
 from forge.catalog import Target, Version
 from forge.core import choices, cli, console, logs, paths
 from forge.core.errors import MissingError, UsageError
 from forge.fetch import Fetcher
+from forge.packages import minisdk as minisdk
+from forge.packages.minisdk import Built
 from forge.partial import Unreachable
 
 
@@ -43,14 +44,14 @@ def run(
     """The task. `out` takes the packages instead of dist/. Raises UsageError for what makes no sense together."""
     cli.choice(builder, choices.BUILDERS, "--builder")
     cli.choice(format, choices.FORMATS, "--format")
-    folder = build.output(out)
+    folder = minisdk.output(out)
     if builder == "sdk" and not target:
         raise UsageError("--builder sdk needs to know whose SDK", hint="add --target ramips, or --target x86/64")
     if not target and not release:
         if dry_run:
-            return build.preview(package, ("ipk", "apk") if format == "all" else (format,), "the mini-SDK", folder)
+            return minisdk.preview(package, ("ipk", "apk") if format == "all" else (format,), "the mini-SDK", folder)
         with logs.kept("build"):
-            return build.run(package=package, format=format, folder=folder, reproducible=reproducible)
+            return minisdk.run(package=package, format=format, folder=folder, reproducible=reproducible)
     if format == "deb":
         raise UsageError(
             "--format deb is for Debian, and the same for all machines", hint="leave --target and --release out"
@@ -63,14 +64,14 @@ def run(
         console.note(f"OpenWrt {version.number}: {'the SDK' if choice.sdk else 'the mini-SDK'} builds ({choice.why})")
         if dry_run:
             who = "the SDK" if choice.sdk else "the mini-SDK"
-            build.preview(package, (version.release.format,), who, folder)
+            minisdk.preview(package, (version.release.format,), who, folder)
             continue
         made = _by_sdk(fetcher, version, one, package, builder, folder, reproducible) if choice.sdk and one else None
         built += made if made is not None else _by_mini(version, package, folder, reproducible)
     if dry_run:
         return []
-    built = build.signed(built, reproducible)
-    build.report(built)
+    built = minisdk.signed(built, reproducible)
+    minisdk.report(built)
     if one:
         name = one.name if release in ("", version.release.series) else f"{one.name} --release {version.number}"
         console.say("  Firmware with them in it:")
@@ -137,7 +138,7 @@ def _by_sdk(
     """What the SDK made, or None where the mini-SDK has to: the server was there a moment ago, and is gone."""
     try:
         lists = published.load(fetcher, version, target)
-        directories = build.directories(package)
+        directories = minisdk.directories(package)
         return sdk.run(lists, directories, package=package, folder=folder, reproducible=reproducible)
     except (Unreachable, MissingError) as error:
         if builder == "sdk":
@@ -149,7 +150,7 @@ def _by_sdk(
 def _by_mini(version: Version, package: str, folder: Path, reproducible: bool) -> list[Built]:
     release = version.release
     with logs.kept(f"mini-{version.number}"):
-        return build.make(
+        return minisdk.make(
             package=package,
             format=release.format,
             release=release.conventions,
@@ -164,6 +165,6 @@ def scratch(prefix: str) -> tempfile.TemporaryDirectory[str]:
 
 
 def is_plain(path: Path) -> bool:
-    from forge import stage
+    from forge.packages import stage
 
     return bool(stage.PLAIN.fullmatch(str(path)))

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from forge import build, demo, guest_relay, machines, provided, running
+from forge import demo, guest_relay, machines, provided, running
 from forge.core import console, logs, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
 from forge.guest import Guest
+from forge.packages import minisdk as minisdk
 from forge.postfix import Provider
 
 PATIENCE = 60.0  # seconds on a machine like ours, for anything that should happen soon
@@ -75,7 +76,7 @@ def _build(target: str, folder: Path) -> tuple[Path, Path]:
     with console.step(f"the firmware {target}, from Debian's packages (or as it was built before)"):
         firmware = image.build(target, site=guest_relay.site(folder)).folder
     with console.step("the package mailrelay"):
-        return firmware, build.packed("mailrelay", folder)
+        return firmware, minisdk.packed("mailrelay", folder)
 
 
 def _show_router(guest: Guest, took: float) -> None:

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from forge import build, catalog, feed, fetch, published
+from forge import catalog, fetch, published
 from forge.catalog import Target
 from forge.core import choices, cli, console, hashes, logs, paths, proc
 from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.device import Device
 from forge.fetch import Fetcher
+from forge.packages import feed
+from forge.packages import minisdk as minisdk
 from forge.published import Published
 
 LUCI_APP = "luci-app-mailrelay"
@@ -284,7 +286,7 @@ def _local_packages(planned: Sequence[Job], wishes: Wishes) -> Iterator[dict[str
             wanted = {*own_packages(wishes), *wishes.packages}
             folder = Path(scratch) / release.series
             with logs.kept(f"mini-{release.series}"):
-                built = build.make(format=release.format, release=release.conventions, folder=folder)
+                built = minisdk.make(format=release.format, release=release.conventions, folder=folder)
             local[release.series] = [one.path for one in built if one.package.name in wanted]
         yield local
 

@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import archive, builder, device, feed, fetch, image, openwrt_host
+from forge import archive, builder, device, fetch, image, openwrt_host
 from forge.buildlog import explain
 from forge.core import console, hashes, logs, paths, proc
 from forge.core.errors import CommandError, ForgeError
 from forge.core.logs import Log
 from forge.image import Job, Made
+from forge.packages import feed
 from forge.published import Published
 
 TIMEOUT = 3600.0  # seconds; a slow line has some hundred packages to bring
@@ -159,7 +160,7 @@ def _words(job: Job) -> list[str]:
 
 def relay_needs(engine: str) -> list[str]:
     """What the engine's package depends on, less what every image has."""
-    from forge import stage
+    from forge.packages import stage
 
     with stage.staged(paths.PACKAGES / "mailrelay", [engine]) as packages:
         return [name for name in packages[0].depends if name != "libc"]

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from forge import makefile
 from forge.core.errors import MissingError
 from forge.host import host
+from forge.packages import makefile
 
 MACHINES = ("x86_64", "amd64")
 # What a machine in a company's network needs to reach a server at all.

@@ -14,14 +14,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import archive, build, fetch, ipk, openwrt_host, stage
-from forge.build import Built
+from forge import archive, fetch, openwrt_host
 from forge.buildlog import explain
 from forge.catalog import Version
 from forge.core import console, hashes, logs, paths, proc
 from forge.core.errors import CommandError, ForgeError
 from forge.core.logs import Log
-from forge.package import Package
+from forge.packages import ipk, stage
+from forge.packages import minisdk as minisdk
+from forge.packages.minisdk import Built
+from forge.packages.package import Package
 from forge.published import Published
 
 FEED = "mailrelay"
@@ -192,7 +194,7 @@ def _collect(tree: Path, version: Version, staged: dict[Path, list[Package]], lo
         scratch = target.with_name(f".{path.name}.part")
         shutil.copyfile(path, scratch)
         scratch.replace(target)
-        built.append(build.measured(package, target))
+        built.append(minisdk.measured(package, target))
     return built
 
 
@@ -203,7 +205,7 @@ def _compare(built: Sequence[Built], version: Version) -> None:
         for one in built:
             if one.path.name == file_name(one.package, version):
                 release = version.release
-                (made,) = build.pack(one.package, folder, release.format, release.conventions)
+                (made,) = minisdk.pack(one.package, folder, release.format, release.conventions)
                 names[_bare(made.path) == _bare(one.path)].append(one.path.name)
     for same, which in names.items():
         if which:
@@ -214,7 +216,7 @@ def _bare(path: Path) -> bytes:
     """A package's bytes without signatures: OpenWrt's main signs with a key of the build's own."""
     if path.suffix != ".apk":
         return path.read_bytes()
-    from forge import apk
+    from forge.packages import apk
 
     return apk.unsigned(path.read_bytes())
 
@@ -223,7 +225,7 @@ def file_name(package: Package, version: Version) -> str:
     """How OpenWrt's build system of this release names a package."""
     if version.release.format == "ipk":
         return ipk.file_name(package, version.release.series)
-    from forge import apk
+    from forge.packages import apk
 
     return apk.file_name(package)
 

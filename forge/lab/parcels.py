@@ -15,7 +15,6 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from forge import ipk, makefile, stage
 from forge.core import cli, hashes, paths, proc, transcript
 from forge.core.errors import ForgeError, UsageError
 from forge.host import debian_packages
@@ -23,7 +22,8 @@ from forge.lab import elf, rootfs
 from forge.lab import tree as trees
 from forge.lab.targets import SUITE, Target
 from forge.lab.unpack import Member
-from forge.package import Package
+from forge.packages import ipk, makefile, stage
+from forge.packages.package import Package
 
 STATUS = "usr/lib/opkg/status"
 OPKG = "usr/lib/standin/opkg.py"
@@ -118,7 +118,7 @@ def named(target: Target, names: Sequence[str], folder: Path, *, offline: bool =
 
     A name is a path, `postfix` (of Debian's), or one of our own, which is built in `folder`.
     """
-    from forge import build
+    from forge.packages import minisdk as minisdk
 
     known = offered()
     found: dict[str, list[Path]] = {}
@@ -138,7 +138,7 @@ def named(target: Target, names: Sequence[str], folder: Path, *, offline: bool =
         with stage.staged(directory, [name]) as packages:
             for needed in (one for package in packages for one in package.depends if one in known):
                 add(needed)
-            found[name] = [one.path for package in packages for one in build.pack(package, folder, "ipk")]
+            found[name] = [one.path for package in packages for one in minisdk.pack(package, folder, "ipk")]
 
     for name in names:
         add(name)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import build
 from forge.core import paths
 from forge.core.errors import ForgeError, UsageError
+from forge.packages import minisdk as minisdk
 
 
 @pytest.fixture
@@ -19,14 +19,14 @@ def dist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_packages_are_made_and_the_next_command_is_named(dist: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    built = build.run(format="deb")
+    built = minisdk.run(format="deb")
     names = ["mailrelay_1.0.0-1_all.deb", "mailrelay-mta_1.0.0-1_all.deb"]
     assert sorted(path.name for path in dist.iterdir()) == sorted(names)
     assert sorted(one.path.name for one in built) == sorted(names)
     said = capsys.readouterr().out
     assert all(f"apt install ./{name}" in said for name in names)
 
-    build.inspect(str(dist / names[0]))
+    minisdk.inspect(str(dist / names[0]))
     said = capsys.readouterr().out
     assert "Depends" in said and "python3:any (>= 3.10)" in said
     assert "/usr/lib/systemd/system/mailrelay.service" in said
@@ -35,13 +35,13 @@ def test_the_packages_are_made_and_the_next_command_is_named(dist: Path, capsys:
 
 def test_there_is_no_deb_of_a_package_for_routers(dist: Path) -> None:
     with pytest.raises(ForgeError, match=r"no \.deb of mailrelay-postfix"):
-        build.run(package="mailrelay-postfix", format="deb")
+        minisdk.run(package="mailrelay-postfix", format="deb")
     with pytest.raises(UsageError, match="there is no 'rpm'"):
-        build.run(format="rpm")
+        minisdk.run(format="rpm")
 
 
 def test_a_broken_file_is_called_one(dist: Path) -> None:
     broken = dist / "broken.deb"
     broken.write_bytes(b"!<arch>\n" + b"x" * 100)
     with pytest.raises(ForgeError, match=r"broken\.deb"):
-        build.inspect(str(broken))
+        minisdk.inspect(str(broken))

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import build, deb, stage
 from forge.core import paths
+from forge.packages import deb, stage
+from forge.packages import minisdk as minisdk
 from tests.deb.machine import LAN, Machine, Network, Service
 from tests.debian_tree import ANSWER_SECONDS, bare
 from tests.relay.certificates import Certificates
@@ -116,7 +117,7 @@ def test_the_same_sources_make_the_same_bytes(debs: list[Path], tmp_path: Path) 
 
 
 def test_it_holds_the_relay_that_routers_get_and_no_conffile(debs: list[Path]) -> None:
-    contents = build.read(debs[0])
+    contents = minisdk.read(debs[0])
     files = {one.path: one for one in contents.files}
     for source in paths.RELAY.glob("*.py"):
         assert files[f"/usr/lib/mailrelay/relay/{source.name}"].size == source.stat().st_size
@@ -128,10 +129,10 @@ def test_it_holds_the_relay_that_routers_get_and_no_conffile(debs: list[Path]) -
 
 
 def test_it_conflicts_with_nothing_and_its_sendmail_is_a_mail_transport_agent(debs: list[Path]) -> None:
-    relay, mta = (dict(build.read(path).control) for path in debs)
+    relay, mta = (dict(minisdk.read(path).control) for path in debs)
     assert not {"Conflicts", "Breaks", "Replaces", "Provides"} & set(relay)
     assert mta["Provides"] == mta["Conflicts"] == mta["Replaces"] == "mail-transport-agent"
-    links = {one.path: one.target for one in build.read(debs[1]).files if one.kind == "link"}
+    links = {one.path: one.target for one in minisdk.read(debs[1]).files if one.kind == "link"}
     assert {"/usr/sbin/sendmail", "/usr/lib/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases"} <= set(links)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import epoch
+from forge.packages import epoch
 
 from .checkouts import commit, git, use
 from .samples import copy_sample

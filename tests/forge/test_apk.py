@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forge import adb, apk, apk_archive, stage
-from forge.adb_schema import INDEX_SCHEMA, PACKAGE, PACKAGE_SCHEMA
-from forge.apk_archive import ApkError, Member
-from forge.package import Package
+from forge.packages import apk, apk_archive, stage
+from forge.packages.adb import adb
+from forge.packages.adb.schema import INDEX_SCHEMA, PACKAGE, PACKAGE_SCHEMA
+from forge.packages.apk_archive import ApkError, Member
+from forge.packages.package import Package
 
 GOLDEN = Path(__file__).parent.parent / "data" / "package-golden"
 RECORDED = GOLDEN / "made" / "25.12"

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from forge import adb, apk, build, ipk, keys, makefile
 from forge.core import needs, paths
 from forge.core.errors import ForgeError, UsageError
 from forge.host import host
+from forge.packages import apk, ipk, keys, makefile
+from forge.packages import minisdk as minisdk
+from forge.packages.adb import adb
 
 from .checkouts import WHEN, git, use
 from .samples import EPOCHS, GOLDEN, MADE, copy_sample, edit
@@ -40,7 +42,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def test_every_package_is_made_in_both_formats_and_shown(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    built = build.run()
+    built = minisdk.run()
     assert sorted(one.path.name for one in built) == NAMES
     assert sorted(path.name for path in (checkout / "dist").iterdir()) == ["keys", *NAMES]
     output = capsys.readouterr().out
@@ -55,7 +57,7 @@ def test_every_package_is_made_in_both_formats_and_shown(checkout: Path, capsys:
 
 
 def test_loose_apks_are_signed_with_the_feeds_key_whose_public_half_lies_beside_them(checkout: Path) -> None:
-    build.run(format="apk")
+    minisdk.run(format="apk")
     key = keys.apk_public((checkout / "dist" / "keys" / "mailrelay.pem").read_bytes())
     assert key == keys.load().apk.public_key()
     for path in (checkout / "dist").glob("*.apk"):
@@ -67,7 +69,7 @@ def test_where_no_key_can_be_kept_apks_are_unsigned_and_it_is_said(
 ) -> None:
     (tmp_path / "a file").touch()
     monkeypatch.setenv(paths.CONFIG_VARIABLE, str(tmp_path / "a file"))
-    build.run(format="apk")
+    minisdk.run(format="apk")
     said = capsys.readouterr().out
     assert "the .apk files are not signed: the keys' folder can't be used" in said
     assert "apk add --allow-untrusted /tmp/sample-1.2.3-r4.apk" in said
@@ -77,26 +79,26 @@ def test_where_no_key_can_be_kept_apks_are_unsigned_and_it_is_said(
 def test_inspect_says_by_which_key_a_package_is_signed(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    build.run(format="apk")
+    minisdk.run(format="apk")
     file, name = checkout / "dist" / "sample-1.2.3-r4.apk", adb.key_id(keys.load_apk().public_key()).hex()
-    build.inspect(str(file))
+    minisdk.inspect(str(file))
     assert f"by the key {name}, this machine's feed key" in capsys.readouterr().out
-    build.inspect(str(MADE / "25.12" / "sample-1.2.3-r4.apk"))
+    minisdk.inspect(str(MADE / "25.12" / "sample-1.2.3-r4.apk"))
     assert "none: apk takes it with --allow-untrusted alone" in capsys.readouterr().out
     made = adb.decode(file.read_bytes())
     broken = made.signatures[0][:-1] + bytes([made.signatures[0][-1] ^ 1])
     (tmp_path / "broken.apk").write_bytes(dataclasses.replace(made, signatures=(broken,)).encode())
-    with pytest.raises(build.UnsoundError):
-        build.inspect(str(tmp_path / "broken.apk"))
+    with pytest.raises(minisdk.UnsoundError):
+        minisdk.inspect(str(tmp_path / "broken.apk"))
     assert "this machine's feed key, is wrong" in capsys.readouterr().out
     monkeypatch.setenv(paths.CONFIG_VARIABLE, str(tmp_path / "elsewhere"))
-    build.inspect(str(file))
+    minisdk.inspect(str(file))
     assert f"by the key {name}, which is not this machine's" in capsys.readouterr().out
     assert not list((tmp_path / "elsewhere").rglob("*.pem")), "no key is made to look at a package"
 
 
 def test_the_installed_size_is_that_of_the_files(checkout: Path) -> None:
-    built = {one.path.name: one.installed for one in build.run(format="ipk")}
+    built = {one.path.name: one.installed for one in minisdk.run(format="ipk")}
     assert built == {
         "sample_1.2.3-r4_all.ipk": 41 + 69 + 7 + 13 + 15 + 17 + 5,
         "sample-shell_1.2.3-r4_all.ipk": 41 + 69,
@@ -104,7 +106,7 @@ def test_the_installed_size_is_that_of_the_files(checkout: Path) -> None:
 
 
 def test_one_package_and_one_format_can_be_asked_for(checkout: Path) -> None:
-    build.run(package="sample-shell", format="ipk")
+    minisdk.run(package="sample-shell", format="ipk")
     assert list(hashes(checkout)) == ["sample-shell_1.2.3-r4_all.ipk"]
 
 
@@ -117,7 +119,7 @@ def test_one_package_and_one_format_can_be_asked_for(checkout: Path) -> None:
 )
 def test_what_does_not_exist_is_answered_with_what_does(checkout: Path, asked: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        build.run(**asked)
+        minisdk.run(**asked)
     assert said in str(caught.value)
     assert not (checkout / "dist").exists()
 
@@ -125,32 +127,32 @@ def test_what_does_not_exist_is_answered_with_what_does(checkout: Path, asked: d
 def test_a_checkout_without_packages_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(tmp_path, monkeypatch)
     with pytest.raises(ForgeError, match=r"there is no Makefile in package/\*/"):
-        build.run()
+        minisdk.run()
 
 
 @pytest.mark.parametrize("makefile", sorted((ROOT / "package").glob("*/Makefile")), ids=lambda path: path.parent.name)
 def test_the_projects_own_packages_are_made_without_fault(makefile: Path, tmp_path: Path) -> None:
-    with build.stage.staged(makefile.parent, epoch=WHEN) as packages:
-        made = [one for package in packages for one in build.pack(package, tmp_path)]
+    with minisdk.stage.staged(makefile.parent, epoch=WHEN) as packages:
+        made = [one for package in packages for one in minisdk.pack(package, tmp_path)]
     assert made
     for one in made:
-        assert build.read(one.path).faults == []
+        assert minisdk.read(one.path).faults == []
 
 
 def test_a_faulty_package_leaves_the_files_of_before(checkout: Path) -> None:
-    build.run()
+    minisdk.run()
     before = hashes(checkout)
     edit(checkout / "package" / "sample", "  TITLE:=", "  TITEL:=")
     with pytest.raises(ForgeError, match=r"package/sample/Makefile:21: sample: there is no field TITEL"):
-        build.run()
+        minisdk.run()
     assert hashes(checkout) == before
 
 
 def test_what_is_not_committed_is_told(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    build.run()
+    minisdk.run()
     assert "not committed" not in capsys.readouterr().out
     (checkout / "package" / "sample" / "data.txt").write_text("other\n")
-    build.run()
+    minisdk.run()
     assert "not committed: M package/sample/data.txt" in capsys.readouterr().out
 
 
@@ -166,12 +168,12 @@ def test_the_programs_it_needs_are_listed_for_the_wrapper() -> None:
 def test_a_clone_elsewhere_under_another_umask_gives_the_same_bytes(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build.run()
+    minisdk.run()
     before = os.umask(0o077)
     try:
         git(tmp_path, "clone", "-q", str(checkout), "elsewhere")
         use(tmp_path / "elsewhere", monkeypatch)
-        build.run()
+        minisdk.run()
     finally:
         os.umask(before)
     assert hashes(tmp_path / "elsewhere") == hashes(checkout)
@@ -179,14 +181,14 @@ def test_a_clone_elsewhere_under_another_umask_gives_the_same_bytes(
 
 
 def test_what_git_ignores_and_what_python_and_editors_leave_is_not_packed(checkout: Path) -> None:
-    build.run()
+    minisdk.run()
     before = hashes(checkout)
     root = checkout / "package" / "sample" / "root"
     (root / "usr" / "debug.log").write_text("")
     (root / "usr" / "lib" / "sample" / "__pycache__").mkdir()
     (root / "usr" / "lib" / "sample" / "__pycache__" / "x.pyc").write_text("")
     (root / "etc" / "config" / "sample~").write_text("")
-    build.run()
+    minisdk.run()
     assert hashes(checkout) == before
 
 
@@ -200,7 +202,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.mark.root
 def test_another_user_gets_the_same_bytes(checkout: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build.run()
+    minisdk.run()
     shutil.copytree(checkout, open_folder / "checkout", symlinks=True, ignore=shutil.ignore_patterns("dist"))
     for path in [open_folder / "checkout", *(open_folder / "checkout").rglob("*")]:
         os.chown(path, 12345, 12345, follow_symlinks=False)
@@ -215,7 +217,7 @@ def test_another_user_gets_the_same_bytes(checkout: Path, open_folder: Path, mon
             os.setgroups([])
             os.setgid(12345)
             os.setuid(12345)
-            build.run()
+            minisdk.run()
             status = 0
         finally:
             os._exit(status)
@@ -227,7 +229,7 @@ def test_another_user_gets_the_same_bytes(checkout: Path, open_folder: Path, mon
 
 
 def test_an_ipk_is_shown_with_control_data_scripts_and_files(capsys: pytest.CaptureFixture[str]) -> None:
-    build.inspect(str(MADE / "24.10" / "sample_1.2.3-r4_all.ipk"))
+    minisdk.inspect(str(MADE / "24.10" / "sample_1.2.3-r4_all.ipk"))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["Depends", "libc,", "python3-light,", "python3-openssl"] in lines
     assert ["==", "postinst-pkg"] in lines
@@ -237,7 +239,7 @@ def test_an_ipk_is_shown_with_control_data_scripts_and_files(capsys: pytest.Capt
 
 
 def test_an_apk_is_shown_likewise(capsys: pytest.CaptureFixture[str]) -> None:
-    build.inspect(str(MADE / "25.12" / "sample-1.2.3-r4.apk"))
+    minisdk.inspect(str(MADE / "25.12" / "sample-1.2.3-r4.apk"))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["==", "post-install"] in lines
     assert ["-rwxr-xr-x", "0755", "root:root", "69", "/etc/init.d/sample"] in lines
@@ -245,15 +247,15 @@ def test_an_apk_is_shown_likewise(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_format_is_known_by_content_and_not_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(MADE / "24.10" / "sample_1.2.3-r4_all.ipk", tmp_path / "x.apk")
-    build.inspect(str(tmp_path / "x.apk"))
+    minisdk.inspect(str(tmp_path / "x.apk"))
     assert "x.apk: ipk, 1623 bytes" in capsys.readouterr().out
 
 
 def test_what_is_wrong_with_a_package_is_told_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.ipk"
     path.write_bytes((MADE / "24.10" / "sample_1.2.3-r4_all.ipk").read_bytes()[:1000])
-    with pytest.raises(build.UnsoundError, match=r"x\.ipk is no sound package"):
-        build.inspect(str(path))
+    with pytest.raises(minisdk.UnsoundError, match=r"x\.ipk is no sound package"):
+        minisdk.inspect(str(path))
     assert "FAIL" in capsys.readouterr().out
 
 
@@ -261,9 +263,9 @@ def test_a_package_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.Capt
     directory = copy_sample(tmp_path)
     edit(directory, "#!/bin/sh\necho", "#!/bin/sh\nprintf '\x1b[2J'\necho")
     (directory / "root" / "a\x1b]0;b").write_text("")
-    with build.stage.staged(directory, ["sample"], epoch=EPOCHS["24.10"]) as (package,):
+    with minisdk.stage.staged(directory, ["sample"], epoch=EPOCHS["24.10"]) as (package,):
         ipk.pack(package, tmp_path / "x.ipk")
-    build.inspect(str(tmp_path / "x.ipk"))
+    minisdk.inspect(str(tmp_path / "x.ipk"))
     output = capsys.readouterr().out
     assert "\x1b" not in output
     assert "/a\\x1b]0;b" in output
@@ -273,6 +275,6 @@ def test_a_package_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.Capt
 def test_a_file_that_is_not_there_is_answered_with_a_near_one(tmp_path: Path) -> None:
     (tmp_path / "sample_1.ipk").write_bytes(b"")
     with pytest.raises(UsageError, match=r"Did you mean sample_1\.ipk\?"):
-        build.inspect(str(tmp_path / "smple_1.ipk"))
+        minisdk.inspect(str(tmp_path / "smple_1.ipk"))
     with pytest.raises(UsageError, match="there is no file"):
-        build.inspect(str(tmp_path))
+        minisdk.inspect(str(tmp_path))

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from forge import build, epoch, feed, stage
 from forge.core import paths
-from forge.epoch import EpochError, UncommittedError
+from forge.packages import epoch, feed, stage
+from forge.packages import minisdk as minisdk
+from forge.packages.epoch import EpochError, UncommittedError
 
 from .checkouts import WHEN, commit, git, use
 from .samples import copy_sample
@@ -190,7 +191,7 @@ def test_a_reproducible_build_takes_no_next_best(
     assert epoch.of(directory, reproducible=True) == 12345
 
 
-@pytest.mark.parametrize("task", [build.run, build.make, feed.run])
+@pytest.mark.parametrize("task", [minisdk.run, minisdk.make, feed.run])
 def test_a_reproducible_build_takes_nothing_uncommitted(
     directory: Path, task: Callable[..., object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -247,6 +248,6 @@ def test_what_was_archived_gives_the_bytes_of_its_commit(
 ) -> None:
     (directory / "data.txt").write_text("other\n")
     commit(checkout, HEAD)  # HEAD is what touched the package last: both know the same time
-    made = [one.sha256 for one in build.make()]
+    made = [one.sha256 for one in minisdk.make()]
     _archive(checkout, monkeypatch)
-    assert [one.sha256 for one in build.make()] == made
+    assert [one.sha256 for one in minisdk.make()] == made

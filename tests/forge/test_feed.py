@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from forge import adb, apk, feed, keys, reach, stage
 from forge.core import paths
 from forge.core.errors import ForgeError, UsageError
+from forge.packages import apk, feed, keys, reach, stage
+from forge.packages.adb import adb
 
 GOLDEN = Path(__file__).parent.parent / "data" / "package-golden"
 OPKG, APK = GOLDEN / "made" / "24.10", GOLDEN / "made" / "25.12"

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forge import ipk, ipk_read, stage, tarlist
-from forge.ipk_read import IpkError
-from forge.package import Contents, Package
+from forge.packages import ipk, ipk_read, stage, tar_reader
+from forge.packages.ipk_read import IpkError
+from forge.packages.package import Contents, Package
 
 from .samples import EPOCHS, MADE, SOURCE, copy_sample, edit, gzipped_tar, ipk_of, tree_of
 
@@ -300,7 +300,7 @@ def test_a_size_beyond_the_file_neither_takes_long_nor_memory(size: int) -> None
 
 
 def test_what_unpacks_to_more_than_any_router_holds_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tarlist.Source.__init__, "__defaults__", (1 << 20,))
+    monkeypatch.setattr(tar_reader.Source.__init__, "__defaults__", (1 << 20,))
     contents = inspected(hostile((info("./bomb"), bytes(3 << 20))))
     assert contents.faults == ["data.tar.gz: it unpacks to more than any router can hold"]
 
@@ -310,7 +310,7 @@ def test_a_name_without_end_and_members_without_end_are_told(monkeypatch: pytest
     name.type = tarfile.GNUTYPE_LONGNAME
     contents = inspected(hostile((name, b"x" * (1 << 17))))
     assert contents.faults == ["data.tar.gz: it has a name without end"]
-    monkeypatch.setattr(tarlist, "MEMBERS", 10)
+    monkeypatch.setattr(tar_reader, "MEMBERS", 10)
     contents = inspected(hostile(*((info(f"./{number}"), b"") for number in range(20))))
     assert (len(contents.files), contents.faults) == (10, ["data.tar.gz: it has more than 10 members"])
 

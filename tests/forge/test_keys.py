@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge import keys
 from forge.core import paths
 from forge.core.errors import ForgeError, UsageError
+from forge.packages import keys
 
 MADE = Path(__file__).parent.parent / "data" / "package-golden" / "made"
 SIGNIFY = shutil.which("signify-openbsd")

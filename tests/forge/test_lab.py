@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import build, feed, overlay, stage
+from forge import overlay
 from forge import site as sites
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError, UsageError
@@ -23,6 +23,8 @@ from forge.host import debian_packages
 from forge.lab import assemble, elf, image, kernel, parcels, python, targets, tree, unpack
 from forge.lab.cpio import Archive
 from forge.lab.unpack import Member
+from forge.packages import feed, stage
+from forge.packages import minisdk as minisdk
 
 
 def test_the_kernel_can_unpack_the_archive(tmp_path: Path) -> None:
@@ -299,7 +301,7 @@ def assembled(umask: int, folder: Path, package: Path, monkeypatch: pytest.Monke
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with stage.staged(paths.PACKAGES / "mailrelay", ["mailrelay"], epoch=1780000000) as packages:
-        [made] = [one.path for one in packages for one in build.pack(one, tmp_path_factory.mktemp("made"), "ipk")]
+        [made] = [one.path for one in packages for one in minisdk.pack(one, tmp_path_factory.mktemp("made"), "ipk")]
     return made
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from forge import makefile, stage
 from forge.core.errors import ForgeError
-from forge.makefile import PackageError
-from forge.package import Package
+from forge.packages import makefile, stage
+from forge.packages.makefile import PackageError
+from forge.packages.package import Package
 
 from .samples import SOURCE, copy_sample, edit, tree_of
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import ipk, po, stage
 from forge.core import paths
 from forge.core.errors import ForgeError
+from forge.packages import ipk, po, stage
 
 SAMPLE = r"""msgid ""
 msgstr ""
@@ -50,10 +50,10 @@ def test_a_translation_is_packed_as_po2lmo_packs_it(tmp_path: Path) -> None:
 
 def test_template_and_translations_are_up_to_date() -> None:
     entries = po.scan()
-    assert po.TEMPLATE.read_text(encoding="utf-8") == po.template(entries), "run python3 -m forge.po"
+    assert po.TEMPLATE.read_text(encoding="utf-8") == po.template(entries), "run python3 -m forge.packages.po"
     for file in po.APP.glob("po/*/mailrelay.po"):
         assert [(one.id, one.places) for one in entries] == _places(file), (
-            f"{file.parent.name}: run python3 -m forge.po"
+            f"{file.parent.name}: run python3 -m forge.packages.po"
         )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from forge import feed, reach
 from forge.core.errors import UsageError
+from forge.packages import feed, reach
 
 
 class Probe:

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from forge import build, postfix, stage
+from forge import postfix
 from forge import ssh as sshs
 from forge.guest import Guest
 from forge.lab import image, targets
+from forge.packages import minisdk as minisdk
+from forge.packages import stage
 from tests.lab.machine import LabRouter, RealRouter, Router
 from tests.providers import provider as provider
 from tests.providers import running_provider as running_provider
@@ -72,7 +74,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def packed(name: str, folder: Path, directory: Path = PACKAGE) -> Path:
     with stage.staged(directory, [name]) as packages:
-        [made] = [one.path for package in packages for one in build.pack(package, folder, "ipk")]
+        [made] = [one.path for package in packages for one in minisdk.pack(package, folder, "ipk")]
     return made
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from forge import apk, ipk, stage
-from forge.package import Package
+from forge.packages import apk, ipk, stage
+from forge.packages.package import Package
 from tests.package.router import PACKAGE, Router
 
 

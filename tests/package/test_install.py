@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forge.package import Package
+from forge.packages.package import Package
 from tests.package.managers import Apk, Manager, Opkg, packages
 from tests.package.router import PROVIDER, Router
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from forge import build, feed, keys, router_lines, stage
+from forge.packages import feed, keys, router_lines, stage
+from forge.packages import minisdk as minisdk
 from tests.package.router import Router
 
 pytestmark = pytest.mark.root
@@ -32,7 +33,7 @@ def pair() -> keys.Keys:
 def packed(tmp_path_factory: pytest.TempPathFactory, pair: keys.Keys) -> Path:
     """A feed of our packages."""
     folder = tmp_path_factory.mktemp("feed")
-    for makefile in sorted(build.paths.PACKAGES.glob("*/Makefile")):
+    for makefile in sorted(minisdk.paths.PACKAGES.glob("*/Makefile")):
         with stage.staged(makefile.parent, epoch=1786491911) as packages:
             feed.pack([one for one in packages if one.name in router_lines.PACKAGES.split()], folder)
     feed.lay_out(folder, pair)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import ipk
-from forge.package import SCRIPTS, Package
+from forge.packages import ipk
+from forge.packages.package import SCRIPTS, Package
 from tests.package.router import Router
 
 pytestmark = pytest.mark.root

@@ -121,12 +121,13 @@ class Sdk:
         if self.fault("no-package"):
             return
         sys.path.insert(0, str(ROOT))
-        from forge import build, stage
+        from forge.packages import minisdk as minisdk
+        from forge.packages import stage
 
         folder = self.top / "bin" / "packages" / "mipsel_24kc" / "mailrelay"
         with stage.staged(directory, source=str(directory.relative_to(self.top))) as packages:
             for one in packages:
-                build.pack(one, folder, self.format, self.release)
+                minisdk.pack(one, folder, self.format, self.release)
         if self.fault("one-less"):
             sorted(folder.iterdir(), key=lambda path: len(path.name))[-1].unlink()
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from forge import asu, image, keys
+from forge import asu, image
 from forge.asu import ServerError
 from forge.core.errors import ForgeError, UsageError
 from forge.image import Wishes
+from forge.packages import keys
 from forge.partial import FetchError, Unreachable, WrongFile
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
 from tests.targets.upstream import Fault, Upstream

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from forge import feed, image, imagebuilder, keys, openwrt_host
+from forge import image, imagebuilder, openwrt_host
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.image import Made, Wishes
 from forge.imagebuilder import ImageError
+from forge.packages import feed, keys
 from tests.targets.conftest import MT7621, STABLE, Place
 from tests.targets.upstream import Upstream
 
@@ -54,12 +55,12 @@ def _packages_once(monkeypatch: pytest.MonkeyPatch, packages: dict[str, list[Pat
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    from forge import build
+    from forge.packages import minisdk as minisdk
 
     os.environ.setdefault("SOURCE_DATE_EPOCH", "1780000000")
     folder = tmp_path_factory.mktemp("packages")
-    ipk = build.make(format="ipk", folder=folder / "24.10")
-    apk = [one.path for one in build.make(format="apk", folder=folder / "25.12")]
+    ipk = minisdk.make(format="ipk", folder=folder / "24.10")
+    apk = [one.path for one in minisdk.make(format="apk", folder=folder / "25.12")]
     return {"24.10": [one.path for one in ipk], "25.12": apk, "snapshot": apk}
 
 

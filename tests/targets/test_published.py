@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 import tomllib
 
-from forge import archive, cache, catalog, keys, lock, published
+from forge import archive, cache, catalog, lock, published
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError
 from forge.core.hashes import digest
 from forge.fetch import Fetcher
 from forge.lock import LockError
+from forge.packages import keys
 from forge.partial import NotThere, Unreachable, WrongFile
 from forge.published import SignatureError
 from tests.targets.conftest import MT7621, OLD, STABLE, Place

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from forge import adb, build, builder, keys, openwrt_host, sdk
+from forge import builder, openwrt_host, sdk
 from forge.core import paths
 from forge.core.errors import MissingError, UsageError
+from forge.packages import keys
+from forge.packages import minisdk as minisdk
+from forge.packages.adb import adb
 from forge.partial import Unreachable
 from forge.sdk import SdkError
 from tests.forge.samples import copy_sample
@@ -233,6 +236,6 @@ def test_without_a_target_or_release_it_is_the_mini_sdk_as_ever(
     place: Place, relay_alone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    monkeypatch.setattr(build, "run", lambda **words: seen.append(words) or [])
+    monkeypatch.setattr(minisdk, "run", lambda **words: seen.append(words) or [])
     builder.run(package="mailrelay", format="ipk")
     assert seen == [{"package": "mailrelay", "format": "ipk", "folder": place.dist, "reproducible": False}]

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import tasks
-from forge import keys
 from forge.core import paths, timeouts
+from forge.packages import keys
 from tests.relay.running import alive, wait
 from tests.targets.conftest import STABLE, Place
 from tests.targets.upstream import Upstream

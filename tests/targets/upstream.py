@@ -22,7 +22,7 @@ from typing import Any
 
 from backports import zstd  # type: ignore[import-not-found, unused-ignore]
 
-from forge.keys import UsignSecret
+from forge.packages.keys import UsignSecret
 
 HERE = Path(__file__).parent
 KEY = UsignSecret(b"mailrely", b"a key for tests alone, 32 bytes!")

@@ -14,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from forge import po
 from forge.core import paths
 from forge.generate import docs
+from forge.packages import po
 from tests.package.router import Router
 
 HERE = Path(__file__).resolve().parent

@@ -10,10 +10,10 @@ import difflib
 import re
 from collections.abc import Iterator
 
-from forge import makefile
 from forge.core import cli
-from forge.makefile import Definition, Evaluation, Fault
-from forge.package import SCRIPTS
+from forge.packages import makefile
+from forge.packages.makefile import Definition, Evaluation, Fault
+from forge.packages.package import SCRIPTS
 
 # What `define Package/NAME` may set in OpenWrt. IGNORED are of no concern to a finished package; REFUSED would change
 # it in ways that the mini-SDK cannot follow.

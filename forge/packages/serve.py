@@ -11,9 +11,9 @@ import socket
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from forge import feed, reach
 from forge.core import console, paths
 from forge.core.errors import ForgeError
+from forge.packages import feed, reach
 
 
 class Handler(SimpleHTTPRequestHandler):

@@ -17,10 +17,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from forge import adb, adb_dump, apk_archive
-from forge.adb_schema import INDEX, INDEX_SCHEMA, INFO, PACKAGE
-from forge.apk_archive import ApkError, Member
-from forge.package import Contents, Entry, Package
+from forge.packages import apk_archive
+from forge.packages.adb import adb
+from forge.packages.adb import dump as adb_dump
+from forge.packages.adb.schema import INDEX, INDEX_SCHEMA, INFO, PACKAGE
+from forge.packages.apk_archive import ApkError, Member
+from forge.packages.package import Contents, Entry, Package
 
 META = "lib/apk/packages"  # where OpenWrt keeps, as files, what apk has no field for
 DEFAULT_VARIANT_PRIORITY = 100
@@ -233,7 +235,7 @@ def index(packages: Sequence[Path], key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def read_index(content: bytes, key: ec.EllipticCurvePublicKey | None = None) -> list[dict[str, Any]]:
-    """The packages of an index, by the names of adb_schema.INFO; with `key`, AdbError unless it signed the index."""
+    """The packages of an index, by the names of adb.schema.INFO; with `key`, AdbError unless it signed the index."""
     file = adb.decode(content)
     if file.schema != INDEX_SCHEMA:
         raise adb.AdbError("it is no index of packages")

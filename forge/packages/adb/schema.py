@@ -1,11 +1,11 @@
 """The trees of values in packages and indexes: apk's fields, in the order of their slots (apk-tools' apk_adb.c).
 
-adb.py reads and writes by them, adb_dump.py shows them, apk.py fills them.
+adb.py reads and writes by them, dump.py shows them, apk.py fills them.
 """
 
 from __future__ import annotations
 
-from forge.adb import Array, Dependency, Object, Scalar
+from forge.packages.adb.adb import Array, Dependency, Object, Scalar
 
 PACKAGE_SCHEMA = int.from_bytes(b"pckg", "little")
 INDEX_SCHEMA = int.from_bytes(b"indx", "little")

@@ -1,4 +1,4 @@
-"""Evaluates a package Makefile with GNU make, through the stand-ins of forge/mk for OpenWrt's own includes.
+"""Evaluates a package Makefile with GNU make, through the stand-ins of forge/packages/mk for OpenWrt's own includes.
 
 evaluate() tells what the Makefile says, without running a recipe; run_install() runs those that fill a package's tree.
 Both work on the copy that stage.py made, and name the checkout's own Makefile, with the line, in what they raise.
@@ -181,7 +181,7 @@ def clean_environment(**more: str) -> list[str]:
 
 def _make(tree: Tree, words: list[str]) -> proc.Result:
     argv = [*clean_environment(), "make", "-r", "--no-print-directory", f"--directory={tree.package}"]
-    po2lmo = shlex.join(["env", f"PYTHONPATH={CHECKOUT}", sys.executable, "-m", "forge.po"])
+    po2lmo = shlex.join(["env", f"PYTHONPATH={CHECKOUT}", sys.executable, "-m", "forge.packages.po"])
     return proc.run([*argv, f"TOPDIR={tree.top}", f"PO2LMO={po2lmo}", *words], check=False, timeout=TIMEOUT)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from forge import adb
-from forge.adb_schema import SCHEMAS
+from forge.packages.adb import adb
+from forge.packages.adb.schema import SCHEMAS
 
 _LONG = 80  # a text of this many bytes is set in lines of its own
 _MOST_HEX = 128  # bytes that are shown as hex digits; of longer ones only the size

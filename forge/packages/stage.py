@@ -15,13 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from forge import epoch as epochs
-from forge import fields, makefile
 from forge.core import paths
 from forge.core.errors import ForgeError
 from forge.host import host
-from forge.makefile import Definition, Evaluation, Fault, PackageError, Tree
-from forge.package import Package
+from forge.packages import epoch as epochs
+from forge.packages import makefile, validate
+from forge.packages.makefile import Definition, Evaluation, Fault, PackageError, Tree
+from forge.packages.package import Package
 
 FEED = "feeds/mailrelay/package"  # where OpenWrt's tree has our packages when the checkout is its feed `mailrelay`
 
@@ -65,7 +65,7 @@ def staged(
     with workspace() as top:
         tree = lay_out(top, directory, source or f"{FEED}/{directory.name}")
         evaluation = makefile.evaluate(tree)
-        faults = fields.check(evaluation)
+        faults = validate.check(evaluation)
         if faults:
             raise PackageError(faults)
         wanted = [one for one in evaluation.packages if not names or one.name in names]
@@ -137,7 +137,7 @@ def _stage(tree: Tree, evaluation: Evaluation, definition: Definition, epoch: in
         folder.chmod(0o755)
     makefile.run_install(tree, name, root, variant)
     _prune(root)
-    conffiles = fields.conffiles(definition)
+    conffiles = validate.conffiles(definition)
     _keep(root, name, conffiles)
     faults = [*_check_tree(tree, evaluation, definition, root), *_check_alternatives(evaluation, definition, root)]
     if faults:
@@ -146,7 +146,7 @@ def _stage(tree: Tree, evaluation: Evaluation, definition: Definition, epoch: in
         name=name,
         version=evaluation.common["PKG_VERSION"],
         release=evaluation.common["PKG_RELEASE"],
-        depends=fields.depends(definition),
+        depends=validate.depends(definition),
         provides=values["PROVIDES"].split(),
         conflicts=values["CONFLICTS"].split(),
         alternatives=values["ALTERNATIVES"].split(),
@@ -160,9 +160,9 @@ def _stage(tree: Tree, evaluation: Evaluation, definition: Definition, epoch: in
         userid=" ".join(values["USERID"].split()),
         architecture=values["PKGARCH"],
         title=values["TITLE"],
-        description=fields.description(definition),
+        description=validate.description(definition),
         conffiles=conffiles,
-        scripts=fields.scripts(definition),
+        scripts=validate.scripts(definition),
         root=root,
         epoch=epoch,
         default_variant=bool(values["DEFAULT_VARIANT"]),

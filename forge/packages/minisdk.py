@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from forge import epoch, ipk, stage
 from forge.core import choices, cli, console, paths
 from forge.core.errors import ForgeError, UsageError
-from forge.package import Contents, Entry, Package
+from forge.packages import epoch, ipk, stage
+from forge.packages.package import Contents, Entry, Package
 
 ROUTER = "root@192.168.1.1"
 DEVICES = {"character device": "c", "block device": "b", "directory": "d", "link": "l", "pipe": "p", "file": "-"}
@@ -101,12 +101,12 @@ def pack(package: Package, folder: Path, format: str = "all", release: str = "24
         made.append(folder / ipk.file_name(package, release))
         ipk.pack(package, made[-1], release=release)
     if format in ("apk", "all"):
-        from forge import apk
+        from forge.packages import apk
 
         made.append(folder / apk.file_name(package))
         apk.pack(package, made[-1])
     if format == "deb":
-        from forge import deb
+        from forge.packages import deb
 
         made += deb.pack(package, folder)
     return [measured(package, path) for path in made]
@@ -121,7 +121,7 @@ def signed(built: Sequence[Built], reproducible: bool = False) -> list[Built]:
     if reproducible:
         console.note("the .apk files are not signed: a signature would be another one elsewhere")
         return list(built)
-    from forge import apk, feed, keys
+    from forge.packages import apk, feed, keys
 
     try:
         key = keys.load_apk()
@@ -287,11 +287,11 @@ def read(path: Path) -> Contents:
     with path.open("rb") as file:
         start = file.read(4)
     if start[:3] == b"ADB":
-        from forge import apk, keys
+        from forge.packages import apk, keys
 
         return apk.inspect(path, keys.known_apk())
     if start == b"!<ar":
-        from forge import deb
+        from forge.packages import deb
 
         return deb.inspect(path)
     return ipk.inspect(path)

@@ -10,10 +10,10 @@ import posixpath
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from forge import tarlist
 from forge.core import paths
 from forge.core.errors import ForgeError
-from forge.package import Contents, Entry
+from forge.packages import tar_reader
+from forge.packages.package import Contents, Entry
 
 SCRIPTS = ("preinst", "postinst", "postinst-pkg", "prerm", "prerm-pkg", "postrm")
 MEMBERS = ("./debian-binary", "./data.tar.gz", "./control.tar.gz")
@@ -35,7 +35,7 @@ def inspect(path: Path) -> Contents:
             what = "an ar archive, as a .deb is" if start == b"!<arch>\n" else "no gzip file"
             raise IpkError(f"{paths.shown(path)} is no ipk: it is {what}")
         try:
-            for member in tarlist.members(tarlist.Source(file)):
+            for member in tar_reader.members(tar_reader.Source(file)):
                 seen.append(member.name)
                 if member.name.endswith("/data.tar.gz"):
                     _data(member, contents)
@@ -43,7 +43,7 @@ def inspect(path: Path) -> Contents:
                     _control(member, contents)
                 elif member.name.endswith("/debian-binary") and member.read(4) != b"2.0\n":
                     contents.faults.append("debian-binary is not 2.0")
-        except tarlist.TarFault as fault:
+        except tar_reader.TarFault as fault:
             if not seen:
                 raise IpkError(f"{paths.shown(path)} is no ipk: {fault}") from fault
             contents.faults.append(f"the package itself: {fault}")
@@ -52,9 +52,9 @@ def inspect(path: Path) -> Contents:
     return contents
 
 
-def _control(member: tarlist.Member, contents: Contents) -> None:
+def _control(member: tar_reader.Member, contents: Contents) -> None:
     try:
-        for inner in tarlist.members(tarlist.Source(cast(BinaryIO, member))):
+        for inner in tar_reader.members(tar_reader.Source(cast(BinaryIO, member))):
             name = posixpath.basename(inner.name)
             if inner.kind != "file":
                 if inner.kind != "directory":
@@ -72,7 +72,7 @@ def _control(member: tarlist.Member, contents: Contents) -> None:
                 contents.scripts[name] = text
             else:
                 contents.faults.append(f"control data: {inner.name} is not known")
-    except tarlist.TarFault as fault:
+    except tar_reader.TarFault as fault:
         contents.faults.append(f"control.tar.gz: {fault}")
     if not contents.control:
         contents.faults.append("control.tar.gz has no control file")
@@ -91,17 +91,17 @@ def _fields(text: str, faults: list[str]) -> list[tuple[str, str]]:
     return fields
 
 
-def _data(member: tarlist.Member, contents: Contents) -> None:
+def _data(member: tar_reader.Member, contents: Contents) -> None:
     kinds: dict[str, str] = {}
     try:
-        for inner in tarlist.members(tarlist.Source(cast(BinaryIO, member))):
+        for inner in tar_reader.members(tar_reader.Source(cast(BinaryIO, member))):
             path = _path(inner.name)
             contents.faults.extend(f"{inner.name}: {fault}" for fault in _suspicions(inner, path, kinds))
             kinds[path] = inner.kind
             size = inner.size if inner.kind == "file" else 0
             owner = f"{inner.uid}:{inner.gid}"
             contents.files.append(Entry(path, inner.kind, inner.mode, owner, size, inner.target))
-    except tarlist.TarFault as fault:
+    except tar_reader.TarFault as fault:
         contents.faults.append(f"data.tar.gz: {fault}")
 
 
@@ -112,7 +112,7 @@ def _path(name: str) -> str:
     return posixpath.normpath(f"/{name}")
 
 
-def _suspicions(member: tarlist.Member, path: str, before: dict[str, str]) -> list[str]:
+def _suspicions(member: tar_reader.Member, path: str, before: dict[str, str]) -> list[str]:
     faults = []
     if member.name.startswith("/") or ".." in member.name.split("/"):
         faults.append("its path leads out of the root")

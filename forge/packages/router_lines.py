@@ -10,7 +10,7 @@ import hashlib
 import shlex
 from urllib.parse import urlsplit
 
-from forge import keys
+from forge.packages import keys
 
 NAME = "mailrelay"  # of the feed, in a router's lists, and of its apk key
 PACKAGES = "mailrelay luci-app-mailrelay"

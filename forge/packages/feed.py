@@ -18,11 +18,13 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from forge import adb, apk, build, ipk, keys, reach, router_lines, stage
 from forge.core import console, paths, proc
 from forge.core.errors import ForgeError, UsageError
-from forge.makefile import clean_environment
-from forge.package import Package
+from forge.packages import apk, ipk, keys, reach, router_lines, stage
+from forge.packages import minisdk as minisdk
+from forge.packages.adb import adb
+from forge.packages.makefile import clean_environment
+from forge.packages.package import Package
 
 NAME = router_lines.NAME
 URLS = re.compile(r"(?:https?|ftp|file)://[A-Za-z0-9._~:/@%+\[\]-]+", re.ASCII)
@@ -60,8 +62,8 @@ def run(*, url: str = "", reproducible: bool = False) -> None:
 def pack(packages: Sequence[Package], folder: Path) -> None:
     """Adds staged packages to a feed that is about to be laid out."""
     for package in packages:
-        build.pack(package, folder / "opkg", "ipk")
-        build.pack(package, folder / "apk", "apk")
+        minisdk.pack(package, folder / "opkg", "ipk")
+        minisdk.pack(package, folder / "apk", "apk")
 
 
 def lay_out(folder: Path, pair: keys.Keys) -> None:

@@ -1,7 +1,7 @@
 """ADB, the file format of apk-tools 3, in which packages and indexes are written: read, written, signed, verified here.
 
 A file is a schema's name and blocks: one ADB block (a tree of values, described by a Kind), signatures over it, and
-data blocks with the contents of files. What the trees of packages and indexes mean is adb_schema.py's and apk.py's.
+data blocks with the contents of files. What the trees of packages and indexes mean is schema.py's and apk.py's.
 The format is described in apk-tools' doc/apk-v3.5.scd; as there, equal values are stored once, so that the same calls
 give the same bytes. Whatever is read may be hostile: the only error is AdbError, and sizes are bounded.
 """

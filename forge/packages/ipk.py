@@ -10,11 +10,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from forge import stage
 from forge.core import proc
-from forge.ipk_read import inspect as inspect
-from forge.makefile import clean_environment
-from forge.package import Package
+from forge.packages import stage
+from forge.packages.ipk_read import inspect as inspect
+from forge.packages.makefile import clean_environment
+from forge.packages.package import Package
 
 RELEASES = ("23.05", "24.10")  # whose conventions differ
 TIMEOUT = 300.0

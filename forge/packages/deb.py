@@ -16,12 +16,12 @@ import stat
 import tarfile
 from pathlib import Path
 
-from forge import stage
 from forge.core import paths, proc
 from forge.core.errors import ForgeError, MissingError
-from forge.epoch import VARIABLE
 from forge.host import host
-from forge.package import Contents, Entry, Package
+from forge.packages import stage
+from forge.packages.epoch import VARIABLE
+from forge.packages.package import Contents, Entry, Package
 
 TIMEOUT = 300.0
 # What the staged package and the machine have in common, from the root on.

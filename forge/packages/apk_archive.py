@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from forge import adb
-from forge.adb_schema import ACL, DIRECTORY, FILE, INDEX_SCHEMA, INFO, PACKAGE, PACKAGE_SCHEMA, SCRIPTS
+from forge.packages.adb import adb
+from forge.packages.adb.schema import ACL, DIRECTORY, FILE, INDEX_SCHEMA, INFO, PACKAGE, PACKAGE_SCHEMA, SCRIPTS
 
 UNIQUE_ID = 20  # bytes of it
 
@@ -42,7 +42,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Archive:
-    """A package: `info` by the names of adb_schema.INFO, the tree in apk's order, scripts by apk's names."""
+    """A package: `info` by the names of adb.schema.INFO, the tree in apk's order, scripts by apk's names."""
 
     info: dict[str, Any]
     members: list[Member]
