@@ -134,7 +134,7 @@ def build(
     dry_run: bool = False,
 ) -> None:
     """Make the OpenWrt packages in dist/, from package/*/Makefile: with OpenWrt's SDK, or without any."""
-    from forge import builder as builders
+    from forge.openwrt import build as builders
 
     builders.run(
         package=package,
@@ -245,9 +245,9 @@ def image(
 )
 def targets(_: Context, match: str = "", release: str = "", mirror: str = "", offline: bool = False) -> None:
     """List OpenWrt's releases, targets and devices, with their package manager and QEMU machine."""
-    from forge import listing
+    from forge.openwrt import targets
 
-    listing.run(release=release, match=match, mirror=mirror, offline=offline)
+    targets.run(release=release, match=match, mirror=mirror, offline=offline)
 
 
 @cli.task(
@@ -261,7 +261,7 @@ def targets(_: Context, match: str = "", release: str = "", mirror: str = "", of
 )
 def lock(_: Context, release: str = "", target: str = "", mirror: str = "") -> None:
     """Bring feeds/lock.toml up to date from OpenWrt's signed lists, and show the difference."""
-    from forge import fetch, lock
+    from forge.openwrt import fetch, lock
 
     lock.update(fetch.fetcher(mirror), release=release, target=target)
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from forge import builder, image, imagebuilder
+from forge import image, imagebuilder
 from forge.core import console, logs
 from forge.core.errors import ForgeError, UsageError
-from forge.fetch import Fetcher
 from forge.image import Job, Made, Wishes
+from forge.openwrt import build
+from forge.openwrt.fetch import Fetcher
+from forge.openwrt.partial import FetchError, Unreachable
 from forge.packages import feed, keys
-from forge.partial import FetchError, Unreachable
 
 if TYPE_CHECKING:
     import requests
@@ -166,7 +167,7 @@ def _download(url: str, job: Job, answer: dict[str, Any]) -> list[image.Image]:
     told = [one for one in answer.get("images", []) if one.get("filesystem") != "initramfs"]
     if not told or not answer.get("bin_dir"):
         raise ServerError(f"{url} says that it is done, but names no image", hint="build here, without --via")
-    with builder.scratch(".via-") as scratch:
+    with build.scratch(".via-") as scratch:
         out = Path(scratch) / "out"
         out.mkdir()
         folder = str(answer["bin_dir"])

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import archive, catalog, lock
 from forge.core import console, paths, progress
 from forge.core.errors import ForgeError
+from forge.openwrt import archive, catalog, lock
 
 WHAT = {
     "apt": "package lists of other Debian releases and architectures",

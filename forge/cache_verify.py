@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forge import cache, catalog, fetch, lock, published
+from forge import cache
 from forge.core import hashes, paths
 from forge.core.errors import ForgeError
 from forge.host import debian_packages
 from forge.lab import image
+from forge.openwrt import catalog, fetch, lock, release_index
 
 WAIT = "works with {}"  # as another run that holds a lock is told of
 RECORDED = {"openwrt", "debs", "unpacked", "lab", "site"}  # folders that are looked into here
@@ -79,13 +80,13 @@ def _expected(offline: fetch.Fetcher, path: Path) -> set[str] | None:
     if "targets" not in parts or len(parts) < 5:
         return None
     at = parts.index("targets")
-    signed = path.name in (published.SUMS, f"{published.SUMS}.sig")
+    signed = path.name in (release_index.SUMS, f"{release_index.SUMS}.sig")
     try:
         version = catalog.version(catalog.SNAPSHOT if parts[0] == "snapshots" else parts[1])
         target = catalog.Target("/".join(parts[at + 1 : at + 3]))
         own = hashes.digest(path)
-        lists = published.load(offline, version, target)
-    except published.SignatureError:
+        lists = release_index.load(offline, version, target)
+    except release_index.SignatureError:
         return set() if signed else None
     except ForgeError:
         return None

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from forge import catalog, fetch, published
-from forge.catalog import Target
 from forge.core import choices, cli, console, hashes, logs, paths, proc
 from forge.core.errors import ForgeError, MissingError, UsageError
-from forge.device import Device
-from forge.fetch import Fetcher
+from forge.openwrt import catalog, fetch, release_index
+from forge.openwrt.catalog import Target
+from forge.openwrt.fetch import Fetcher
+from forge.openwrt.profile import Device
+from forge.openwrt.release_index import Published
 from forge.packages import feed
 from forge.packages import minisdk as minisdk
-from forge.published import Published
 
 LUCI_APP = "luci-app-mailrelay"
 WORD = re.compile(r"-?[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -197,7 +197,7 @@ def _plan(
     one, wanted = _target(fetcher, name, own or profile, release)
     version = catalog.version(release or catalog.stable().series, target=one.name)
     console.title(f"OpenWrt {version.number}, {one.name}")
-    lists = published.load(fetcher, version, one)
+    lists = release_index.load(fetcher, version, one)
     tree = imagebuilder.tree(lists) if whole and not wishes.via else None
     data = lists.profiles() or (imagebuilder.info(tree) if tree else None)
     device = _device(data, wanted, one)
@@ -211,7 +211,7 @@ def site_name(site: Path | None) -> str:
 
 
 def _target(fetcher: Fetcher, name: str, profile: str, release: str) -> tuple[Target, str]:
-    told = published.told_targets(fetcher, catalog.version(release or catalog.stable().series))
+    told = release_index.told_targets(fetcher, catalog.version(release or catalog.stable().series))
     one, guess = catalog.target(name, told)
     if guess:
         console.note(guess)
@@ -220,7 +220,7 @@ def _target(fetcher: Fetcher, name: str, profile: str, release: str) -> tuple[Ta
 
 
 def _device(data: dict[str, Any] | None, wanted: str, target: Target) -> Device:
-    from forge import device
+    from forge.openwrt import profile as profiles
 
     if not data or not data.get("profiles"):
         if not wanted:
@@ -228,11 +228,11 @@ def _device(data: dict[str, Any] | None, wanted: str, target: Target) -> Device:
                 f"the profiles of {target.name} are not known here, and --profile names none",
                 hint="run once with the server in reach, or name the profile",
             )
-        return device.of(wanted, None)
+        return profiles.of(wanted, None)
     name, guess = catalog.profile(wanted, data["profiles"], target.name)
     if guess:
         console.note(guess)
-    found = device.of(name, data)
+    found = profiles.of(name, data)
     console.note(f"{name}: {found.title}" if found.title else name)
     return found
 
@@ -275,9 +275,9 @@ def _make(planned: Sequence[Planned], wishes: Wishes, jobs: int) -> list[Made | 
 @contextmanager
 def _local_packages(planned: Sequence[Job], wishes: Wishes) -> Iterator[dict[str, list[Path]]]:
     """Our packages by release series, made by the mini-SDK; the folder is gone afterwards."""
-    from forge import builder
+    from forge.openwrt import build
 
-    with builder.scratch(".packages-") as scratch:
+    with build.scratch(".packages-") as scratch:
         local: dict[str, list[Path]] = {}
         for job in planned:
             release = job.lists.version.release

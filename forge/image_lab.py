@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import builder, image, image_report, imagebuilder, overlay
+from forge import image, image_report, imagebuilder, overlay
 from forge import site as sites
 from forge.core import choices, cli, console, logs, paths
 from forge.core.errors import UsageError
@@ -22,6 +22,7 @@ from forge.lab import image as firmwares
 from forge.lab import parcels, targets
 from forge.lab.image import FILES, Firmware
 from forge.lab.targets import Target
+from forge.openwrt import build
 
 PREFIX = "lab-"
 RELEASE = "lab"  # where images of OpenWrt have its release
@@ -127,7 +128,7 @@ def packages(planned: Sequence[LabJob], wishes: Wishes) -> Iterator[dict[str, li
     if not planned:
         yield made
         return
-    with builder.scratch(".packages-") as scratch:
+    with build.scratch(".packages-") as scratch:
         with logs.kept("mini-lab"), console.step("the packages that go in"):
             for job in planned:
                 if job.target.name not in made:
@@ -143,7 +144,7 @@ def make(job: LabJob, packages: Sequence[Path]) -> Made:
         console.step(f"image {job.label}"),
     ):
         made = _build(job, packages)
-        with builder.scratch(".image-") as scratch:
+        with build.scratch(".image-") as scratch:
             out = Path(scratch, "out")
             out.mkdir()
             for name in (*FILES, firmwares.MANIFEST):

@@ -15,14 +15,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import archive, builder, device, fetch, image, openwrt_host
-from forge.buildlog import explain
+from forge import image
 from forge.core import console, hashes, logs, paths, proc
 from forge.core.errors import CommandError, ForgeError
 from forge.core.logs import Log
 from forge.image import Job, Made
+from forge.openwrt import archive, build, fetch, openwrt_host
+from forge.openwrt import profile as profiles
+from forge.openwrt.buildlog import explain
+from forge.openwrt.release_index import Published
 from forge.packages import feed
-from forge.published import Published
 
 TIMEOUT = 3600.0  # seconds; a slow line has some hundred packages to bring
 PACKAGE_LINE = re.compile(
@@ -47,10 +49,10 @@ def tree(lists: Published) -> Path:
 
 def info(pristine: Path) -> dict[str, Any] | None:
     """The profiles by `make info`, for a target without a profiles.json; None if it has none to tell."""
-    with builder.scratch(".info-") as scratch:
+    with build.scratch(".info-") as scratch:
         work = _copy(pristine, Path(scratch))
         result = proc.run([*openwrt_host.started(Path(scratch)), "make", "info"], cwd=work, timeout=600.0, check=False)
-    found = device.from_info(result.output)
+    found = profiles.from_info(result.output)
     return found if found["profiles"] else None
 
 
@@ -59,7 +61,7 @@ def make(job: Job, local: Sequence[Path]) -> Made:
     assert job.tree is not None
     name = f"image-{job.lists.version.number}-{job.device.profile}-{job.extra}"
     with (
-        builder.scratch(".image-") as scratch,
+        build.scratch(".image-") as scratch,
         logs.kept(name) as log,
         console.step(f"image {job.label}"),
     ):
@@ -85,7 +87,7 @@ def make(job: Job, local: Sequence[Path]) -> Made:
 
 
 def _copy(pristine: Path, top: Path) -> Path:
-    if not builder.is_plain(top):
+    if not build.is_plain(top):
         raise ForgeError(
             f"the cache folder {top.parent} has a space or the like in its path",
             hint=f"OpenWrt's tools can't work there: set {paths.CACHE_VARIABLE} to a folder with a plain path",
@@ -222,7 +224,7 @@ def _required(job: Job, out: Path, log: Log) -> list[Path]:
     """Every image that this device has, by name, whole by the ImageBuilder's own hashes. ImageError if one is not."""
     made = json.loads((out / "profiles.json").read_text()) if (out / "profiles.json").exists() else {}
     told = {str(one["name"]): one for one in made.get("profiles", {}).get(job.device.profile, {}).get("images", [])}
-    expected = device.named(job.device, job.lists.version, job.lists.target, job.extra) or tuple(told)
+    expected = profiles.named(job.device, job.lists.version, job.lists.target, job.extra) or tuple(told)
     big = {Path(path).name: (int(size), int(limit)) for path, size, limit in TOO_BIG.findall(log.text)}
     lacking = [name for name in expected if not (out / name).is_file()]
     if lacking or (big and not job.device.images):

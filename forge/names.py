@@ -18,15 +18,15 @@ def machines() -> list[str]:
 
 def targets() -> list[str]:
     """The lab's and OpenWrt's, as far as they are known without asking its server."""
-    from forge import catalog
+    from forge.openwrt import catalog
 
     return [*lab_targets(), *catalog.targets()]
 
 
 def is_target(name: str) -> bool:
     """Whether it is one of OpenWrt's without asking its server: for a mistyped one nothing large is brought."""
-    from forge import catalog
     from forge.core.errors import UsageError
+    from forge.openwrt import catalog
 
     try:
         catalog.target(name)

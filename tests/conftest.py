@@ -75,7 +75,7 @@ def _offline(*, asked: bool) -> str:
     """Why OpenWrt's server is not asked; empty if it is."""
     if not asked:
         return "asks OpenWrt's real server: only with ./inv test --online"
-    from forge import fetch
+    from forge.openwrt import fetch
 
     reason = fetch.fetcher().reachable()
     return f"OpenWrt's server can't be reached: {reason}" if reason else ""

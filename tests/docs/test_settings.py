@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import tasks  # noqa: F401 - declares them
-from forge import catalog, site
+from forge import site
 from forge.core import paths
 from forge.core.errors import ForgeError
+from forge.openwrt import catalog
 from tests.docs import pages, places
 
 MAIN = "config mailrelay 'main'\n\tlist network 'lan'\n"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from forge import catalog, openwrt_host
 from forge.core import paths
 from forge.host import host
+from forge.openwrt import catalog, openwrt_host
 from tests.targets.upstream import KEY, Upstream, luci_feed
 
 STABLE, OLD = "25.12.5", "24.10.8"

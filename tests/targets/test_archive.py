@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from backports import zstd  # type: ignore[import-not-found, unused-ignore]
 
-from forge import archive
-from forge.archive import ArchiveError
 from forge.core import paths
 from forge.core.errors import ForgeError
+from forge.openwrt import archive
+from forge.openwrt.archive import ArchiveError
 from tests.targets.conftest import Place
 from tests.targets.upstream import Link, pack
 

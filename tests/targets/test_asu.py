@@ -17,8 +17,8 @@ from forge import asu, image
 from forge.asu import ServerError
 from forge.core.errors import ForgeError, UsageError
 from forge.image import Wishes
+from forge.openwrt.partial import FetchError, Unreachable, WrongFile
 from forge.packages import keys
-from forge.partial import FetchError, Unreachable, WrongFile
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
 from tests.targets.upstream import Fault, Upstream
 

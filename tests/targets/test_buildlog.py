@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from forge.buildlog import explain
 from forge.core import console, logs, paths, transcript
 from forge.core.errors import ForgeError
 from forge.core.logs import Log
+from forge.openwrt.buildlog import explain
 
 NOISE = """\
 make[2]: Entering directory '/x'

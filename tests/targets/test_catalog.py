@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from forge import catalog, device
 from forge.core.errors import UsageError
+from forge.openwrt import catalog
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
 from tests.targets.upstream import profiles
 
@@ -124,12 +124,12 @@ def test_only_a_target_with_one_profile_needs_none_named(place: Place) -> None:
 
 
 def test_the_images_of_a_device_are_named_as_the_imagebuilder_names_them(place: Place) -> None:
-    found = device.of("glinet_gl-mt1300", {"profiles": profiles(STABLE, MT7621)})
+    found = profiles.of("glinet_gl-mt1300", {"profiles": profiles(STABLE, MT7621)})
     target = catalog.Target(MT7621)
-    assert device.named(found, catalog.version(STABLE), target, "hall-3") == (
+    assert profiles.named(found, catalog.version(STABLE), target, "hall-3") == (
         "openwrt-25.12.5-hall-3-ramips-mt7621-glinet_gl-mt1300-squashfs-sysupgrade.bin",
     ), "without the initramfs, which only OpenWrt's own build makes"
-    found = device.of("glinet_gl-mt1300", {"profiles": profiles("snapshot", MT7621)})
-    assert device.named(found, catalog.version("snapshot"), target, "x") == (
+    found = profiles.of("glinet_gl-mt1300", {"profiles": profiles("snapshot", MT7621)})
+    assert profiles.named(found, catalog.version("snapshot"), target, "x") == (
         "openwrt-x-ramips-mt7621-glinet_gl-mt1300-squashfs-sysupgrade.bin",
     )

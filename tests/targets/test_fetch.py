@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from forge import fetch
 from forge.core import console, progress
 from forge.core.errors import MissingError, UsageError
 from forge.core.hashes import digest
-from forge.fetch import Fetcher, Patience
-from forge.partial import FetchError, NotThere, Unreachable, WrongFile
+from forge.openwrt import fetch
+from forge.openwrt.fetch import Fetcher, Patience
+from forge.openwrt.partial import FetchError, NotThere, Unreachable, WrongFile
 from tests.targets.conftest import Place
 from tests.targets.upstream import Fault, Upstream
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from forge import catalog, image, lock, published
+from forge import image
 from forge.core import paths
-from forge.fetch import Fetcher
+from forge.openwrt import catalog, lock, release_index
+from forge.openwrt.fetch import Fetcher
 
 pytestmark = pytest.mark.online
 
@@ -29,20 +30,20 @@ def fetcher() -> Fetcher:
 @pytest.mark.parametrize(("number", "target"), PINNED)
 def test_a_locked_imagebuilder_is_the_one_that_openwrt_signs(fetcher: Fetcher, number: str, target: str) -> None:
     version, one = catalog.version(number), catalog.targets()[target]
-    lists = published.load(fetcher, version, one)
+    lists = release_index.load(fetcher, version, one)
     pin = lock.pin(version, one, "imagebuilder")
     assert pin and lists.find("imagebuilder") == (pin.name, pin.sha256)
     assert lists.find("sdk")
 
 
 def test_the_newest_releases_are_told(fetcher: Fetcher) -> None:
-    assert {"24.10", "25.12"} <= published.latest(fetcher).keys()
+    assert {"24.10", "25.12"} <= release_index.latest(fetcher).keys()
 
 
 def test_the_boards_that_we_know_without_a_download_are_there(fetcher: Fetcher) -> None:
     version, told = catalog.version("25.12"), {}
     for board in catalog.boards():
-        lists = published.load(fetcher, version, catalog.targets()[board.target])
+        lists = release_index.load(fetcher, version, catalog.targets()[board.target])
         profiles = lists.profiles()
         assert profiles is not None
         told[board.profile] = board.profile in profiles["profiles"]
@@ -50,7 +51,7 @@ def test_the_boards_that_we_know_without_a_download_are_there(fetcher: Fetcher) 
 
 
 def test_a_snapshot_is_signed_by_the_key_that_we_have(fetcher: Fetcher) -> None:
-    assert published.load(fetcher, catalog.version("snapshot"), catalog.targets()["ramips/mt7621"]).signed
+    assert release_index.load(fetcher, catalog.version("snapshot"), catalog.targets()["ramips/mt7621"]).signed
 
 
 @pytest.mark.timeout(1800)

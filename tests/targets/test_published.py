@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 import tomllib
 
-from forge import archive, cache, catalog, lock, published
+from forge import cache
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError
 from forge.core.hashes import digest
-from forge.fetch import Fetcher
-from forge.lock import LockError
+from forge.openwrt import archive, catalog, lock, release_index
+from forge.openwrt.fetch import Fetcher
+from forge.openwrt.lock import LockError
+from forge.openwrt.partial import NotThere, Unreachable, WrongFile
+from forge.openwrt.release_index import SignatureError
 from forge.packages import keys
-from forge.partial import NotThere, Unreachable, WrongFile
-from forge.published import SignatureError
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
 from tests.targets.upstream import KEY, Fault, Upstream
 
@@ -37,8 +38,8 @@ def fetcher(upstream: Upstream, place: Place) -> Fetcher:
     return Fetcher((upstream.url,))
 
 
-def load(fetcher: Fetcher, number: str = STABLE) -> published.Published:
-    return published.load(fetcher, catalog.version(number), TARGET)
+def load(fetcher: Fetcher, number: str = STABLE) -> release_index.Published:
+    return release_index.load(fetcher, catalog.version(number), TARGET)
 
 
 def pin(upstream: Upstream, place: Place, sha256: str = "") -> None:
@@ -128,9 +129,9 @@ def test_a_locked_file_needs_no_list_to_be_right(upstream: Upstream, place: Plac
 
 def test_a_target_that_a_release_does_not_have_is_told_apart_from_a_server_that_is_not_there(fetcher: Fetcher) -> None:
     with pytest.raises(NotThere, match=f"OpenWrt {STABLE} has no target ath79/nand"):
-        published.load(fetcher, catalog.version(STABLE), catalog.Target("ath79/nand"))
+        release_index.load(fetcher, catalog.version(STABLE), catalog.Target("ath79/nand"))
     with pytest.raises(Unreachable):
-        published.load(Fetcher(("http://127.0.0.1:9",)), catalog.version(STABLE), TARGET)
+        release_index.load(Fetcher(("http://127.0.0.1:9",)), catalog.version(STABLE), TARGET)
 
 
 def test_a_list_is_asked_for_once_but_a_snapshots_each_time(fetcher: Fetcher, upstream: Upstream) -> None:
@@ -142,7 +143,7 @@ def test_a_list_is_asked_for_once_but_a_snapshots_each_time(fetcher: Fetcher, up
 
 
 def test_a_target_without_profiles_has_none(upstream: Upstream, place: Place) -> None:
-    lists = published.load(Fetcher((upstream.url,)), catalog.version(OLD), catalog.Target("malta/le"))
+    lists = release_index.load(Fetcher((upstream.url,)), catalog.version(OLD), catalog.Target("malta/le"))
     assert lists.profiles() is None
 
 

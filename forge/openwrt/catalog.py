@@ -1,7 +1,7 @@
 """The OpenWrt releases, targets and boards we know, and what a person may have meant by a name.
 
-Reads feeds/releases.toml, and what servers have told before (published.py keeps it in the cache). No network here; the
-tasks `targets`, `build`, `image` and `lock` ask this first.
+Reads feeds/releases.toml, and what servers have told before (release_index.py keeps it in the cache). No network here;
+the tasks `targets`, `build`, `image` and `lock` ask this first.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def for_format(format: str) -> Release:
 
 def version(text: str, *, target: str = "") -> Version:
     """What --release says: a series (its newest; for `target`, the newest that the lock has for it) or one release."""
-    from forge import lock
+    from forge.openwrt import lock
 
     word = text.strip().lower().removeprefix("openwrt-").removeprefix("v")
     if word in ("main", "master", "snapshots", SNAPSHOT):

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-from forge import fetch
 from forge.core import console, paths
 from forge.core.errors import ForgeError
+from forge.openwrt import fetch
 
 USER = ".user-"
 MEMBERS = 2_000_000

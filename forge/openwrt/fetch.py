@@ -1,7 +1,7 @@
 """Downloads from OpenWrt's server or a mirror of it into the one cache, resumed, retried and checked.
 
 A file has its final name only when it is whole and its hash is right; until then it is a hidden .part that a later run
-goes on with (Range and If-Range: RFC 9110, sections 13.1.5 and 14). What the right hash is, published.py knows.
+goes on with (Range and If-Range: RFC 9110, sections 13.1.5 and 14). What the right hash is, release_index.py knows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from forge.core import console, hashes, paths, progress
 from forge.core.errors import ForgeError, MissingError, UsageError
-from forge.partial import FetchError, NotThere, Part, Unreachable, WrongFile, disk_error, room
+from forge.openwrt.partial import FetchError, NotThere, Part, Unreachable, WrongFile, disk_error, room
 
 if TYPE_CHECKING:
     import requests

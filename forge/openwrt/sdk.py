@@ -1,6 +1,6 @@
 """Builds our packages with OpenWrt's own SDK: the feed is ours alone, and Python is never compiled for it.
 
-builder.py decides whether the SDK or the mini-SDK builds. The Makefiles are the same; what the SDK has made is required
+build.py decides whether the SDK or the mini-SDK builds. The Makefiles are the same; what the SDK has made is required
 by the names that they give it. The way it is driven: FACTS of the SDK, OpenWrt's scripts/feeds and its gh-action-sdk.
 """
 
@@ -14,17 +14,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import archive, fetch, openwrt_host
-from forge.buildlog import explain
-from forge.catalog import Version
 from forge.core import console, hashes, logs, paths, proc
 from forge.core.errors import CommandError, ForgeError
 from forge.core.logs import Log
+from forge.openwrt import archive, fetch, openwrt_host
+from forge.openwrt.buildlog import explain
+from forge.openwrt.catalog import Version
+from forge.openwrt.release_index import Published
 from forge.packages import ipk, stage
 from forge.packages import minisdk as minisdk
 from forge.packages.minisdk import Built
 from forge.packages.package import Package
-from forge.published import Published
 
 FEED = "mailrelay"
 TIMEOUT = 3600.0  # seconds for one step; compiling LuCI's host tools takes minutes

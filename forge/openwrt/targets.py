@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from forge import catalog, fetch, published
-from forge.catalog import Target, Version
 from forge.core import console
 from forge.core.errors import UsageError
+from forge.openwrt import catalog, fetch, release_index
+from forge.openwrt.catalog import Target, Version
 
 
 def run(*, release: str = "", match: str = "", mirror: str = "", offline: bool = False) -> None:
@@ -19,11 +19,11 @@ def run(*, release: str = "", match: str = "", mirror: str = "", offline: bool =
     if not match:
         _releases()
     ask = bool(release) and not offline and not fetcher.reachable()
-    told = published.told_targets(fetcher, version, ask=ask)
+    told = release_index.told_targets(fetcher, version, ask=ask)
     known = catalog.targets(told)
     if ask:
         for target in [target for target in known.values() if match and _matches(match, target.name)]:
-            published.load(fetcher, version, target).profiles()
+            release_index.load(fetcher, version, target).profiles()
     elif release and not offline:
         console.note(f"{fetch.hosts(fetcher.mirrors)} can't be reached: this is what is known without it")
     devices = _devices(fetcher, version, known)
@@ -75,7 +75,7 @@ def _release(release: catalog.Release) -> dict[str, str]:
 
 
 def _target(version: Version, target: Target) -> dict[str, Any]:
-    from forge import lock
+    from forge.openwrt import lock
 
     locked = [kind for kind in lock.KINDS if lock.pin(version, target, kind)]
     return {"name": target.name, "architecture": target.arch, "locked": locked, "machine": target.machine}
@@ -99,7 +99,7 @@ def _devices(fetcher: fetch.Fetcher, version: Version, known: Mapping[str, Targe
     """Profile, target, title: from every profiles.json that is in the cache, and the boards we know anyway."""
     rows = {(board.profile, board.target): board.title for board in catalog.boards()}
     for target in known.values():
-        path = fetcher.cached(f"{published.folder(version, target)}/profiles.json")
+        path = fetcher.cached(f"{release_index.folder(version, target)}/profiles.json")
         if path.exists():
             for name, entry in _profiles(path.read_text(encoding="utf-8")).items():
                 rows[name, target.name] = catalog.titles(entry) or name

@@ -1,6 +1,6 @@
 """feeds/lock.toml: which point release a series means, and the name and hash of each file we take from OpenWrt.
 
-What is fetched has to be what stands here (published.py asks); update() is the task `lock`, which asks the server,
+What is fetched has to be what stands here (release_index.py asks); update() is the task `lock`, which asks the server,
 checks its signature, and shows what has changed. A snapshot is never locked: it is another one every day.
 """
 
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import tomllib
 
-from forge import catalog
 from forge.core import console, paths
 from forge.core.errors import ForgeError
+from forge.openwrt import catalog
 
 if TYPE_CHECKING:
-    from forge.catalog import Release, Target, Version
-    from forge.fetch import Fetcher
+    from forge.openwrt.catalog import Release, Target, Version
+    from forge.openwrt.fetch import Fetcher
 
 KINDS = ("imagebuilder", "sdk")
 HEADER = """\
@@ -77,14 +77,14 @@ def _order(number: str) -> tuple[int, ...]:
 
 def update(fetcher: Fetcher, *, release: str = "", target: str = "") -> None:
     """Brings the file up to date, for what it has already and for what is asked for; prints the difference."""
-    from forge import published
+    from forge.openwrt import release_index
 
     before, data = read(), read()
-    latest = published.latest(fetcher)
+    latest = release_index.latest(fetcher)
     wanted = _wanted(before, latest, release, target)
     for version, one in wanted:
         with console.step(f"asking for {version.number} {one.name}"):
-            lists = published.load(fetcher, version, one, fresh=True)
+            lists = release_index.load(fetcher, version, one, fresh=True)
         for kind in KINDS:
             found = lists.find(kind)
             if found:

@@ -10,14 +10,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import catalog, fetch, openwrt_host, published, sdk
-from forge.catalog import Target, Version
 from forge.core import choices, cli, console, logs, paths
 from forge.core.errors import MissingError, UsageError
-from forge.fetch import Fetcher
+from forge.openwrt import catalog, fetch, openwrt_host, release_index, sdk
+from forge.openwrt.catalog import Target, Version
+from forge.openwrt.fetch import Fetcher
+from forge.openwrt.partial import Unreachable
 from forge.packages import minisdk as minisdk
 from forge.packages.minisdk import Built
-from forge.partial import Unreachable
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def versions(format: str, release: str, target: str = "") -> list[Version]:
 
 
 def _target(fetcher: Fetcher, text: str) -> Target:
-    told = published.told_targets(fetcher, catalog.version(catalog.stable().series))
+    told = release_index.told_targets(fetcher, catalog.version(catalog.stable().series))
     found, guess = catalog.target(text, told)
     if guess:
         console.note(guess)
@@ -121,9 +121,9 @@ def _choose(fetcher: Fetcher, version: Version, target: Target | None, builder: 
 
 
 def cached(fetcher: Fetcher, version: Version, target: Target) -> bool:
-    """Whether this SDK was fetched before. Whether it is sound, published.py finds out."""
-    folder = fetcher.cached(f"{published.folder(version, target)}/{published.SUMS}").parent
-    return folder.is_dir() and any(published.ARCHIVES["sdk"].fullmatch(path.name) for path in folder.iterdir())
+    """Whether this SDK was fetched before. Whether it is sound, release_index.py finds out."""
+    folder = fetcher.cached(f"{release_index.folder(version, target)}/{release_index.SUMS}").parent
+    return folder.is_dir() and any(release_index.ARCHIVES["sdk"].fullmatch(path.name) for path in folder.iterdir())
 
 
 def _by_sdk(
@@ -137,7 +137,7 @@ def _by_sdk(
 ) -> list[Built] | None:
     """What the SDK made, or None where the mini-SDK has to: the server was there a moment ago, and is gone."""
     try:
-        lists = published.load(fetcher, version, target)
+        lists = release_index.load(fetcher, version, target)
         directories = minisdk.directories(package)
         return sdk.run(lists, directories, package=package, folder=folder, reproducible=reproducible)
     except (Unreachable, MissingError) as error:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from forge import catalog
-from forge.catalog import Target, Version
+from forge.openwrt import catalog
+from forge.openwrt.catalog import Target, Version
 
 # Booted from memory, and made by OpenWrt's own build alone: the ImageBuilder has no kernel for it.
 NOT_BY_IMAGEBUILDER = re.compile(r"initramfs|-recovery\.itb$")

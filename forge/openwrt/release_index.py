@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forge import catalog, lock
-from forge.catalog import Target, Version
 from forge.core import console, paths
 from forge.core.errors import ForgeError, MissingError
-from forge.fetch import Fetcher
+from forge.openwrt import catalog, lock
+from forge.openwrt.catalog import Target, Version
+from forge.openwrt.fetch import Fetcher
+from forge.openwrt.partial import FetchError, NotThere, Unreachable, WrongFile
 from forge.packages import keys
-from forge.partial import FetchError, NotThere, Unreachable, WrongFile
 
 SUMS = "sha256sums"  # `<hash> *<name>` a line
 ARCHIVES = {
