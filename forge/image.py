@@ -169,7 +169,7 @@ def run(
 
 def _check_sites(files: Sequence[Path | None], wishes: Wishes) -> None:
     """Everything that can be wrong with what was asked for shows before anything long begins."""
-    from forge import site
+    from forge.site import site
 
     for path in files:
         site.load(path)

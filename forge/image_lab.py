@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import image, image_report, imagebuilder, overlay
-from forge import site as sites
+from forge import image, image_report, imagebuilder
 from forge.core import choices, cli, console, logs, paths
 from forge.core.errors import UsageError
 from forge.image import Image, Made, Wishes
@@ -23,6 +22,8 @@ from forge.lab import parcels, targets
 from forge.lab.image import FILES, Firmware
 from forge.lab.targets import Target
 from forge.openwrt import build
+from forge.site import overlay
+from forge.site import site as sites
 
 PREFIX = "lab-"
 RELEASE = "lab"  # where images of OpenWrt have its release

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import site as sites
 from forge.core import console, hashes, paths, progress
 from forge.core.errors import ForgeError
 from forge.image import Image, Job, Made, Planned
 from forge.openwrt import catalog
+from forge.site import site as sites
 
 SITES = "sites.json"
 # What QEMU boots of a build's files, the likeliest first (docs/QEMU.md).

@@ -142,7 +142,7 @@ def _repositories(job: Job, work: Path) -> None:
 
 def _overlay(job: Job, files: Path) -> None:
     """The site's files, and our feed's key and line if --feed tells where it will be."""
-    from forge import overlay, site
+    from forge.site import overlay, site
 
     overlay.render(site.load(job.site), files)
     if job.wishes.feed:
@@ -150,7 +150,7 @@ def _overlay(job: Job, files: Path) -> None:
 
 
 def _words(job: Job) -> list[str]:
-    from forge import site
+    from forge.site import site
 
     wanted = [*image.own_packages(job.wishes), *site.load(job.site).packages, *job.wishes.packages]
     if job.wishes.bare:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from forge import firmware as firmwares
 from forge import guest, machines, running, terminal
-from forge import site as sites
 from forge.core import console, paths, proc
 from forge.core.errors import UsageError
 from forge.guest import Guest
+from forge.site import site as sites
 from forge.ssh import Ssh
 
 
@@ -51,8 +51,8 @@ def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: i
 
 
 def _address(text: str) -> str:
-    from forge.site_table import Bad
-    from forge.site_values import own_address
+    from forge.site.toml_document import Bad
+    from forge.site.types import own_address
 
     try:
         return str(own_address(text))

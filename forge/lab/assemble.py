@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import overlay
 from forge.core import cli, hashes, paths, proc, transcript
 from forge.lab import kernel, parcels, python, rootfs, unpack
 from forge.lab import tree as trees
 from forge.lab.targets import Target
+from forge.site import overlay
 
 # Kept beside the tree: it is no part of the root file system.
 BOOT_FILES = ("kernel", "initrd")

@@ -20,14 +20,14 @@ from typing import Any
 
 from filelock import FileLock
 
-from forge import overlay
-from forge import site as sites
 from forge.core import console, hashes, paths
 from forge.core.errors import MissingError, UsageError
 from forge.host import debian_packages, host
 from forge.lab import targets
 from forge.lab.targets import SUITE, Target
 from forge.packages import feed as feeds
+from forge.site import overlay
+from forge.site import site as sites
 
 MANIFEST = "manifest.json"
 FILES = ("kernel", "initrd", "rootfs.squashfs")  # whose hashes it has

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import tasks  # noqa: F401 - declares them
-from forge import site
 from forge.core import paths
 from forge.core.errors import ForgeError
 from forge.openwrt import catalog
+from forge.site import site
 from tests.docs import pages, places
 
 MAIN = "config mailrelay 'main'\n\tlist network 'lan'\n"

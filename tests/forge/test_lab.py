@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from forge import overlay
-from forge import site as sites
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.host import debian_packages
@@ -25,6 +23,8 @@ from forge.lab.cpio import Archive
 from forge.lab.unpack import Member
 from forge.packages import feed, stage
 from forge.packages import minisdk as minisdk
+from forge.site import overlay
+from forge.site import site as sites
 
 
 def test_the_kernel_can_unpack_the_archive(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge import overlay, site
 from forge.core import paths
 from forge.generate import docs
-from forge.overlay import OverlayError
-from forge.site import Site
+from forge.site import overlay, site
+from forge.site.overlay import OverlayError
+from forge.site.site import Site
 
 TEXT = """
 hostname = "plant7"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import overlay, site
+from forge.site import overlay, site
 from tests.package.router import Router
 
 pytestmark = pytest.mark.root

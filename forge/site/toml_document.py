@@ -1,6 +1,6 @@
 """A TOML document that is read table by table: every fault is kept with its line, and what nobody asked for is one too.
 
-Knows TOML and lines, but no setting: those are site.py's, site_values.py's and site_relay.py's, its only callers.
+Knows TOML and lines, but no setting: those are site.py's, types.py's and relay.py's, its only callers.
 """
 
 from __future__ import annotations

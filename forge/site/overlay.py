@@ -14,7 +14,7 @@ from typing import Any
 
 from forge.core import paths
 from forge.core.errors import ForgeError
-from forge.site import Site
+from forge.site.site import Site
 
 SUFFIX = ".j2"
 TIME = 1735689600  # 2025-01-01: a router's clock starts with the newest date in /etc, so it lies in the past

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from forge import site_values
 from forge.core import uci_text
 from forge.generate import docs
-from forge.site_table import Bad, Document, Place, Table
+from forge.site import types
+from forge.site.toml_document import Bad, Document, Place, Table
 
 # Findings that speak of the machine on which the check runs: here the builder's, not the router's.
 _OF_THIS_MACHINE = {"network", "spool", "notify", "ca_file"}
@@ -88,7 +88,7 @@ def _text(document: Document, option: str, value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, str):
-        return site_values.text(value)
+        return types.text(value)
     raise Bad("is neither text nor a number nor true or false", f'write it in quotes: {option} = "…"')
 
 

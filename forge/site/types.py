@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from forge.core.cli import near
-from forge.site_table import Bad
+from forge.site.toml_document import Bad
 
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 # The crypt(3) methods of musl, OpenWrt's C library: SHA-512, SHA-256, bcrypt and MD5.

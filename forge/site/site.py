@@ -1,7 +1,7 @@
 """The site file: what a router's owner wants set in its firmware, read from TOML and checked before anything is built.
 
 `load` is the whole of it; overlay.py renders a Site into files, for the lab's firmware and for OpenWrt's ImageBuilder
-alike. The relay's own options are not known here: site_relay.py asks the relay's schema. docs/SITE.md is for owners.
+alike. The relay's own options are not known here: relay.py asks the relay's schema. docs/SITE.md is for owners.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from forge import site_relay, site_values
 from forge.core.errors import ForgeError, UsageError
-from forge.site_table import Document, Table
+from forge.site import relay as site_relay
+from forge.site import types
+from forge.site.toml_document import Document, Table
 
 # What OpenWrt's protocols for the way out need: option names here -> in UCI, and the packages that bring the protocol.
 WAN_OPTIONS: dict[str, dict[str, str]] = {
@@ -133,8 +134,8 @@ def load(path: Path | None) -> Site:
 
 def _read(document: Document) -> Site:
     top = document.top
-    hostname = top.value("hostname", site_values.hostname)
-    timezone = top.value("timezone", site_values.timezone)
+    hostname = top.value("hostname", types.hostname)
+    timezone = top.value("timezone", types.timezone)
     lan = _lan(top.table("lan"))
     wan = _wan(top.table("wan"), lan)
     root = _root(top.table("root"))
@@ -156,8 +157,8 @@ def _read(document: Document) -> Site:
 
 
 def _root(table: Table) -> Root:
-    password_hash = table.value("password_hash", site_values.password_hash)
-    keys = table.values("ssh_keys", site_values.ssh_key)
+    password_hash = table.value("password_hash", types.password_hash)
+    keys = table.values("ssh_keys", types.ssh_key)
     login = table.raw("password_login", bool, "true or false")
     if login is False and not keys and not table.document.faults:
         table.fault(
@@ -168,7 +169,7 @@ def _root(table: Table) -> Root:
 
 
 def _lan(table: Table) -> Lan | None:
-    interface = table.value("address", site_values.own_address)
+    interface = table.value("address", types.own_address)
     if table and "address" not in table:
         table.fault("", "has no address", 'write address = "192.168.1.1/24"')
     table.end()
@@ -183,21 +184,21 @@ def _wan(table: Table, lan: Lan | None) -> Wan | None:
         table.ignore_rest()
         return None
     options: dict[str, str] = {}
-    address = table.value("address", site_values.own_address) if protocol == "static" else None
+    address = table.value("address", types.own_address) if protocol == "static" else None
     if address:
         options |= {"ipaddr": str(address.ip), "netmask": str(address.netmask)}
-        if lan and site_values.own_address(f"{lan.address}/{lan.length}").network.overlaps(address.network):
+        if lan and types.own_address(f"{lan.address}/{lan.length}").network.overlaps(address.network):
             table.fault("address", f"'{address}' is in the network of [lan]", "the two need networks of their own")
-    readers = {"gateway": site_values.address, "apn": site_values.word, "pin": site_values.pin}
+    readers = {"gateway": types.address, "apn": types.word, "pin": types.pin}
     for name, uci_name in WAN_OPTIONS[protocol].items():
-        value = table.value(name, readers.get(name, site_values.text))
+        value = table.value(name, readers.get(name, types.text))
         if value:
             options[uci_name] = value
-    if address and "gateway" in options and site_values.ip(options["gateway"]) not in address.network:
+    if address and "gateway" in options and types.ip(options["gateway"]) not in address.network:
         table.fault("gateway", f"'{options['gateway']}' is not in {address.network}", "write one that address reaches")
     if protocol in ("qmi", "mbim"):
         options.setdefault("device", MODEM)
-    dns = table.values("dns", site_values.address)
+    dns = table.values("dns", types.address)
     for name in WAN_REQUIRED.get(protocol, ()):
         if name not in table:
             table.fault("", f"has no {name}, which protocol '{protocol}' needs", f'write {name} = "…"')
