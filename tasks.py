@@ -206,7 +206,7 @@ def image(
     dry_run: bool = False,
 ) -> None:
     """Make firmware with the relay and a site's settings in it, by OpenWrt's ImageBuilder; lab targets by ourselves."""
-    from forge import image
+    from forge.images import image
 
     wishes = image.Wishes(
         packages=words.split(packages),

@@ -65,10 +65,10 @@ def _build(machine: machines.Machine, site: str) -> Path:
         raise UsageError(
             f"{machine.target} boots an image of OpenWrt", hint="name it: --firmware openwrt-…-combined.img.gz"
         )
-    from forge import image_lab
+    from forge.images import lab
 
     with console.step(f"the firmware {machine.target}"):
-        return image_lab.default(machine.target, Path(site) if site else None).folder
+        return lab.default(machine.target, Path(site) if site else None).folder
 
 
 def _introduce(router: Guest, disk: str) -> None:

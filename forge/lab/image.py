@@ -1,6 +1,6 @@
 """Builds a lab target's firmware: kernel, initrd and a squashfs, in a folder of the cache named for what it is made of.
 
-The relay is in it if its package is among those named: image_lab.py names it for the tasks `image` and `qemu`; the
+The relay is in it if its package is among those named: lab.py names it for the tasks `image` and `qemu`; the
 demo, the tests and the bench install it later. What comes from Debian is kept as a tree for each target; a change of
 the stand-in, of files/ or of a package only lays that tree out anew and packs it.
 """

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import image_lab
 from forge.core import proc
+from forge.images import lab
 from forge.lab import image, python
 from forge.lab.applets import APPLETS
 from tests.lab.conftest import lab_site
@@ -110,7 +110,7 @@ def listed(folder: Path) -> str:
 def test_what_qemu_boots_has_the_relay_and_its_pages(firmware: image.Firmware, tmp_path: Path) -> None:
     site = lab_site(tmp_path)
     site.write_text(f'{site.read_text()}[lan]\naddress = "10.7.0.1/24"\n')
-    made = image_lab.default(firmware.target.name, site)
+    made = lab.default(firmware.target.name, site)
     files = listed(made.folder)
     assert "/usr/lib/mailrelay/relay/__main__.py\n" in files and "/etc/rc.d/S95mailrelay\n" in files
     assert "/usr/share/rpcd/acl.d/luci-app-mailrelay.json\n" in files

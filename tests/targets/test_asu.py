@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from forge import asu, image
-from forge.asu import ServerError
 from forge.core.errors import ForgeError, UsageError
-from forge.image import Wishes
+from forge.images import asu, image
+from forge.images.asu import ServerError
+from forge.images.image import Wishes
 from forge.openwrt.partial import FetchError, Unreachable, WrongFile
 from forge.packages import keys
 from tests.targets.conftest import MT7621, OLD, STABLE, Place

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from forge import image, imagebuilder
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError, UsageError
-from forge.image import Made, Wishes
-from forge.imagebuilder import ImageError
+from forge.images import image, imagebuilder
+from forge.images.image import Made, Wishes
+from forge.images.imagebuilder import ImageError
 from forge.openwrt import openwrt_host
 from forge.packages import feed, keys
 from tests.targets.conftest import MT7621, STABLE, Place

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from forge import image, imagebuilder, machines, qemu
+from forge import machines, qemu
 from forge.core import choices
 from forge.core.errors import ForgeError, UsageError
-from forge.image import Made, Wishes
+from forge.images import image, imagebuilder
+from forge.images.image import Made, Wishes
 from forge.lab import image as firmwares
 from forge.lab import parcels, targets
 from tests.targets.conftest import STABLE, Place

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import image
 from forge.core import paths
+from forge.images import image
 from forge.openwrt import catalog, lock, release_index
 from forge.openwrt.fetch import Fetcher
 

@@ -1,7 +1,7 @@
 """The task `image`: firmware with the relay in it. Reads what was asked for into jobs, and runs several at a time.
 
-imagebuilder.py makes one image; asu.py has a server make it (`--via`); image_lab.py has the jobs of the lab's targets;
-image_report.py tells what came of them.
+imagebuilder.py makes one image; asu.py has a server make it (`--via`); lab.py has the jobs of the lab's targets;
+report.py tells what came of them.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ class Job:
         return {"release": lists.version.number, "target": lists.target.name, "profile": self.device.profile}
 
     def next(self, images: Sequence[Image]) -> list[str]:
-        from forge import image_report
+        from forge.images import report
 
-        return image_report.next_of_openwrt(self, images)
+        return report.next_of_openwrt(self, images)
 
 
 def plain_name(site: Path | None) -> str:
@@ -132,14 +132,15 @@ def run(
     wishes: Wishes | None = None,
 ) -> list[Made]:
     """The task. `target` may be several, with commas, each TARGET or TARGET:PROFILE; `out` stands for dist/images."""
-    from forge import image_lab, image_report
+    from forge.images import lab as lab_images
+    from forge.images import report
 
     wishes = wishes or Wishes()
     cli.choice(wishes.engine, choices.ENGINES, "--engine")
     targets = [word for word in (one.strip() for one in target.split(",")) if word]
     if not targets:
         raise UsageError("--target names none", hint="./inv targets lists them")
-    lab = [word for word in targets if word.startswith(image_lab.PREFIX)]
+    lab = [word for word in targets if word.startswith(lab_images.PREFIX)]
     for word in (*wishes.packages, *wishes.disabled):
         if not WORD.fullmatch(word) and not (len(lab) == len(targets) and word.endswith(".ipk")):
             raise UsageError(f"{word!r} is no name of a package or service", hint="put spaces or commas between names")
@@ -147,14 +148,14 @@ def run(
         raise UsageError(f"--feed: {wishes.feed!r} is no address", hint="write it like https://example.org/feed")
     files = _site_files(site, sites)
     if lab:
-        image_lab.check(lab, files, wishes, profile=profile, release=release, mirror=mirror)
+        lab_images.check(lab, files, wishes, profile=profile, release=release, mirror=mirror)
     _check_sites(files, wishes)
     top = Path(out) if out else paths.DIST / "images"
     fetcher = fetch.fetcher(mirror, offline=offline)
     planned: list[Planned] = []
     for word in targets:
         if word in lab:
-            planned += image_lab.plan(word, files, wishes, top, offline=offline)
+            planned += lab_images.plan(word, files, wishes, top, offline=offline)
         else:
             planned += _plan(fetcher, word, profile, release, files, wishes, top, whole=not dry_run)
     folders = [job.folder for job in planned]
@@ -162,9 +163,9 @@ def run(
     if twice:
         raise UsageError(f"two of the images would go to {paths.shown(twice)}", hint="name each target and site once")
     if dry_run:
-        image_report.preview(planned)
+        report.preview(planned)
         return []
-    return image_report.finish(planned, _make(planned, wishes, jobs), listed=bool(sites))
+    return report.finish(planned, _make(planned, wishes, jobs), listed=bool(sites))
 
 
 def _check_sites(files: Sequence[Path | None], wishes: Wishes) -> None:
@@ -174,7 +175,7 @@ def _check_sites(files: Sequence[Path | None], wishes: Wishes) -> None:
     for path in files:
         site.load(path)
     if wishes.via:
-        from forge import asu
+        from forge.images import asu
 
         asu.check(wishes, files)
 
@@ -191,7 +192,7 @@ def _plan(
     whole: bool,
 ) -> list[Job]:
     """The jobs of a target of OpenWrt's, one for each site; not `whole` without the ImageBuilder."""
-    from forge import imagebuilder
+    from forge.images import imagebuilder
 
     name, _, own = word.partition(":")
     one, wanted = _target(fetcher, name, own or profile, release)
@@ -253,21 +254,22 @@ def _site_files(site: str, sites: str) -> list[Path | None]:
 
 def _make(planned: Sequence[Planned], wishes: Wishes, jobs: int) -> list[Made | ForgeError]:
     """Every job to its end, also if another fails; results in the jobs' order. Ctrl-C ends them all."""
-    from forge import image_lab, imagebuilder
+    from forge.images import imagebuilder
+    from forge.images import lab as lab_images
 
     def call(job: Planned, ours: dict[str, list[Path]]) -> Callable[[], Made]:
         if isinstance(job, Job):
             return lambda: imagebuilder.make(job, ours.get(job.lists.version.release.series, []))
-        assert isinstance(job, image_lab.LabJob)
-        return lambda: image_lab.make(job, ours[job.target.name])
+        assert isinstance(job, lab_images.LabJob)
+        return lambda: lab_images.make(job, ours[job.target.name])
 
     if wishes.via:
-        from forge import asu
+        from forge.images import asu
 
         return [asu.run(wishes.via, job) for job in planned if isinstance(job, Job)]
     with (
         _local_packages([job for job in planned if isinstance(job, Job)], wishes) as local,
-        image_lab.packages([job for job in planned if isinstance(job, image_lab.LabJob)], wishes) as lab,
+        lab_images.packages([job for job in planned if isinstance(job, lab_images.LabJob)], wishes) as lab,
     ):
         return in_parallel([call(job, {**local, **lab}) for job in planned], jobs)
 

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import image, image_report, imagebuilder
 from forge.core import choices, cli, console, logs, paths
 from forge.core.errors import UsageError
-from forge.image import Image, Made, Wishes
+from forge.images import image, imagebuilder, report
+from forge.images.image import Image, Made, Wishes
 from forge.lab import image as firmwares
 from forge.lab import parcels, targets
 from forge.lab.image import FILES, Firmware
@@ -48,7 +48,7 @@ class LabJob:
         return {"release": RELEASE, "target": self.target.name, "profile": self.target.name}
 
     def next(self, images: Sequence[Image]) -> list[str]:
-        return image_report.next_of_lab(self.target.name, self.folder)
+        return report.next_of_lab(self.target.name, self.folder)
 
 
 def check(

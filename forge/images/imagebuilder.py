@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forge import image
 from forge.core import console, hashes, logs, paths, proc
 from forge.core.errors import CommandError, ForgeError
 from forge.core.logs import Log
-from forge.image import Job, Made
+from forge.images import image
+from forge.images.image import Job, Made
 from forge.openwrt import archive, build, fetch, openwrt_host
 from forge.openwrt import profile as profiles
 from forge.openwrt.buildlog import explain

@@ -13,7 +13,7 @@ from typing import Any
 
 from forge.core import console, hashes, paths, progress
 from forge.core.errors import ForgeError
-from forge.image import Image, Job, Made, Planned
+from forge.images.image import Image, Job, Made, Planned
 from forge.openwrt import catalog
 from forge.site import site as sites
 

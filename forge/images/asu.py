@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from forge import image, imagebuilder
 from forge.core import console, logs
 from forge.core.errors import ForgeError, UsageError
-from forge.image import Job, Made, Wishes
+from forge.images import image, imagebuilder
+from forge.images.image import Job, Made, Wishes
 from forge.openwrt import build
 from forge.openwrt.fetch import Fetcher
 from forge.openwrt.partial import FetchError, Unreachable
