@@ -21,7 +21,7 @@ from forge import bench_load, guest_relay, machines, provided, running
 from forge.core import console, paths, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
 from forge.guest import Guest
-from forge.lab import image
+from forge.lab import firmware as firmwares
 from forge.packages import minisdk as minisdk
 from forge.postfix import Provider
 
@@ -89,7 +89,7 @@ def run(target: str, rounds: int = 5, quick: bool = False) -> None:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrelay-bench-", dir=running.PARENT)))
         with console.step(f"the firmware {target} and the package"):
-            firmware = image.build(target, site=guest_relay.site(folder))
+            firmware = firmwares.build(target, site=guest_relay.site(folder))
             package = minisdk.packed("mailrelay", folder)
         provider = stack.enter_context(Provider())
         with console.step(f"the router {target} boots in QEMU"):

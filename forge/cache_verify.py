@@ -19,7 +19,7 @@ from forge import cache
 from forge.core import hashes, paths
 from forge.core.errors import ForgeError
 from forge.host import debian_packages
-from forge.lab import image
+from forge.lab import firmware
 from forge.openwrt import catalog, fetch, lock, release_index
 
 WAIT = "works with {}"  # as another run that holds a lock is told of
@@ -132,7 +132,7 @@ def _firmware() -> Tally:
     tally = Tally("the lab's firmware", "manifest.json")
     for folder in _folders("lab", "firmware"):
         with fetch.lock(_lab_lock(folder), WAIT.format(folder.name)):
-            _judge(tally, folder, image.broken(folder), len(image.FILES))
+            _judge(tally, folder, firmware.broken(folder), len(firmware.FILES))
     return tally
 
 
@@ -151,7 +151,7 @@ def _bytecode() -> Tally:
 
 
 def _parcels() -> Tally:
-    """An .ipk has its hash in the first line of the file that says what it was made from (lab/parcels.py)."""
+    """An .ipk has its hash in the first line of the file that says what it was made from (lab/opkg_state.py)."""
     tally = Tally("the lab's Postfix", "notes made when packing")
     for folder in _folders("lab", "parcels"):
         with fetch.lock(folder / ".lock", WAIT.format(folder.name)):
@@ -169,7 +169,7 @@ def _parcels() -> Tally:
 
 
 def _lab_lock(folder: Path) -> Path:
-    return image.lock(folder.name.rpartition("-")[0])
+    return firmware.lock(folder.name.rpartition("-")[0])
 
 
 # ---- Python ---------------------------------------------------------------------------------------------------------

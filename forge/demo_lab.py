@@ -71,10 +71,10 @@ def run(target: str = "", keep: bool = False) -> None:
 
 
 def _build(target: str, folder: Path) -> tuple[Path, Path]:
-    from forge.lab import image
+    from forge.lab import firmware as firmwares
 
     with console.step(f"the firmware {target}, from Debian's packages (or as it was built before)"):
-        firmware = image.build(target, site=guest_relay.site(folder)).folder
+        firmware = firmwares.build(target, site=guest_relay.site(folder)).folder
     with console.step("the package mailrelay"):
         return firmware, minisdk.packed("mailrelay", folder)
 

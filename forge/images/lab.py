@@ -1,7 +1,7 @@
 """Firmware of the lab with the relay in it: the lab's half of the task `image`, and what `./inv qemu` boots.
 
-Each option is carried out as for OpenWrt's images, or refused with the reason. forge/lab/image.py builds; the demo and
-the tests call that, as they install the relay themselves.
+Each option is carried out as for OpenWrt's images, or refused with the reason. forge/lab/firmware.py builds; the demo
+and the tests call that, as they install the relay themselves.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from forge.core import choices, cli, console, logs, paths
 from forge.core.errors import UsageError
 from forge.images import image, imagebuilder, report
 from forge.images.image import Image, Made, Wishes
-from forge.lab import image as firmwares
-from forge.lab import parcels, targets
-from forge.lab.image import FILES, Firmware
+from forge.lab import firmware as firmwares
+from forge.lab import opkg_state, targets
+from forge.lab.firmware import FILES, Firmware
 from forge.lab.targets import Target
 from forge.openwrt import build
 from forge.site import overlay
@@ -80,7 +80,7 @@ def check(
 
 def _services(wanted: Sequence[str]) -> list[str]:
     """The services of firmware with these packages."""
-    ours = {name: folder / "root" for name, folder in parcels.offered().items() if folder and name in wanted}
+    ours = {name: folder / "root" for name, folder in opkg_state.offered().items() if folder and name in wanted}
     tops = [firmwares.STANDIN, paths.FILES, *ours.values()]
     found = {script.name for top in tops for script in (top / "etc/init.d").glob("*")}
     return sorted(found | ({"postfix"} if "postfix" in wanted or choices.ENGINES[1] in wanted else set()))
@@ -97,7 +97,7 @@ def _names(wishes: Wishes) -> list[str]:
     """The packages that go in. UsageError for what the lab has not, or cannot leave out."""
     wanted = image.own_packages(wishes)
     if wishes.bare:
-        there = {*parcels.INSTALLED, *parcels.STANDIN}
+        there = {*opkg_state.INSTALLED, *opkg_state.STANDIN}
         wanted = [name for name in imagebuilder.relay_needs(wishes.engine) if name not in there]
     other = next(name for name in choices.ENGINES if name != wishes.engine)
     for word in wishes.packages:
@@ -115,7 +115,7 @@ def _names(wishes: Wishes) -> list[str]:
                 f"--packages: {left_out} is not what can be left out of the lab's firmware",
                 hint=f"it has, of what can: {', '.join(wanted) or 'nothing'}",
             )
-    known = parcels.offered()
+    known = opkg_state.offered()
     for name in wanted:
         if not name.endswith(".ipk"):
             cli.choice(name, known, "--packages")
@@ -134,7 +134,7 @@ def packages(planned: Sequence[LabJob], wishes: Wishes) -> Iterator[dict[str, li
             for job in planned:
                 if job.target.name not in made:
                     folder = Path(scratch, job.target.name)
-                    made[job.target.name] = parcels.named(job.target, _names(wishes), folder, offline=job.offline)
+                    made[job.target.name] = opkg_state.named(job.target, _names(wishes), folder, offline=job.offline)
         yield made
 
 
@@ -180,7 +180,7 @@ def _profiles(made: Firmware) -> dict[str, object]:
         "version_number": RELEASE,
         "linux_kernel": {"version": made.manifest["kernel"]},
         "source_date_epoch": overlay.TIME,
-        "default_packages": sorted([*parcels.INSTALLED, *parcels.STANDIN]),
+        "default_packages": sorted([*opkg_state.INSTALLED, *opkg_state.STANDIN]),
         "profiles": {
             target.name: {
                 "titles": [{"vendor": "QEMU", "model": target.machine}],

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from forge.core import cli, hashes, paths, proc, transcript
-from forge.lab import kernel, parcels, python, rootfs, unpack
+from forge.lab import kernel, opkg_state, python, rootfs, unpack
 from forge.lab import tree as trees
 from forge.lab.targets import Target
 from forge.site import overlay
@@ -92,8 +92,8 @@ def firmware(
         lay_over(files, tree)
         enable_services(tree)
         python.add_bytecode(tree, "usr/lib/standin")
-        parcels.list_installed(target, tree, archives)
-        parcels.install(tree, packages)
+        opkg_state.list_installed(target, tree, archives)
+        opkg_state.install(tree, packages)
         disable_services(tree, disabled)
         _squash(tree, folder / "rootfs.squashfs", overlay.TIME)
     for name in BOOT_FILES:

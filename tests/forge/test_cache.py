@@ -16,7 +16,8 @@ from filelock import FileLock
 from forge import cache
 from forge.core import console, hashes, paths
 from forge.host import debian_packages, host
-from forge.lab import assemble, image, targets
+from forge.lab import assemble, targets
+from forge.lab import firmware as firmwares
 
 NAMES = re.compile(r"""paths\.cache\(\s*["']([^"']+)["']""")
 
@@ -64,10 +65,10 @@ def firmware(folder: Path) -> Path:
 
 
 def write_firmware(place: Path) -> None:
-    for name in image.FILES:
+    for name in firmwares.FILES:
         (place / name).write_bytes(f"the {name}".encode())
-    files = {name: hashes.digest(place / name) for name in image.FILES}
-    (place / image.MANIFEST).write_text(json.dumps({"files": files}))
+    files = {name: hashes.digest(place / name) for name in firmwares.FILES}
+    (place / firmwares.MANIFEST).write_text(json.dumps({"files": files}))
 
 
 def listed(folder: Path, *where: str) -> Path:
@@ -215,7 +216,7 @@ def test_a_plan_without_sizes_is_made_anew(folder: Path, monkeypatch: pytest.Mon
     assert plan.read_text() == known
 
 
-@pytest.mark.parametrize("name", [*image.FILES, image.MANIFEST])
+@pytest.mark.parametrize("name", [*firmwares.FILES, firmwares.MANIFEST])
 def test_damaged_firmware_is_built_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -230,12 +231,12 @@ def test_damaged_firmware_is_built_again(
     monkeypatch.setattr(debian_packages, "download", lambda *_, **__: [])
     monkeypatch.setattr(assemble, "base", lambda *_: tmp_path)
     monkeypatch.setattr(assemble, "firmware", put_together)
-    made = image.build(targets.find("lab-mipsel"))
-    assert image.build(targets.find("lab-mipsel")).folder == made.folder
+    made = firmwares.build(targets.find("lab-mipsel"))
+    assert firmwares.build(targets.find("lab-mipsel")).folder == made.folder
     assert len(built) == 1 and "damaged" not in capsys.readouterr().out
     for damage in (flip, lambda path: path.write_bytes(b""), Path.unlink):
         damage(made.folder / name)
-        assert image.build(targets.find("lab-mipsel")).folder == made.folder
+        assert firmwares.build(targets.find("lab-mipsel")).folder == made.folder
         assert "the firmware in the cache is damaged" in capsys.readouterr().out
-        assert image.broken(made.folder) == []
+        assert firmwares.broken(made.folder) == []
     assert len(built) == 4

@@ -18,7 +18,8 @@ import pytest
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.host import debian_packages
-from forge.lab import assemble, elf, image, kernel, parcels, python, targets, tree, unpack
+from forge.lab import assemble, elf, kernel, opkg_state, python, targets, tree, unpack
+from forge.lab import firmware as firmwares
 from forge.lab.cpio import Archive
 from forge.lab.unpack import Member
 from forge.packages import feed, stage
@@ -238,7 +239,7 @@ def test_a_layer_hides_what_lies_below_and_changes_no_file_that_others_share(tmp
 
 def test_a_mistyped_target_gets_a_near_one() -> None:
     with pytest.raises(UsageError, match="Did you mean lab-mipsel"):
-        image.build("lab-mipsl")
+        firmwares.build("lab-mipsl")
     assert targets.find("").name == targets.DEFAULT
 
 
@@ -248,7 +249,7 @@ KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + byt
 def checkout_of(umask: int, folder: Path) -> Path:
     """The stand-in as git lays it out under this umask."""
     copy = folder / "standin"
-    shutil.copytree(image.STANDIN, copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(firmwares.STANDIN, copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for path in [copy, *copy.rglob("*")]:
         if not path.is_symlink():
             path.chmod((0o777 if path.is_dir() or path.stat().st_mode & 0o100 else 0o666) & ~umask)
@@ -277,7 +278,7 @@ def assembled(umask: int, folder: Path, package: Path, monkeypatch: pytest.Monke
         for name in assemble.BOOT_FILES:
             (base / name).touch()
         made.mkdir()
-        archives = [folder / f"{name}_1_all.deb" for name in [*parcels.INSTALLED.values(), "linux-image-x"]]
+        archives = [folder / f"{name}_1_all.deb" for name in [*opkg_state.INSTALLED.values(), "linux-image-x"]]
         for archive in archives:
             archive.touch()
         site = folder / "site.toml"
@@ -287,7 +288,7 @@ def assembled(umask: int, folder: Path, package: Path, monkeypatch: pytest.Monke
         assemble.firmware(
             *(targets.find(""), base, archives, made),
             standin=checkout_of(umask, folder),
-            shared=image.SHARED,
+            shared=firmwares.SHARED,
             files=files,
             packages=[package],
             disabled=["firewall"],
@@ -328,7 +329,7 @@ def test_a_way_out_that_the_lab_has_no_programs_for_is_refused(tmp_path: Path) -
     path = tmp_path / "lte.toml"
     path.write_text('[wan]\nprotocol = "qmi"\napn = "internet"\n')
     with pytest.raises(UsageError, match=r"'qmi' needs uqmi, kmod-usb-net-qmi-wwan, and lab-mipsel has none"):
-        image.build("lab-mipsel", site=path)
+        firmwares.build("lab-mipsel", site=path)
 
 
 def test_offline_asks_no_mirror_and_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,8 +341,8 @@ def test_offline_asks_no_mirror_and_says_what_is_missing(tmp_path: Path, monkeyp
 
 def test_what_a_package_needs_is_installed_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1780000000")
-    monkeypatch.setattr(parcels, "postfix", lambda *_, **__: tmp_path / "postfix.ipk")
-    found = parcels.named(targets.find(""), ["luci-i18n-mailrelay-de", "mailrelay-postfix"], tmp_path / "made")
+    monkeypatch.setattr(opkg_state, "postfix", lambda *_, **__: tmp_path / "postfix.ipk")
+    found = opkg_state.named(targets.find(""), ["luci-i18n-mailrelay-de", "mailrelay-postfix"], tmp_path / "made")
     names = ["luci-app-mailrelay", "luci-i18n-mailrelay-de", "postfix.ipk", "mailrelay-postfix"]
     assert [path.name.partition("_")[0] for path in found] == names
 
@@ -349,16 +350,16 @@ def test_what_a_package_needs_is_installed_before_it(tmp_path: Path, monkeypatch
 def test_a_package_may_be_named_by_its_path(tmp_path: Path) -> None:
     own = tmp_path / "own_1_all.ipk"
     own.touch()
-    assert parcels.named(targets.find(""), [str(own)], tmp_path) == [own]
+    assert opkg_state.named(targets.find(""), [str(own)], tmp_path) == [own]
     with pytest.raises(UsageError, match=r"there is no file none\.ipk"):
-        parcels.named(targets.find(""), ["none.ipk"], tmp_path)
+        opkg_state.named(targets.find(""), ["none.ipk"], tmp_path)
 
 
 def test_opkgs_own_reason_is_told(tmp_path: Path, package: Path) -> None:
     """A root without anything: what the relay depends on is not there."""
-    shutil.copytree(image.STANDIN / "usr", tmp_path / "usr")
-    (tmp_path / parcels.STATUS).unlink()
+    shutil.copytree(firmwares.STANDIN / "usr", tmp_path / "usr")
+    (tmp_path / opkg_state.STATUS).unlink()
     with pytest.raises(
         ForgeError, match=r"opkg can't install .*Cannot satisfy the following dependencies for mailrelay"
     ):
-        parcels.install(tmp_path, [package])
+        opkg_state.install(tmp_path, [package])

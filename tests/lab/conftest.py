@@ -16,7 +16,8 @@ from testinfra.host import Host
 from forge import postfix
 from forge import ssh as sshs
 from forge.guest import Guest
-from forge.lab import image, targets
+from forge.lab import firmware as firmwares
+from forge.lab import targets
 from forge.packages import minisdk as minisdk
 from forge.packages import stage
 from tests.lab.machine import LabRouter, RealRouter, Router
@@ -61,7 +62,7 @@ def whole_router(
     if file := pytestconfig.getoption("--firmware"):
         folder = Path(str(file))
     else:
-        folder = image.build(target, site=lab_site(tmp_path_factory.mktemp("site"))).folder
+        folder = firmwares.build(target, site=lab_site(tmp_path_factory.mktemp("site"))).folder
     with Guest(target, folder, disk=True) as guest:
         yield LabRouter(guest)
 

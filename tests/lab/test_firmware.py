@@ -9,7 +9,8 @@ import pytest
 
 from forge.core import proc
 from forge.images import lab
-from forge.lab import image, python
+from forge.lab import firmware as firmwares
+from forge.lab import python
 from forge.lab.applets import APPLETS
 from tests.lab.conftest import lab_site
 from tests.lab.machine import Router
@@ -77,13 +78,13 @@ def test_the_interpreter_writes_no_bytecode_of_its_library(asked: dict[str, list
 
 
 @pytest.fixture(scope="module")
-def firmware(pytestconfig: pytest.Config, target: str, tmp_path_factory: pytest.TempPathFactory) -> image.Firmware:
+def firmware(pytestconfig: pytest.Config, target: str, tmp_path_factory: pytest.TempPathFactory) -> firmwares.Firmware:
     if pytestconfig.getoption("--host") or pytestconfig.getoption("--firmware"):
         pytest.skip("the firmware is not one that is built here")
-    return image.build(target, site=lab_site(tmp_path_factory.mktemp("site")))
+    return firmwares.build(target, site=lab_site(tmp_path_factory.mktemp("site")))
 
 
-def test_busybox_is_the_only_userland(firmware: image.Firmware, ready_router: Router) -> None:
+def test_busybox_is_the_only_userland(firmware: firmwares.Firmware, ready_router: Router) -> None:
     own = "python3 python python3.11 flock nft dropbear dropbearkey".split()
     found = ready_router.ok("cd /rom && ls bin/* sbin/* usr/bin/* usr/sbin/*").split()
     linked = ready_router.ok("cd /rom; for f in bin/* sbin/* usr/bin/* usr/sbin/*; do [ \"$(readlink $f)\" != "
@@ -95,7 +96,7 @@ def test_busybox_is_the_only_userland(firmware: image.Firmware, ready_router: Ro
     assert [name for name in APPLETS if Path(name).name not in lacking] == []
 
 
-def test_the_manifest_names_every_package_with_version_and_hash(firmware: image.Firmware) -> None:
+def test_the_manifest_names_every_package_with_version_and_hash(firmware: firmwares.Firmware) -> None:
     debian = firmware.manifest["debian"]
     assert any(name.startswith("linux-image-") for name in debian)
     for name in ("busybox", "libc6", "python3.11-minimal", "nftables", "dropbear-bin", "ca-certificates"):
@@ -107,7 +108,7 @@ def listed(folder: Path) -> str:
     return proc.run(["unsquashfs", "-l", folder / "rootfs.squashfs"]).output
 
 
-def test_what_qemu_boots_has_the_relay_and_its_pages(firmware: image.Firmware, tmp_path: Path) -> None:
+def test_what_qemu_boots_has_the_relay_and_its_pages(firmware: firmwares.Firmware, tmp_path: Path) -> None:
     site = lab_site(tmp_path)
     site.write_text(f'{site.read_text()}[lan]\naddress = "10.7.0.1/24"\n')
     made = lab.default(firmware.target.name, site)
@@ -118,16 +119,16 @@ def test_what_qemu_boots_has_the_relay_and_its_pages(firmware: image.Firmware, t
     assert "mailrelay" not in listed(firmware.folder), "the tests' own is bare"
 
 
-def test_the_same_firmware_is_not_built_twice(firmware: image.Firmware, tmp_path: Path) -> None:
+def test_the_same_firmware_is_not_built_twice(firmware: firmwares.Firmware, tmp_path: Path) -> None:
     before = firmware.rootfs.stat().st_mtime_ns
-    again = image.build(firmware.target, site=lab_site(tmp_path))
+    again = firmwares.build(firmware.target, site=lab_site(tmp_path))
     assert again.folder == firmware.folder and again.rootfs.stat().st_mtime_ns == before
     other = tmp_path / "other.toml"
     other.write_text('hostname = "other"\n')
-    assert image.build(firmware.target, site=other).folder != firmware.folder
+    assert firmwares.build(firmware.target, site=other).folder != firmware.folder
 
 
-def test_a_guest_brought_back_goes_on_at_once(firmware: image.Firmware, ready_router: Router) -> None:
+def test_a_guest_brought_back_goes_on_at_once(firmware: firmwares.Firmware, ready_router: Router) -> None:
     """QEMU's snapshots lack a MIPS CPU's timer, and malta's interrupts get lost: guest.py and init mend that."""
     for _ in range(4):
         ready_router.return_to("bare")

@@ -13,7 +13,7 @@ import pytest
 from forge import postfix
 from forge.core import timeouts
 from forge.guest import Guest
-from forge.lab import image
+from forge.lab import firmware as firmwares
 from forge.postfix import Provider
 from tests.lab.conftest import lab_site
 from tests.lab.machine import LabRouter
@@ -52,7 +52,7 @@ verify = "off"
 username = "{new_provider.username}"
 password = "{new_provider.password}"
 """)
-    firmware = image.build(target, site=site, packages=[package])
+    firmware = firmwares.build(target, site=site, packages=[package])
     with Guest(target, firmware.folder, disk=True, clock=FIRST_DATE) as guest:
         yield LabRouter(guest)
 

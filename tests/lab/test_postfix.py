@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forge.core import timeouts
-from forge.lab import parcels, targets
+from forge.lab import opkg_state, targets
 from forge.postfix import Provider
 from tests.lab.conftest import packed
 from tests.lab.machine import Router, greeting
@@ -27,7 +27,7 @@ def router(
     files = [packed("mailrelay-postfix", tmp_path_factory.mktemp("postfix"))]
     bare_router.return_to("bare")
     if built_here:
-        files.insert(0, parcels.postfix(targets.find(target)))
+        files.insert(0, opkg_state.postfix(targets.find(target)))
     elif bare_router.run("opkg update >/dev/null; opkg install postfix").status != 0:
         pytest.skip("this router's feeds have no postfix, or cannot be reached")
     bare_router.install(*files)

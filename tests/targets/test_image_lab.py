@@ -19,8 +19,8 @@ from forge.core import choices
 from forge.core.errors import ForgeError, UsageError
 from forge.images import image, imagebuilder
 from forge.images.image import Made, Wishes
-from forge.lab import image as firmwares
-from forge.lab import parcels, targets
+from forge.lab import firmware as firmwares
+from forge.lab import opkg_state, targets
 from tests.targets.conftest import STABLE, Place
 from tests.targets.test_image import GL, site
 from tests.targets.test_image import packages as packages
@@ -35,7 +35,7 @@ def known() -> tuple[dict[str, Any], dict[str, list[str]]]:
     """What the lab offers, and what each engine needs: from the Makefiles, read once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOURCE_DATE_EPOCH", "1780000000")
-        return parcels.offered(), {engine: imagebuilder.relay_needs(engine) for engine in choices.ENGINES}
+        return opkg_state.offered(), {engine: imagebuilder.relay_needs(engine) for engine in choices.ENGINES}
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +59,10 @@ def _lab(
 
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1780000000")
     monkeypatch.setattr(firmwares, "build", build)
-    monkeypatch.setattr(parcels, "offered", lambda: known[0])
-    monkeypatch.setattr(parcels, "named", lambda target, names, folder, **_: [Path(f"{name}_1.ipk") for name in names])
+    monkeypatch.setattr(opkg_state, "offered", lambda: known[0])
+    monkeypatch.setattr(
+        opkg_state, "named", lambda target, names, folder, **_: [Path(f"{name}_1.ipk") for name in names]
+    )
     monkeypatch.setattr(imagebuilder, "relay_needs", known[1].__getitem__)
 
 
