@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import bench_load, guest_relay, machines, provided, running
+from forge import bench_load, provided
 from forge.core import console, paths, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
-from forge.guest import Guest
 from forge.lab import firmware as firmwares
 from forge.packages import minisdk as minisdk
 from forge.postfix import Provider
+from forge.vm import machines, registry, relay
+from forge.vm.guest import Guest
 
 SESSIONS = 15  # a round, for the median of one session
 CONNECTIONS = 50  # held open in the middle of a mail, for the memory under load
@@ -50,8 +51,8 @@ def _memory_rows(when: str, text: str, roles: Sequence[str]) -> list[Row]:
 
 
 ROWS = (
-    *_memory_rows("idle", "idle", guest_relay.ROLES[:2]),
-    *_memory_rows("loaded", f"{CONNECTIONS} connections and a delivery", guest_relay.ROLES),
+    *_memory_rows("idle", "idle", relay.ROLES[:2]),
+    *_memory_rows("loaded", f"{CONNECTIONS} connections and a delivery", relay.ROLES),
     Row("service", "`service mailrelay start` until it greets: settings checked, firewall, relay", "s"),
     Row("start", "of that, the relay: from its start until it greets", "s"),
     Row("session", "a whole session with one mail, provider away: median", "ms"),
@@ -87,9 +88,9 @@ def run(target: str, rounds: int = 5, quick: bool = False) -> None:
     rounds = 1 if quick else rounds
     found: dict[str, list[Figures]] = {variant: [] for variant in VARIANTS}
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrelay-bench-", dir=running.PARENT)))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrelay-bench-", dir=registry.PARENT)))
         with console.step(f"the firmware {target} and the package"):
-            firmware = firmwares.build(target, site=guest_relay.site(folder))
+            firmware = firmwares.build(target, site=relay.site(folder))
             package = minisdk.packed("mailrelay", folder)
         provider = stack.enter_context(Provider())
         with console.step(f"the router {target} boots in QEMU"):
@@ -153,7 +154,7 @@ class _Router:
 
     def _start(self) -> Figures:
         self._ask("service mailrelay stop")
-        _until("the relay has ended", lambda: not guest_relay.greeting(self.guest.lan(25), SILENCE))
+        _until("the relay has ended", lambda: not relay.greeting(self.guest.lan(25), SILENCE))
         started = time.monotonic()
         self._ask("service mailrelay start >/dev/null 2>&1 </dev/null &")
         greeted = self._until_it_greets()
@@ -187,8 +188,8 @@ class _Router:
 
             def courier_has_left() -> bool:
                 samples.append(self._memory())
-                came = any(len(sample) == len(guest_relay.ROLES) for sample in samples)
-                return came and len(samples[-1]) < len(guest_relay.ROLES)
+                came = any(len(sample) == len(relay.ROLES) for sample in samples)
+                return came and len(samples[-1]) < len(relay.ROLES)
 
             _until("a courier has come and gone", courier_has_left)
             self.provider.wait_for(1, 60)
@@ -212,10 +213,10 @@ class _Router:
         return False
 
     def _memory(self) -> list[list[int]]:
-        return guest_relay.memory(self.guest)
+        return relay.memory(self.guest)
 
     def _until_it_greets(self) -> float:
-        _until("the relay greets", lambda: guest_relay.greeting(self.guest.lan(25), SILENCE).startswith("220 "))
+        _until("the relay greets", lambda: relay.greeting(self.guest.lan(25), SILENCE).startswith("220 "))
         return time.monotonic()
 
     def _ask(self, command: str, *, input: str | None = None) -> str:
@@ -247,7 +248,7 @@ def _by_role(when: str, samples: Sequence[Sequence[Sequence[int]]]) -> Figures:
     """The largest of each role, in kB."""
     figures: Figures = {}
     for sample in samples:
-        for role, sizes in zip(guest_relay.ROLES, sample):
+        for role, sizes in zip(relay.ROLES, sample):
             for kind, size in zip(("rss", "pss", "anon"), sizes):
                 key = f"{when}_{role}_{kind}"
                 figures[key] = max(size, figures.get(key, 0))

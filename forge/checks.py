@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from forge import emulated, lacking, lanes, machines
+from forge import emulated, lacking, lanes
 from forge.core import choices, cli, console, needs, paths, proc
 from forge.core.errors import CommandError, ForgeError, UsageError
 from forge.host import host, pythons
 from forge.host.pythons import Interpreter
 from forge.lab import targets
 from forge.lanes import COLOUR, Outcome, Stage
+from forge.vm import machines
 
 LAB = paths.TESTS / "lab"
 LONG = ("bare", "host", "package")  # minutes, most of it waiting: begun first, so that nothing is waited for at the end

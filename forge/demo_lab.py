@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from forge import demo, guest_relay, machines, provided, running
+from forge import demo, provided
 from forge.core import console, logs, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
-from forge.guest import Guest
 from forge.packages import minisdk as minisdk
 from forge.postfix import Provider
+from forge.vm import machines, registry, relay
+from forge.vm.guest import Guest
 
 PATIENCE = 60.0  # seconds on a machine like ours, for anything that should happen soon
 SILENCE = 2.0  # seconds without a byte that count as silence
@@ -36,7 +37,7 @@ def run(target: str = "", keep: bool = False) -> None:
     started = time.monotonic()
     proc.end_in_order()
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrelay-demo-", dir=running.PARENT)))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrelay-demo-", dir=registry.PARENT)))
         firmware, package = _build(machine.target, folder)
         guest = Guest(machine.target, firmware, disk=True, listed=True)
         stack.callback(guest.close)
@@ -74,7 +75,7 @@ def _build(target: str, folder: Path) -> tuple[Path, Path]:
     from forge.lab import firmware as firmwares
 
     with console.step(f"the firmware {target}, from Debian's packages (or as it was built before)"):
-        firmware = firmwares.build(target, site=guest_relay.site(folder)).folder
+        firmware = firmwares.build(target, site=relay.site(folder)).folder
     with console.step("the package mailrelay"):
         return firmware, minisdk.packed("mailrelay", folder)
 
@@ -110,23 +111,23 @@ def _configure(guest: Guest, provider: Provider) -> None:
     console.say("  $ uci commit mailrelay; service mailrelay reload", "dim")
     _ask(guest, "uci batch", input="\n".join([*lines, "commit mailrelay", ""]))
     _ask(guest, "sync; service mailrelay reload")  # settings are not mail: only a sync makes them outlive a power cut
-    _wait("the relay greets on the LAN", lambda: guest_relay.greeting(guest.lan(25), SILENCE).startswith("220 "))
+    _wait("the relay greets on the LAN", lambda: relay.greeting(guest.lan(25), SILENCE).startswith("220 "))
     for line in _ask(guest, "logread | grep 'mailrelay'").splitlines():
         console.say(f"  {line}", "dim")
 
 
 def _show_stranger(guest: Guest) -> None:
     demo.title("A stranger on the WAN tries the same port")
-    if said := guest_relay.greeting(guest.wan(25), SILENCE * timeouts.factor()):
+    if said := relay.greeting(guest.wan(25), SILENCE * timeouts.factor()):
         raise ForgeError(f"a stranger on the WAN is answered: {said}")
     console.say("  connects to port 25… not a byte: the firewall drops the packets, the relay does not even see them")
 
 
 def _show_costs(guest: Guest, package: Path) -> None:
     demo.title(f"What it takes of the router ({guest.machine.target})")
-    _wait("the courier has left", lambda: _status(guest).get("queue") == 0 and len(guest_relay.memory(guest)) == 2)
-    rows = guest_relay.memory(guest)
-    table = [(role, *(f"{kilobytes:,} kB" for kilobytes in row)) for role, row in zip(guest_relay.ROLES, rows)]
+    _wait("the courier has left", lambda: _status(guest).get("queue") == 0 and len(relay.memory(guest)) == 2)
+    rows = relay.memory(guest)
+    table = [(role, *(f"{kilobytes:,} kB" for kilobytes in row)) for role, row in zip(relay.ROLES, rows)]
     totals = [sum(column) for column in zip(*rows)]
     console.table(("memory, idle", "RSS", "PSS", "of its own"), [*table, ("together", *(f"{n:,} kB" for n in totals))])
     console.note("RSS counts what both share twice; PSS does not. A courier with TLS joins them while there is mail.")

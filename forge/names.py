@@ -11,7 +11,7 @@ def lab_targets() -> list[str]:
 
 def machines() -> list[str]:
     """What QEMU boots: the lab's targets, and those of OpenWrt's that it has a machine for."""
-    from forge import machines
+    from forge.vm import machines
 
     return list(machines.MACHINES)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forge import machines
 from forge.core import console
+from forge.vm import machines
 
 
 def demo(*, target: str, local: bool) -> None:

@@ -6,13 +6,13 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from forge import firmware as firmwares
-from forge import guest, machines, running, terminal
 from forge.core import console, paths, proc
 from forge.core.errors import UsageError
-from forge.guest import Guest
 from forge.site import site as sites
-from forge.ssh import Ssh
+from forge.vm import firmware as firmwares
+from forge.vm import guest, machines, registry, terminal
+from forge.vm.guest import Guest
+from forge.vm.ssh import Ssh
 
 
 def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: int) -> None:
@@ -86,7 +86,7 @@ def ssh(*, target: str, words: Sequence[str]) -> int:
     """A shell on the guest that runs (the newest, or that of `target`), or a command there; its exit status."""
     if target:
         target = machines.find(target).target
-    listed = [(folder, state) for folder, state in running.guests() if state.get("checkout") == str(paths.ROOT)]
+    listed = [(folder, state) for folder, state in registry.guests() if state.get("checkout") == str(paths.ROOT)]
     found = [(folder, state) for folder, state in listed if target in ("", state["target"])]
     if not found:
         raise UsageError(

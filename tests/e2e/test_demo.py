@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from forge import demo, demo_lab, demo_local, postfix, relay, running
+from forge import demo, demo_lab, demo_local, postfix, relay
 from forge.core import paths, uci_text
 from forge.core.errors import ForgeError
 from forge.core.paths import ROOT
+from forge.vm import registry
 
 pytestmark = pytest.mark.skipif(bool(postfix.obstacle()), reason=postfix.obstacle() or "-")
 
@@ -84,8 +85,8 @@ def test_tells_the_whole_story_and_keeps_the_password_to_itself(
 def test_tells_the_whole_story_on_a_router_and_leaves_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="demo-", dir=running.PARENT) as own:  # others work beside this one
-        monkeypatch.setattr(running, "PARENT", Path(own))
+    with tempfile.TemporaryDirectory(prefix="demo-", dir=registry.PARENT) as own:  # others work beside this one
+        monkeypatch.setattr(registry, "PARENT", Path(own))
         demo_lab.run()
         assert os.listdir(own) == []
     shown = capsys.readouterr().out

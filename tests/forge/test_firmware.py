@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import firmware, machines
 from forge.core.errors import ForgeError, MissingError, UsageError
+from forge.vm import firmware, machines
 from tests.forge import boot_sector
 
 X86, ARM, MALTA, LAB = (machines.find(name) for name in ("x86/64", "armsr/armv8", "malta/le", "lab-mipsel"))

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import pytest
 
-from forge import guest, machines, running
 from forge.core import paths, timeouts
 from forge.core.errors import MissingError, UsageError
-from forge.guest import Guest, GuestError
 from forge.host import host
-from forge.machines import Disk, Forwards, Load
-from forge.terminal import Keys
+from forge.vm import guest, machines, registry
+from forge.vm.guest import Guest, GuestError
+from forge.vm.machines import Disk, Forwards, Load
+from forge.vm.terminal import Keys
 from tests.forge import boot_sector
 
 READY = "procd: - init complete -\r\n"
@@ -217,36 +217,36 @@ def test_qemus_own_complaint_is_shown(image: Path) -> None:
 
 def test_qemu_ends_with_a_starter_that_is_killed(image: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from forge.guest import Guest; import time\n"
+        "import sys; from pathlib import Path; from forge.vm.guest import Guest; import time\n"
         f"g = Guest('x86/64', Path({str(image)!r})); g.open(); print(g.folder, g.pid, flush=True); time.sleep(600)"
     )
     starter = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=paths.ROOT)
     assert starter.stdout is not None
     folder, pid = starter.stdout.readline().split()
-    assert [state["pid"] for place, state in running.guests() if str(place) == folder] == [int(pid)]
+    assert [state["pid"] for place, state in registry.guests() if str(place) == folder] == [int(pid)]
     starter.kill()
     starter.wait()
     starter.stdout.close()
     until(lambda: not qemus(Path(folder)), "QEMU has ended")
-    assert folder not in [str(place) for place, _ in running.guests()], "its state is known to be stale"
+    assert folder not in [str(place) for place, _ in registry.guests()], "its state is known to be stale"
     os.utime(folder, (0, 0))
-    running.sweep()
+    registry.sweep()
     assert not Path(folder).exists()
 
 
 def test_a_state_file_of_a_number_that_another_process_has_now_is_stale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "PARENT", str(tmp_path))
-    folder = tmp_path / f"{running.PREFIX}x"
+    monkeypatch.setattr(registry, "PARENT", str(tmp_path))
+    folder = tmp_path / f"{registry.PREFIX}x"
     folder.mkdir()
-    state = {"pid": os.getpid(), "started": running.started(os.getpid()), "target": "x86/64"}
+    state = {"pid": os.getpid(), "started": registry.started(os.getpid()), "target": "x86/64"}
     (folder / "state.json").write_text(json.dumps(state))
-    assert [found["target"] for _, found in running.guests()] == ["x86/64"]
+    assert [found["target"] for _, found in registry.guests()] == ["x86/64"]
     (folder / "state.json").write_text(json.dumps({**state, "started": "1"}))
-    assert running.guests() == []
+    assert registry.guests() == []
     (folder / "state.json").write_text("{")
-    assert running.guests() == []
+    assert registry.guests() == []
 
 
 def test_ctrl_c_ends_the_task_with_130_and_leaves_nothing(image: Path) -> None:
@@ -258,7 +258,7 @@ def test_ctrl_c_ends_the_task_with_130_and_leaves_nothing(image: Path) -> None:
         lines.append(line)
         if "init complete" in line:
             break
-    (folder,) = (place for place, state in running.guests() if state["firmware"] == str(image))
+    (folder,) = (place for place, state in registry.guests() if state["firmware"] == str(image))
     task.send_signal(signal.SIGINT)
     lines.append(task.stdout.read())
     assert task.wait(PATIENCE * timeouts.factor()) == 130
@@ -307,6 +307,6 @@ def test_ctrl_a_twice_is_one_for_the_guest() -> None:
 def test_ssh_without_a_guest_says_how_to_start_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from forge import qemu
 
-    monkeypatch.setattr(running, "PARENT", str(tmp_path))
+    monkeypatch.setattr(registry, "PARENT", str(tmp_path))
     with pytest.raises(UsageError, match=r"no guest is running \(start one in another terminal: ./inv qemu\)"):
         qemu.ssh(target="", words=[])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from forge import bench, bench_guest, machines
+from forge import bench, bench_guest
 from forge.bench import Goal, Row
+from forge.vm import machines
 
 RATE = Row("rate", "accepting", "mails/s", Goal(2, at_least=True, floor=1.5))
 

@@ -14,12 +14,12 @@ import pytest
 from testinfra.host import Host
 
 from forge import postfix
-from forge import ssh as sshs
-from forge.guest import Guest
 from forge.lab import firmware as firmwares
 from forge.lab import targets
 from forge.packages import minisdk as minisdk
 from forge.packages import stage
+from forge.vm import ssh as sshs
+from forge.vm.guest import Guest
 from tests.lab.machine import LabRouter, RealRouter, Router
 from tests.providers import provider as provider
 from tests.providers import running_provider as running_provider

@@ -24,11 +24,12 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from forge import machines, provided
+from forge import provided
 from forge.core import proc, timeouts
-from forge.guest import Guest, Snapshot
 from forge.postfix import Provider
-from forge.ssh import Ssh
+from forge.vm import machines
+from forge.vm.guest import Guest, Snapshot
+from forge.vm.ssh import Ssh
 
 T = TypeVar("T")
 PATIENCE = 30.0  # seconds, times the machine's pace, until what should happen soon counts as not happening

@@ -12,9 +12,9 @@ import pytest
 
 from forge import postfix
 from forge.core import timeouts
-from forge.guest import Guest
 from forge.lab import firmware as firmwares
 from forge.postfix import Provider
+from forge.vm.guest import Guest
 from tests.lab.conftest import lab_site
 from tests.lab.machine import LabRouter
 

@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from forge import machines, qemu
+from forge import qemu
 from forge.core import choices
 from forge.core.errors import ForgeError, UsageError
 from forge.images import image, imagebuilder
 from forge.images.image import Made, Wishes
 from forge.lab import firmware as firmwares
 from forge.lab import opkg_state, targets
+from forge.vm import machines
 from tests.targets.conftest import STABLE, Place
 from tests.targets.test_image import GL, site
 from tests.targets.test_image import packages as packages

@@ -15,7 +15,7 @@ from typing import IO, Any
 from forge.core import proc
 from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.host import host
-from forge.machines import MACHINES, Disk, Load, Machine
+from forge.vm.machines import MACHINES, Disk, Load, Machine
 
 ROOM = 256 << 20  # a root file system alone is given a disk of this size, so that its overlay has room
 DATA = 64 << 20  # the lab's disk for what is to outlive a reboot

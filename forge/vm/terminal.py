@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from forge.guest import Guest
+from forge.vm.guest import Guest
 
 ESCAPE = 0x01  # Ctrl-A
 POLL = 0.02  # seconds

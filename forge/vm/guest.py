@@ -23,14 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from forge import firmware as firmwares
-from forge import gdb, machines, running
 from forge.core import console, paths, timeouts
 from forge.core.errors import ForgeError, MissingError
 from forge.host import host
-from forge.machines import Forwards, Load
-from forge.qmp import Monitor, QmpError
-from forge.ssh import Ssh
+from forge.vm import firmware as firmwares
+from forge.vm import gdb, machines, registry
+from forge.vm.machines import Forwards, Load
+from forge.vm.qmp import Monitor, QmpError
+from forge.vm.ssh import Ssh
 
 BOOT_SECONDS = 90.0  # on a machine like ours; a boot takes 3 to 6
 QEMU_SECONDS = 20.0
@@ -111,8 +111,8 @@ class Guest:
         if host.command(self.machine.qemu) is None:
             hint = f"start the task through ./inv, or: apt-get install --no-install-recommends {self.machine.package}"
             raise MissingError(f"{self.machine.qemu} is not on this machine", hint=hint)
-        running.sweep()
-        self.folder = Path(tempfile.mkdtemp(prefix=running.PREFIX, dir=running.PARENT))
+        registry.sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=registry.PREFIX, dir=registry.PARENT))
         try:
             disk = self.folder / "data.img" if self._disk is True else self._disk or None
             self._load = firmwares.load(self.machine, self.firmware, self.folder, disk=disk)
@@ -391,7 +391,7 @@ class Guest:
     def _write_state(self) -> None:
         state = {
             "pid": self.pid,
-            "started": running.started(self.pid),
+            "started": registry.started(self.pid),
             "target": self.machine.target,
             "checkout": str(paths.ROOT) if self.listed else "",
             "firmware": str(self.firmware),
@@ -421,7 +421,7 @@ def keep_log(guest: Guest) -> Path | None:
     if not log.exists() or not log.stat().st_size:
         return None
     folder = paths.cache("serial")
-    kept = folder / f"{target.replace('/', '-')}-{log.parent.name.removeprefix(running.PREFIX)}.log"
+    kept = folder / f"{target.replace('/', '-')}-{log.parent.name.removeprefix(registry.PREFIX)}.log"
     with contextlib.suppress(OSError):
         shutil.copyfile(log, kept)
         logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)

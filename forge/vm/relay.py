@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from forge import ssh
-from forge.guest import Guest
+from forge.vm import ssh
+from forge.vm.guest import Guest
 
 # The roles of the relay in the order of their start, a line each: RSS, PSS, Pss_Anon in kB.
 MEMORY = """
