@@ -20,8 +20,8 @@ from pathlib import Path
 from forge import bench_rounds
 from forge.core import console, paths, proc
 from forge.host import debian_packages
-from forge.postfix import BASELINE_CONFIG
-from forge.relay import PARENT, runner
+from forge.servers.postfix import BASELINE_CONFIG
+from forge.servers.relay import PARENT, runner
 
 OURS, THEIRS = "mailrelay", "Postfix"
 

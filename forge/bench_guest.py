@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import bench_load, provided
+from forge import bench_load
 from forge.core import console, paths, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
 from forge.lab import firmware as firmwares
 from forge.packages import minisdk as minisdk
-from forge.postfix import Provider
+from forge.servers import as_provider
+from forge.servers.postfix import Provider
 from forge.vm import machines, registry, relay
 from forge.vm.guest import Guest
 
@@ -131,10 +132,10 @@ class _Router:
         started = time.monotonic()
         self._ask(f"opkg install /tmp/{package.name}")
         self.install_seconds = time.monotonic() - started
-        self._ask(f"rm /tmp/{package.name}; mkdir -p /etc/mailrelay; cat >{provided.CA_FILE}",
+        self._ask(f"rm /tmp/{package.name}; mkdir -p /etc/mailrelay; cat >{as_provider.CA_FILE}",
                   input=self.provider.certificates.authority.decode())  # fmt: skip
-        self._ask(f"echo '{machines.HOST_FROM_WAN} {provided.NAME}' >>/etc/hosts")
-        lines = provided.commands(provided.settings(self.provider))
+        self._ask(f"echo '{machines.HOST_FROM_WAN} {as_provider.NAME}' >>/etc/hosts")
+        lines = as_provider.commands(as_provider.settings(self.provider))
         self._ask("uci batch", input="\n".join([*lines, "commit mailrelay", ""]))
         self._ask("service mailrelay reload")
         self._until_it_greets()

@@ -22,7 +22,7 @@ from types import TracebackType
 
 from forge.core import paths
 from forge.core.errors import ForgeError
-from forge.postfix import Instance
+from forge.servers.postfix import Instance
 
 SENDER, RECIPIENT = "plc@plant.example", "owner@phone.example"
 MESSAGE_BYTES = 1024

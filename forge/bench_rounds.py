@@ -17,12 +17,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from forge import bench_load as load
-from forge import postfix_keeper
 from forge.core.errors import ForgeError
 from forge.core.ports import free_ports
 from forge.core.uci_text import uci
-from forge.postfix import Baseline
-from forge.relay import Relay, runner
+from forge.servers import postfix_holder
+from forge.servers.postfix import Baseline
+from forge.servers.relay import Relay, runner
 
 CONNECTIONS = (1, 10, 50)
 SLOW_ADDRESSES = (1, 100)
@@ -109,7 +109,7 @@ class Ours(Server):
 
     def memory(self) -> dict[str, int]:
         """All processes; `resident` is the Pss_Anon of those that stay, which the courier does not."""
-        staying = postfix_keeper.memory([self.relay.pid, self.listener])["pss_anon"] if self.listener else 0
+        staying = postfix_holder.memory([self.relay.pid, self.listener])["pss_anon"] if self.listener else 0
         return self.relay.memory() | {"resident": staying}
 
     def flush(self) -> None:
@@ -123,7 +123,7 @@ class Ours(Server):
         if len(others) != 1:
             raise ForgeError(f"the idle relay has {1 + len(others)} processes instead of 2")
         (self.listener,) = others
-        listener = postfix_keeper.memory(others)["rss"]
+        listener = postfix_holder.memory(others)["rss"]
         return {"listener_over_bare": listener - _bare_interpreter()}
 
 
@@ -158,7 +158,7 @@ def _bare_interpreter() -> int:
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as bare:
         assert bare.stdin and bare.stdout
         bare.stdout.readline()
-        size = postfix_keeper.memory([bare.pid])["rss"]
+        size = postfix_holder.memory([bare.pid])["rss"]
         bare.stdin.close()
     return size
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from forge.core import console
 from forge.core.errors import ForgeError
-from forge.postfix import Mail, Provider
+from forge.servers.postfix import Mail, Provider
 
 RECIPIENT = "owner@phone.example"
 WAIT = 15.0  # seconds for a mail to arrive

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from forge import demo, provided
+from forge import demo
 from forge.core import console, logs, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
 from forge.packages import minisdk as minisdk
-from forge.postfix import Provider
+from forge.servers import as_provider
+from forge.servers.postfix import Provider
 from forge.vm import machines, registry, relay
 from forge.vm.guest import Guest
 
@@ -103,9 +104,9 @@ def _install(guest: Guest, package: Path) -> None:
 
 def _configure(guest: Guest, provider: Provider) -> None:
     demo.title("Its provider, by uci; the password is known to the router alone")
-    _ask(guest, f"mkdir -p /etc/mailrelay; cat >{provided.CA_FILE}", input=provider.certificates.authority.decode())
-    _ask(guest, f"echo '{machines.HOST_FROM_WAN} {provided.NAME}' >>/etc/hosts")
-    lines = provided.commands(provided.settings(provider))
+    _ask(guest, f"mkdir -p /etc/mailrelay; cat >{as_provider.CA_FILE}", input=provider.certificates.authority.decode())
+    _ask(guest, f"echo '{machines.HOST_FROM_WAN} {as_provider.NAME}' >>/etc/hosts")
+    lines = as_provider.commands(as_provider.settings(provider))
     for line in lines:
         console.say(f"  $ uci {line}".replace(provider.password, demo.MASKED), "dim")
     console.say("  $ uci commit mailrelay; service mailrelay reload", "dim")

@@ -19,8 +19,8 @@ from forge.core import console, logs, proc
 from forge.core.errors import ForgeError
 from forge.core.ports import free_ports
 from forge.core.uci_text import uci
-from forge.postfix import Provider
-from forge.relay import Relay
+from forge.servers.postfix import Provider
+from forge.servers.relay import Relay
 
 
 @logs.kept("demo-local")

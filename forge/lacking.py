@@ -26,7 +26,7 @@ def line() -> str:
 
 
 def _found() -> Iterator[str]:
-    from forge import postfix
+    from forge.servers import postfix
 
     if not Path("/proc/self/stat").exists():
         yield "/proc (mount -t proc proc /proc)"

@@ -1,4 +1,4 @@
-"""The mail provider of the tests: Debian's Postfix, by forge/postfix.py, one for all tests of a run.
+"""The mail provider of the tests: Debian's Postfix, by forge/servers/postfix.py, one for all tests of a run.
 
 The conftest.py of a folder that wants one takes these fixtures over.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from forge import postfix
+from forge.servers import postfix
 
 
 @pytest.fixture(scope="session")

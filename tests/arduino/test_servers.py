@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from forge import postfix
 from forge.core.uci_text import Options, uci
-from forge.relay import Relay
+from forge.servers import postfix
+from forge.servers.relay import Relay
 from tests.arduino.conftest import REFUSED, SENT, Sender
 from tests.relay.running import free_port
 from tests.relay.scripted import ScriptedProvider

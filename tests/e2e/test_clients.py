@@ -12,7 +12,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from forge import postfix
+from forge.servers import postfix
 from tests.relay.running import Relay, wait
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from forge import demo, demo_lab, demo_local, postfix, relay
+from forge import demo, demo_lab, demo_local
 from forge.core import paths, uci_text
 from forge.core.errors import ForgeError
 from forge.core.paths import ROOT
+from forge.servers import postfix, relay
 from forge.vm import registry
 
 pytestmark = pytest.mark.skipif(bool(postfix.obstacle()), reason=postfix.obstacle() or "-")

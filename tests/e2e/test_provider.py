@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from forge import postfix
 from forge.core import timeouts
 from forge.core.errors import ForgeError
 from forge.core.paths import ROOT
+from forge.servers import postfix
 
 HELLO = "controllino.example"
 
@@ -149,7 +149,7 @@ def test_leaves_no_process_and_no_folder_however_its_caller_ends(
 ) -> None:
     script = """
         import os, signal, sys
-        from forge.postfix import Provider
+        from forge.servers.postfix import Provider
         with Provider() as provider:
             print(provider.instance.folder, provider.instance.pid, flush=True)
             sys.stdin.readline()

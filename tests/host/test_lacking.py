@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from forge import lacking, postfix
+from forge import lacking
 from forge.host import namespaces
 from forge.host.namespaces import apart, enter
+from forge.servers import postfix
 
 
 def fail(*_: object, **__: object) -> None:

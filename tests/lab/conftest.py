@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from forge import postfix
 from forge.lab import firmware as firmwares
 from forge.lab import targets
 from forge.packages import minisdk as minisdk
 from forge.packages import stage
+from forge.servers import postfix
 from forge.vm import ssh as sshs
 from forge.vm.guest import Guest
 from tests.lab.machine import LabRouter, RealRouter, Router

@@ -24,9 +24,9 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from forge import provided
 from forge.core import proc, timeouts
-from forge.postfix import Provider
+from forge.servers import as_provider
+from forge.servers.postfix import Provider
 from forge.vm import machines
 from forge.vm.guest import Guest, Snapshot
 from forge.vm.ssh import Ssh
@@ -144,13 +144,13 @@ class Router(ABC):
         """A provider by uci, as in the README: STARTTLS and a login. `options` are the smarthost's, or main's if they
         begin with main_. Then waits for the relay, the Python one."""
         self.ok("mkdir -p /etc/mailrelay")
-        self.put(provided.CA_FILE, provider.certificates.authority.decode())
+        self.put(as_provider.CA_FILE, provider.certificates.authority.decode())
         self.name_provider()
-        values = provided.settings(provider, self.reach(provider.starttls_port))
+        values = as_provider.settings(provider, self.reach(provider.starttls_port))
         for name, value in options.items():
             section, option = ("main", name[5:]) if name.startswith("main_") else ("provider", name)
             values[f"{section}.{option}"] = value
-        self.ok("uci batch", input="\n".join([*provided.commands(values), "commit mailrelay", ""]))
+        self.ok("uci batch", input="\n".join([*as_provider.commands(values), "commit mailrelay", ""]))
         changed = self.run("cmp -s /etc/config/mailrelay /var/run/mailrelay/config").status != 0
         before = self.instance().get("pid", 0) if changed else 0
         self.ok("service mailrelay reload")
@@ -158,7 +158,7 @@ class Router(ABC):
             self.wait_relay(other_than=before)
 
     def name_provider(self) -> None:
-        line = f"{self.provider_address} {provided.NAME}"
+        line = f"{self.provider_address} {as_provider.NAME}"
         self.ok(f"grep -qx '{line}' /etc/hosts || echo '{line}' >>/etc/hosts")
 
     def status(self) -> dict[str, Any]:
@@ -327,7 +327,7 @@ class RealRouter(Router):
     def clean_up(self) -> None:
         """Nothing of the tests stays on it. The package was not there before: conftest.py asks."""
         self.run("opkg remove mailrelay mailrelay-postfix; rm -rf /etc/config/mailrelay /etc/mailrelay")
-        self.run(f"sed -i '/ {re.escape(provided.NAME)}$/d' /etc/hosts")
+        self.run(f"sed -i '/ {re.escape(as_provider.NAME)}$/d' /etc/hosts")
 
     def close(self) -> None:
         for process in self._tunnels.values():

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from forge import postfix
 from forge.core import timeouts
 from forge.lab import firmware as firmwares
-from forge.postfix import Provider
+from forge.servers import postfix
+from forge.servers.postfix import Provider
 from forge.vm.guest import Guest
 from tests.lab.conftest import lab_site
 from tests.lab.machine import LabRouter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from testinfra.host import Host
 
-from forge import provided
+from forge.servers import as_provider
 from tests.lab.machine import SPOOL, Router
 
 
@@ -89,7 +89,7 @@ rm /tmp/kept
 
 def test_settings_and_certificates_are_kept_when_the_firmware_is_upgraded(router: Router) -> None:
     kept = router.ok("sysupgrade -l").split()
-    assert {"/etc/config/mailrelay", provided.CA_FILE} <= set(kept), kept
+    assert {"/etc/config/mailrelay", as_provider.CA_FILE} <= set(kept), kept
     assert SPOOL not in kept, "a backup that is restored would send old mail again"
     assert router.instance(), "asking for the list stops nothing"
 

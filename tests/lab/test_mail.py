@@ -8,7 +8,7 @@ import socket
 import time
 
 from forge.core import timeouts
-from forge.postfix import Provider
+from forge.servers.postfix import Provider
 from tests.lab.machine import Router
 
 PATIENCE = 30.0  # seconds, times the machine's pace, for a mail to arrive

@@ -6,7 +6,7 @@ import pytest
 
 from forge.core import timeouts
 from forge.lab import opkg_state, targets
-from forge.postfix import Provider
+from forge.servers.postfix import Provider
 from tests.lab.conftest import packed
 from tests.lab.machine import Router, greeting
 

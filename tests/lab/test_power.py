@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forge.core import timeouts
-from forge.postfix import Provider
+from forge.servers.postfix import Provider
 from tests.lab.machine import Router, greeting
 
 PATIENCE = 60.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from forge.core import timeouts
-from forge.postfix import Mail, Provider
+from forge.servers.postfix import Mail, Provider
 from tests.lab.machine import Router
 
 PATIENCE = 60.0

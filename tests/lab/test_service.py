@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 from forge.core import timeouts
-from forge.postfix import Provider
+from forge.servers.postfix import Provider
 from tests.lab.machine import Router, greeting
 
 PATIENCE = 60.0

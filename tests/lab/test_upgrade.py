@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forge.core import timeouts
-from forge.postfix import Provider
+from forge.servers.postfix import Provider
 from tests.lab.conftest import PACKAGE, packed
 from tests.lab.machine import Router
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from forge.host import host
-from forge.postfix import Provider
+from forge.servers.postfix import Provider
 from tests.luci.browser import Browser
 from tests.luci.standin.server import Site
 from tests.package.router import Router

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from forge.postfix import Provider
+from forge.servers.postfix import Provider
 from tests.luci.conftest import HOST
 from tests.luci.standin.server import ACL, APP, CONFIG
 from tests.package.router import Router

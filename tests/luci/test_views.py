@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from forge.postfix import Provider
+from forge.servers.postfix import Provider
 from tests.luci.browser import Browser
 from tests.luci.conftest import HOST
 from tests.luci.standin.server import CONFIG, Site

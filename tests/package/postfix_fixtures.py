@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from forge import postfix
-from forge.certificates import make_certificates
 from forge.core.ports import free_ports
+from forge.servers import postfix
+from forge.servers.certificates import make_certificates
 from tests.package.postfix_router import Router, built
 from tests.package.postfix_sending import PASSWORD
 

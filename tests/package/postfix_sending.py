@@ -6,8 +6,8 @@ import smtplib
 import time
 from collections.abc import Callable
 
-from forge import postfix
 from forge.core import timeouts
+from forge.servers import postfix
 
 # Spaces, quotes, an expansion, a backslash, comment marks, a brace, a colon: all that a config can hold on a line.
 PASSWORD = "p'a\"ss $myhostname ${x} \\n {y} #;= a:b"

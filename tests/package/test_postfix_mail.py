@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import postfix
 from forge.core.ports import free_ports
+from forge.servers import postfix
 from tests.package.postfix_router import Router, listens
 from tests.package.postfix_sending import PASSWORD, at, client, main, section, send, wait
 

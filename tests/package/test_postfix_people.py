@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from forge import postfix
 from forge.core.ports import free_ports
+from forge.servers import postfix
 from tests.package.postfix_router import OWNERS_MAIN_CF, Router
 from tests.package.postfix_sending import at, client, main, section, send, wait
 from tests.package.smarthost import Smarthost

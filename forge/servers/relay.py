@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from forge import postfix_keeper
 from forge.core import paths, proc
 from forge.core.errors import ForgeError
+from forge.servers import postfix_holder
 
 PARENT = "/var/tmp"  # a disk even where /tmp is memory: what the relay promises, it promises of a disk
 START_SECONDS = 20.0
@@ -143,11 +143,11 @@ class Relay:
 
     def processes(self) -> list[int]:
         """Supervisor, listener and, while there is one, the courier."""
-        return postfix_keeper.processes(self.pid)
+        return postfix_holder.processes(self.pid)
 
     def memory(self) -> dict[str, int]:
-        """Kilobytes; see postfix_keeper.memory."""
-        return postfix_keeper.memory(self.processes())
+        """Kilobytes; see postfix_holder.memory."""
+        return postfix_holder.memory(self.processes())
 
     def run(self, *words: str, check: bool = True) -> str:
         """What one of its commands (queue, status, …) prints."""
@@ -159,7 +159,7 @@ class Relay:
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 10
-    while (group := postfix_keeper.processes(process.pid)) and time.monotonic() < deadline:
+    while (group := postfix_holder.processes(process.pid)) and time.monotonic() < deadline:
         for pid in group:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

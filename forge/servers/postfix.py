@@ -2,7 +2,7 @@
 
 `Provider` is what a mail provider offers (STARTTLS and TLS ports, a login, nothing without it) with one maildir for all
 that arrives; `Baseline` is a plain relay to compare ours with. Neither installs, stops or configures anything of the
-machine's own: postfix_keeper.py holds the instance, on loopback and unprivileged ports, and removes it afterwards.
+machine's own: postfix_holder.py holds the instance, on loopback and unprivileged ports, and removes it afterwards.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from forge.certificates import make_certificates
 from forge.core import timeouts
 from forge.core.errors import ForgeError, MissingError
 from forge.core.ports import free_ports
 from forge.host import host
+from forge.servers.certificates import make_certificates
 
-KEEPER = Path(__file__).with_name("postfix_keeper.py")
+KEEPER = Path(__file__).with_name("postfix_holder.py")
 
 # On a disk even where /tmp is memory: the bench compares what survives a power cut.
 PARENT = "/var/tmp"
@@ -237,7 +237,7 @@ class Instance:
         self._ask("flush")
 
     def memory(self) -> dict[str, int]:
-        """See postfix_keeper.memory: all processes of this instance."""
+        """See postfix_holder.memory: all processes of this instance."""
         return {name: int(value) for name, value in self._ask("memory").items()}
 
     def tool(self, name: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Holds one private Postfix instance, as root, for exactly as long as its caller lives.
 
-Postfix starts as root only, so this small program alone runs as root (`sudo python3 -I postfix_keeper.py`). Its caller
+Postfix starts as root only, so this small program alone runs as root (`sudo python3 -I postfix_holder.py`). Its caller
 (postfix.py) writes a JSON line that says what to unpack and configure, then one command a line (see Keeper.answer),
 each answered by a JSON line. The end of its input ends Postfix and removes its folder; nothing survives its caller.
 It knows nothing of what the instance is for, imports nothing of ours, and never touches an installed mail server.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from forge.postfix import Provider
+from forge.servers.postfix import Provider
 
 NAME = "mail.provider.example"  # in its certificate
 # On the router, which trusts no such authority by itself: where an upgrade of its firmware keeps it.
