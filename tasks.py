@@ -43,13 +43,13 @@ def demo(_: Context, target: str = "", local: bool = False, keep: bool = False, 
 
         preview.demo(target=target, local=local)
     elif local:
-        from forge import demo_local
+        from forge.demo import local as local_demo
 
-        demo_local.run(keep=keep)
+        local_demo.run(keep=keep)
     else:
-        from forge import demo_lab
+        from forge.demo import lab
 
-        demo_lab.run(target=target, keep=keep)
+        lab.run(target=target, keep=keep)
 
 
 @cli.task(

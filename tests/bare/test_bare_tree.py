@@ -105,7 +105,7 @@ def inside_another_repository(repository: Path, folder: Path) -> None:
 
 
 def stub(folder: Path) -> None:
-    with (folder / "forge" / "demo_lab.py").open("a") as file:
+    with (folder / "forge" / "demo" / "lab.py").open("a") as file:
         file.write(STUB)
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from forge import demo, demo_lab, demo_local
 from forge.core import paths, uci_text
 from forge.core.errors import ForgeError
 from forge.core.paths import ROOT
+from forge.demo import lab, story
+from forge.demo import local as local_demo
 from forge.servers import postfix, relay
 from forge.vm import registry
 
@@ -29,7 +30,7 @@ def left_behind() -> set[Path]:
 
 @pytest.fixture
 def kept() -> Iterator[subprocess.Popen[str]]:
-    argv = [sys.executable, "-c", "from forge import demo_local; demo_local.run(keep=True)"]
+    argv = [sys.executable, "-c", "from forge.demo import local; local.run(keep=True)"]
     process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True, text=True)
     yield process
     process.kill()
@@ -58,9 +59,9 @@ def test_tells_the_whole_story_and_keeps_the_password_to_itself(
             passwords.append(self.password)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo_local, "Provider", Watched)
+        patch.setattr(local_demo, "Provider", Watched)
         patch.setattr(paths, "DIST", tmp_path)
-        demo_local.run()
+        local_demo.run()
     shown = capsys.readouterr().out
     for promise in (
         "530 5.7.0 Must issue a STARTTLS",
@@ -88,7 +89,7 @@ def test_tells_the_whole_story_on_a_router_and_leaves_nothing(
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="demo-", dir=registry.PARENT) as own:  # others work beside this one
         monkeypatch.setattr(registry, "PARENT", Path(own))
-        demo_lab.run()
+        lab.run()
         assert os.listdir(own) == []
     shown = capsys.readouterr().out
     for promise in (
@@ -112,10 +113,10 @@ def test_tells_the_whole_story_on_a_router_and_leaves_nothing(
 
 
 def test_fails_when_the_mail_does_not_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "WAIT", 0.5)
-    monkeypatch.setattr(demo_local, "_config", lambda provider: uci_text.uci([("mailrelay main", {"network": ["lo"]})]))
+    monkeypatch.setattr(story, "WAIT", 0.5)
+    monkeypatch.setattr(local_demo, "_config", lambda provider: uci_text.uci([("mailrelay main", {"network": ["lo"]})]))
     with pytest.raises(ForgeError):
-        demo_local.run()
+        local_demo.run()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

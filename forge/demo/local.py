@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from forge import demo
 from forge.core import console, logs, proc
 from forge.core.errors import ForgeError
 from forge.core.ports import free_ports
 from forge.core.uci_text import uci
+from forge.demo import story
 from forge.servers.postfix import Provider
 from forge.servers.relay import Relay
 
@@ -39,14 +39,14 @@ def run(keep: bool = False) -> None:
             relay = stack.enter_context(Relay(config, port=port))
         _show_relay(relay, config, provider.password)
 
-        demo.title("A Controllino reports")
-        demo.play(port, demo.ALARM)
-        (mail,) = provider.wait_for(1, demo.WAIT)
-        demo.show_handover(provider)
-        demo.show_mail(mail, demo.ALARM)
+        story.title("A Controllino reports")
+        story.play(port, story.ALARM)
+        (mail,) = provider.wait_for(1, story.WAIT)
+        story.show_handover(provider)
+        story.show_mail(mail, story.ALARM)
 
         _outage(provider, relay)
-        demo.title("What the relay says of itself")
+        story.title("What the relay says of itself")
         _show_command(relay, "queue")
         _show_command(relay, "status")
 
@@ -81,24 +81,24 @@ def _config(provider: Provider) -> str:
 
 
 def _show_provider(provider: Provider) -> None:
-    demo.title(f"The provider: Postfix {provider.instance.version}, as strict as those on the internet")
+    story.title(f"The provider: Postfix {provider.instance.version}, as strict as those on the internet")
     console.say(f"  {provider.host}:{provider.starttls_port}   STARTTLS, then a login; no mail without either")
     console.say(f"  {provider.host}:{provider.tls_port}   TLS from the start, then a login")
     console.say(f"  login       {provider.username}, PLAIN, LOGIN or CRAM-MD5")
     with socket.create_connection((provider.host, provider.starttls_port), timeout=5) as machine:
         lines = machine.makefile("rb")
         console.say()
-        demo.reply(lines.readline)
+        story.reply(lines.readline)
         console.say("  What the machine gets that talks to it directly:")
         for line in ("HELO plc", "MAIL FROM:<plc@plant.example>"):
-            demo.say(machine, line)
-            (reply,) = demo.reply(lines.readline)
-            demo.spoken("S", reply, "" if reply.startswith("250") else "red")
+            story.say(machine, line)
+            (reply,) = story.reply(lines.readline)
+            story.spoken("S", reply, "" if reply.startswith("250") else "red")
 
 
 def _show_relay(relay: Relay, config: str, password: str) -> None:
-    demo.title("The relay in between: /etc/config/mailrelay, and it runs")
-    demo.show(config.replace(password, demo.MASKED))
+    story.title("The relay in between: /etc/config/mailrelay, and it runs")
+    story.show(config.replace(password, story.MASKED))
     shown = relay.argv[relay.argv.index("serve") :]
     console.say(f"  $ python3 -I -S package/mailrelay/src {' '.join(shown)}", "dim")
     for line in relay.log.splitlines():
@@ -106,30 +106,30 @@ def _show_relay(relay: Relay, config: str, password: str) -> None:
 
 
 def _outage(provider: Provider, relay: Relay) -> None:
-    demo.title("The provider goes down, and the machine has something to say")
+    story.title("The provider goes down, and the machine has something to say")
     provider.stop()
     console.say("  (the provider's ports are closed)", "dim")
-    demo.play(relay.port, demo.SECOND_ALARM, brief=True)
+    story.play(relay.port, story.SECOND_ALARM, brief=True)
     status = _status(relay, "it tells why nothing goes out", lambda now: now["queue"] == 1 and now["last_failure"])
     _show_command(relay, "queue")
     console.say()
     console.say(f"  why: {status['last_failure']['answer']}", "yellow")
     console.say(f"       {status['last_failure']['advice']}", "yellow")
 
-    demo.title("The power goes: kill -9 of the whole relay, then a new start")
+    story.title("The power goes: kill -9 of the whole relay, then a new start")
     killed = relay.processes()
     relay.kill()
     console.say(f"  killed: processes {', '.join(map(str, killed))}", "red")
     provider.start()
     relay.start()
     console.say(f"  started again as process {relay.pid}; the provider is back as well", "green")
-    mails = provider.wait_for(2, demo.WAIT)
-    if demo.SECOND_ALARM[0].encode() not in mails[1].header or len(mails) != 2:
+    mails = provider.wait_for(2, story.WAIT)
+    if story.SECOND_ALARM[0].encode() not in mails[1].header or len(mails) != 2:
         raise ForgeError("what arrived is not the mail that was queued", hint=f"{mails[1:]}")
-    console.say(f"  arrived: {demo.SECOND_ALARM[0]} / {mails[1].body.decode().strip()}", "green")
+    console.say(f"  arrived: {story.SECOND_ALARM[0]} / {mails[1].body.decode().strip()}", "green")
     _status(relay, "the queue is empty", lambda now: now["queue"] == 0 and now["counts"]["delivered"])
 
-    demo.title("One line an event, greppable by the mail's queue id")
+    story.title("One line an event, greppable by the mail's queue id")
     found = re.search(rb"^Message-ID: <(.*)@", mails[1].header, re.MULTILINE)
     queue_id = found[1].decode() if found else ""
     console.say(f"  $ grep {queue_id} log", "dim")
@@ -140,7 +140,7 @@ def _outage(provider: Provider, relay: Relay) -> None:
 
 def _status(relay: Relay, what: str, reached: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     """The relay's own account of itself, as soon as it has come that far."""
-    deadline = time.monotonic() + demo.WAIT
+    deadline = time.monotonic() + story.WAIT
     while True:
         status: dict[str, Any] = json.loads(relay.run("status", "--json"))
         if reached(status):
@@ -153,7 +153,7 @@ def _status(relay: Relay, what: str, reached: Callable[[dict[str, Any]], object]
 def _show_command(relay: Relay, *words: str) -> None:
     console.say()
     console.say(f"  $ mailrelay {' '.join(words)}", "dim")
-    demo.show(relay.run(*words))
+    story.show(relay.run(*words))
 
 
 def _keep(relay: Relay, provider: Provider) -> None:
@@ -161,8 +161,8 @@ def _keep(relay: Relay, provider: Provider) -> None:
     command = "python3 -I -S package/mailrelay/src"
     options = f"--config {relay.config} --spool {relay.spool} --run-dir {relay.run_dir}"
     with contextlib.suppress(KeyboardInterrupt):
-        demo.title("Both stay up until Ctrl-C")
-        console.say(f"  send     swaks --server 127.0.0.1:{relay.port} --to {demo.RECIPIENT}")
+        story.title("Both stay up until Ctrl-C")
+        console.say(f"  send     swaks --server 127.0.0.1:{relay.port} --to {story.RECIPIENT}")
         console.say(f"  ask      {command} queue {options}")
         console.say(f"           {command} status {options}")
         console.say(f"  the log  tail -f {relay.folder}/log")

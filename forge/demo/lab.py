@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from forge import demo
 from forge.core import console, logs, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
+from forge.demo import story
 from forge.packages import minisdk as minisdk
 from forge.servers import as_provider
 from forge.servers.postfix import Provider
@@ -52,12 +52,12 @@ def run(target: str = "", keep: bool = False) -> None:
         _install(guest, package)
         _configure(guest, provider)
 
-        demo.title("A Controllino on the LAN reports")
-        demo.play(guest.lan(25)[1], demo.ALARM, patience=PATIENCE * timeouts.factor())
+        story.title("A Controllino on the LAN reports")
+        story.play(guest.lan(25)[1], story.ALARM, patience=PATIENCE * timeouts.factor())
         _show_stranger(guest)
         (mail,) = provider.wait_for(1, PATIENCE)
-        demo.show_handover(provider)
-        demo.show_mail(mail, demo.ALARM)
+        story.show_handover(provider)
+        story.show_mail(mail, story.ALARM)
         _show_costs(guest, package)
         _outage(guest, provider)
 
@@ -82,7 +82,7 @@ def _build(target: str, folder: Path) -> tuple[Path, Path]:
 
 
 def _show_router(guest: Guest, took: float) -> None:
-    demo.title(f"The router: {guest.machine.target} ({guest.machine.machine}, {guest.machine.cpu})")
+    story.title(f"The router: {guest.machine.target} ({guest.machine.machine}, {guest.machine.cpu})")
     model = _ask(guest, "sed -n 's/^\\(cpu model\\|model name\\)[^:]*: //p' /proc/cpuinfo | head -n 1").strip()
     total, free = _ask(guest, "awk '/^MemTotal|^MemAvailable/ {print $2}' /proc/meminfo").split()
     console.say(f"  processor  {model or guest.machine.cpu}, emulated")
@@ -94,7 +94,7 @@ def _show_router(guest: Guest, took: float) -> None:
 
 
 def _install(guest: Guest, package: Path) -> None:
-    demo.title("The package")
+    story.title("The package")
     guest.ssh.put([package])
     started = time.monotonic()
     _show_command(guest, f"opkg install /tmp/{package.name}")
@@ -103,12 +103,12 @@ def _install(guest: Guest, package: Path) -> None:
 
 
 def _configure(guest: Guest, provider: Provider) -> None:
-    demo.title("Its provider, by uci; the password is known to the router alone")
+    story.title("Its provider, by uci; the password is known to the router alone")
     _ask(guest, f"mkdir -p /etc/mailrelay; cat >{as_provider.CA_FILE}", input=provider.certificates.authority.decode())
     _ask(guest, f"echo '{machines.HOST_FROM_WAN} {as_provider.NAME}' >>/etc/hosts")
     lines = as_provider.commands(as_provider.settings(provider))
     for line in lines:
-        console.say(f"  $ uci {line}".replace(provider.password, demo.MASKED), "dim")
+        console.say(f"  $ uci {line}".replace(provider.password, story.MASKED), "dim")
     console.say("  $ uci commit mailrelay; service mailrelay reload", "dim")
     _ask(guest, "uci batch", input="\n".join([*lines, "commit mailrelay", ""]))
     _ask(guest, "sync; service mailrelay reload")  # settings are not mail: only a sync makes them outlive a power cut
@@ -118,14 +118,14 @@ def _configure(guest: Guest, provider: Provider) -> None:
 
 
 def _show_stranger(guest: Guest) -> None:
-    demo.title("A stranger on the WAN tries the same port")
+    story.title("A stranger on the WAN tries the same port")
     if said := relay.greeting(guest.wan(25), SILENCE * timeouts.factor()):
         raise ForgeError(f"a stranger on the WAN is answered: {said}")
     console.say("  connects to port 25… not a byte: the firewall drops the packets, the relay does not even see them")
 
 
 def _show_costs(guest: Guest, package: Path) -> None:
-    demo.title(f"What it takes of the router ({guest.machine.target})")
+    story.title(f"What it takes of the router ({guest.machine.target})")
     _wait("the courier has left", lambda: _status(guest).get("queue") == 0 and len(relay.memory(guest)) == 2)
     rows = relay.memory(guest)
     table = [(role, *(f"{kilobytes:,} kB" for kilobytes in row)) for role, row in zip(relay.ROLES, rows)]
@@ -139,17 +139,17 @@ def _show_costs(guest: Guest, package: Path) -> None:
 
 
 def _outage(guest: Guest, provider: Provider) -> None:
-    demo.title("The provider goes down, and the machine has something to say")
+    story.title("The provider goes down, and the machine has something to say")
     provider.stop()
     console.say("  (the provider's ports are closed)", "dim")
-    demo.play(guest.lan(25)[1], demo.SECOND_ALARM, brief=True, patience=PATIENCE * timeouts.factor())
+    story.play(guest.lan(25)[1], story.SECOND_ALARM, brief=True, patience=PATIENCE * timeouts.factor())
     _wait("the failure is told", lambda: _status(guest).get("last_failure") and _status(guest).get("queue") == 1)
     _show_command(guest, "mailrelay queue")
     failure = _status(guest)["last_failure"]
     console.say(f"  why: {failure['answer']}", "yellow")
     console.say(f"       {failure['advice']}", "yellow")
 
-    demo.title("Somebody pulls the router's plug; then both come back")
+    story.title("Somebody pulls the router's plug; then both come back")
     guest.cut_power()
     console.say("  QEMU is killed: what was not on the flash is lost", "red")
     provider.start()
@@ -161,9 +161,9 @@ def _outage(guest: Guest, provider: Provider) -> None:
     except ForgeError as error:
         log = guest.ssh.run("ls -l /etc/mailrelay; logread | grep mailrelay | tail", check=False).output
         raise ForgeError(error.message, hint=f"the router's log ends:\n{log}") from None
-    if demo.SECOND_ALARM[0].encode() not in mails[1].header or len(mails) != 2:
+    if story.SECOND_ALARM[0].encode() not in mails[1].header or len(mails) != 2:
         raise ForgeError("what arrived is not the mail that was queued", hint=f"{mails[1:]}")
-    console.say(f"  arrived: {demo.SECOND_ALARM[0]} / {mails[1].body.decode().strip()}", "green")
+    console.say(f"  arrived: {story.SECOND_ALARM[0]} / {mails[1].body.decode().strip()}", "green")
     _wait("the queue is empty", lambda: _status(guest).get("queue") == 0)
     _show_command(guest, "mailrelay queue")
 
@@ -174,7 +174,7 @@ def _ask(guest: Guest, command: str, *, input: str | None = None) -> str:
 
 def _show_command(guest: Guest, command: str) -> None:
     console.say(f"  $ {command}", "dim")
-    demo.show(_ask(guest, command))
+    story.show(_ask(guest, command))
 
 
 def _status(guest: Guest) -> dict[str, Any]:
@@ -203,8 +203,8 @@ def _until_interrupted() -> Iterator[None]:
 
 def _keep(guest: Guest, provider: Provider) -> None:
     with _until_interrupted():
-        demo.title("Router and provider stay up until Ctrl-C")
-        console.say(f"  send     swaks --server 127.0.0.1:{guest.lan(25)[1]} --to {demo.RECIPIENT}")
+        story.title("Router and provider stay up until Ctrl-C")
+        console.say(f"  send     swaks --server 127.0.0.1:{guest.lan(25)[1]} --to {story.RECIPIENT}")
         console.say("  log in   ./inv ssh")
         console.say(f"  ask      ./inv ssh -- {shlex.quote('mailrelay queue; mailrelay status; logread')}")
         console.say(f"  arrived  {provider.ca_file.parents[1] / 'mail/box/new'}")

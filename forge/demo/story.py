@@ -1,6 +1,6 @@
 """What both kinds of demo show: the dialogue of a machine with the relay, and what arrived at the provider.
 
-demo_lab.py plays it on a router in QEMU, demo_local.py on this machine. Everything is real but the cabinet: Debian's
+lab.py plays it on a router in QEMU, local.py on this machine. Everything is real but the cabinet: Debian's
 Postfix plays the provider (postfix.py), and a plain socket says what a Controllino's sketch says.
 """
 
