@@ -359,10 +359,10 @@ def doctor(_: Context) -> None:
 )
 def bench(_: Context, target: str = "", rounds: int = 5, quick: bool = False) -> None:
     """Measure the relay side by side with Postfix on this machine, or by itself on a router in QEMU; writes docs/."""
-    from forge import bench, bench_guest
+    from forge.bench import bench, guest
 
     if target:
-        bench_guest.run(target, rounds=rounds, quick=quick)
+        guest.run(target, rounds=rounds, quick=quick)
     else:
         bench.run(rounds=rounds, quick=quick)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from forge import bench, bench_guest
-from forge.bench import Goal, Row
+from forge.bench import bench, guest
+from forge.bench.bench import Goal, Row
 from forge.vm import machines
 
 RATE = Row("rate", "accepting", "mails/s", Goal(2, at_least=True, floor=1.5))
@@ -67,14 +67,14 @@ def test_the_goals_are_those_we_set() -> None:
 
 def test_memory_on_a_router_is_the_peak_of_each_role() -> None:
     idle, busy = [[8, 4, 2], [7, 3, 1]], [[8, 4, 2], [9, 3, 2], [15, 9, 4]]
-    figures = bench_guest._by_role("loaded", [idle, busy, idle])
+    figures = guest._by_role("loaded", [idle, busy, idle])
     assert figures["loaded_listener_rss"] == 9 and figures["loaded_listener_anon"] == 2
     assert figures["loaded_courier_pss"] == 9, "it is there for a part of the time only"
 
 
 def test_the_table_of_a_router_has_every_figure_of_both_columns() -> None:
     machine = machines.find("lab-mipsel")
-    rounds = [{row.key: value for row in bench_guest.ROWS} for value in (1.0, 900.0, 3.0)]
-    text = bench_guest._document(machine, dict.fromkeys(bench_guest.VARIANTS, rounds), 3, ["Linux", "Python 3.11.2"])
-    for row in bench_guest.ROWS:
+    rounds = [{row.key: value for row in guest.ROWS} for value in (1.0, 900.0, 3.0)]
+    text = guest._document(machine, dict.fromkeys(guest.VARIANTS, rounds), 3, ["Linux", "Python 3.11.2"])
+    for row in guest.ROWS:
         assert f"| {row.text} | 3" in text, row.key

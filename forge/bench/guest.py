@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import bench_load
+from forge.bench import load
 from forge.core import console, paths, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
 from forge.lab import firmware as firmwares
@@ -176,7 +176,7 @@ class _Router:
 
     def _deliver(self, number: int) -> float:
         """Seconds from the answer to a mail's last dot until the provider has the mail, its number `number` there."""
-        bench_load.session(self.guest.lan(25)[1], timeout=60.0)
+        load.session(self.guest.lan(25)[1], timeout=60.0)
         started = time.monotonic()
         self.provider.wait_for(number, 60)
         return time.monotonic() - started
@@ -184,7 +184,7 @@ class _Router:
     def _loaded(self) -> Figures:
         self.provider.forget()
         with _connections(self.guest.lan(25), CONNECTIONS):
-            bench_load.session(self.guest.lan(25)[1], timeout=60.0)
+            load.session(self.guest.lan(25)[1], timeout=60.0)
             samples: list[list[list[int]]] = []
 
             def courier_has_left() -> bool:
@@ -201,9 +201,9 @@ class _Router:
         self.provider.stop()
         try:
             port = self.guest.lan(25)[1]
-            bench_load.session(port, timeout=60.0)
+            load.session(port, timeout=60.0)
             _until("the courier has given up for now", lambda: self._failed() and len(self._memory()) == 2)
-            times = sorted(bench_load.session(port, timeout=60.0) for _ in range(SESSIONS))
+            times = sorted(load.session(port, timeout=60.0) for _ in range(SESSIONS))
         finally:
             self.provider.start()
         return {"session": statistics.median(times) * 1000, "session_most": times[-1] * 1000}

@@ -1,6 +1,6 @@
 """The load that the bench puts on a mail server: many senders, one careful one, a thousand slow ones, one huge mail.
 
-Everything stays on loopback and ends by itself. Run as a program (`-m forge.bench_load PORT COUNT ADDRESSES`) it holds
+Everything stays on loopback and ends by itself. Run as a program (`-m forge.bench.load PORT COUNT ADDRESSES`) it holds
 slow connections until its input ends: in a process of its own, so that it takes no time from the client that is timed.
 """
 
@@ -174,7 +174,7 @@ def big_body(size: int) -> bytes:
 @contextlib.contextmanager
 def slow_connections(port: int, count: int, addresses: int) -> Iterator[None]:
     """Holds `count` slow connections from as many loopback addresses; entered once all have been tried."""
-    argv = [sys.executable, "-m", "forge.bench_load", str(port), str(count), str(addresses)]
+    argv = [sys.executable, "-m", "forge.bench.load", str(port), str(count), str(addresses)]
     attacker = subprocess.Popen(argv, cwd=paths.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert attacker.stdin and attacker.stdout
     try:

@@ -1,6 +1,6 @@
 """`./inv bench`: the relay and Postfix on this machine, figure by figure, against the goals we have set ourselves.
 
-ROWS holds every figure with its goal; bench_rounds.py measures them. The medians of all rounds become a table on the
+ROWS holds every figure with its goal; rounds.py measures them. The medians of all rounds become a table on the
 terminal and, after a full run, docs/BENCHMARKS.md, misses included. It is no test: the judgement needs a quiet machine.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge import bench_rounds
+from forge.bench import rounds as bench_rounds
 from forge.core import console, paths, proc
 from forge.host import debian_packages
 from forge.servers.postfix import BASELINE_CONFIG

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from forge import bench_load as load
+from forge.bench import load as load
 from forge.core.errors import ForgeError
 from forge.core.ports import free_ports
 from forge.core.uci_text import uci
