@@ -84,7 +84,7 @@ def test(
 
     Areas are tested side by side; what fails on the busy machine is tried once more, alone, and named in the table.
     """
-    from forge import checks
+    from forge.checks import checks
 
     checks.run_all(
         only="lab" if host or firmware or target else only,
@@ -334,7 +334,7 @@ def serve(_: Context, port: int = 8000, address: str = "") -> None:
 @cli.task(needs=needs.LINT)
 def lint(_: Context) -> None:
     """Run the linters alone: ruff, mypy, shellcheck."""
-    from forge import checks
+    from forge.checks import checks
 
     checks.run_lint()
 

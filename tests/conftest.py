@@ -66,7 +66,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, None]:
 
 
 def _without_terminals() -> str:
-    from forge import lacking
+    from forge.checks import lacking
 
     return lacking.without_terminals()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import arduino
+from forge.checks import arduino
 from forge.core import timeouts
 from tests.relay.scripted import ScriptedProvider
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import arduino
+from forge.checks import arduino
 from forge.core import paths
 from tests.relay.running import SMARTHOST, Relay
 from tests.relay.scripted import ScriptedProvider

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from forge import arduino
+from forge.checks import arduino
 from forge.core import paths
 
 LIBRARY = arduino.LIBRARY

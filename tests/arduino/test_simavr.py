@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import arduino
+from forge.checks import arduino
 from forge.core import paths, proc, timeouts
 from forge.core.errors import ForgeError
 from forge.host import debian_packages

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import arduino
+from forge.checks import arduino
 
 DOC = arduino.DOC
 NEAR = 0.05  # another version of the compiler makes other sizes; what is documented may be that far off
@@ -43,7 +43,7 @@ def test_the_documented_sizes_are_those_of_today(sizes: dict[str, dict[str, ardu
     before = DOC.read_text(encoding="utf-8")
     after = arduino.render(before, sizes)
     documented, measured = figures(before), figures(after)
-    assert re.sub(r"\d+", "", before) == re.sub(r"\d+", "", after), "python3 -m forge.arduino"
+    assert re.sub(r"\d+", "", before) == re.sub(r"\d+", "", after), "python3 -m forge.checks.arduino"
     assert len(measured) >= 12
     for one, other in zip(documented, measured):
-        assert abs(one - other) <= NEAR * other, f"{one} is {other} by now: python3 -m forge.arduino"
+        assert abs(one - other) <= NEAR * other, f"{one} is {other} by now: python3 -m forge.checks.arduino"

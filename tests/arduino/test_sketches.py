@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import arduino
+from forge.checks import arduino
 from tests.arduino.conftest import PATIENCE, run
 from tests.relay.running import free_port
 from tests.relay.scripted import Drop, Hang, ScriptedProvider

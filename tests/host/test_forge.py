@@ -12,7 +12,7 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from forge import checks
+from forge.checks import checks
 from forge.core import cli, needs, paths, proc, timeouts
 from forge.core.errors import CommandError, ForgeError, MissingError, UsageError
 from forge.host import debian_packages, host, pythons

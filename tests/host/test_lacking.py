@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forge import lacking
+from forge.checks import lacking
 from forge.host import namespaces
 from forge.host.namespaces import apart, enter
 from forge.servers import postfix

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from forge import checks, lanes
+from forge.checks import checks, runner
+from forge.checks.runner import ChecksFailed, Outcome, Stage
 from forge.core import paths
 from forge.core.errors import MissingError
-from forge.lanes import ChecksFailed, Outcome, Stage
 
 # Fails the first time it is run; what it leaves behind tells it of the first time.
 FLAKY = """
@@ -44,7 +44,7 @@ def test_one_failed_stage_fails_the_run_and_stops_no_other(capsys: pytest.Captur
         raise MissingError("a tool is missing")
 
     with pytest.raises(ChecksFailed, match="failed: bad, broken"):
-        lanes.run([stage("bad", False), Stage("broken", broken), stage("good", True)])
+        runner.run([stage("bad", False), Stage("broken", broken), stage("good", True)])
     assert sorted(ran) == ["bad", "good"]
     output = capsys.readouterr().out
     assert "why bad" in output
@@ -62,7 +62,7 @@ def test_skipped_tests_are_counted_by_reason_and_the_sum_of_all_stages_closes(
         "def test_run(): pass\n"
     )
     stages = [pytest_stage(name, tmp_path) for name in ("tests", "more")]
-    lanes.run(stages, ["Python 3.10 was not at hand: nobody has it"])
+    runner.run(stages, ["Python 3.10 was not at hand: nobody has it"])
     lines = capsys.readouterr().out.rstrip().splitlines()
     assert any(line.split() == ["2", "tests", "no", "such", "disk"] for line in lines)
     assert "Python 3.10 was not at hand: nobody has it" in lines
@@ -71,7 +71,7 @@ def test_skipped_tests_are_counted_by_reason_and_the_sum_of_all_stages_closes(
 
 def test_what_passes_the_second_time_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "test_it.py").write_text(FLAKY)
-    lanes.run([pytest_stage("tests", tmp_path)])
+    runner.run([pytest_stage("tests", tmp_path)])
     output = capsys.readouterr().out
     assert "at the second try:" in output and "test_it.py::test_flaky" in output
     assert output.rstrip().endswith("2 passed, 0 failed, 0 skipped")
@@ -80,7 +80,7 @@ def test_what_passes_the_second_time_is_named(tmp_path: Path, capsys: pytest.Cap
 def test_what_fails_twice_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "test_it.py").write_text("def test_broken(): assert 1 == 2\ndef test_sound(): pass\n")
     with pytest.raises(ChecksFailed):
-        lanes.run([pytest_stage("tests", tmp_path)])
+        runner.run([pytest_stage("tests", tmp_path)])
     output = capsys.readouterr().out
     assert "assert 1 == 2" in output
     assert "1 failed" in output.rstrip().splitlines()[-1]
@@ -90,6 +90,6 @@ def test_what_fails_often_is_no_accident(capsys: pytest.CaptureFixture[str]) -> 
     def never() -> Outcome:
         raise AssertionError("it is run again")
 
-    many = [f"test_it.py::test_{number}" for number in range(lanes.A_FEW + 1)]
+    many = [f"test_it.py::test_{number}" for number in range(runner.A_FEW + 1)]
     with pytest.raises(ChecksFailed):
-        lanes.run([Stage("tests", lambda: Outcome(False, failed=many), never)])
+        runner.run([Stage("tests", lambda: Outcome(False, failed=many), never)])

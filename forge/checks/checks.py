@@ -1,4 +1,4 @@
-"""All that says whether the project is sound: the linters and the tests, as stages that lanes.py runs.
+"""All that says whether the project is sound: the linters and the tests, as stages that runner.py runs.
 
 The tasks `test` and `lint` call this.
 """
@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from forge import emulated, lacking, lanes
+from forge.checks import foreign_cpu, lacking, runner
+from forge.checks.runner import COLOUR, Outcome, Stage
 from forge.core import choices, cli, console, needs, paths, proc
 from forge.core.errors import CommandError, ForgeError, UsageError
 from forge.host import host, pythons
 from forge.host.pythons import Interpreter
 from forge.lab import targets
-from forge.lanes import COLOUR, Outcome, Stage
 from forge.vm import machines
 
 LAB = paths.TESTS / "lab"
@@ -89,7 +89,7 @@ def run_all(
         console.note("looking for other Pythons to run the relay's tests on")
         others, absent = ([], {}) if dry_run else _other_interpreters()
         relay += [relay_tests(interpreter) for interpreter in others]
-        rest += [emulated_tests(cpu) for cpu in emulated.CPUS]
+        rest += [emulated_tests(cpu) for cpu in foreign_cpu.CPUS]
     # Guests take longest and a processor each; the relay's tests mostly wait, and go well beside them.
     stages = [*guests, *relay, *rest]
     if dry_run:
@@ -97,7 +97,7 @@ def run_all(
         console.table(("stage",), [(stage.name,) for stage in stages])
         console.note("and the relay's tests on the other Pythons that are at hand then")
         return
-    lanes.run(stages, (f"Python 3.{minor} was not at hand: {reason}" for minor, reason in absent.items()))
+    runner.run(stages, (f"Python 3.{minor} was not at hand: {reason}" for minor, reason in absent.items()))
 
 
 def routers(*, all_targets: bool = False) -> list[str]:
@@ -119,7 +119,7 @@ def router(*, host: str = "", firmware: str = "", target: str = "") -> list[str]
 
 def run_lint() -> None:
     host.require("lint")
-    lanes.run(lint_stages())
+    runner.run(lint_stages())
 
 
 # ---- the stages -----------------------------------------------------------------------------------------------------
@@ -194,12 +194,12 @@ def relay_tests(interpreter: Interpreter) -> Stage:
     return _pytest(name, argv, lambda: {"PYTHONPATH": str(pythons.test_packages(interpreter))}, None)
 
 
-def emulated_tests(cpu: emulated.Cpu) -> Stage:
+def emulated_tests(cpu: foreign_cpu.Cpu) -> Stage:
     """Those of the relay's tests that only compute, on an emulated CPU of another kind."""
 
     def action() -> Outcome:
-        argv, environment = emulated.pytest(cpu)
-        console.note(emulated.LEFT_OUT)
+        argv, environment = foreign_cpu.pytest(cpu)
+        console.note(foreign_cpu.LEFT_OUT)
         return _pytest("", argv, environment, None).action()
 
     return Stage(f"relay tests, {cpu.name}", action)
