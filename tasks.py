@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from forge import names
 from forge.core import choices, cli, needs, words
+from forge.inv import names
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -39,7 +39,7 @@ def demo(_: Context, target: str = "", local: bool = False, keep: bool = False, 
     private folder; nothing is installed or left behind. Both outlive a stopped provider and a power cut.
     """
     if dry_run:
-        from forge import preview
+        from forge.inv import preview
 
         preview.demo(target=target, local=local)
     elif local:
@@ -269,7 +269,7 @@ def lock(_: Context, release: str = "", target: str = "", mirror: str = "") -> N
 @cli.task(name="cache", aliases=("cache.show",), json=True)
 def cache_show(_: Context) -> None:
     """Show what the cache folder holds."""
-    from forge import cache
+    from forge.inv import cache
 
     cache.show()
 
@@ -277,7 +277,7 @@ def cache_show(_: Context) -> None:
 @cli.task(name="cache.verify", json=True)
 def cache_verify(_: Context) -> None:
     """Hash everything in the cache that has a recorded hash, and remove what is not what it should be."""
-    from forge import cache
+    from forge.inv import cache
 
     cache.verify()
 
@@ -285,7 +285,7 @@ def cache_verify(_: Context) -> None:
 @cli.task(name="cache.prune", help={"all": "empty it", "dry_run": "name what would be removed, and remove nothing"})
 def cache_prune(_: Context, all: bool = False, dry_run: bool = False) -> None:
     """Remove what no later run needs from the cache: half downloads, unpacked archives, old releases."""
-    from forge import cache
+    from forge.inv import cache
 
     cache.prune(everything=all, dry_run=dry_run)
 
@@ -342,7 +342,7 @@ def lint(_: Context) -> None:
 @cli.task(json=True)
 def doctor(_: Context) -> None:
     """Say which task can run now, and what the next start of each would bring."""
-    from forge import doctor
+    from forge.inv import doctor
 
     doctor.run()
 
@@ -388,7 +388,7 @@ def qemu(
     _: Context, target: str = "", firmware: str = "", disk: str = "", site: str = "", lan: str = "", memory: int = 0
 ) -> None:
     """Boot a router in QEMU, its console on this terminal (Ctrl-A X ends it), its ports on this machine's loopback."""
-    from forge import qemu
+    from forge.inv import qemu
 
     qemu.run(target=target, firmware=firmware, disk=disk, site=site, lan=lan, memory=memory)
 
@@ -401,7 +401,7 @@ def qemu(
 )
 def ssh(_: Context, target: str = "") -> None:
     """Open a shell on the router that ./inv qemu has started. After -- : a command to run there instead."""
-    from forge import qemu
+    from forge.inv import qemu
 
     cli.leave(qemu.ssh(target=target, words=cli.remainder()))
 

@@ -24,7 +24,7 @@ def start() -> None:
     if ROOT not in sys.path:
         sys.path.insert(0, ROOT)
     try:
-        from forge.main import main
+        from forge.inv.main import main
 
         main()
     except (ImportError, SyntaxError) as error:

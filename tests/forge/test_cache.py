@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from forge import cache
 from forge.core import console, hashes, paths
 from forge.host import debian_packages, host
+from forge.inv import cache
 from forge.lab import assemble, targets
 from forge.lab import firmware as firmwares
 

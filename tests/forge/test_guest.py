@@ -29,7 +29,7 @@ from forge.vm.terminal import Keys
 from tests.forge import boot_sector
 
 READY = "procd: - init complete -\r\n"
-INV = [sys.executable, "-P", "-c", "from forge.main import main; main()"]
+INV = [sys.executable, "-P", "-c", "from forge.inv.main import main; main()"]
 PATIENCE = 60.0
 
 
@@ -305,7 +305,7 @@ def test_ctrl_a_twice_is_one_for_the_guest() -> None:
 
 
 def test_ssh_without_a_guest_says_how_to_start_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from forge import qemu
+    from forge.inv import qemu
 
     monkeypatch.setattr(registry, "PARENT", str(tmp_path))
     with pytest.raises(UsageError, match=r"no guest is running \(start one in another terminal: ./inv qemu\)"):

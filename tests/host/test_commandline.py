@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 import tasks  # noqa: F401 - declares them
-from forge import completion, usage
 from forge.core import choices, cli, needs, paths
 from forge.core.commandline import Call, Line, parse
 from forge.core.errors import UsageError
+from forge.inv import completion, usage
 
-FRONT = paths.ROOT / "forge" / "front.py"
+FRONT = paths.ROOT / "forge" / "inv" / "front.py"
 
 
 def front(*words: str, env: Mapping[str, str] | None = None) -> tuple[int, str, str, str]:

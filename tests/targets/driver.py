@@ -12,9 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from forge import main  # noqa: E402
 from forge.core import paths  # noqa: E402
 from forge.host import host  # noqa: E402
+from forge.inv import main  # noqa: E402
 from forge.openwrt import openwrt_host  # noqa: E402
 
 paths.FEEDS, paths.DIST = Path(sys.argv[1]), Path(sys.argv[2])

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from forge import qemu
 from forge.core import choices
 from forge.core.errors import ForgeError, UsageError
 from forge.images import image, imagebuilder
 from forge.images.image import Made, Wishes
+from forge.inv import qemu
 from forge.lab import firmware as firmwares
 from forge.lab import opkg_state, targets
 from forge.vm import machines

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import tomllib
 
-from forge import cache
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError
 from forge.core.hashes import digest
+from forge.inv import cache
 from forge.openwrt import archive, catalog, lock, release_index
 from forge.openwrt.fetch import Fetcher
 from forge.openwrt.lock import LockError

@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 
-from forge import front
 from forge.core import cli, commandline, console, paths
 from forge.core.errors import ForgeError
 from forge.core.needs import Needs, stamped, system_packages
+from forge.inv import front
 
 BROUGHT = "MAILRELAY_BROUGHT"  # set by ./inv once it has brought what it could
 

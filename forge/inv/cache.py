@@ -62,7 +62,7 @@ def show() -> None:
 def verify() -> None:
     """Hashes whatever has a recorded hash, removes what is wrong, and says how much of what kind was which.
     UnsoundCache if anything was wrong."""
-    from forge import cache_verify
+    from forge.inv import cache_verify
 
     tallies = cache_verify.run()
     console.result([vars(one) for one in tallies])

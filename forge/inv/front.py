@@ -1,6 +1,6 @@
 """What ./inv asks before it installs anything: answers help, lists and mistakes, or says what the tasks need.
 
-    python3 -I -S forge/front.py WORDS… 3>ANSWER 5>&2
+    python3 -I -S forge/inv/front.py WORDS… 3>ANSWER 5>&2
 
 The answer to ./inv is one line on file descriptor 3: `run GROUPS… / SETS…` (of forge/system-packages and of
 requirements/), or nothing where all was said that there is to say. Exit status 2 for a mistyped command line. Only the
@@ -50,9 +50,9 @@ def main(words: list[str]) -> int:
 def answered(words: list[str]) -> Line | None:
     """The command line, if tasks are to be run; None where help or the like was asked for, and is printed now."""
     import tasks  # noqa: F401 - declares them
-    from forge import completion, usage
     from forge.core.cli import COMMANDS
     from forge.core.commandline import parse
+    from forge.inv import completion, usage
 
     if tuple(words[:2]) == LAST_WORDS:
         print(*completion.candidates(words[2:], COMMANDS), sep="\n")
@@ -71,7 +71,7 @@ def answered(words: list[str]) -> Line | None:
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True  # the checkout may belong to somebody else
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     try:
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
         status = main(sys.argv[1:])

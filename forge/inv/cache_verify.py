@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forge import cache
 from forge.core import hashes, paths
 from forge.core.errors import ForgeError
 from forge.host import debian_packages
+from forge.inv import cache
 from forge.lab import firmware
 from forge.openwrt import catalog, fetch, lock, release_index
 
