@@ -1,0 +1,1 @@
+"""./inv bench: the relay beside Postfix, and on a guest."""

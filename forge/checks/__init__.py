@@ -1,0 +1,1 @@
+"""./inv test and ./inv lint: stages of checks, side by side."""

@@ -1,0 +1,1 @@
+"""What everything stands on: errors, paths, programs, the console, the command line's grammar. Knows no other room."""

@@ -1,0 +1,1 @@
+"""./inv demo: the same story on a router in QEMU and on this machine."""

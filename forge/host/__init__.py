@@ -1,0 +1,1 @@
+"""What this machine has: Debian's packages, Pythons, pip, namespaces. Installs nothing."""

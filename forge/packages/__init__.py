@@ -1,0 +1,1 @@
+"""The packages of package/*/Makefile without OpenWrt's SDK: evaluated, staged, packed, signed, laid out as a feed."""

@@ -2,7 +2,8 @@
 
 `.po` is GNU gettext's format (without plurals, which the app has none of); `.lmo` is LuCI's (po2lmo.c and lib/lmo.c in
 its modules/luci-base/src): the texts, an index of their keys' hashes, and the index's offset, all in network order. The
-mini-SDK runs `python3 -m forge.packages.po IN OUT`; without files it brings the app's template and translations up to date.
+mini-SDK runs `python3 -m forge.packages.po IN OUT`; without files it brings the app's template and translations up to
+date.
 """
 
 from __future__ import annotations

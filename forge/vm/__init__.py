@@ -1,0 +1,1 @@
+"""Guests in QEMU: started, asked, saved and ended; the way into them and into routers."""
