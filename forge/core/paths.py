@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from forge.core.errors import MachineError
@@ -65,6 +67,17 @@ def shown(path: Path) -> str:
         return str(path.absolute().relative_to(ROOT))
     except ValueError:
         return str(path)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A hidden name beside `path` to write to, which becomes `path` once it is whole, and is gone if that failed."""
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def config(*parts: str) -> Path:

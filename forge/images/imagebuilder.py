@@ -119,9 +119,8 @@ def _keep_packages(job: Job, work: Path) -> None:
             if path.is_dir():
                 target.mkdir(exist_ok=True)
             elif path.is_file() and not path.is_symlink():
-                scratch = target.with_name(f".{target.name}.part")
-                shutil.copy2(path, scratch)
-                scratch.replace(target)
+                with paths.replacing(target) as partial:
+                    shutil.copy2(path, partial)
 
 
 def _repositories(job: Job, work: Path) -> None:

@@ -44,11 +44,13 @@ def run(words: list[str]) -> int:
         os.execve("/bin/sh", ["sh", os.fspath(paths.INV), *words], {**os.environ, BROUGHT: "1"})
     console.set_up(verbosity=line.verbosity)
     _preview(line.calls)
+    from invoke.config import Config
     from invoke.exceptions import Exit
     from invoke.executor import Executor
 
     try:
-        Executor(cli.collection()).execute(*calls)
+        # Lazy: Invoke's own settings in somebody's home have no say here.
+        Executor(cli.collection(), Config(lazy=True)).execute(*calls)
     except Exit as end:
         if end.message:
             print(end.message, file=sys.stderr)

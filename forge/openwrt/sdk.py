@@ -191,9 +191,8 @@ def _collect(tree: Path, version: Version, staged: dict[Path, list[Package]], lo
     built = []
     for package, path in found:
         target = folder / path.name
-        scratch = target.with_name(f".{path.name}.part")
-        shutil.copyfile(path, scratch)
-        scratch.replace(target)
+        with paths.replacing(target) as partial:
+            shutil.copyfile(path, partial)
         built.append(minisdk.measured(package, target))
     return built
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from forge.core import paths
 from forge.packages import apk_archive
 from forge.packages.adb import adb
 from forge.packages.adb import dump as adb_dump
@@ -71,9 +72,8 @@ def unsigned(content: bytes) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with paths.replacing(path) as partial:
+        partial.write_bytes(content)
 
 
 def inspect(path: Path, key: ec.EllipticCurvePublicKey | None = None) -> Contents:

@@ -54,10 +54,9 @@ def pack(package: Package, folder: Path) -> list[Path]:
             _normalise(root, package.epoch)
             _control(package, root)
             output = folder / f"{tree.name}_{version(package)}_{package.architecture}.deb"
-            partial = output.with_name(f".{output.name}.part")
-            argv: list[proc.Arg] = ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, partial]
-            proc.run(argv, env={VARIABLE: str(package.epoch), "LC_ALL": "C"}, timeout=TIMEOUT)
-            partial.replace(output)
+            with paths.replacing(output) as partial:
+                argv: list[proc.Arg] = ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, partial]
+                proc.run(argv, env={VARIABLE: str(package.epoch), "LC_ALL": "C"}, timeout=TIMEOUT)
         made.append(output)
     return made
 

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from forge.core import proc
+from forge.core import paths, proc
 from forge.packages import stage
 from forge.packages.ipk_read import inspect as inspect
 from forge.packages.makefile import clean_environment
@@ -59,9 +59,8 @@ def pack(package: Package, output: Path, *, release: str = "24.10") -> None:
         for name in members:
             (folder / name).chmod(0o644)
         whole = _gzip(_tar(folder, folder / "ipk", package.epoch, members))
-        partial = output.with_name(f".{output.name}.part")
-        shutil.copyfile(whole, partial)
-        partial.replace(output)
+        with paths.replacing(output) as partial:
+            shutil.copyfile(whole, partial)
 
 
 def control_files(package: Package, installed_size: int, release: str = "24.10") -> dict[str, tuple[str, int]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from forge.core import cli, paths, proc
 from forge.core.errors import ForgeError
 
-MK = paths.ROOT / "forge" / "mk"
+MK = Path(__file__).with_name("mk")
 CHECKOUT = paths.ROOT
 TIMEOUT = 300.0  # seconds for one run of make
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from forge.core import paths
+from forge.host.namespaces import apart
 from tests.relay.running import wait
 
 from .conftest import Checkout, clean_environment
@@ -176,3 +178,51 @@ def test_an_interrupt_while_the_venv_is_made_leaves_nothing_and_the_next_start_m
     assert [*temporary.iterdir()] == []
     again = checkout.start("hello")
     assert (again.returncode, again.stdout) == (0, "hello\n"), again.stderr
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("--out", ["build", "--out", "@"]),
+        (paths.CONFIG_VARIABLE, ["feed"]),
+        (paths.CACHE_VARIABLE, ["image", "lab-mipsel", "--out", "@/../images"]),
+    ],
+)
+def test_a_full_disk_is_told_by_its_name_and_leaves_no_half_file(scratch: Path, place: str, words: list[str]) -> None:
+    """The real tasks, with one of the places that they write to on a disk of a few blocks."""
+    full = scratch / "full"
+    full.mkdir()
+    script = (
+        'mount -t tmpfs -o size=16k none "$1" && shift && dd if=/dev/zero of="$0/filler" bs=1k status=none 2>/dev/null'
+    )
+    script += '; "$@"; status=$?; ls -A "$0"; exit $status'
+    argv = [*apart("sh", "-c", script, full, full), paths.INV, *(word.replace("@", str(full)) for word in words)]
+    environment = clean_environment(SOURCE_DATE_EPOCH="1780000000")
+    if not place.startswith("-"):
+        environment[place] = str(full)
+    result = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=300)
+    said = result.stdout + result.stderr
+    assert result.returncode in (1, 3), said
+    assert "No space left on device" in said or "enough free space" in said
+    assert "Traceback" not in said
+    assert not [name for name in result.stdout.splitlines() if name != "filler" and name.endswith(("pk", ".part"))]
+
+
+def test_a_home_that_cannot_be_written_is_told_with_the_variable_that_helps(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    environment = clean_environment(HOME=str(tmp_path / "home"))
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", paths.CACHE_VARIABLE, paths.CONFIG_VARIABLE):
+        environment.pop(name, None)
+    result = subprocess.run([paths.INV, "cache"], env=environment, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "cannot be used" in result.stderr and f"set {paths.CACHE_VARIABLE}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("words", [["--list"], ["demo", "--dry-run"], ["targets"]])
+def test_a_terminal_or_log_without_our_letters_gets_others(words: list[str]) -> None:
+    environment = clean_environment(PYTHONIOENCODING="ascii", LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
+    result = subprocess.run([paths.INV, *words], env=environment, capture_output=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.isascii()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from pathlib import Path
@@ -21,5 +22,6 @@ paths.FEEDS, paths.DIST = Path(sys.argv[1]), Path(sys.argv[2])
 del sys.argv[1:3]
 openwrt_host.MACHINES = (platform.machine(),)
 required = host.require
+os.environ["MAILRELAY_BROUGHT"] = "1"  # by nobody: see above
 host.require = lambda *groups: required(*(set(groups) - {"image", "sdk"}))
 main.main()

@@ -6,6 +6,7 @@ import pytest
 
 from forge.core.errors import UsageError
 from forge.openwrt import catalog
+from forge.openwrt import profile as device_profile
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
 from tests.targets.upstream import profiles
 
@@ -124,12 +125,12 @@ def test_only_a_target_with_one_profile_needs_none_named(place: Place) -> None:
 
 
 def test_the_images_of_a_device_are_named_as_the_imagebuilder_names_them(place: Place) -> None:
-    found = profiles.of("glinet_gl-mt1300", {"profiles": profiles(STABLE, MT7621)})
+    found = device_profile.of("glinet_gl-mt1300", {"profiles": profiles(STABLE, MT7621)})
     target = catalog.Target(MT7621)
-    assert profiles.named(found, catalog.version(STABLE), target, "hall-3") == (
+    assert device_profile.named(found, catalog.version(STABLE), target, "hall-3") == (
         "openwrt-25.12.5-hall-3-ramips-mt7621-glinet_gl-mt1300-squashfs-sysupgrade.bin",
     ), "without the initramfs, which only OpenWrt's own build makes"
-    found = profiles.of("glinet_gl-mt1300", {"profiles": profiles("snapshot", MT7621)})
-    assert profiles.named(found, catalog.version("snapshot"), target, "x") == (
+    found = device_profile.of("glinet_gl-mt1300", {"profiles": profiles("snapshot", MT7621)})
+    assert device_profile.named(found, catalog.version("snapshot"), target, "x") == (
         "openwrt-x-ramips-mt7621-glinet_gl-mt1300-squashfs-sysupgrade.bin",
     )
