@@ -31,7 +31,7 @@ SESSIONS = 15  # a round, for the median of one session
 CONNECTIONS = 50  # held open in the middle of a mail, for the memory under load
 SILENCE = 2.0
 PATIENCE = 60.0  # seconds on a machine like ours, for anything that should happen soon
-BYTECODE = "/usr/lib/mailrelay/relay/__pycache__"
+BYTECODE = " ".join(f"/usr/lib/mailrelay/relay/{folder}__pycache__" for folder in ("", "mailrelay/", "mailrelay/*/"))
 VARIANTS = ("with bytecode", "without")
 
 Figures = dict[str, float]
@@ -70,7 +70,7 @@ caches and no fixed speed: **the times compare with each other, not with a route
 programs take on hardware, but for the C library (glibc here, musl there, which takes less).
 
 Each round starts from the same moment of the same guest, {rounds} rounds a column, medians here. "Without" is the same
-package with the folder `__pycache__` removed that its installation makes: OpenWrt's Python writes none by itself, so
+package with the folders `__pycache__` removed that its installation makes: OpenWrt's Python writes none by itself, so
 every start of a role compiles what it imports. RSS counts what the roles share in each of them, PSS divides it,
 Pss_Anon is what is nobody else's and no file's. Under load, {connections} connections stand in the middle of a mail,
 while the courier delivers another by TLS; figures are peaks. A session is connect, EHLO, MAIL, RCPT, DATA, a short
@@ -143,14 +143,14 @@ class _Router:
     def measure(self, *, bytecode: bool) -> Figures:
         """One round, on a guest that has just been restored."""
         if not bytecode:
-            self._ask(f"rm -r {BYTECODE}")
+            self._ask(f"rm -rf {BYTECODE}")
         figures = self._start()
         figures |= self._idle()
         figures |= self._delivery()
         figures |= self._loaded()
         figures |= self._sessions()
-        if not bytecode and self.guest.ssh.run(f"test -e {BYTECODE}", check=False).status == 0:
-            raise ForgeError(f"{BYTECODE} has come back: the figures without it would be wrong")
+        if not bytecode and self.guest.ssh.run(f"ls -d {BYTECODE} 2>/dev/null", check=False).output:
+            raise ForgeError("__pycache__ has come back: the figures without it would be wrong")
         return figures
 
     def _start(self) -> Figures:

@@ -133,7 +133,8 @@ def _show_costs(guest: Guest, package: Path) -> None:
     console.table(("memory, idle", "RSS", "PSS", "of its own"), [*table, ("together", *(f"{n:,} kB" for n in totals))])
     console.note("RSS counts what both share twice; PSS does not. A courier with TLS joins them while there is mail.")
     flash = _ask(guest, "du -sk /usr/lib/mailrelay | cut -f 1").strip()
-    bytecode = _ask(guest, "du -sk /usr/lib/mailrelay/relay/__pycache__ 2>/dev/null | cut -f 1").strip() or "0"
+    folders = "cd /usr/lib/mailrelay/relay && du -sk __pycache__ */__pycache__ */*/__pycache__ 2>/dev/null"
+    bytecode = _ask(guest, f"{folders} | awk '{{ sum += $1 }} END {{ print sum + 0 }}'").strip()
     console.say(f"  flash: {flash} kB before compression, {bytecode} kB of it bytecode; the package has "
                 f"{package.stat().st_size // 1024} kB")  # fmt: skip
 

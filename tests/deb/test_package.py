@@ -119,8 +119,9 @@ def test_the_same_sources_make_the_same_bytes(debs: list[Path], tmp_path: Path) 
 def test_it_holds_the_relay_that_routers_get_and_no_conffile(debs: list[Path]) -> None:
     contents = minisdk.read(debs[0])
     files = {one.path: one for one in contents.files}
-    for source in paths.RELAY.glob("*.py"):
-        assert files[f"/usr/lib/mailrelay/relay/{source.name}"].size == source.stat().st_size
+    for source in paths.RELAY.rglob("*.py"):
+        place = f"/usr/lib/mailrelay/relay/{source.relative_to(paths.RELAY)}"
+        assert files[place].size == source.stat().st_size
     assert contents.conffiles == []
     assert {one.owner for one in contents.files} == {"root:root"}
     assert not [one for one in contents.files if one.mode & stat.S_IWOTH and one.kind != "link"]
@@ -149,8 +150,8 @@ def test_after_the_installation_all_is_there_and_nothing_runs(machine: Machine) 
     assert machine.sh("id -nG mailrelay") == "mailrelay\n"
     wants = machine.folder / "etc/systemd/system/multi-user.target.wants/mailrelay.service"
     assert wants.is_symlink(), "it is started at boot"
-    compiled = machine.folder / "usr/lib/mailrelay/relay/__pycache__"
-    assert len(list(compiled.iterdir())) == len(list(paths.RELAY.glob("*.py")))
+    compiled = machine.folder / "usr/lib/mailrelay/relay"
+    assert len(list(compiled.rglob("*.pyc"))) == len(list(paths.RELAY.rglob("*.py")))
     assert machine.sh("mailrelay serve; echo $?").endswith("\n0\n"), "switched off is no failure"
 
 

@@ -370,10 +370,11 @@ class Router:
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, self.root / name)
             installed.append(f"/{name}")
-        for file in sorted((PACKAGE / "src").glob("*.py")):
-            place = self.root / "usr/lib/mailrelay/relay" / file.name
+        for file in sorted((PACKAGE / "src").rglob("*.py")):
+            name = f"usr/lib/mailrelay/relay/{file.relative_to(PACKAGE / 'src')}"
+            place = self.root / name
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, place)
-            installed.append(f"/usr/lib/mailrelay/relay/{file.name}")
+            installed.append(f"/{name}")
         self.write("usr/lib/mailrelay/version", f"{version}\n")
         return [*installed, "/usr/lib/mailrelay/version"]

@@ -26,8 +26,8 @@ def run(copy: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_source_gets_bytecode_that_an_import_uses(copy: Path) -> None:
     assert run(copy, "compile").returncode == 0
-    sources = {path.stem for path in copy.glob("*.py")}
-    assert {path.name.split(".")[0] for path in (copy / "__pycache__").iterdir()} == sources
+    sources = {path.with_suffix("") for path in copy.rglob("*.py")}
+    assert {path.parents[1] / path.name.split(".")[0] for path in copy.rglob("*.pyc")} == sources
     shown = subprocess.run(
         [relay_python(), "-B", "-v", "-I", "-S", str(copy), "--version"], capture_output=True, text=True, check=False
     )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import renumber
-
-SOURCE = Path(renumber.__file__).parent
+from tests.relay.running import SOURCE
 
 # In a network namespace of its own. Prints for each change whether something is due.
 SCRIPT = """

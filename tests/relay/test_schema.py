@@ -18,6 +18,7 @@ import schema
 import settings
 from findings import Fault
 from forge.generate import docs
+from tests.relay.running import SOURCE
 
 GOOD = """
 config mailrelay 'main'
@@ -541,6 +542,6 @@ def test_the_examples_in_the_docs_are_sound() -> None:
 
 def test_runs_with_what_the_router_has() -> None:
     code = "import sys; sys.path.insert(0, sys.argv[1]); import schema; print(*schema.check(b'', 'x')[1], *sys.modules)"
-    run = [sys.executable, "-I", "-S", "-c", code, str(Path(schema.__file__).parent)]
+    run = [sys.executable, "-I", "-S", "-c", code, str(SOURCE)]
     loaded = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     assert not {"ssl", "email", "logging", "asyncio", "ctypes", "urllib", "uuid", "encodings.idna"} & set(loaded)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import schema
 import settings
 from settings import Net
+from tests.relay.running import SOURCE
 
 CONFIG = b"""
 config mailrelay 'main'
@@ -67,7 +68,7 @@ def test_loads_nothing_that_the_listener_must_not_hold() -> None:
         "import sys, socket; sys.path.insert(0, sys.argv[1]); before = set(sys.modules); import settings;"
         "print(*(set(sys.modules) - before - {'settings', '__future__'}))"
     )
-    run = [sys.executable, "-I", "-S", "-c", code, settings.__file__.rpartition("/")[0]]
+    run = [sys.executable, "-I", "-S", "-c", code, str(SOURCE)]
     added = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     assert not set(added) & set(heavy.split())
     assert added == []

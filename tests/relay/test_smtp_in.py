@@ -7,12 +7,12 @@ import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 import smtp_in
 import smtp_replies
+from tests.relay.running import SOURCE
 from tests.relay.smtp_in_loop import VERDICT, codes, connect
 
 ENVELOPE = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
@@ -435,9 +435,8 @@ def test_pythons_own_client_gets_its_mail_through() -> None:
 
 
 def test_resident_modules_import_nothing_that_costs_memory() -> None:
-    relay = Path(smtp_in.__file__).parent
-    code = f"import sys; sys.path.insert(0, {str(relay)!r}); old = set(sys.modules); import smtp_in; "
+    code = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); old = set(sys.modules); import smtp_in; "
     code += "print(*set(sys.modules) - old)"
     run = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
-    ours = {path.stem for path in relay.glob("*.py")}
+    ours = {path.stem for path in SOURCE.glob("*.py")}
     assert set(run.stdout.split()) - ours <= {"__future__", "_operator", "binascii"}

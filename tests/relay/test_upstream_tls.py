@@ -13,15 +13,13 @@ from pathlib import Path
 
 import pytest
 
-import wire
 from failure import Step
 from tests.relay.certificates import Certificates
 from tests.relay.names import LOCALHOST
+from tests.relay.running import SOURCE
 from tests.relay.scripted import Drop, Hang, Inject, ScriptedProvider
 from tests.relay.sending import PASSWORD, USERS, deliver, failure_of, mail, smarthost
 from upstream import Upstream
-
-RELAY = Path(wire.__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +212,7 @@ def test_it_works_on_a_bare_interpreter_with_what_the_router_has(certificates: C
         with ScriptedProvider(tls=tls, certificate=certificates.good, users=USERS) as provider:
             program = textwrap.dedent(BARE).format(
                 blocked=BLOCKED,
-                relay=str(RELAY),
+                relay=str(SOURCE),
                 localhost=LOCALHOST,
                 port=provider.port,
                 tls=tls,

@@ -18,21 +18,27 @@ def main(arguments: list[str]) -> int:
     if arguments:
         print("mailrelay compile: takes no arguments", file=sys.stderr)
         return 64
-    folder = os.path.dirname(os.path.abspath(__file__))
-    wanted = set()
     try:
-        for name in sorted(os.listdir(folder)):
-            source = os.path.join(folder, name)
-            if name.endswith(".py"):
-                target = importlib.util.cache_from_source(source)
-                mode = py_compile.PycInvalidationMode.CHECKED_HASH
-                py_compile.compile(source, target, doraise=True, invalidation_mode=mode)
-                wanted.add(target)
-        cache = os.path.join(folder, "__pycache__")
-        for name in os.listdir(cache):
-            if os.path.join(cache, name) not in wanted:
-                os.unlink(os.path.join(cache, name))
+        for folder, _, names in os.walk(os.path.dirname(os.path.abspath(__file__))):
+            if os.path.basename(folder) != "__pycache__":
+                _compile(folder, names)
     except (OSError, py_compile.PyCompileError) as error:
         print(f"mailrelay compile: {error}; the relay works without, but starts more slowly", file=sys.stderr)
         return 1
     return 0
+
+
+def _compile(folder: str, names: list[str]) -> None:
+    """Compile the sources of one folder, and delete what lies in its __pycache__ without one."""
+    wanted = set()
+    for name in sorted(names):
+        source = os.path.join(folder, name)
+        if name.endswith(".py"):
+            target = importlib.util.cache_from_source(source)
+            mode = py_compile.PycInvalidationMode.CHECKED_HASH
+            py_compile.compile(source, target, doraise=True, invalidation_mode=mode)
+            wanted.add(target)
+    cache = os.path.join(folder, "__pycache__")
+    for name in os.listdir(cache) if os.path.exists(cache) else []:
+        if os.path.join(cache, name) not in wanted:
+            os.unlink(os.path.join(cache, name))
