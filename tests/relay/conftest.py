@@ -1,4 +1,4 @@
-"""The relay's modules lie flat in package/mailrelay/src and are imported by their bare names, as on the router."""
+"""The relay is imported from package/mailrelay/src, as on the router."""
 
 from __future__ import annotations
 

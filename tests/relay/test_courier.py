@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 
-import clock
 import notices
 import role
 import schema
 import spool
-import status
 from courier import Courier
+from mailrelay.core import clock, counters
 from spool import Envelope, Spool
 from supervisor import Supervisor
 from turns import Turns
@@ -50,7 +49,7 @@ class Desk:
         assert found is not None, list(map(str, faults))
         self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK)
         self.report_r, self.report_w = os.pipe2(os.O_NONBLOCK)
-        self.courier = Courier(found, box, status.counters(), self.wake_r, self.report_w, memory or {})
+        self.courier = Courier(found, box, counters.counters(), self.wake_r, self.report_w, memory or {})
 
     def said(self) -> dict[str, list[str]]:
         lines = os.read(self.report_r, 65536).decode().splitlines()

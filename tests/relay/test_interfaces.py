@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import interfaces
-from settings import Net, is_private
+from mailrelay.core.net import Net, is_private
 
 
 def test_loopback_has_its_addresses_and_networks() -> None:

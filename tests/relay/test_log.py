@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import log
+from mailrelay.core import log
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import schema
 import settings
-from settings import Net
+from mailrelay.core.net import Net
 from tests.relay.running import SOURCE
 
 CONFIG = b"""

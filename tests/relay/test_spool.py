@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import clock
 import spool
+from mailrelay.core import clock
 from spool import Envelope, Spool
 
 

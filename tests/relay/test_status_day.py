@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-import status
+from mailrelay.core import counters
 
 SEEN = [5] * 16
 DAY = 86400.0
@@ -28,15 +28,15 @@ def grown(by: int) -> list[int]:
 
 def test_the_day_counts_from_the_start_and_anew_from_midnight() -> None:
     noon = 20_000 * DAY + DAY / 2
-    day = status.Day(SEEN, noon)
+    day = counters.Day(SEEN, noon)
     assert not day.turn(SEEN, noon + 3600)
-    assert day.counts(grown(3)) == {"since": noon, **dict.fromkeys(status.NAMES.values(), 3)}
+    assert day.counts(grown(3)) == {"since": noon, **dict.fromkeys(counters.NAMES.values(), 3)}
     assert day.turn(grown(3), noon + DAY / 2 + 90), "and is told once"
     assert not day.turn(grown(4), noon + DAY / 2 + 100)
-    assert day.counts(grown(4)) == {"since": 20_001 * DAY, **dict.fromkeys(status.NAMES.values(), 1)}
+    assert day.counts(grown(4)) == {"since": 20_001 * DAY, **dict.fromkeys(counters.NAMES.values(), 1)}
 
 
 def test_a_clock_that_is_set_makes_another_day() -> None:
-    day = status.Day(SEEN, 20_000 * DAY + 100)
+    day = counters.Day(SEEN, 20_000 * DAY + 100)
     assert day.turn(grown(2), 20_300 * DAY + 50)
     assert day.counts(grown(2))["since"] == 20_300 * DAY

@@ -10,7 +10,8 @@ import os
 import sys
 
 from display import complain, prepare_streams
-from locate import DEFAULT_CONFIG, DEFAULT_RUN_DIR, Relay, Stop
+from locate import Relay, Stop
+from mailrelay.core.paths import DEFAULT_CONFIG, DEFAULT_RUN_DIR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _run(command: str, arguments: list[str]) -> int:
         print(_usage())
         return 0
     if command in ("--version", "version"):
-        from supervisor import VERSION
+        from mailrelay.core.version import VERSION
 
         print(f"mailrelay {VERSION}")
         return 0

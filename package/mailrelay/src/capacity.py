@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import _thread
 
-import log
 import spool
+from mailrelay.core import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

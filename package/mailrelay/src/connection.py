@@ -8,8 +8,8 @@ from __future__ import annotations
 import select
 import time
 
-import log
 import smtp_auth
+from mailrelay.core import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

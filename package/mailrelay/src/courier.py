@@ -15,15 +15,13 @@ import signal
 from collections import deque
 from contextlib import contextmanager
 
-import clock
 import explain
-import log
 import notices
 import outgoing
 import settings
 import spool
-import status
 import upstream
+from mailrelay.core import clock, counters, log, paths
 from routing import Router
 from transaction import Outcome, Transaction
 from turns import Turns
@@ -46,7 +44,7 @@ _HURRY = 3.0  # seconds that the message under way has when we are told to end
 
 def run(supervisor: Supervisor, scan: bool, flush: bool) -> None:
     """The life of one courier, in a child of the supervisor that still has the supervisor's rights."""
-    found = _settings(f"{supervisor.plan['run_dir']}/{status.ACCEPTED_CONFIG}")
+    found = _settings(f"{supervisor.plan['run_dir']}/{paths.ACCEPTED_CONFIG}")
     # Whatever is imported later is imported now, while we may read Python's library wherever it lies.
     import advice  # noqa: F401
 
@@ -343,7 +341,7 @@ class Courier:
             with self.recording(message):
                 if all(status == spool.DELIVERED for status in statuses):
                     message.delete()
-                    self.counters[status.DELIVERED] += 1
+                    self.counters[counters.DELIVERED] += 1
                     self.success = (message.id, smarthost.host)
                     self.left_queue()
                     return
@@ -370,14 +368,14 @@ class Courier:
             wait = min(self.main.retry_min * 2.0 ** min(attempts - 1, 30), self.main.retry_max)
             due = round(clock.boottime() + wait, 1)  # as exact as it is recorded
             self.due = min(self.due, due)
-            self.counters[status.DEFERRED] += 1
+            self.counters[counters.DEFERRED] += 1
             if attempts == 1:
                 self.tell("failure", message.id, "", "deferred", answer, "")
             message.note_attempt(attempts, due, answer)
         else:
             message.note_attempt(attempts, 0.0, answer)
             message.finish()
-            self.counters[status.FAILED] += 1
+            self.counters[counters.FAILED] += 1
             self.left_queue()
 
     def settle_all(self, message: spool.Message, answer: str) -> None:

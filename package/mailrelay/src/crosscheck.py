@@ -13,7 +13,7 @@ import interfaces
 import kinds
 import uci
 from findings import Part
-from settings import Net, is_private
+from mailrelay.core.net import Net, is_private
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _READING_PORTS = {110: "POP3", 143: "IMAP", 993: "IMAP", 995: "POP3"}

@@ -10,8 +10,7 @@ import _socket
 import errno
 import os
 
-import clock
-import log
+from mailrelay.core import clock, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

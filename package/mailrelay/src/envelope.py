@@ -13,7 +13,7 @@ A file, in order:
 
 from __future__ import annotations
 
-import clock
+from mailrelay.core import clock
 
 PENDING, DELIVERED, FAILED = b"P", b"D", b"F"  # what became of a recipient
 

@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Iterable
 
-from settings import Net
+from mailrelay.core.net import Net
 
 _GETADDR, _DONE, _ERROR = 22, 3, 2  # nlmsg_type: RTM_GETADDR, NLMSG_DONE, NLMSG_ERROR
 _DUMP_REQUEST = 0x301  # NLM_F_REQUEST | NLM_F_DUMP

@@ -14,13 +14,13 @@ import time
 
 import capacity
 import commit
-import log
 import smtp_in
 import spool
-import status
 from connection import Connection, Rates, Refusals, login_of
+from mailrelay.core import counters, log
+from mailrelay.core.net import Net
 from recipients import Recipients
-from settings import Net, Settings
+from settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Listener:
                 return
             sock = _socket.socket(fileno=fd)
             sock.setblocking(False)
-            self.counters[status.CONNECTIONS] += 1
+            self.counters[counters.CONNECTIONS] += 1
             client: str = address[0]
             if self.per_client.get(client, 0) >= self.main.max_connections_per_client:
                 self.evict(client)
@@ -264,7 +264,7 @@ class Listener:
     def answer(self, connection: Connection, reply: bytes) -> None:
         """Say a reply; the owner hears of it if it keeps a mail out."""
         if reply[0] > 0x33 and self.refused.note(connection.client, reply):  # "4" or "5"
-            self.counters[status.REFUSED] += 1
+            self.counters[counters.REFUSED] += 1
         self.send(connection, reply)
 
     def send(self, connection: Connection, data: bytes) -> None:
@@ -373,7 +373,7 @@ class Listener:
             to=b",".join(envelope.recipients),
             size=draft.size,
         )
-        self.counters[status.ACCEPTED] += 1
+        self.counters[counters.ACCEPTED] += 1
         self.capacity.settle(connection.taken, stored=True)
         connection.taken = 0
         self.rates.count(connection)
@@ -396,7 +396,7 @@ class Listener:
         draft = connection.draft
         self.forget(connection)
         if draft is not None:
-            self.counters[status.ABORTED] += 1
+            self.counters[counters.ABORTED] += 1
             log.event("aborted", log.NOTICE, id=draft.id, client=connection.client, received=draft.size)
             if not connection.busy and draft.size:
                 self.committer.discard(draft)
@@ -410,7 +410,7 @@ class Listener:
     def announce(self, ids: list[str]) -> None:
         """Tell the courier. A full pipe means that it is far behind: it looks into the directory then."""
         if not spool.announce(self.wake, ids):
-            self.counters[status.OVERFLOW] = 1
+            self.counters[counters.OVERFLOW] = 1
 
     # Time passes.
 

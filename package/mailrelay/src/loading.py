@@ -13,12 +13,11 @@ import socket
 
 import crosscheck
 import interfaces
-import log
 import schema
 import settings
-import status
-from locate import DEFAULT_CONFIG, DEFAULT_RUN_DIR
-from settings import Net
+from mailrelay.core import log, paths
+from mailrelay.core.net import Net
+from mailrelay.core.paths import DEFAULT_CONFIG, DEFAULT_RUN_DIR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def plan(arguments: list[str]) -> dict[str, Any]:
 
     data = _read(options.config)
     # An init script hands us the last good copy; what is said of it is to be mended in the original.
-    kept = f"{options.run_dir}/{status.ACCEPTED_CONFIG}"
+    kept = f"{options.run_dir}/{paths.ACCEPTED_CONFIG}"
     found, faults, warnings = schema.check(data, DEFAULT_CONFIG if options.config == kept else options.config)
     if found is None:
         raise Refused(EX_CONFIG, *map(str, faults))

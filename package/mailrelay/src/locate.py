@@ -10,9 +10,9 @@ import os
 import select
 import stat
 
-import clock
 import spool
-import status
+from mailrelay.core import clock, paths
+from mailrelay.core.paths import DEFAULT_CONFIG, DEFAULT_RUN_DIR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from settings import Settings
 
-DEFAULT_CONFIG = "/etc/config/mailrelay"
-DEFAULT_RUN_DIR = "/var/run/mailrelay"
 
 _IDS_A_WRITE = 200  # queue ids that fit into PIPE_BUF: the supervisor never reads half of one
 _PATIENCE = 5.0  # seconds for the supervisor to read what we say
@@ -50,7 +48,7 @@ class Relay:
     def _read_status(self) -> dict[str, Any]:
         import json
 
-        path = f"{self.run_dir}/{status.FILE}"
+        path = f"{self.run_dir}/{paths.FILE}"
         try:
             with open(path, "rb") as file:
                 found = json.loads(file.read())
@@ -130,7 +128,7 @@ class Relay:
                 os.EX_TEMPFAIL,
                 "the relay is not running; start it with 'mailrelay serve', it then tries all that waits",
             )
-        path = f"{self.run_dir}/{status.CONTROL}"
+        path = f"{self.run_dir}/{paths.CONTROL}"
         try:
             fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         except PermissionError:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 
-import clock
-import log
 import spool
+from mailrelay.core import clock, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 
-import log
+from mailrelay.core import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ Times are CLOCK_BOOTTIME seconds.
 
 from __future__ import annotations
 
-import clock
+from mailrelay.core import clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import crosscheck
 import kinds
 import uci
 from findings import Fault, Finding, Part, Warn
-from settings import Client, Main, Net, Settings, Smarthost
+from mailrelay.core.net import Net
+from settings import Client, Main, Settings, Smarthost
 
 K, M, G = 1 << 10, 1 << 20, 1 << 30
 MINUTE, HOUR, DAY = 60, 3600, 86400

@@ -67,7 +67,7 @@ def main(name: str, arguments: Sequence[str]) -> int:
             print(_USAGE)
             return 0
         if "--version" in arguments:
-            from supervisor import VERSION
+            from mailrelay.core.version import VERSION
 
             print(f"mailrelay {VERSION}")
             return 0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import clock
 import status
 from display import count, duration, moment, printable
+from mailrelay.core import clock, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
     if not relay.running:
         yield "mailrelay", "is not running; start it with 'service mailrelay start' or 'mailrelay serve'"
         if found:
-            left = f"{relay.run_dir}/{status.FILE} is what process {found.get('pid')} left"
+            left = f"{relay.run_dir}/{paths.FILE} is what process {found.get('pid')} left"
             yield "", f"{left}, written {_ago(found, 'updated')}"
         return
     since = f"is running since {_when(found, 'started')}"

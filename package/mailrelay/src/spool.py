@@ -10,8 +10,8 @@ import errno
 import fcntl
 import os
 
-import clock
 from envelope import DELIVERED, END, FAILED, MAGIC, PENDING, RECORD_END, Envelope, decode_record, netstring
+from mailrelay.core import clock
 from message import FAIL, HOLD, QUEUE, STATES, Busy, Damaged, Message
 
 TYPE_CHECKING = False

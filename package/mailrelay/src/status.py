@@ -1,67 +1,20 @@
-"""Counters that the roles share, and the status file that everyone may read.
+"""The status file that everyone may read.
 
-The counters lie in one page of shared memory that the supervisor makes before it forks; each has a single role that
-writes it. The supervisor alone writes the file; `admin` and the web interface read it.
+The supervisor alone writes it; the commands and the web interface read it.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
-import time
 from _json import encode_basestring_ascii
 
-import log
 import spool
+from mailrelay.core import log
+from mailrelay.core.paths import CONTROL, FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-# In the run directory:
-FILE = "status.json"
-CONTROL = "control"  # a FIFO: "flush" or a queue id, a line each
-ACCEPTED_CONFIG = "config"  # the settings that the relay runs by, readable by its starter alone
-
-# What is counted since the supervisor's start. The first group is the listener's to write, the second the courier's.
-ACCEPTED, REFUSED, ABORTED, CONNECTIONS, OVERFLOW = range(5)
-DELIVERED, FAILED, DEFERRED = range(5, 8)
-NAMES = {
-    ACCEPTED: "accepted",
-    REFUSED: "refused",
-    ABORTED: "aborted",
-    CONNECTIONS: "connections",
-    DELIVERED: "delivered",
-    FAILED: "failed",
-    DEFERRED: "deferred",
-}
-
-
-class Day:
-    """What was counted since midnight by the machine's clock, or since the start where that was later."""
-
-    __slots__ = ("base", "date", "since")
-
-    def __init__(self, seen: list[int], now: float) -> None:
-        self.base, self.date, self.since = seen, time.localtime(now)[:3], now
-
-    def turn(self, seen: list[int], now: float) -> bool:
-        """Whether another day has begun, or the clock was set to one; then it counts from `seen` on."""
-        local = time.localtime(now)
-        if local[:3] == self.date:
-            return False
-        midnight = now - (local.tm_hour * 60 + local.tm_min) * 60 - local.tm_sec
-        self.base, self.date, self.since = seen, local[:3], midnight
-        return True
-
-    def counts(self, seen: list[int]) -> dict[str, float]:
-        """By NAMES, and `since` in seconds since 1970."""
-        return {"since": self.since, **{name: seen[place] - self.base[place] for place, name in NAMES.items()}}
-
-
-def counters() -> memoryview:
-    """64-bit counters, indexed by the names above, shared with every process forked later."""
-    return memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
 
 
 def dump(value: Any) -> str:

@@ -9,7 +9,7 @@ import os
 
 import spool
 from failure import Failure
-from locate import DEFAULT_RUN_DIR
+from mailrelay.core.paths import DEFAULT_RUN_DIR
 from settings import Smarthost
 from upstream import Outcome, Step, Transaction, Upstream
 

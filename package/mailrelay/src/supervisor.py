@@ -10,14 +10,15 @@ import gc
 import os
 import select
 
-import clock
-import log
 import renumber
 import role
 import settings
 import spool
 import status
 from doors import Doors, show
+from mailrelay.core import clock, counters, log, paths
+from mailrelay.core.net import Net
+from mailrelay.core.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from typing import Any
 else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
-
-VERSION = "1.0.0"
 
 _STOP = 3.5  # seconds that children have to end
 _TAKEOVER = 10.0  # seconds that an earlier instance's children have to let go of the spool
@@ -60,7 +59,7 @@ class Supervisor:
         self.plan = plan
         self.spool = spool.Spool(plan["spool"], plan["mount"])
         self.at_hand = self.spool.at_hand()  # with the spool's storage missing, all it does is to answer 452
-        self.counters = status.counters()
+        self.counters = counters.counters()
         self.seen = self.counters.tolist()
         self.doors = Doors()
         self.moves = renumber.Watch(plan.get("follow"))
@@ -81,7 +80,7 @@ class Supervisor:
         self.stamp: list[int] = []
         self.refused = ""  # why newer settings are not in force
         self.started = clock.wall()
-        self.day = status.Day(self.seen, self.started)
+        self.day = counters.Day(self.seen, self.started)
         self.status_due = 0.0
         self.dirty = True
         self.stopping = 0.0
@@ -161,7 +160,7 @@ class Supervisor:
 
     def adopt(self) -> None:
         """The config that the plan was made from is the courier's from now on."""
-        path = f"{self.plan['run_dir']}/{status.ACCEPTED_CONFIG}"
+        path = f"{self.plan['run_dir']}/{paths.ACCEPTED_CONFIG}"
         os.rename(f"{path}.new", path)
 
     def warn(self) -> None:
@@ -188,7 +187,7 @@ class Supervisor:
         self.drop_rights()
         listener.Listener(
             settings.restore(self.plan["public"]),
-            [settings.Net.parse(net) for net in self.plan["allow"]],
+            [Net.parse(net) for net in self.plan["allow"]],
             self.doors.sockets(),
             self.spool,
             self.counters,
@@ -209,7 +208,7 @@ class Supervisor:
             return True
         if now < self.blocked_until:
             return False
-        if self.counters[status.OVERFLOW]:
+        if self.counters[counters.OVERFLOW]:
             self.scan_due = 0.0
             return True
         return bool(select.select([self.wake_r], [], [], 0)[0])
@@ -219,7 +218,7 @@ class Supervisor:
         flush, self.flushing = self.flushing, False
         if scan:
             self.scan_due = None
-            self.counters[status.OVERFLOW] = 0
+            self.counters[counters.OVERFLOW] = 0
         if flush:
             self.memory = role.without_hosts(self.memory)
         self.report = b""
@@ -486,7 +485,7 @@ class Supervisor:
             "spool_missing": not self.at_hand,
             "provider": bool(self.plan["smarthosts"]),
             "smarthosts": self.plan["smarthosts"],
-            "counts": {name: self.seen[place] for place, name in status.NAMES.items()},
+            "counts": {name: self.seen[place] for place, name in counters.NAMES.items()},
             "today": self.day.counts(self.seen),
             "queue": counts[spool.QUEUE],
             "hold": counts[spool.HOLD],

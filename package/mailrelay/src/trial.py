@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 
-import clock
 import explain
 import headers
 import locate
@@ -17,9 +16,10 @@ import spool
 import status
 from display import address, moment, printable
 from locate import Stop
+from mailrelay.core import clock
+from mailrelay.core.version import VERSION
 from recipients import Recipients
 from routing import Router
-from supervisor import VERSION
 from transaction import Transaction
 from upstream import Failure, Step, Upstream
 

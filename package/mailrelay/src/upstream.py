@@ -21,8 +21,8 @@ from time import monotonic
 import smtp_out
 from failure import Failure, Step
 from login import Login
+from mailrelay.core.net import Net, is_private
 from reply import Reply
-from settings import Net, is_private
 from smtp_out import CONTENT, FAILED, READY, RESULT, STARTTLS, STEP
 from transaction import Outcome, Transaction
 from wire import BLOCK, Patience, Wire, connect, is_our_timeout, printable, resolve

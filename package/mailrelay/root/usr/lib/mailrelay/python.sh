@@ -37,7 +37,8 @@ engine_instance() {
 	for subnet in $SUBNETS; do
 		procd_append_param command --allow "$subnet"
 	done
-	procd_set_param file "$CONFIG" "$LIB/version" "$LIB"/*.sh "$LIB"/relay/*.py
+	procd_set_param file "$CONFIG" "$LIB/version" "$LIB"/*.sh "$LIB"/relay/*.py "$LIB"/relay/mailrelay/*.py \
+		"$LIB"/relay/mailrelay/*/*.py
 	procd_set_param respawn 3600 5 0
 	procd_set_param term_timeout 15
 	procd_set_param stderr 1

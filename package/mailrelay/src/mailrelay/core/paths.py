@@ -1,0 +1,11 @@
+"""Where the relay's files are, unless a caller says otherwise."""
+
+from __future__ import annotations
+
+DEFAULT_CONFIG = "/etc/config/mailrelay"
+DEFAULT_RUN_DIR = "/var/run/mailrelay"
+
+# In the run directory:
+FILE = "status.json"
+CONTROL = "control"  # a FIFO: "flush" or a queue id, a line each
+ACCEPTED_CONFIG = "config"  # the settings that the relay runs by, readable by its starter alone
