@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from failure import Failure
+from mailrelay.smtp.transaction import Outcome, Transaction
 from settings import Smarthost
 from tests.relay.scripted import ScriptedProvider
-from transaction import Outcome, Transaction
 from upstream import Upstream
 
 PASSWORD = "geheim-Pa55"

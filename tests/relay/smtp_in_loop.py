@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import smtp_in
+from mailrelay.smtp import server
 
 VERDICT = b"250 2.0.0 Queued\r\n"
 
@@ -23,7 +23,7 @@ class Message:
 class Loop:
     """What a listener makes of one session, with no time in it. `strict` checks the order of events as they come."""
 
-    session: smtp_in.Session
+    session: server.Session
     verdict: bytes = VERDICT
     replies: bytes = b""
     messages: list[Message] = field(default_factory=list)
@@ -54,26 +54,26 @@ class Loop:
     def take(self, event: Any) -> None:
         assert not self.closed, "nothing follows CLOSE"
         kind = event[0]
-        if kind == smtp_in.REPLY:
+        if kind == server.REPLY:
             assert event[1].endswith(b"\r\n")
             self.replies += event[1]
-        elif kind == smtp_in.BEGIN:
+        elif kind == server.BEGIN:
             assert self.draft is None
             self.begun += 1
             self.draft = Message(*event[1:])
-        elif kind == smtp_in.DATA:
+        elif kind == server.DATA:
             assert self.draft is not None and event[1]
             self.draft.content += event[1]
-        elif kind == smtp_in.END:
+        elif kind == server.END:
             assert self.draft is not None
             self.messages.append(self.draft)
             self.draft = None
-        elif kind == smtp_in.ABORT:
+        elif kind == server.ABORT:
             assert self.draft is not None
             self.aborted += 1
             self.draft = None
         else:
-            assert kind == smtp_in.CLOSE
+            assert kind == server.CLOSE
             self.closed = True
 
     def outcome(self) -> tuple[Any, ...]:
@@ -86,8 +86,8 @@ class Loop:
 
 def connect(*, allowed: bool = True, login: Any = None, **settings: Any) -> Loop:
     """A session that has said its greeting; settings are the Policy's."""
-    policy = smtp_in.Policy(b"relay.lan", **settings)
-    loop = Loop(smtp_in.Session(policy, "192.168.1.5", allowed=allowed, login=login))
+    policy = server.Policy(b"relay.lan", **settings)
+    loop = Loop(server.Session(policy, "192.168.1.5", allowed=allowed, login=login))
     loop.session.greeting()
     return loop
 

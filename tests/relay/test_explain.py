@@ -9,7 +9,7 @@ import pytest
 
 from explain import explain, explain_reply, rules
 from failure import Failure
-from reply import Reply
+from mailrelay.smtp.reply import Reply
 from settings import Smarthost
 
 CAUSES = (

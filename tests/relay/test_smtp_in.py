@@ -10,8 +10,7 @@ import threading
 
 import pytest
 
-import smtp_in
-import smtp_replies
+from mailrelay.smtp import replies, server
 from tests.relay.running import SOURCE
 from tests.relay.smtp_in_loop import VERDICT, codes, connect
 
@@ -48,7 +47,7 @@ def test_ehlo_offers_what_is_kept_and_nothing_else() -> None:
 
 
 def test_login_is_offered_where_one_is_set() -> None:
-    assert b"250-AUTH LOGIN PLAIN\r\n" in connect(login=smtp_in.ANY_LOGIN).send(b"EHLO x\r\n")
+    assert b"250-AUTH LOGIN PLAIN\r\n" in connect(login=server.ANY_LOGIN).send(b"EHLO x\r\n")
     assert b"250-AUTH LOGIN PLAIN\r\n" in connect(login=(b"u", b"p")).send(b"EHLO x\r\n")
 
 
@@ -63,10 +62,10 @@ def test_size_is_what_fits_now() -> None:
 def test_pipelined_commands_get_one_reply_event_after_begin() -> None:
     session = connect().session
     events = session.receive(b"EHLO x\r\n" + GO + b"hello\r\n.\r\n" + GO)
-    assert [event[0] for event in events] == [smtp_in.BEGIN, smtp_in.REPLY, smtp_in.DATA, smtp_in.END]
+    assert [event[0] for event in events] == [server.BEGIN, server.REPLY, server.DATA, server.END]
     assert codes(events[1][1]) == [250, 250, 250, 354]
     events = session.verdict(VERDICT)
-    assert [event[0] for event in events] == [smtp_in.BEGIN, smtp_in.REPLY]
+    assert [event[0] for event in events] == [server.BEGIN, server.REPLY]
     assert events[1][1].startswith(VERDICT)
     assert codes(events[1][1]) == [250, 250, 250, 354]
 
@@ -78,8 +77,8 @@ def test_nothing_is_taken_while_the_verdict_is_out() -> None:
     assert session.receive(b"NOOP\r\n") == [] and session.receive(b"QUIT\r\n") == []
     assert session.buffered == 12
     assert session.verdict(VERDICT) == [
-        (smtp_in.REPLY, VERDICT + smtp_replies.OK + smtp_replies.GOOD_BYE),
-        (smtp_in.CLOSE,),
+        (server.REPLY, VERDICT + replies.OK + replies.GOOD_BYE),
+        (server.CLOSE,),
     ]
     assert session.verdict(VERDICT) == [] and session.receive(b"NOOP\r\n") == []
 
@@ -93,8 +92,8 @@ def test_reply_to_a_refused_commit_is_passed_on_and_the_next_mail_goes() -> None
 
 
 def test_every_reply_but_hello_and_intermediate_ones_has_an_enhanced_code() -> None:
-    texts = [value for name, value in vars(smtp_replies).items() if name.isupper() and isinstance(value, bytes)]
-    bare = (smtp_replies.BANNER, smtp_replies.HELO, smtp_replies.EHLO, smtp_replies.EHLO_LOGIN)
+    texts = [value for name, value in vars(replies).items() if name.isupper() and isinstance(value, bytes)]
+    bare = (replies.BANNER, replies.HELO, replies.EHLO, replies.EHLO_LOGIN)
     assert len(texts) > 40
     for text in texts:
         for line in text.splitlines():
@@ -123,7 +122,7 @@ def test_every_reply_but_hello_and_intermediate_ones_has_an_enhanced_code() -> N
 )
 def test_sender_however_it_is_written(line: bytes) -> None:
     loop = connect()
-    assert loop.send(line + b"\r\n") == smtp_replies.SENDER_OK
+    assert loop.send(line + b"\r\n") == replies.SENDER_OK
     loop.send(b"RCPT TO:<c@d.example>\r\nDATA\r\nx\r\n.\r\n")
     assert loop.messages[0].sender == b"a@b.example"
 
@@ -321,9 +320,9 @@ def test_a_client_gone_after_its_final_dot_still_has_its_mail_and_what_it_pipeli
     session.receive(GO + b"one\r\n.\r\n" + GO + b"two\r\n.\r\n" + GO + b"thr")
     assert session.disconnected() == []
     events = session.verdict(VERDICT)
-    assert [event[0] for event in events] == [smtp_in.BEGIN, smtp_in.REPLY, smtp_in.DATA, smtp_in.END]
+    assert [event[0] for event in events] == [server.BEGIN, server.REPLY, server.DATA, server.END]
     events = session.verdict(VERDICT)
-    assert [event[0] for event in events] == [smtp_in.BEGIN, smtp_in.REPLY, smtp_in.DATA, smtp_in.ABORT, smtp_in.CLOSE]
+    assert [event[0] for event in events] == [server.BEGIN, server.REPLY, server.DATA, server.ABORT, server.CLOSE]
 
 
 def test_a_client_gone_in_its_message_leaves_nothing() -> None:
@@ -342,7 +341,7 @@ def test_a_client_gone_in_its_message_leaves_nothing() -> None:
 
 
 def test_a_stranger_reads_554_and_is_let_go_at_its_first_command() -> None:
-    for command, reply in [(b"EHLO x\r\n", smtp_replies.NOT_ALLOWED), (b"QUIT\r\n", smtp_replies.GOOD_BYE)]:
+    for command, reply in [(b"EHLO x\r\n", replies.NOT_ALLOWED), (b"QUIT\r\n", replies.GOOD_BYE)]:
         loop = connect(allowed=False)
         assert loop.session.greeting().startswith(b"554 5.7.1 ") and loop.session.closing
         assert loop.send(command + GO) == reply
@@ -370,7 +369,7 @@ def test_a_throttled_client_reads_why() -> None:
     loop.session.throttled = b"450 4.7.1 Slower\r\n"
     assert loop.send(b"MAIL FROM:<a@b>\r\n") == b"450 4.7.1 Slower\r\n"
     loop.session.throttled = None
-    assert loop.send(b"MAIL FROM:<a@b>\r\n") == smtp_replies.SENDER_OK
+    assert loop.send(b"MAIL FROM:<a@b>\r\n") == replies.SENDER_OK
 
 
 # Content that comes although it was refused
@@ -435,8 +434,8 @@ def test_pythons_own_client_gets_its_mail_through() -> None:
 
 
 def test_resident_modules_import_nothing_that_costs_memory() -> None:
-    code = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); old = set(sys.modules); import smtp_in; "
+    code = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); old = set(sys.modules); import mailrelay.smtp.server; "
     code += "print(*set(sys.modules) - old)"
     run = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
-    ours = {path.stem for path in SOURCE.glob("*.py")}
-    assert set(run.stdout.split()) - ours <= {"__future__", "_operator", "binascii"}
+    others = {name for name in run.stdout.split() if name.partition(".")[0] != "mailrelay"}
+    assert others <= {"__future__", "_operator", "binascii"}

@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-import smtp_in
+from mailrelay.smtp import server
 from tests.relay.smtp_in_loop import VERDICT, Loop, codes, connect
 
 ENVELOPE = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
@@ -27,14 +27,14 @@ def test_any_login_does_where_the_owner_says_so() -> None:
         (b"AUTH LOGIN\r\n\r\nnot base64!\r\n", [334, 334, 235]),
         (b"AUTH PLAIN =\r\n", [235]),
     ]:
-        loop = connect(login=smtp_in.ANY_LOGIN)
+        loop = connect(login=server.ANY_LOGIN)
         assert codes(loop.send(b"EHLO camera\r\n" + dialogue)) == [250, *expected]
         assert loop.session.authenticated
         assert loop.send(GO + b"x\r\n.\r\n").endswith(VERDICT)
 
 
 def test_where_any_login_does_none_is_needed() -> None:
-    assert connect(login=smtp_in.ANY_LOGIN).send(GO + b"x\r\n.\r\n").endswith(VERDICT)
+    assert connect(login=server.ANY_LOGIN).send(GO + b"x\r\n.\r\n").endswith(VERDICT)
 
 
 def test_a_fixed_login_must_be_shown_before_mail() -> None:
@@ -78,7 +78,7 @@ def test_mail_goes_after_a_login_that_was_not_offered() -> None:
 
 def test_no_credential_is_kept_or_handed_out() -> None:
     secrets = [b"camera-user-name", b"camera-password"]
-    loop = connect(login=smtp_in.ANY_LOGIN)
+    loop = connect(login=server.ANY_LOGIN)
     pair = b"AUTH PLAIN " + b64(b"\0" + secrets[0] + b"\0" + secrets[1]) + b"\r\n"
     loop.send(b"AUTH LOGIN\r\n" + b64(secrets[0]) + b"\r\n")
     _nothing_of(loop, secrets)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import smtp_data
-import smtp_in
+from mailrelay.smtp import data as smtp_data
+from mailrelay.smtp import server
 from tests.relay.smtp_in_loop import Loop, connect
 
 GO = b"MAIL FROM:<x@y>\r\nRCPT TO:<x@y>\r\nDATA\r\n"
@@ -42,7 +42,7 @@ NOISE = st.binary(max_size=6)
 CONTENT = st.lists(ENDS | WORDS, max_size=30).map(b"".join)
 INPUT = st.lists(ENDS | WORDS | st.just(b"\r\n") | st.just(GO) | NOISE, max_size=40).map(b"".join)
 CUTS = st.lists(st.integers(1, 12), max_size=40)
-LOGINS: st.SearchStrategy[Any] = st.sampled_from([None, smtp_in.ANY_LOGIN, (b"u", b"p")])
+LOGINS: st.SearchStrategy[Any] = st.sampled_from([None, server.ANY_LOGIN, (b"u", b"p")])
 SETTINGS = st.sampled_from(
     [
         {},

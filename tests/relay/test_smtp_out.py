@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from login import Login
-from reply import MAX_LINE, MAX_LINES, Garbage, Reader, Reply
-from smtp_out import CONTENT, FAILED, READY, RESULT, STARTTLS, STEP, Session
-from transaction import Outcome, Transaction
+from mailrelay.smtp.client import CONTENT, FAILED, READY, RESULT, STARTTLS, STEP, Session
+from mailrelay.smtp.login import Login
+from mailrelay.smtp.reply import MAX_LINE, MAX_LINES, Garbage, Reader, Reply
+from mailrelay.smtp.transaction import Outcome, Transaction
 
 GREETING = b"220 mx ESMTP\r\n250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 1000\r\n"
 PASSWORD = "geheim-Pa55"

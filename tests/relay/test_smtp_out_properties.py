@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from login import Login
-from smtp_out import CONTENT, FAILED, READY, RESULT, STARTTLS, Session
-from transaction import Transaction
+from mailrelay.smtp.client import CONTENT, FAILED, READY, RESULT, STARTTLS, Session
+from mailrelay.smtp.login import Login
+from mailrelay.smtp.transaction import Transaction
 
 GREETING = b"220 mx ESMTP\r\n250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 1000\r\n"
 PASSWORD = "geheim-Pa55"

@@ -14,6 +14,7 @@ import pytest
 import upstream
 import wire
 from failure import Failure, Step
+from mailrelay.smtp.transaction import Transaction
 from tests.relay.certificates import Certificates
 from tests.relay.scripted import (
     Delay,
@@ -26,7 +27,6 @@ from tests.relay.scripted import (
 )
 from tests.relay.scripted import Step as ScriptStep
 from tests.relay.sending import PASSWORD, USERS, deliver, failure_of, mail, smarthost
-from transaction import Transaction
 from upstream import Upstream
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 import select
 import time
 
-import smtp_auth
 from mailrelay.core import log
+from mailrelay.smtp import auth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 
-    import smtp_in
     import spool
+    from mailrelay.smtp import server
     from settings import Client
 
 
@@ -31,7 +31,7 @@ class Connection:
         "interest", "marked_at", "mark", "out", "refusal", "rule", "session", "sock", "taken",
     )  # fmt: skip
 
-    def __init__(self, sock: _socket.socket, client: str, session: smtp_in.Session, rule: Client | None) -> None:
+    def __init__(self, sock: _socket.socket, client: str, session: server.Session, rule: Client | None) -> None:
         self.sock = sock
         self.fd = sock.fileno()
         self.client = client
@@ -117,10 +117,10 @@ class Refusals:
             self._seen = {}
 
 
-def login_of(rule: Client | None) -> smtp_auth.Login | None:
+def login_of(rule: Client | None) -> auth.Login | None:
     """What a client must show to send, by the rule for its address."""
     if rule is None:
         return None
     if rule.accept_any_login:
-        return smtp_auth.ANY_LOGIN
+        return auth.ANY_LOGIN
     return (rule.username.encode(), rule.password.encode()) if rule.username else None

@@ -22,8 +22,8 @@ import settings
 import spool
 import upstream
 from mailrelay.core import clock, counters, log, paths
+from mailrelay.smtp.transaction import Outcome, Transaction
 from routing import Router
-from transaction import Outcome, Transaction
 from turns import Turns
 
 TYPE_CHECKING = False

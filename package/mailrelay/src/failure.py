@@ -7,8 +7,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from reply import Reply
-    from transaction import Transaction
+    from mailrelay.smtp.reply import Reply
+    from mailrelay.smtp.transaction import Transaction
 
 
 class Failure(Exception):

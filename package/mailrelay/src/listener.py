@@ -14,11 +14,11 @@ import time
 
 import capacity
 import commit
-import smtp_in
 import spool
 from connection import Connection, Rates, Refusals, login_of
 from mailrelay.core import counters, log
 from mailrelay.core.net import Net
+from mailrelay.smtp import server
 from recipients import Recipients
 from settings import Settings
 
@@ -59,7 +59,7 @@ class Listener:
         self.allow = allow
         self.rules = [(Net.parse(client.address), client) for client in settings.clients]
         self.recipients = Recipients(main)
-        self.policy = smtp_in.Policy(
+        self.policy = server.Policy(
             hostname=main.hostname.encode(),
             max_message_size=main.max_message_size,
             max_recipients=main.max_recipients,
@@ -151,7 +151,7 @@ class Listener:
                 self.evict("")
             rule = next((rule for net, rule in self.rules if net.contains(client)), None)
             allowed = client in ("127.0.0.1", "::1") or any(net.contains(client) for net in self.allow)
-            session = smtp_in.Session(self.policy, client, allowed=allowed, login=login_of(rule))
+            session = server.Session(self.policy, client, allowed=allowed, login=login_of(rule))
             connection = Connection(sock, client, session, rule)
             self.connections[connection.fd] = connection
             self.per_client[client] = self.per_client.get(client, 0) + 1
@@ -227,25 +227,25 @@ class Listener:
             pass
         return False
 
-    def handle(self, connection: Connection, events: list[smtp_in.Event]) -> None:
+    def handle(self, connection: Connection, events: list[server.Event]) -> None:
         """Carry out what the session asks for."""
         for event in events:
             kind = event[0]
-            if kind == smtp_in.REPLY:
+            if kind == server.REPLY:
                 self.answer(connection, event[1])
-            elif kind == smtp_in.DATA:
+            elif kind == server.DATA:
                 if connection.draft is not None and not connection.refusal:
                     connection.chunks.append(event[1])
                     connection.held += len(event[1])
                     connection.taken += len(event[1])
                     self.capacity.take(len(event[1]))
-            elif kind == smtp_in.BEGIN:
+            elif kind == server.BEGIN:
                 self.begin(connection, *event[1:])
-            elif kind == smtp_in.END:
+            elif kind == server.END:
                 connection.ended = True
                 self.committing += 1
                 self.advance(connection)
-            elif kind == smtp_in.ABORT:
+            elif kind == server.ABORT:
                 self.abort(connection)
             else:
                 self.hang_up(connection)

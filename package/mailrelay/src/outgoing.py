@@ -6,7 +6,7 @@ Asks nobody and sends nothing. Called by the courier.
 from __future__ import annotations
 
 import headers
-from transaction import Transaction
+from mailrelay.smtp.transaction import Transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -133,8 +133,8 @@ def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes
 
     By the relay's own rules about addresses, recipients and size.
     """
-    from addresses import fault
     from locate import Stop
+    from mailrelay.smtp.addresses import fault
     from recipients import Recipients
 
     try:

@@ -18,9 +18,9 @@ from display import address, moment, printable
 from locate import Stop
 from mailrelay.core import clock
 from mailrelay.core.version import VERSION
+from mailrelay.smtp.transaction import Transaction
 from recipients import Recipients
 from routing import Router
-from transaction import Transaction
 from upstream import Failure, Step, Upstream
 
 TYPE_CHECKING = False

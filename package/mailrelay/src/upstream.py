@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from time import monotonic
 
-import smtp_out
 from failure import Failure, Step
-from login import Login
 from mailrelay.core.net import Net, is_private
-from reply import Reply
-from smtp_out import CONTENT, FAILED, READY, RESULT, STARTTLS, STEP
-from transaction import Outcome, Transaction
+from mailrelay.smtp import client
+from mailrelay.smtp.client import CONTENT, FAILED, READY, RESULT, STARTTLS, STEP
+from mailrelay.smtp.login import Login
+from mailrelay.smtp.reply import Reply
+from mailrelay.smtp.transaction import Outcome, Transaction
 from wire import BLOCK, Patience, Wire, connect, is_our_timeout, printable, resolve
 
 TYPE_CHECKING = False
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Iterator
 
+    from mailrelay.smtp.client import Event
     from settings import Smarthost
-    from smtp_out import Event
 
 __all__ = ["Failure", "Outcome", "Reply", "Step", "Transaction", "Upstream"]
 
@@ -59,7 +59,7 @@ class Upstream:
         self._limit = float(smarthost.timeout)
         self._patience = Patience()
         self._wire: Wire | None = None
-        self._session: smtp_out.Session | None = None
+        self._session: client.Session | None = None
         self._context: ssl.SSLContext | None = None
         self._step_began = 0.0
         self._deadline = 0.0  # for the reply that is awaited
@@ -72,7 +72,7 @@ class Upstream:
         self.close()
 
     @property
-    def session(self) -> smtp_out.Session:
+    def session(self) -> client.Session:
         if self._session is None:
             raise RuntimeError("not open")
         return self._session
@@ -89,7 +89,7 @@ class Upstream:
         try:
             self._connect()
             login = Login(self.smarthost.username, self.smarthost.password, self.smarthost.auth)
-            self._session = smtp_out.Session(
+            self._session = client.Session(
                 self.hostname,
                 starttls=self.smarthost.tls == "starttls",
                 secure=self.smarthost.tls == "tls",
@@ -126,7 +126,7 @@ class Upstream:
             text = f"{self.smarthost.host}: write the name in its ASCII form (xn--...)"
             raise Failure("name", "no-such-name", text, permanent=True) from None
 
-    def _greet(self, session: smtp_out.Session) -> None:
+    def _greet(self, session: client.Session) -> None:
         while True:
             for event in self._write(session.take()) or self._read():
                 if event[0] == STARTTLS and self._wire:

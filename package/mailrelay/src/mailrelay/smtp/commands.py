@@ -1,22 +1,20 @@
 """The commands of an SMTP server session: a line in, a reply out, RFC 5321 4.1.1 as the machines on a LAN speak it.
 
-Session (smtp_in) adds the stream to this: it cuts lines, passes content on and makes the events. Nothing here knows of
+Session (server) adds the stream to this: it cuts lines, passes content on and makes the events. Nothing here knows of
 bytes that are no complete line.
 """
 
 from __future__ import annotations
 
-import addresses
-import smtp_auth
-import smtp_replies as replies
-from smtp_data import EndOfData, Limits
+from mailrelay.smtp import addresses, auth, replies
+from mailrelay.smtp.data import EndOfData, Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
-    Login = smtp_auth.Login | None
+    Login = auth.Login | None
 
 # Recipients over the limit, or named twice, that are answered before they count as useless: a client with a long list
 # pipelines it whole, and sends the rest in a further transaction (RFC 5321 4.5.3.1.10).
@@ -105,7 +103,7 @@ class Commands:
         self._login = login
         self._out = []
         self._crlf = self._sealed = self._blind = self._closed = self._greeted = False
-        self._dialogue: smtp_auth.Dialogue | None = None
+        self._dialogue: auth.Dialogue | None = None
         self._useless = self._logins_failed = 0
         self._reset()
 
@@ -325,20 +323,20 @@ class Commands:
         elif self.authenticated:
             self._waste(replies.LOGGED_IN_ALREADY)
         else:
-            self._dialogue = smtp_auth.Dialogue(self._login)
+            self._dialogue = auth.Dialogue(self._login)
             self._login_step(*self._dialogue.begin(argument))
 
     def _login_step(self, outcome: int, reply: bytes) -> None:
-        if outcome == smtp_auth.ASKED:
+        if outcome == auth.ASKED:
             self._out.append(reply)
             return
         self._dialogue = None
-        if outcome == smtp_auth.ACCEPTED:
+        if outcome == auth.ACCEPTED:
             self.authenticated = True
             self.progress += 1
             self._out.append(reply)
             return
-        self._logins_failed += outcome == smtp_auth.WRONG
+        self._logins_failed += outcome == auth.WRONG
         if self._logins_failed >= _MAX_FAILED_LOGINS:
             self._hang_up(replies.TOO_MANY_LOGINS)
         else:

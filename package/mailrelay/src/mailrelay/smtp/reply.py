@@ -1,6 +1,6 @@
 """Replies of an SMTP server (RFC 5321 4.2): reading them within bounds, and what they say to people.
 
-Knows nothing of what a reply answers. Used by smtp_out; Reply goes through to the courier and the log.
+Knows nothing of what a reply answers. Used by client; Reply goes through to the courier and the log.
 """
 
 from __future__ import annotations

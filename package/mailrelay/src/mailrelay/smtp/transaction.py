@@ -1,11 +1,11 @@
 """What is handed to a smarthost and what comes back: a Transaction and its Outcome, and an Attempt in between.
 
-Values without a protocol. The courier makes the first and reads the second; smtp_out works with all of them.
+Values without a protocol. The courier makes the first and reads the second; client works with all of them.
 """
 
 from __future__ import annotations
 
-from reply import Reply
+from mailrelay.smtp.reply import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

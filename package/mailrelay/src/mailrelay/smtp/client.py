@@ -40,9 +40,9 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections import deque
 
-from login import Login
-from reply import MAX_TEXT, Garbage, Reader, Reply
-from transaction import Attempt, Transaction
+from mailrelay.smtp.login import Login
+from mailrelay.smtp.reply import MAX_TEXT, Garbage, Reader, Reply
+from mailrelay.smtp.transaction import Attempt, Transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

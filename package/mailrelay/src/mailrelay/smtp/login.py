@@ -1,4 +1,4 @@
-"""The secret half of a login: which SASL mechanism to use, and what to answer it. No dialogue; smtp_out leads that.
+"""The secret half of a login: which SASL mechanism to use, and what to answer it. No dialogue; client leads that.
 
 PLAIN is RFC 4616, CRAM-MD5 is RFC 2195, LOGIN was never more than a draft.
 """

@@ -1,7 +1,7 @@
 """The SMTP server session as a pure object: bytes in, replies and events out; no socket, no clock, no file.
 
-The listener's loop owns the connection and time and calls this. Commands are `smtp_commands`, the end of data and the
-limits of a message `smtp_data`, envelope addresses `addresses`, a login `smtp_auth`, all texts `smtp_replies`.
+The listener's loop owns the connection and time and calls this. Commands are `commands`, the end of data and the
+limits of a message `data`, envelope addresses `addresses`, a login `auth`, all texts `replies`.
 
 Events are tuples, the first item says which; they come in the order of what they answer:
 
@@ -20,17 +20,16 @@ Events are tuples, the first item says which; they come in the order of what the
 
 from __future__ import annotations
 
-import smtp_auth
-import smtp_replies as replies
-from smtp_commands import Commands, Policy
-from smtp_data import EndOfData
+from mailrelay.smtp import auth, replies
+from mailrelay.smtp.commands import Commands, Policy
+from mailrelay.smtp.data import EndOfData
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
     Event = tuple[Any, ...]
-    Login = smtp_auth.Login | None
+    Login = auth.Login | None
 
 REPLY: Final = 0
 BEGIN: Final = 1
@@ -39,7 +38,7 @@ END: Final = 3
 ABORT: Final = 4
 CLOSE: Final = 5
 
-ANY_LOGIN = smtp_auth.ANY_LOGIN
+ANY_LOGIN = auth.ANY_LOGIN
 __all__ = ["ABORT", "ANY_LOGIN", "BEGIN", "CLOSE", "DATA", "END", "REPLY", "Policy", "Session"]
 
 

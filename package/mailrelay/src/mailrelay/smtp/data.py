@@ -6,7 +6,7 @@ or kept here. Both classes are functions of the byte stream: how it was cut into
 
 from __future__ import annotations
 
-import smtp_replies as replies
+from mailrelay.smtp import replies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

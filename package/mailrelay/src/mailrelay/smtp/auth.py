@@ -10,7 +10,7 @@ from _operator import _compare_digest  # hmac.compare_digest, without the memory
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 
-import smtp_replies as replies
+from mailrelay.smtp import replies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
