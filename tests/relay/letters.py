@@ -7,7 +7,7 @@ import email.message
 import email.policy
 import re
 
-from headers import Facts, Rules, complete
+from mailrelay.mail.headers import Facts, Rules, complete
 
 SENDER = b"plc@plant.example"
 OWNER = b"owner@example.org"

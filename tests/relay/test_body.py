@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from body import MAX_LINE, Body
+from mailrelay.mail.body import MAX_LINE, Body
 
 
 def wire(*chunks: bytes) -> bytes:

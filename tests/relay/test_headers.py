@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from headers import MAX_HEAD, Facts, complete, recipients_from_headers
+from mailrelay.mail.headers import MAX_HEAD, Facts, complete, recipients_from_headers
 from tests.relay.letters import ACCOUNT, MARK, OWNER, SENDER, body, facts, fields, parsed, sent
 
 COMPLETED = {

@@ -5,7 +5,7 @@ Asks nobody and sends nothing. Called by the courier.
 
 from __future__ import annotations
 
-import headers
+from mailrelay.mail import headers
 from mailrelay.smtp.transaction import Transaction
 
 TYPE_CHECKING = False

@@ -192,7 +192,7 @@ def _send(relay: Relay, options: Options) -> int:
         raise Stop(os.EX_USAGE, "no recipient; name them as arguments, or use -t to take those in To, Cc and Bcc")
     letter = Letter(text_of(_stdin(), options.dot_ends))
     if options.from_headers:
-        import headers
+        from mailrelay.mail import headers
 
         recipients += headers.recipients_from_headers(letter.head())
     recipients = list(dict.fromkeys(recipients))
@@ -202,7 +202,7 @@ def _send(relay: Relay, options: Options) -> int:
     def sender(hostname: str) -> bytes:
         address = _sender(options.sender, hostname)
         if options.name and not letter.has_from():
-            from mailboxes import named, phrase
+            from mailrelay.mail.address_list import named, phrase
 
             letter.put_first(b"From: " + named(phrase(options.name), address or b"MAILER-DAEMON") + b"\n")
         return address
@@ -241,7 +241,7 @@ def _addresses(argument: bytes) -> list[bytes]:
     """The addresses in an argument: one, or several with commas, or with names."""
     if not any(mark in argument for mark in b',<(" '):
         return [argument] if argument else []
-    from mailboxes import addresses
+    from mailrelay.mail.address_list import addresses
 
     return addresses(argument)
 

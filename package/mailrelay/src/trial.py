@@ -10,7 +10,6 @@ import os
 import sys
 
 import explain
-import headers
 import locate
 import spool
 import status
@@ -18,6 +17,7 @@ from display import address, moment, printable
 from locate import Stop
 from mailrelay.core import clock
 from mailrelay.core.version import VERSION
+from mailrelay.mail import headers
 from mailrelay.smtp.transaction import Transaction
 from recipients import Recipients
 from routing import Router

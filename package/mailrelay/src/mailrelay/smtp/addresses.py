@@ -1,7 +1,7 @@
 """Envelope paths: the argument of MAIL and RCPT, and which addresses this relay takes.
 
 Called by the SMTP server session. It judges syntax and refuses what routes mail behind the relay's back; it does not
-ask whether a mailbox exists, and it knows nothing of header addresses (mailboxes.py does).
+ask whether a mailbox exists, and it knows nothing of header addresses (address_list.py does).
 """
 
 from __future__ import annotations

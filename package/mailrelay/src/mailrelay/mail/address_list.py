@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 
-from body import cut_before
+from mailrelay.mail.body import cut_before
 
 WORD, QUOTED, COMMENT, ANGLE, SEPARATOR, SPACE = range(6)
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import time
 
-from body import MAX_LINE, Body, cut_before
-from mailboxes import (
+from mailrelay.mail.address_list import (
     CONTROL,
     addr_spec,
     address_of,
@@ -25,6 +24,7 @@ from mailboxes import (
     phrase,
     rewrite_sender,
 )
+from mailrelay.mail.body import MAX_LINE, Body, cut_before
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
