@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mailrelay.core import clock
-from spool import DELIVERED, FAIL, FAILED, HOLD, PENDING, QUEUE, Envelope, Spool
+from mailrelay.spool.spool import DELIVERED, FAIL, FAILED, HOLD, PENDING, QUEUE, Envelope, Spool
 from tests.relay.calling import EXAMPLE, STRANGER, call, places, python_for_all
 from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_python, wait
 from tests.relay.scripted import ScriptedProvider

@@ -15,10 +15,10 @@ import pytest
 import notices
 import role
 import schema
-import spool
 from courier import Courier
 from mailrelay.core import clock, counters
-from spool import Envelope, Spool
+from mailrelay.spool import spool
+from mailrelay.spool.spool import Envelope, Spool
 from supervisor import Supervisor
 from turns import Turns
 

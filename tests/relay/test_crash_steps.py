@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-import commit
-import spool
 from forge.core import timeouts
-from spool import DELIVERED, FAIL, FAILED, HOLD, PENDING, QUEUE, Envelope, Spool
+from mailrelay.spool import group_commit, spool
+from mailrelay.spool.spool import DELIVERED, FAIL, FAILED, HOLD, PENDING, QUEUE, Envelope, Spool
 
 BODY = b"Subject: Alarm\r\n\r\npump 3\r\n"
 CALLS = ("open", "write", "fsync", "fdatasync", "rename", "unlink", "pwrite", "close")
@@ -128,7 +127,7 @@ def whole(box: Spool) -> dict[str, list[bytes]]:
 
 def test_taking_a_message(fresh: Callable[[], Spool]) -> None:
     def take(box: Spool) -> None:
-        committer = commit.Committer(box, threads=1)
+        committer = group_commit.Committer(box, threads=1)
         draft = spool.Draft(box, Envelope(b"plc@x.org", [b"a@x.org"], "192.168.1.5"))
         committer.write(draft, [BODY[:5]], None)
         committer.seal(draft, [BODY[5:]], None)
@@ -202,7 +201,7 @@ def test_a_disk_that_fails_gets_no_message_acknowledged_and_none_left_behind(
     fresh: Callable[[], Spool], monkeypatch: pytest.MonkeyPatch, call: str, error: int
 ) -> None:
     box = fresh()
-    committer = commit.Committer(box, threads=2)
+    committer = group_commit.Committer(box, threads=2)
 
     def fail(*_: object) -> None:
         raise OSError(error, os.strerror(error))

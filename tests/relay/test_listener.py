@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-import commit
-import spool
+from mailrelay.spool import group_commit, spool
 from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_python, wait
 from tests.relay.scripted import ScriptedProvider
 
@@ -285,7 +284,7 @@ def test_without_memory_a_mail_is_refused_and_the_next_one_taken(
 ) -> None:
     box = spool.Spool(str(tmp_path))
     box.prepare()
-    committer = commit.Committer(box, threads=1)
+    committer = group_commit.Committer(box, threads=1)
 
     def verdict() -> OSError | None:
         found = wait(committer.collect, "a verdict comes")

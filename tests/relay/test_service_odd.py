@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import spool
+from mailrelay.spool import spool
 from tests.relay.running import Relay, alive, free_port, user, wait
 from tests.relay.scripted import Action, Drop, Hang, ScriptedProvider, Step
 from tests.relay.test_service import smarthost

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import spool
 from mailrelay.core import clock
-from spool import Envelope, Spool
+from mailrelay.spool import spool
+from mailrelay.spool.spool import Envelope, Spool
 
 
 @pytest.fixture

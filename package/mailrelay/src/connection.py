@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 
-    import spool
     from mailrelay.smtp import server
+    from mailrelay.spool import spool
     from settings import Client
 
 

@@ -19,10 +19,10 @@ import explain
 import notices
 import outgoing
 import settings
-import spool
 import upstream
 from mailrelay.core import clock, counters, log, paths
 from mailrelay.smtp.transaction import Outcome, Transaction
+from mailrelay.spool import spool
 from routing import Router
 from turns import Turns
 

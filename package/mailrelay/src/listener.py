@@ -12,13 +12,11 @@ import os
 import select
 import time
 
-import capacity
-import commit
-import spool
 from connection import Connection, Rates, Refusals, login_of
 from mailrelay.core import counters, log
 from mailrelay.core.net import Net
 from mailrelay.smtp import server
+from mailrelay.spool import group_commit, space, spool
 from recipients import Recipients
 from settings import Settings
 
@@ -71,7 +69,7 @@ class Listener:
             refusal=self.recipients.refusal,
         )
         self.spool = where
-        self.capacity = capacity.Capacity(where, main.max_queue_size, main.min_free_space, main.max_message_size)
+        self.capacity = space.Capacity(where, main.max_queue_size, main.min_free_space, main.max_message_size)
         self.counters = counters
         self.wake = wake
         self.lifeline = lifeline
@@ -87,7 +85,7 @@ class Listener:
         self.retiring = 0.0  # monotonic time from which only mail is waited for that is coming in
 
     def run(self) -> None:
-        self.committer = commit.Committer(self.spool)
+        self.committer = group_commit.Committer(self.spool)
         self.capacity.start()
         self.signal_r, signal_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(signal_w, warn_on_full_buffer=False)

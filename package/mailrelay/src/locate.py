@@ -10,9 +10,9 @@ import os
 import select
 import stat
 
-import spool
 from mailrelay.core import clock, paths
 from mailrelay.core.paths import DEFAULT_CONFIG, DEFAULT_RUN_DIR
+from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-import spool
 from mailrelay.core import clock, log
+from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import spool
+    from mailrelay.spool import spool
     from settings import Main
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
-import spool
 from display import address, complain, count, duration, for_terminal, in_bytes, moment, printable
 from locate import Stop
 from mailrelay.mail.body import Body
+from mailrelay.spool import spool
 from queue_view import RECIPIENT_STATES, Glance
 
 TYPE_CHECKING = False

@@ -10,10 +10,10 @@ import sys
 import time
 from itertools import islice
 
-import spool
 import status
 from display import address, count, duration, in_bytes, printable, size
 from mailrelay.core import clock
+from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from _json import encode_basestring_ascii
 
-import spool
 from mailrelay.core import log
 from mailrelay.core.paths import CONTROL, FILE
+from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 
-import spool
 from failure import Failure
 from mailrelay.core.paths import DEFAULT_RUN_DIR
+from mailrelay.spool import spool
 from settings import Smarthost
 from upstream import Outcome, Step, Transaction, Upstream
 

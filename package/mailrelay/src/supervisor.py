@@ -13,12 +13,12 @@ import select
 import renumber
 import role
 import settings
-import spool
 import status
 from doors import Doors, show
 from mailrelay.core import clock, counters, log, paths
 from mailrelay.core.net import Net
 from mailrelay.core.version import VERSION
+from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

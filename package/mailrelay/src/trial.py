@@ -11,7 +11,6 @@ import sys
 
 import explain
 import locate
-import spool
 import status
 from display import address, moment, printable
 from locate import Stop
@@ -19,6 +18,7 @@ from mailrelay.core import clock
 from mailrelay.core.version import VERSION
 from mailrelay.mail import headers
 from mailrelay.smtp.transaction import Transaction
+from mailrelay.spool import spool
 from recipients import Recipients
 from routing import Router
 from upstream import Failure, Step, Upstream

@@ -9,7 +9,7 @@ import errno
 import fcntl
 import os
 
-from envelope import (
+from mailrelay.spool.envelope import (
     END,
     END_SIZE,
     FAILED,
@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from spool import Spool
+    from mailrelay.spool.spool import Spool
 
 QUEUE, HOLD, FAIL = "queue", "hold", "failed"
 STATES = (QUEUE, HOLD, FAIL)

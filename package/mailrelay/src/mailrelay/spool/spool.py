@@ -1,7 +1,7 @@
 """The spool: one directory, one file a message, every change of state one atomic step.
 
 Spool and Draft, a message being received, live here; `envelope` has the file's layout, `message` what is done with a
-whole one. Who syncs when is the business of `commit` and `courier`. docs/INTERNALS.md lists the states.
+whole one. Who syncs when is the business of `group_commit` and `courier`. docs/INTERNALS.md lists the states.
 """
 
 from __future__ import annotations
@@ -10,9 +10,19 @@ import errno
 import fcntl
 import os
 
-from envelope import DELIVERED, END, FAILED, MAGIC, PENDING, RECORD_END, Envelope, decode_record, netstring
 from mailrelay.core import clock
-from message import FAIL, HOLD, QUEUE, STATES, Busy, Damaged, Message
+from mailrelay.spool.envelope import (
+    DELIVERED,
+    END,
+    FAILED,
+    MAGIC,
+    PENDING,
+    RECORD_END,
+    Envelope,
+    decode_record,
+    netstring,
+)
+from mailrelay.spool.message import FAIL, HOLD, QUEUE, STATES, Busy, Damaged, Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import errno
 import os
 from _queue import SimpleQueue
 
-import spool
+from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import _thread
 
-import spool
 from mailrelay.core import log
+from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
