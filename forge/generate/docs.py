@@ -54,7 +54,7 @@ _WRITE = {
 
 def _write(option: Any) -> str:
     """What the value looks like, with its bounds."""
-    kinds, limits = importlib.import_module("kinds"), option.limits
+    kinds, limits = importlib.import_module("mailrelay.config.option_types"), option.limits
     if limits.choices:
         return ", ".join(f"`{choice}`" for choice in limits.choices)
     show = {"integer": str, "size": kinds.show_size, "duration": kinds.show_duration}.get(option.kind)
@@ -74,10 +74,10 @@ def _default(option: Any) -> str:
 
 
 def _schema() -> Any:
-    """The relay's modules lie flat, as on the router, and are imported by their bare names."""
+    """The relay's own, which is imported as on the router: from the folder of its package."""
     if str(paths.RELAY) not in sys.path:
         sys.path.insert(0, str(paths.RELAY))
-    return importlib.import_module("schema")
+    return importlib.import_module("mailrelay.config.schema")
 
 
 def write() -> bool:

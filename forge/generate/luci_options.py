@@ -24,7 +24,7 @@ return baseclass.extend({
 
 
 def render() -> str:
-    schema, kinds = docs._schema(), importlib.import_module("kinds")
+    schema, kinds = docs._schema(), importlib.import_module("mailrelay.config.option_types")
     words = {
         "yes": list(kinds._TRUE),
         "no": list(kinds._FALSE),
@@ -43,7 +43,7 @@ def _options(options: tuple[Any, ...]) -> str:
 
 
 def _facts(option: Any) -> list[str]:
-    kinds, limits = importlib.import_module("kinds"), option.limits
+    kinds, limits = importlib.import_module("mailrelay.config.option_types"), option.limits
     facts: dict[str, Any] = {"kind": option.kind}
     if option.many:
         facts["list"] = True

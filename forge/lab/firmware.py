@@ -34,7 +34,7 @@ FILES = ("kernel", "initrd", "rootfs.squashfs")  # whose hashes it has
 LAB = Path(__file__).parent
 STANDIN = LAB / "standin"
 # The stand-in reads UCI files by the relay's own parser.
-SHARED = (("usr/lib/standin/uci.py", paths.RELAY / "uci.py"),)
+SHARED = (("usr/lib/standin/uci.py", paths.RELAY / "mailrelay/config/uci.py"),)
 
 
 @dataclass(frozen=True)

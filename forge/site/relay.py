@@ -108,7 +108,7 @@ def _check(document: Document, text: str, places: dict[str, Place]) -> None:
 @contextmanager
 def _nobodys_addresses() -> Iterator[None]:
     """The builder's own addresses mean nothing for the router: there a provider may well have them."""
-    interfaces: Any = importlib.import_module("interfaces")
+    interfaces: Any = importlib.import_module("mailrelay.config.interfaces")
     ask = interfaces.addresses
     interfaces.addresses = list
     try:

@@ -257,6 +257,6 @@ def test_whatever_stands_in_it_the_answer_is_settings_or_a_clear_error(
 
 
 def test_reading_a_site_costs_no_import_of_the_relay_without_its_tables() -> None:
-    code = "import sys; from forge.site import site; site.load(None); print('schema' in sys.modules)"
+    code = "import sys; from forge.site import site; site.load(None); print('mailrelay' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=paths.ROOT, check=True)
     assert done.stdout == "False\n"

@@ -86,7 +86,7 @@ def variants(seed: str, chance: random.Random) -> list[str]:
 @pytest.mark.root
 def test_the_form_and_the_relay_judge_every_value_alike(browser: Browser) -> None:
     chance = random.Random(1)
-    kinds = importlib.import_module("kinds")
+    kinds = importlib.import_module("mailrelay.config.option_types")
     asked = []
     for section, options in schema().OPTIONS.items():
         for option in options:

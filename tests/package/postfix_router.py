@@ -278,7 +278,7 @@ def export(data: bytes) -> str:
     """What `uci export` prints."""
     if str(paths.RELAY) not in sys.path:
         sys.path.insert(0, str(paths.RELAY))
-    import uci
+    from mailrelay.config import uci
 
     return uci.export(uci.parse(data))
 

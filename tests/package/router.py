@@ -163,7 +163,7 @@ class Router:
             place = self.root / name
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, place, follow_symlinks=False)
-        shutil.copy(PACKAGE / "src/uci.py", self.root / "usr/lib/standin/uci.py")
+        shutil.copy(PACKAGE / "src/mailrelay/config/uci.py", self.root / "usr/lib/standin/uci.py")
 
     def _program(self, name: str, command: str) -> None:
         self.write(name, f"#!/bin/sh\nPYTHON='/host{self._python}'\n{command}\n", 0o755)

@@ -34,7 +34,8 @@ OPENWRT = {"PF_VERSION": "3.8.2", "PF_SMTPUTF8": "no", "PF_KNOWN": "smtpd_min_da
 def relay() -> Any:
     if str(paths.RELAY) not in sys.path:
         sys.path.insert(0, str(paths.RELAY))
-    return importlib.import_module("schema"), importlib.import_module("uci")
+    names = ("mailrelay.config.schema", "mailrelay.config.uci")
+    return tuple(importlib.import_module(name) for name in names)
 
 
 def check(text: str, tmp_path: Path, relay: Any, facts: dict[str, str] = NEW) -> tuple[int, list[str]]:

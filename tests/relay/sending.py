@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from failure import Failure
+from mailrelay.config.settings import Smarthost
 from mailrelay.smtp.transaction import Outcome, Transaction
-from settings import Smarthost
 from tests.relay.scripted import ScriptedProvider
 from upstream import Upstream
 

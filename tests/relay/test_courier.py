@@ -14,8 +14,8 @@ import pytest
 
 import notices
 import role
-import schema
 from courier import Courier
+from mailrelay.config import schema
 from mailrelay.core import clock, counters
 from mailrelay.spool import spool
 from mailrelay.spool.spool import Envelope, Spool

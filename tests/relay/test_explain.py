@@ -9,8 +9,8 @@ import pytest
 
 from explain import explain, explain_reply, rules
 from failure import Failure
+from mailrelay.config.settings import Smarthost
 from mailrelay.smtp.reply import Reply
-from settings import Smarthost
 
 CAUSES = (
     *(

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-import interfaces
+from mailrelay.config import interfaces
 from mailrelay.core.net import Net, is_private
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import schema
+from mailrelay.config import schema
 from tests.relay.running import SMARTHOST, Relay, wait
 
 HEAD = b"config mailrelay 'main'\n\tlist network 'lan'\n\nconfig client 'camera'\n"

@@ -12,12 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import crosscheck
-import kinds
-import schema
-import settings
-from findings import Fault
 from forge.generate import docs
+from mailrelay.config import option_types, rules, schema, settings
+from mailrelay.config.findings import Fault
 from tests.relay.running import SOURCE
 
 GOOD = """
@@ -335,7 +332,7 @@ WARNINGS: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("text", "says"), WARNINGS, ids=range(len(WARNINGS)))
 def test_what_is_unwise_is_told_and_accepted(text: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crosscheck, "on_memory", lambda path: path == "/run/mail")
+    monkeypatch.setattr(rules, "on_memory", lambda path: path == "/run/mail")
     found, faults, warnings = check(text)
     assert found is not None, faults
     assert any(says in warning for warning in warnings), warnings
@@ -420,19 +417,22 @@ def test_any_values_give_settings_or_one_line_faults(text: str) -> None:
             *(h.username for h in found.smarthosts),
         ]:
             assert not re.search(r"[\x00-\x1f\x7f]", text)
-        assert not kinds.is_localhost(found.main.hostname)
+        assert not option_types.is_localhost(found.main.hostname)
 
 
-@pytest.mark.parametrize(("show", "read"), [(kinds.show_size, kinds.size), (kinds.show_duration, kinds.duration)])
+@pytest.mark.parametrize(
+    ("show", "read"),
+    [(option_types.show_size, option_types.size), (option_types.show_duration, option_types.duration)],
+)
 @given(number=st.integers(0, 1 << 40))
 def test_a_shown_quantity_reads_back(show: Any, read: Any, number: int) -> None:
-    assert read(show(number), kinds.Limits()) == number
+    assert read(show(number), option_types.Limits()) == number
 
 
 @pytest.mark.parametrize("address", ['"a b"@example.org', "a..b@example.org", "ilo.@example.org", "ä@bücher.example",
                                      "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]", "a+b=c/d@nas"])  # fmt: skip
 def test_odd_addresses_that_exist_are_taken(address: str) -> None:
-    assert kinds.address(address) == address
+    assert option_types.address(address) == address
 
 
 @pytest.mark.parametrize(
@@ -456,7 +456,7 @@ def test_every_option_has_a_reader_a_help_text_and_a_default_that_reads() -> Non
     for options in schema.OPTIONS.values():
         assert len({option.name for option in options}) == len(options)
         for option in options:
-            assert option.kind in kinds.READERS and option.help.endswith(".")
+            assert option.kind in option_types.READERS and option.help.endswith(".")
             option.initial()
 
 
@@ -464,7 +464,7 @@ def test_the_system_name_is_made_fit_for_ehlo(monkeypatch: pytest.MonkeyPatch) -
     for system, ours in (("OpenWrt", "OpenWrt"), ("my_router", "my-router"), ("localhost", "mailrelay.localdomain"),
                          ("", "mailrelay.localdomain"), ("10.0.0.1", "mailrelay.localdomain")):  # fmt: skip
         monkeypatch.setattr("socket.gethostname", lambda system=system: system)
-        assert crosscheck.system_hostname() == ours
+        assert rules.system_hostname() == ours
         assert good("").main.hostname == ours
 
 
@@ -488,14 +488,14 @@ def test_a_spool_in_memory_is_recognised(tmp_path: Path) -> None:
         "/srv/a b/c": True,
         "/srv/gone/x": False,
     }
-    assert {path: crosscheck.on_memory(path, str(mounts)) for path in expected} == expected
+    assert {path: rules.on_memory(path, str(mounts)) for path in expected} == expected
 
 
 def test_openwrt_networks_are_known_by_their_names(tmp_path: Path) -> None:
     file = tmp_path / "network"
     file.write_text("config interface 'lan'\n\toption device 'br-lan'\nconfig device\nconfig interface 'guest'\n")
-    assert crosscheck.openwrt_networks(str(file)) == ["lan", "guest"]
-    assert crosscheck.openwrt_networks(str(tmp_path / "none")) == []
+    assert rules.openwrt_networks(str(file)) == ["lan", "guest"]
+    assert rules.openwrt_networks(str(tmp_path / "none")) == []
 
 
 def test_a_file_is_checked_with_its_mode(tmp_path: Path) -> None:
@@ -541,7 +541,8 @@ def test_the_examples_in_the_docs_are_sound() -> None:
 
 
 def test_runs_with_what_the_router_has() -> None:
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import schema; print(*schema.check(b'', 'x')[1], *sys.modules)"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from mailrelay.config import schema;"
+    code += "print(*schema.check(b'', 'x')[1], *sys.modules)"
     run = [sys.executable, "-I", "-S", "-c", code, str(SOURCE)]
     loaded = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     assert not {"ssl", "email", "logging", "asyncio", "ctypes", "urllib", "uuid", "encodings.idna"} & set(loaded)

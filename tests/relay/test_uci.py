@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import uci
+from mailrelay.config import uci
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 CASES = [

@@ -184,7 +184,7 @@ for name in sorted({blocked!r}):
     sys.modules[name] = None
 sys.path.insert(0, {relay!r})
 {localhost}
-from settings import Smarthost
+from mailrelay.config.settings import Smarthost
 from upstream import Transaction, Upstream
 host = Smarthost(name="x", host="localhost", port={port}, tls={tls!r}, allow_cleartext=False, verify=True,
     ca_file={ca!r}, fingerprint="", auth="cram-md5", username="user", password={password!r}, family="ipv4",

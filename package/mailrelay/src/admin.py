@@ -195,7 +195,7 @@ def _synopsis(command: str) -> str:
 
 
 def _meant(word: str, words: Iterable[str]) -> str:
-    from kinds import nearest
+    from mailrelay.config.option_types import nearest
 
     near = nearest(word, words)
     return f"; did you mean '{near}'?" if near else ""
@@ -215,7 +215,7 @@ def _help(command: str) -> int:
 
 
 def _check(options: Options) -> int:
-    import schema
+    from mailrelay.config import schema
 
     found, faults, warnings = schema.load(options.values["--config"])
     for finding in [*faults, *warnings]:

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from settings import Smarthost
+    from mailrelay.config.settings import Smarthost
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h
 _CAUSES = {9: "cert-not-yet-valid", 10: "cert-expired", 62: "cert-wrong-name", 64: "cert-wrong-name"}

@@ -15,9 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 
+    from mailrelay.config.settings import Client
     from mailrelay.smtp import server
     from mailrelay.spool import spool
-    from settings import Client
 
 
 _MANY = 1024  # clients whose minutes are kept before the old ones are cleared away

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 import explain
 import notices
 import outgoing
-import settings
 import upstream
+from mailrelay.config import settings
 from mailrelay.core import clock, counters, log, paths
 from mailrelay.smtp.transaction import Outcome, Transaction
 from mailrelay.spool import spool
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from settings import Settings, Smarthost
+    from mailrelay.config.settings import Settings, Smarthost
     from supervisor import Supervisor
 
 _LINGER = 1.0  # seconds that an idle connection waits for more mail
@@ -66,7 +66,7 @@ def _settings(path: str) -> Settings:
     pid = os.fork()
     if not pid:
         try:
-            import schema
+            from mailrelay.config import schema
 
             with open(path, "rb") as file:
                 found = schema.check(file.read(), path)[0]

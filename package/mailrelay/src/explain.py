@@ -8,8 +8,8 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from failure import Failure
+    from mailrelay.config.settings import Smarthost
     from mailrelay.smtp.reply import Reply
-    from settings import Smarthost
 
     Rule = tuple[dict[str, list[str]], str]  # conditions, advice
 

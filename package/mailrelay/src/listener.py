@@ -13,12 +13,12 @@ import select
 import time
 
 from connection import Connection, Rates, Refusals, login_of
+from mailrelay.config.settings import Settings
 from mailrelay.core import counters, log
 from mailrelay.core.net import Net
 from mailrelay.smtp import server
 from mailrelay.spool import group_commit, space, spool
 from recipients import Recipients
-from settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

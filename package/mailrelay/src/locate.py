@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from settings import Settings
+    from mailrelay.config.settings import Settings
 
 
 _IDS_A_WRITE = 200  # queue ids that fit into PIPE_BUF: the supervisor never reads half of one
@@ -79,7 +79,7 @@ class Relay:
 
     def settings(self) -> Settings:
         """The checked config. Stop if it cannot be read or has faults."""
-        import schema
+        from mailrelay.config import schema
 
         found, faults, _ = schema.load(self.config)
         if found is None:

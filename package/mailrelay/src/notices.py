@@ -13,7 +13,7 @@ from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from settings import Settings, Smarthost
+    from mailrelay.config.settings import Settings, Smarthost
     from upstream import Failure
 
 _PROGRAM_TIMEOUT = 30  # seconds that the notify program may take

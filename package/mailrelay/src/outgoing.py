@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mailrelay.config.settings import Main
     from mailrelay.spool import spool
-    from settings import Main
 
 
 class Unreadable(Exception):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import settings
+    from mailrelay.config import settings
 
 
 class Recipients:

@@ -34,9 +34,9 @@ def load(arguments: list[str]) -> dict[str, Any] | int:
         code = _SOFTWARE
         try:
             os.close(answer_r)
-            import loading
+            from mailrelay.config import startup
 
-            code = loading.main(arguments, answer_w)
+            code = startup.main(arguments, answer_w)
             sys.stdout.flush()
         finally:
             os._exit(code)

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from settings import Settings, Smarthost
+    from mailrelay.config.settings import Settings, Smarthost
     from upstream import Failure
 
 _MINUTE, _DAY = 60.0, 86400.0

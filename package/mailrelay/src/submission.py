@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 
 from failure import Failure
+from mailrelay.config.settings import Smarthost
 from mailrelay.core.paths import DEFAULT_RUN_DIR
 from mailrelay.spool import spool
-from settings import Smarthost
 from upstream import Outcome, Step, Transaction, Upstream
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from letter import Letter
     from locate import Relay
-    from settings import Main
+    from mailrelay.config.settings import Main
 
 _TIMEOUT = 60  # seconds; ten times that for the answer to the dot
 _WHEN_UNKNOWN = [("127.0.0.1", 25), ("::1", 25)]

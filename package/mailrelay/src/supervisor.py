@@ -12,9 +12,9 @@ import select
 
 import renumber
 import role
-import settings
 import status
 from doors import Doors, show
+from mailrelay.config import settings
 from mailrelay.core import clock, counters, log, paths
 from mailrelay.core.net import Net
 from mailrelay.core.version import VERSION

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from locate import Relay
-    from settings import Settings, Smarthost
+    from mailrelay.config.settings import Settings, Smarthost
 
 _NAMES = {
     "name": "name lookup", "connect": "connection", "tls": "TLS", "certificate": "certificate", "banner": "greeting",

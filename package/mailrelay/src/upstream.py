@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Iterator
 
+    from mailrelay.config.settings import Smarthost
     from mailrelay.smtp.client import Event
-    from settings import Smarthost
 
 __all__ = ["Failure", "Outcome", "Reply", "Step", "Transaction", "Upstream"]
 

@@ -42,7 +42,7 @@ class Site:
         self.calls: list[str] = []
         self.pending: list[Values] | None = None
         docs._schema()
-        self._uci = importlib.import_module("uci")
+        self._uci = importlib.import_module("mailrelay.config.uci")
         self._acl: Values = json.loads(ACL.read_text())["luci-app-mailrelay"]
         self._lock = threading.Lock()
         site = self

@@ -3,7 +3,7 @@
 'require mailrelay.options as options';
 
 /*
- * Whether a value is of its kind, as the relay's kinds.py says: tests hold both to the same verdict on the same values.
+ * Whether a value is of its kind, as the relay's option_types.py says: tests hold both to the same verdict on the same values.
  * check() returns true or a text for the field. What options mean to each other is for the relay's check alone.
  */
 

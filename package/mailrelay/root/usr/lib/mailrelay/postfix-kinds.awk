@@ -1,4 +1,4 @@
-# Whether a value is of its kind, as kinds.py has it for the Python engine: bad() says so in BAD and MEND.
+# Whether a value is of its kind, as option_types.py has it for the Python engine: bad() says so in BAD and MEND.
 
 # 1 if the value cannot be used: BAD is what is wrong with it, MEND what would be right, SUBJECT what to call it.
 function bad(key, value,    k, n, i, parts) {

@@ -1,7 +1,7 @@
 """Reads one value of the config by its kind: a port, a size, an address. `schema` is the only caller.
 
 Each reader takes the text and returns the value, or raises `Bad` with what is wrong and what would be right, in words
-for somebody who mistyped it. A reader looks at nothing but the text: what options mean to each other is `crosscheck`.
+for somebody who mistyped it. A reader looks at nothing but the text: what options mean to each other is `rules`.
 """
 
 from __future__ import annotations

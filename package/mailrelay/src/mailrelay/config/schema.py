@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import crosscheck
-import kinds
-import uci
-from findings import Fault, Finding, Part, Warn
+from mailrelay.config import option_types, rules, uci
+from mailrelay.config.findings import Fault, Finding, Part, Warn
+from mailrelay.config.settings import Client, Main, Settings, Smarthost
 from mailrelay.core.net import Net
-from settings import Client, Main, Settings, Smarthost
 
 K, M, G = 1 << 10, 1 << 20, 1 << 30
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -43,7 +41,7 @@ class Option:
         self.default = default
         self.help = help
         self.many = isinstance(default, tuple)  # a `list`
-        self.limits = kinds.Limits(low, high, choices)
+        self.limits = option_types.Limits(low, high, choices)
         self.required = required
         self.computed = computed  # where the default comes from when it is not written here
         self.fills = fills or (name,)  # the fields of the settings that take the value, or its parts
@@ -53,7 +51,7 @@ class Option:
         return self.kind == "secret"
 
     def read(self, text: str) -> Any:
-        return kinds.READERS[self.kind](text, self.limits)
+        return option_types.READERS[self.kind](text, self.limits)
 
     def initial(self) -> Any:
         """The value where the file has none."""
@@ -210,7 +208,7 @@ def check(data: bytes, path: str) -> tuple[Settings | None, list[Fault], list[Wa
         part = Part(path, uci.Section("mailrelay", "main", "main", 0), "main", findings)
         _read(part)
         parts.insert(0, part)
-    crosscheck.run(parts)
+    rules.run(parts)
     findings.sort(key=lambda finding: finding.line)
     faults = [finding for finding in findings if isinstance(finding, Fault)]
     warnings = [finding for finding in findings if isinstance(finding, Warn)]
@@ -263,27 +261,27 @@ def _unreadable(error: uci.ParseError, path: str, data: bytes) -> Fault:
     if "unterminated" in error.reason:
         mend = "close the quote; a ' inside single quotes is written as '\\''"
     word = data.split(b"\n")[error.began - 1].split()[:1]
-    near = kinds.nearest(word[0].decode("ascii", "replace"), ("config", "option", "list")) if word else None
+    near = option_types.nearest(word[0].decode("ascii", "replace"), ("config", "option", "list")) if word else None
     if error.reason == "invalid command" and near and word[0] != near.encode():
         mend = f"write '{near}'; {mend}"
     return Fault(path, error.began, "", "", f"cannot be parsed ({error.reason})", mend)
 
 
 def _unknown_section(part: Part) -> None:
-    meant = _SECTION_WORDS.get(part.type.lower()) or kinds.nearest(part.type, OPTIONS)
+    meant = _SECTION_WORDS.get(part.type.lower()) or option_types.nearest(part.type, OPTIONS)
     known = "the types are " + ", ".join(f"'{name}'" for name in OPTIONS)
     if meant == "mailrelay":
         known = "write config mailrelay 'main'"
     elif meant:
         known = f"did you mean '{meant}'? {known}"
-    part.fault("", f"is of an unknown type {kinds.quoted(part.type)}", known)
+    part.fault("", f"is of an unknown type {option_types.quoted(part.type)}", known)
 
 
 def _unknown_option(part: Part, name: str) -> str:
     """Returns the option that was probably meant, or ""."""
     names = [option.name for option in OPTIONS[part.type]]
     meant = _OPTION_WORDS.get(name.lower(), "")
-    meant = meant if meant in names else kinds.nearest(name, names) or ""
+    meant = meant if meant in names else option_types.nearest(name, names) or ""
     elsewhere = [kind for kind in OPTIONS for option in OPTIONS[kind] if option.name == name]
     if elsewhere and not (meant and name.lower() in _OPTION_WORDS):
         mend = f"it belongs into a section of type '{elsewhere[0]}'"
@@ -322,7 +320,7 @@ def _read_list(part: Part, option: Option, written: str | list[str]) -> list[Any
     entries = [written] if isinstance(written, str) else written
     values: list[Any] = []
     for index, entry in enumerate(entries):
-        pieces = entry.split(" ") if option.kind in kinds.SPACE_FREE else [entry]
+        pieces = entry.split(" ") if option.kind in option_types.SPACE_FREE else [entry]
         values += [_read_value(part, option, piece, index) for piece in pieces if piece]
     return None if None in values else list(dict.fromkeys(values))
 
@@ -330,8 +328,8 @@ def _read_list(part: Part, option: Option, written: str | list[str]) -> list[Any
 def _read_value(part: Part, option: Option, text: str, index: int) -> Any:
     try:
         return option.read(text)
-    except kinds.Bad as bad:
-        subject = "its value" if option.secret else bad.subject or kinds.quoted(text)
+    except option_types.Bad as bad:
+        subject = "its value" if option.secret else bad.subject or option_types.quoted(text)
         part.fault(option.name, f"{subject} {bad.problem}", bad.mend, index)
         return None
 

@@ -1,14 +1,13 @@
 """What a check of the config has to say, and the section of the file that it is said of.
 
-Made by `schema` and `crosscheck`, printed by whoever called `schema.check`.
+Made by `schema` and `rules`, printed by whoever called `schema.check`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import kinds
-import uci
+from mailrelay.config import option_types, uci
 
 
 class Finding:
@@ -31,7 +30,7 @@ class Finding:
         # Where the problem speaks of the section or option itself it is one clause: "option 'port' is a list here".
         colon = ": " if places and self.problem.startswith(("'", "its value", "this URL", "the ")) else " "
         text = ", ".join(places) + (colon if places else "") + self.problem
-        return kinds.printable(f"{where}{self.label}{text}; {self.mend}")
+        return option_types.printable(f"{where}{self.label}{text}; {self.mend}")
 
     label = ""
 

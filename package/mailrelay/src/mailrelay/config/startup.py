@@ -11,10 +11,7 @@ import os
 import pwd
 import socket
 
-import crosscheck
-import interfaces
-import schema
-import settings
+from mailrelay.config import interfaces, rules, schema, settings
 from mailrelay.core import log, paths
 from mailrelay.core.net import Net
 from mailrelay.core.paths import DEFAULT_CONFIG, DEFAULT_RUN_DIR
@@ -125,7 +122,7 @@ def plan(arguments: list[str]) -> dict[str, Any]:
 
 def _warnings(spool: str | None) -> list[str]:
     """What the check of the settings cannot know: the options of the command line."""
-    if spool and crosscheck.on_memory(os.path.abspath(spool)):
+    if spool and rules.on_memory(os.path.abspath(spool)):
         return [f"--spool {spool} is in memory: a power cut loses the mail in it; name a folder on a disk"]
     return []
 
