@@ -202,7 +202,7 @@ def test_an_upgraded_file_restarts_the_instance(running: Router) -> None:
     running.write("usr/lib/mailrelay/version", "1.0.1-r1\n")
     running.ok(INIT, "start")
     running.wait(lambda: running.starts() == 2, "procd starts the new one")
-    path = running.root / "usr/lib/mailrelay/relay/listener.py"
+    path = running.root / "usr/lib/mailrelay/relay/mailrelay/listener/listener.py"
     path.write_text(path.read_text() + "# newer\n")
     running.ok(INIT, "start")
     running.wait(lambda: running.starts() == 3, "procd starts the new code")

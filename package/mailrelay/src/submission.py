@@ -134,8 +134,8 @@ def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes
     By the relay's own rules about addresses, recipients and size.
     """
     from locate import Stop
+    from mailrelay.listener.recipients import Recipients
     from mailrelay.smtp.addresses import fault
-    from recipients import Recipients
 
     try:
         settings = relay.settings()

@@ -13,11 +13,11 @@ import select
 import renumber
 import role
 import status
-from doors import Doors, show
 from mailrelay.config import settings
 from mailrelay.core import clock, counters, log, paths
 from mailrelay.core.net import Net
 from mailrelay.core.version import VERSION
+from mailrelay.listener.sockets import Doors, show
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
@@ -182,7 +182,7 @@ class Supervisor:
         self.dirty = True
 
     def run_listener(self) -> None:
-        import listener
+        from mailrelay.listener import listener
 
         self.drop_rights()
         listener.Listener(

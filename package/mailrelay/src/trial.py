@@ -16,10 +16,10 @@ from display import address, moment, printable
 from locate import Stop
 from mailrelay.core import clock
 from mailrelay.core.version import VERSION
+from mailrelay.listener.recipients import Recipients
 from mailrelay.mail import headers
 from mailrelay.smtp.transaction import Transaction
 from mailrelay.spool import spool
-from recipients import Recipients
 from routing import Router
 from upstream import Failure, Step, Upstream
 

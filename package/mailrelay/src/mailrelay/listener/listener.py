@@ -1,7 +1,7 @@
 """The listener: one loop that speaks SMTP to the LAN and hands finished messages to the sync threads.
 
-Owns sockets and time for the pure sessions of `smtp_in`. Runs as uid mailrelay in a child of the supervisor, knows no
-smarthost's secret, and ends when the supervisor does.
+Owns sockets and time for the pure sessions of `smtp.server`. Runs as uid mailrelay in a child of the supervisor, knows
+no smarthost's secret, and ends when the supervisor does.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import os
 import select
 import time
 
-from connection import Connection, Rates, Refusals, login_of
 from mailrelay.config.settings import Settings
 from mailrelay.core import counters, log
 from mailrelay.core.net import Net
+from mailrelay.listener.connection import Connection, login_of
+from mailrelay.listener.limits import Rates, Refusals
+from mailrelay.listener.recipients import Recipients
 from mailrelay.smtp import server
 from mailrelay.spool import group_commit, space, spool
-from recipients import Recipients
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
