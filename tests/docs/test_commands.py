@@ -31,7 +31,7 @@ def sources() -> list[Path]:
 
 def facts() -> set[str]:
     """The variables that the relay gives to the program `notify`."""
-    text = (paths.PACKAGES / "mailrelay/src/notices.py").read_text()
+    text = (paths.PACKAGES / "mailrelay/src/mailrelay/courier/notify.py").read_text()
     calls = re.findall(r"self\._notify\((.*)\)$", text, re.MULTILINE)
     return {f"MAILRELAY_{name}" for call in calls for name in re.findall(r"\b([A-Z]+)=", call)} | {"MAILRELAY_EVENT"}
 

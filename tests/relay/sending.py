@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from failure import Failure
 from mailrelay.config.settings import Smarthost
+from mailrelay.courier.failure import Failure
+from mailrelay.courier.smarthost import Upstream
 from mailrelay.smtp.transaction import Outcome, Transaction
 from tests.relay.scripted import ScriptedProvider
-from upstream import Upstream
 
 PASSWORD = "geheim-Pa55"
 USERS = {"user": PASSWORD}

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certificate import describe, failure
+from mailrelay.courier.certificate import describe, failure
 from tests.relay.certificates import Certificates
 
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-import notices
 import role
-from courier import Courier
 from mailrelay.config import schema
 from mailrelay.core import clock, counters
+from mailrelay.courier import notify
+from mailrelay.courier.courier import Courier
+from mailrelay.courier.fair_queue import Turns
 from mailrelay.spool import spool
 from mailrelay.spool.spool import Envelope, Spool
 from supervisor import Supervisor
-from turns import Turns
 
 SMARTHOST = """
 config smarthost '{name}'
@@ -165,7 +165,7 @@ def test_failed_mail_without_a_known_age_is_not_asked_after_every_minute(
         message.move(spool.FAIL)
     monkeypatch.setattr(clock, "trusted", lambda: False)
     monkeypatch.setattr(clock, "boottime", lambda: 90 * 86400.0)
-    assert notices.expire_failed(box, 7 * 86400) == 86400.0
+    assert notify.expire_failed(box, 7 * 86400) == 86400.0
     assert box.ids(spool.FAIL) == [queue_id]
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from explain import explain, explain_reply, rules
-from failure import Failure
 from mailrelay.config.settings import Smarthost
+from mailrelay.courier.explain import explain, explain_reply, rules
+from mailrelay.courier.failure import Failure
 from mailrelay.smtp.reply import Reply
 
 CAUSES = (

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-import upstream
-import wire
-from failure import Failure, Step
+from mailrelay.courier import smarthost as smarthost_module
+from mailrelay.courier import transport
+from mailrelay.courier.failure import Failure, Step
+from mailrelay.courier.smarthost import Upstream
 from mailrelay.smtp.transaction import Transaction
 from tests.relay.certificates import Certificates
 from tests.relay.scripted import (
@@ -27,7 +28,6 @@ from tests.relay.scripted import (
 )
 from tests.relay.scripted import Step as ScriptStep
 from tests.relay.sending import PASSWORD, USERS, deliver, failure_of, mail, smarthost
-from upstream import Upstream
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +264,7 @@ def test_a_server_that_takes_data_byte_by_byte_is_given_up_in_time() -> None:
             return 1
 
     with pytest.raises(TimeoutError):
-        wire.Wire(Sock(), 1.0, wire.Patience()).write(b"x" * 1000, 0.1)  # type: ignore[arg-type]
+        transport.Wire(Sock(), 1.0, transport.Patience()).write(b"x" * 1000, 0.1)  # type: ignore[arg-type]
 
 
 def test_after_a_failure_there_is_only_failure() -> None:
@@ -472,14 +472,14 @@ def test_without_tls_nothing_goes_to_a_public_address_unless_the_owner_says_so(m
         tried.extend(addresses)
         raise Failure("connect", "refused", "no")
 
-    monkeypatch.setattr(upstream, "connect", connect)
+    monkeypatch.setattr(smarthost_module, "connect", connect)
     for found, allowed, expected in (
         (public[:1], False, "cleartext"),
         (public, False, "refused"),
         (public, True, "refused"),
     ):
         tried.clear()
-        monkeypatch.setattr(upstream, "resolve", lambda *_, found=found: found)
+        monkeypatch.setattr(smarthost_module, "resolve", lambda *_, found=found: found)
         with pytest.raises(Failure) as caught:
             Upstream(smarthost(host="mail.example.org", allow_cleartext=allowed), b"relay.test").open()
         assert caught.value.cause == expected

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from failure import Step
+from mailrelay.courier.failure import Step
+from mailrelay.courier.smarthost import Upstream
 from tests.relay.certificates import Certificates
 from tests.relay.names import LOCALHOST
 from tests.relay.running import SOURCE
 from tests.relay.scripted import Drop, Hang, Inject, ScriptedProvider
 from tests.relay.sending import PASSWORD, USERS, deliver, failure_of, mail, smarthost
-from upstream import Upstream
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ for name in sorted({blocked!r}):
 sys.path.insert(0, {relay!r})
 {localhost}
 from mailrelay.config.settings import Smarthost
-from upstream import Transaction, Upstream
+from mailrelay.courier.smarthost import Transaction, Upstream
 host = Smarthost(name="x", host="localhost", port={port}, tls={tls!r}, allow_cleartext=False, verify=True,
     ca_file={ca!r}, fingerprint="", auth="cram-md5", username="user", password={password!r}, family="ipv4",
     timeout=10)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 
-from failure import Failure
 from mailrelay.config.settings import Smarthost
 from mailrelay.core.paths import DEFAULT_RUN_DIR
+from mailrelay.courier.failure import Failure
+from mailrelay.courier.smarthost import Outcome, Step, Transaction, Upstream
 from mailrelay.spool import spool
-from upstream import Outcome, Step, Transaction, Upstream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -225,7 +225,7 @@ class Supervisor:
         self.told = False
 
         def run() -> None:
-            import courier
+            from mailrelay.courier import courier
 
             for door in self.doors.sockets():
                 door.close()

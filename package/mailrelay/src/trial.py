@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 import sys
 
-import explain
 import locate
 import status
 from display import address, moment, printable
 from locate import Stop
 from mailrelay.core import clock
 from mailrelay.core.version import VERSION
+from mailrelay.courier import explain
+from mailrelay.courier.routing import Router
+from mailrelay.courier.smarthost import Failure, Step, Upstream
 from mailrelay.listener.recipients import Recipients
 from mailrelay.mail import headers
 from mailrelay.smtp.transaction import Transaction
 from mailrelay.spool import spool
-from routing import Router
-from upstream import Failure, Step, Upstream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run(relay: Relay, recipient: str, sender: str, json_lines: bool) -> int:
     settings = relay.settings()
     explain.rules()  # what the dropped rights may keep us from importing
     if any(smarthost.tls != "none" for smarthost in settings.smarthosts):
-        import certificate  # noqa: F401
+        from mailrelay.courier import certificate  # noqa: F401
     drop_rights(relay, settings)
     return Trial(settings, (JsonReport if json_lines else Report)()).run(os.fsencode(recipient), os.fsencode(sender))
 

@@ -1,6 +1,6 @@
 """The client side of SMTP as a plain object: bytes in, bytes to send and events out.
 
-No socket, no clock, no file, no TLS: those are upstream.py's, which drives it. Speaks RFC 5321 with PIPELINING (2920),
+No socket, no clock, no file, no TLS: those are smarthost.py's, which drives it. Speaks RFC 5321 with PIPELINING (2920),
 STARTTLS (3207), AUTH (4954), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531) and enhanced status codes (2034).
 
     session = Session(b"router.example.org", starttls=True, login=Login("user", "secret"))

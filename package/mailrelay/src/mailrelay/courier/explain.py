@@ -7,8 +7,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from failure import Failure
     from mailrelay.config.settings import Smarthost
+    from mailrelay.courier.failure import Failure
     from mailrelay.smtp.reply import Reply
 
     Rule = tuple[dict[str, list[str]], str]  # conditions, advice
@@ -37,7 +37,7 @@ def explain_reply(reply: Reply, stage: str, smarthost: Smarthost) -> str:
 def rules() -> list[Rule]:
     """The table of advice, read when first needed."""
     if not _rules:
-        from advice import TABLE
+        from mailrelay.courier.advice import TABLE
 
         _rules.extend(_read(paragraph) for paragraph in TABLE.split("\n\n") if paragraph.lstrip()[:1] not in ("", "#"))
     return _rules

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailrelay.config.settings import Settings, Smarthost
-    from upstream import Failure
+    from mailrelay.courier.smarthost import Failure
 
 _MINUTE, _DAY = 60.0, 86400.0
 # Trying these again soon only gets the account or the address blocked.

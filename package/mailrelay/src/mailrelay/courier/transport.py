@@ -1,6 +1,6 @@
 """A connection to a smarthost and the way to it: names, sockets, and TLS on top; every wait here has an end.
 
-Knows no SMTP. upstream calls it. Host names are bytes throughout: for a `str` Python wants encodings.idna, which
+Knows no SMTP. smarthost calls it. Host names are bytes throughout: for a `str` Python wants encodings.idna, which
 OpenWrt's python3-light lacks.
 """
 
@@ -13,7 +13,7 @@ import socket
 from _thread import allocate_lock, start_new_thread
 from time import monotonic
 
-from failure import Failure
+from mailrelay.courier.failure import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """One connection to a smarthost, blocking: name, connect, TLS, greeting, login, then message after message.
 
-The courier and the `test` command call it. The dialogue is smtp_out's business, sockets and deadlines are wire's.
+The courier and the `test` command call it. The dialogue is smtp/client.py's business, sockets and deadlines are
+transport's.
 
     up = Upstream(smarthost, b"router.example.org")
     try:
@@ -18,14 +19,14 @@ from __future__ import annotations
 
 from time import monotonic
 
-from failure import Failure, Step
 from mailrelay.core.net import Net, is_private
+from mailrelay.courier.failure import Failure, Step
+from mailrelay.courier.transport import BLOCK, Patience, Wire, connect, is_our_timeout, printable, resolve
 from mailrelay.smtp import client
 from mailrelay.smtp.client import CONTENT, FAILED, READY, RESULT, STARTTLS, STEP
 from mailrelay.smtp.login import Login
 from mailrelay.smtp.reply import Reply
 from mailrelay.smtp.transaction import Outcome, Transaction
-from wire import BLOCK, Patience, Wire, connect, is_our_timeout, printable, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Upstream:
                     self._handle(event)
 
     def _secure(self, wire: Wire) -> None:
-        import certificate
+        from mailrelay.courier import certificate
 
         if self._context is None:
             self._context = certificate.context(self.smarthost, trust=self._trust)
@@ -296,7 +297,7 @@ class Upstream:
 
     def _speaks_tls(self, wire: Wire) -> bool:
         """A server that says nothing may be waiting for a TLS handshake."""
-        import certificate
+        from mailrelay.courier import certificate
 
         try:
             wire.secure(certificate.context(self.smarthost, trust=False), self._host(), min(self._limit, 5.0))

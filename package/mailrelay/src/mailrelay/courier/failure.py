@@ -1,4 +1,4 @@
-"""Why a smarthost could not be used, and the steps on the way there: what upstream raises and reports.
+"""Why a smarthost could not be used, and the steps on the way there: what smarthost raises and reports.
 
 Says nothing about a message: those have a transaction.Outcome. Read by the courier, explain and the `test` command.
 """

@@ -1,7 +1,7 @@
 """TLS as a smarthost's settings want it, and certificates for people: whose, by whom, until when, which fingerprint.
 
 Trust is OpenSSL's business; here a setting becomes a context, and an OpenSSL error a cause. Imports ssl, which costs
-megabytes: upstream imports this module only where TLS is used.
+megabytes: smarthost imports this module only where TLS is used.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 
-from failure import Failure
+from mailrelay.courier.failure import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

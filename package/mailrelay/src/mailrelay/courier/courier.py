@@ -15,16 +15,15 @@ import signal
 from collections import deque
 from contextlib import contextmanager
 
-import explain
-import notices
-import outgoing
-import upstream
 from mailrelay.config import settings
 from mailrelay.core import clock, counters, log, paths
+from mailrelay.courier import explain, notify, outgoing
+from mailrelay.courier.failure import Failure
+from mailrelay.courier.fair_queue import Turns
+from mailrelay.courier.routing import Router
+from mailrelay.courier.smarthost import Upstream
 from mailrelay.smtp.transaction import Outcome, Transaction
 from mailrelay.spool import spool
-from routing import Router
-from turns import Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,10 +45,10 @@ def run(supervisor: Supervisor, scan: bool, flush: bool) -> None:
     """The life of one courier, in a child of the supervisor that still has the supervisor's rights."""
     found = _settings(f"{supervisor.plan['run_dir']}/{paths.ACCEPTED_CONFIG}")
     # Whatever is imported later is imported now, while we may read Python's library wherever it lies.
-    import advice  # noqa: F401
+    from mailrelay.courier import advice  # noqa: F401
 
     if any(one.tls != "none" for one in found.smarthosts):
-        import certificate  # noqa: F401
+        from mailrelay.courier import certificate  # noqa: F401
     _thread.start_new_thread(_watch, (supervisor.lifeline_r,))
     os.nice(_NICE)
     supervisor.drop_rights()
@@ -115,11 +114,11 @@ class Courier:
         self.flush = False
         self.suspect = ""  # the smarthost whose last connection broke over the first message
         self.unsynced = 0
-        self.notices = notices.Notices(found, where)
+        self.notices = notify.Notices(found, where)
         self.success: tuple[str, str] | None = None
         self.stopping = False
         self.bell, self.ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # a select goes on after a signal
-        self.up: upstream.Upstream | None = None
+        self.up: Upstream | None = None
 
     def run(self, scan: bool, flush: bool) -> None:
         self.flush = flush
@@ -149,7 +148,7 @@ class Courier:
         """Look at everything: what is due, what is damaged, which failed mail has been kept long enough."""
         for queue_id in self.spool.ids(spool.QUEUE):
             self.enqueue(queue_id, fresh=False)
-        expired = notices.expire_failed(self.spool, self.main.failed_lifetime)
+        expired = notify.expire_failed(self.spool, self.main.failed_lifetime)
         if expired is not None:
             self.due = min(self.due, clock.boottime() + expired)
 
@@ -261,7 +260,7 @@ class Courier:
 
     def visit(self, smarthost: Smarthost) -> None:
         """One connection: everything that is due for this smarthost, and what comes in while it is open."""
-        up = self.up = upstream.Upstream(smarthost, self.main.hostname.encode())
+        up = self.up = Upstream(smarthost, self.main.hostname.encode())
         settled = 0
         try:
             up.open()
@@ -276,7 +275,7 @@ class Courier:
                     break  # another smarthost has its turn
                 if not self.hear(0.0 if self.due <= clock.boottime() else _LINGER):
                     break
-        except upstream.Failure as failure:
+        except Failure as failure:
             self.connection_failed(smarthost, failure, settled)
         except outgoing.Unreadable as unreadable:
             with unreadable.message as message:
@@ -388,7 +387,7 @@ class Courier:
             message.set_statuses([spool.FAILED if one == spool.PENDING else one for one in message.statuses])
             self.unsettled(message, answer)
 
-    def connection_failed(self, smarthost: Smarthost, failure: upstream.Failure, settled: int) -> None:
+    def connection_failed(self, smarthost: Smarthost, failure: Failure, settled: int) -> None:
         """The smarthost rests for what fails before MAIL, the messages under way for what fails after it."""
         if self.stopping:  # it was us who would not wait
             for transaction in failure.in_flight:
@@ -427,7 +426,7 @@ class Courier:
             rests = not settled or failure.code == 421
         if rests:
             self.router.rest(smarthost, failure)
-            if failure.cause in notices.OWNERS_BUSINESS and self.router.is_news(smarthost, failure.cause):
+            if failure.cause in notify.OWNERS_BUSINESS and self.router.is_news(smarthost, failure.cause):
                 self.notices.trouble(smarthost, failure, advice)
 
     def left_queue(self) -> None:

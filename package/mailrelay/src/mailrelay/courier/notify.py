@@ -14,11 +14,11 @@ from mailrelay.spool import spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrelay.config.settings import Settings, Smarthost
-    from upstream import Failure
+    from mailrelay.courier.smarthost import Failure
 
 _PROGRAM_TIMEOUT = 30  # seconds that the notify program may take
 # Beside the relay's folder, where a package has put one: it tells the system's own bus (ubus on OpenWrt).
-_EVENT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "event")
+_EVENT = os.path.abspath(f"{__file__}/../../../../event")
 _REMIND = 86400.0  # seconds until the owner hears again of mail that is still stuck
 _LISTED = 100  # failures spelt out in one notice
 _HEAD = 4096  # bytes of the original shown in a notice
