@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-import role
 from mailrelay.config import schema
 from mailrelay.core import clock, counters
 from mailrelay.courier import notify
 from mailrelay.courier.courier import Courier
 from mailrelay.courier.fair_queue import Turns
+from mailrelay.daemon import processes
+from mailrelay.daemon.supervisor import Supervisor
 from mailrelay.spool import spool
 from mailrelay.spool.spool import Envelope, Spool
-from supervisor import Supervisor
 
 SMARTHOST = """
 config smarthost '{name}'
@@ -212,7 +212,7 @@ def test_a_signal_to_a_child_that_was_just_forked_never_rings_the_parents_bell()
     before = signal.set_wakeup_fd(bell_w, warn_on_full_buffer=False)
     try:
         for _ in range(50):
-            pid = role.fork(lambda: time.sleep(20), ())
+            pid = processes.fork(lambda: time.sleep(20), ())
             os.kill(pid, signal.SIGTERM)
             assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGTERM
     finally:

@@ -1,4 +1,4 @@
-"""renumber: an interface that is named and gets or loses an address is noticed; everything else is not."""
+"""address_watch: an interface that is named and gets or loses an address is noticed; everything else is not."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-import renumber
+from mailrelay.daemon import address_watch
 from tests.relay.running import SOURCE
 
 # In a network namespace of its own. Prints for each change whether something is due.
 SCRIPT = """
 import subprocess, select, sys
 sys.path.insert(0, sys.argv[1])
-import renumber
+from mailrelay.daemon import address_watch
 
 def ip(*words):
     subprocess.run(["ip", *words], check=True)
@@ -22,14 +22,14 @@ def ip(*words):
 ip("link", "set", "lo", "up")
 ip("link", "add", "eth0", "type", "veth", "peer", "name", "other")
 ip("address", "add", "192.168.7.1/24", "dev", "eth0")
-watch = renumber.Watch(["eth0"])
-print(watch.due == renumber.NEVER)
+watch = address_watch.Watch(["eth0"])
+print(watch.due == address_watch.NEVER)
 for words in sys.argv[2:]:
     ip(*words.split())
     while select.select([watch.fd], [], [], 0.2)[0]:
         watch.hear(["eth0", "eth0:plc"], 0.0)
-    print(watch.due != renumber.NEVER)
-    watch.due = renumber.NEVER
+    print(watch.due != address_watch.NEVER)
+    watch.due = address_watch.NEVER
 """
 
 
@@ -54,5 +54,5 @@ def test_only_a_real_change_of_a_named_interface_counts() -> None:
 
 
 def test_nothing_is_watched_where_addresses_were_handed_over() -> None:
-    watch = renumber.Watch(None)
-    assert (watch.fd, watch.due) == (-1, renumber.NEVER)
+    watch = address_watch.Watch(None)
+    assert (watch.fd, watch.due) == (-1, address_watch.NEVER)

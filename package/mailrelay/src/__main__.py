@@ -13,7 +13,7 @@ def main() -> int:
     if called in ("sendmail", "mailq", "newaliases"):
         arguments = [called, *arguments]
     if arguments[:1] == ["serve"]:
-        import supervisor
+        from mailrelay.daemon import supervisor
 
         return supervisor.main(arguments[1:])
     if arguments and arguments[0] in ("sendmail", "mailq", "newaliases"):

@@ -129,7 +129,7 @@ def _run(command: str, arguments: list[str]) -> int:
 
 def _hand_over(command: str, arguments: list[str]) -> int:
     if command == "serve":
-        import supervisor
+        from mailrelay.daemon import supervisor
 
         return supervisor.main(arguments)
     import sendmail

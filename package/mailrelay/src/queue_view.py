@@ -10,9 +10,9 @@ import sys
 import time
 from itertools import islice
 
-import status
 from display import address, count, duration, in_bytes, printable, size
 from mailrelay.core import clock
+from mailrelay.daemon import status_file
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
@@ -158,10 +158,10 @@ def as_json(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int
     now = clock.wall()
     total = sum(len(where.ids(state)) for state in spool.STATES)
     head = {"spool": where.root, "running": running, "total": total, "messages": 0}
-    print(status.dump(head).rpartition("0}")[0] + "[", end="")
+    print(status_file.dump(head).rpartition("0}")[0] + "[", end="")
     separator = "\n"
     for entry in islice(entries(where), limit):
-        print(separator + status.dump(_plain(entry, now, rest)), end="")
+        print(separator + status_file.dump(_plain(entry, now, rest)), end="")
         separator = ",\n"
     print("]}")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import status
 from display import count, duration, moment, printable
 from mailrelay.core import clock, paths
+from mailrelay.daemon import status_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _COUNTS = {
 def run(relay: Relay, as_json: bool) -> int:
     """Print it; 0 if the relay runs, 3 if not."""
     if as_json:
-        print(status.dump({"running": relay.running, **relay.status}))
+        print(status_file.dump({"running": relay.running, **relay.status}))
     else:
         for name, text in _lines(relay):
             print(f"{name:<13} {printable(text)}".rstrip())

@@ -10,7 +10,6 @@ import os
 import sys
 
 import locate
-import status
 from display import address, moment, printable
 from locate import Stop
 from mailrelay.core import clock
@@ -18,6 +17,7 @@ from mailrelay.core.version import VERSION
 from mailrelay.courier import explain
 from mailrelay.courier.routing import Router
 from mailrelay.courier.smarthost import Failure, Step, Upstream
+from mailrelay.daemon import status_file
 from mailrelay.listener.recipients import Recipients
 from mailrelay.mail import headers
 from mailrelay.smtp.transaction import Transaction
@@ -217,4 +217,4 @@ class JsonReport(Report):
         return 0 if ok else 1
 
     def _print(self, **values: Any) -> None:
-        print(status.dump(values), flush=True)
+        print(status_file.dump(values), flush=True)

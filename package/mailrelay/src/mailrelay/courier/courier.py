@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailrelay.config.settings import Settings, Smarthost
-    from supervisor import Supervisor
+    from mailrelay.daemon.supervisor import Supervisor
 
 _LINGER = 1.0  # seconds that an idle connection waits for more mail
 _SYNC_EVERY = 32  # messages that may leave the queue before that is synced

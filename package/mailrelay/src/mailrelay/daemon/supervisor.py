@@ -10,13 +10,11 @@ import gc
 import os
 import select
 
-import renumber
-import role
-import status
 from mailrelay.config import settings
 from mailrelay.core import clock, counters, log, paths
 from mailrelay.core.net import Net
 from mailrelay.core.version import VERSION
+from mailrelay.daemon import address_watch, processes, status_file
 from mailrelay.listener.sockets import Doors, show
 from mailrelay.spool import spool
 
@@ -37,7 +35,7 @@ _UNAVAILABLE = 69  # sysexits.h
 
 def main(arguments: list[str]) -> int:
     """`mailrelay serve`: returns the exit code."""
-    plan = role.load(arguments)
+    plan = processes.load(arguments)
     if isinstance(plan, int):
         return plan
     log.setup(plan["log"])
@@ -62,7 +60,7 @@ class Supervisor:
         self.counters = counters.counters()
         self.seen = self.counters.tolist()
         self.doors = Doors()
-        self.moves = renumber.Watch(plan.get("follow"))
+        self.moves = address_watch.Watch(plan.get("follow"))
         self.listener = 0  # pids; 0: none
         self.courier = 0
         self.retired: set[int] = set()
@@ -102,12 +100,12 @@ class Supervisor:
         elif not self.take_spool():
             return _UNAVAILABLE
         self.adopt()
-        self.control = status.open_control(self.plan["run_dir"])
+        self.control = status_file.open_control(self.plan["run_dir"])
         self.doors.bind(self.plan["listen"])
         if not self.doors.open:
             log.event("failed", log.ERROR, reason="there is no address to listen on")
             return _UNAVAILABLE
-        role.raise_limits(self.plan["public"]["main"]["max_connections"])
+        processes.raise_limits(self.plan["public"]["main"]["max_connections"])
         log.event(
             "started",
             log.NOTICE,
@@ -154,7 +152,7 @@ class Supervisor:
         pid = self.fork(prepare)
         if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
             return False
-        if any(status.census(path)[0].values()) or not os.access(f"{path}/{spool.QUEUE}", os.R_OK):  # or who knows
+        if any(status_file.census(path)[0].values()) or not os.access(f"{path}/{spool.QUEUE}", os.R_OK):  # or who knows
             self.scan_due = 0.0
         return True
 
@@ -171,10 +169,10 @@ class Supervisor:
 
     def fork(self, run: Callable[[], None], *not_theirs: int) -> int:
         """Run a role in a child. It drops its rights and watches the lifeline."""
-        return role.fork(run, (self.lifeline_w, self.signal_r, self.signal_w, *not_theirs))
+        return processes.fork(run, (self.lifeline_w, self.signal_r, self.signal_w, *not_theirs))
 
     def drop_rights(self) -> None:
-        role.drop_rights(self.plan["owner"])
+        processes.drop_rights(self.plan["owner"])
 
     def start_listener(self) -> None:
         self.listener = self.fork(self.run_listener, self.control, self.wake_r, self.report_r, self.report_w)
@@ -220,7 +218,7 @@ class Supervisor:
             self.scan_due = None
             self.counters[counters.OVERFLOW] = 0
         if flush:
-            self.memory = role.without_hosts(self.memory)
+            self.memory = processes.without_hosts(self.memory)
         self.report = b""
         self.told = False
 
@@ -282,9 +280,9 @@ class Supervisor:
 
     def note(self, kind: str, words: list[str]) -> None:
         if kind == "leaving":  # when the queue is due again, and until when no smarthost is to be tried
-            dues = [role.seconds(word) for word in words[:1] if word]
+            dues = [processes.seconds(word) for word in words[:1] if word]
             dues += [due for due in (self.scan_due,) if due is not None]
-            self.scan_due, self.blocked_until = min(dues, default=None), role.seconds(words[1])
+            self.scan_due, self.blocked_until = min(dues, default=None), processes.seconds(words[1])
             self.told = True
         elif kind == "success":
             self.last["success"] = {"time": clock.wall(), "id": words[0], "smarthost": words[1]}
@@ -318,7 +316,7 @@ class Supervisor:
                     self.stop()
                     continue
                 if now >= self.moves.due:
-                    self.moves.due = renumber.NEVER
+                    self.moves.due = address_watch.NEVER
                     log.event("addresses-changed", log.NOTICE, interfaces=",".join(self.plan["follow"]))
                     self.reload()
                 if self.doors.missing and now >= self.doors.retry_due and self.doors.bind(self.plan["listen"]):
@@ -329,7 +327,7 @@ class Supervisor:
                     self.start_courier(now)
             if self.day.turn(self.seen, clock.wall()):
                 self.dirty = True
-            if self.counters.tolist() != self.seen or status.stamp(self.plan["spool"]) != self.stamp:
+            if self.counters.tolist() != self.seen or status_file.stamp(self.plan["spool"]) != self.stamp:
                 self.dirty = True
             if self.dirty and now >= self.status_due:
                 self.write_status()
@@ -395,7 +393,7 @@ class Supervisor:
         """A courier at work has its own view of who rests; when it leaves, these are for the next one, too."""
         if self.asked:
             self.blocked_until = 0.0
-            self.memory = role.without_hosts(self.memory)
+            self.memory = processes.without_hosts(self.memory)
             if not spool.announce(self.wake_w, self.asked):
                 self.flush()
             if not self.courier:
@@ -409,7 +407,7 @@ class Supervisor:
 
     def reload(self) -> None:
         """Take the config as it is now, or go on with the old one and say so."""
-        plan = role.load(self.arguments)
+        plan = processes.load(self.arguments)
         if isinstance(plan, int):
             self.refused = "the settings now have faults (see the log, or mailrelay check); the old ones are in force"
             log.event("reload-refused", log.ERROR, text=self.refused)
@@ -426,7 +424,7 @@ class Supervisor:
                 plan[name] = self.plan[name]
         self.plan = plan
         self.adopt()
-        role.raise_limits(plan["public"]["main"]["max_connections"])
+        processes.raise_limits(plan["public"]["main"]["max_connections"])
         self.doors.bind(self.plan["listen"])
         self.replace_listener()
         self.memory = {name: words for name, words in self.memory.items() if name.startswith("rate ")}
@@ -459,7 +457,7 @@ class Supervisor:
             if pid:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-        status.remove(self.plan["run_dir"])
+        status_file.remove(self.plan["run_dir"])
         log.event("stopped", log.NOTICE)
         return 0
 
@@ -469,8 +467,8 @@ class Supervisor:
         self.dirty = False
         self.status_due = clock.boottime() + _STATUS
         self.seen = self.counters.tolist()
-        self.stamp = status.stamp(self.plan["spool"])
-        counts, oldest = status.census(self.plan["spool"])
+        self.stamp = status_file.stamp(self.plan["spool"])
+        counts, oldest = status_file.census(self.plan["spool"])
         now = clock.boottime()
         found = {
             "version": VERSION,
@@ -497,4 +495,4 @@ class Supervisor:
             "last_failure": self.last["failure"],
             "warnings": [*self.plan["warnings"], *([self.refused] if self.refused else [])],
         }
-        status.write(self.plan["run_dir"], found)
+        status_file.write(self.plan["run_dir"], found)
