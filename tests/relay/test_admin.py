@@ -229,7 +229,7 @@ def test_listing_takes_no_lock(lying: Spool) -> None:
         assert "LOCK_" not in calls.stderr
     else:
         os.chmod(lying.path(QUEUE, queue_id), 0o400)
-        import queue_view
+        from mailrelay.cli import queue_view
 
         fd = os.open(lying.path(QUEUE, queue_id), os.O_RDONLY)
         for entry in queue_view.entries(lying):

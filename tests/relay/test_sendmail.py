@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from letter import Letter, text_of
-from locate import Stop
-from sendmail import Options, read_options
+from mailrelay.cli.instance import Stop
+from mailrelay.cli.sendmail import Options, read_options
+from mailrelay.cli.stdin_message import Letter, text_of
 from tests.relay.calling import STRANGER, Done, call, places, python_for_all
 from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_python, wait
 from tests.relay.scripted import Received, ScriptedProvider
@@ -433,7 +433,7 @@ def test_it_needs_nothing_that_a_router_lacks(relay: Relay, provider: ScriptedPr
     blocked = "encodings.idna stringprep unicodedata email smtplib logging asyncio tempfile uuid ctypes".split()
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); sys.path.insert(0, {str(SOURCE)!r})\n"
-        "import sendmail; sys.exit(sendmail.main('sendmail', sys.argv[1:]))"
+        "from mailrelay.cli import sendmail; sys.exit(sendmail.main('sendmail', sys.argv[1:]))"
     )
     argv = [relay_python(), "-I", "-S", "-c", code, *places(relay), "-t"]
     subprocess.run(argv, input=b"To: root\nSubject: x\n\ny\n", check=True, timeout=60)
@@ -442,7 +442,7 @@ def test_it_needs_nothing_that_a_router_lacks(relay: Relay, provider: ScriptedPr
 
 def test_a_port_25_that_answers_is_not_taken_for_a_relay_that_runs_elsewhere(tmp_path: Path) -> None:
     """Only the usual relay is looked for there; who names a run directory means that one."""
-    import submission
-    from locate import Relay as Place
+    from mailrelay.cli import submission
+    from mailrelay.cli.instance import Relay as Place
 
     assert submission.endpoints(Place(run_dir=str(tmp_path))) == []

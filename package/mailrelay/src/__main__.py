@@ -17,16 +17,16 @@ def main() -> int:
 
         return supervisor.main(arguments[1:])
     if arguments and arguments[0] in ("sendmail", "mailq", "newaliases"):
-        import sendmail
+        from mailrelay.cli import sendmail
 
         return sendmail.main(arguments[0], arguments[1:])
     if arguments[:1] == ["compile"]:
-        import bytecode
+        from mailrelay.cli import compile
 
-        return bytecode.main(arguments[1:])
-    import admin
+        return compile.main(arguments[1:])
+    from mailrelay.cli import main as cli
 
-    return admin.main(arguments)
+    return cli.main(arguments)
 
 
 sys.exit(main())

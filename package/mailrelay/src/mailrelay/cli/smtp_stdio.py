@@ -6,12 +6,12 @@ import os
 import select
 import socket
 
-from display import complain
-from submission import endpoints
+from mailrelay.cli.display import complain
+from mailrelay.cli.submission import endpoints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from locate import Relay
+    from mailrelay.cli.instance import Relay
 
 _CONNECT = 10.0  # seconds
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 import sys
 
-from display import address, complain, count, duration, for_terminal, in_bytes, moment, printable
-from locate import Stop
+from mailrelay.cli.display import address, complain, count, duration, for_terminal, in_bytes, moment, printable
+from mailrelay.cli.instance import Stop
+from mailrelay.cli.queue_view import RECIPIENT_STATES, Glance
 from mailrelay.mail.body import Body
 from mailrelay.spool import spool
-from queue_view import RECIPIENT_STATES, Glance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from locate import Control
+    from mailrelay.cli.instance import Control
 
 
 class Damage(Exception):

@@ -1,6 +1,6 @@
 """The command line: finds the command, reads its options, and turns every error into one line and an exit code.
 
-What the commands do is in queue_commands, queue_view, show_status and trial; `serve` and sendmail read options of their
+What the commands do is in queue_commands, queue_view, status and send_test; `serve` and sendmail read options of their
 own. Everything is imported where it is used: these commands start on slow machines.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
-from display import complain, prepare_streams
-from locate import Relay, Stop
+from mailrelay.cli.display import complain, prepare_streams
+from mailrelay.cli.instance import Relay, Stop
 from mailrelay.core.paths import DEFAULT_CONFIG, DEFAULT_RUN_DIR
 
 TYPE_CHECKING = False
@@ -132,7 +132,7 @@ def _hand_over(command: str, arguments: list[str]) -> int:
         from mailrelay.daemon import supervisor
 
         return supervisor.main(arguments)
-    import sendmail
+    from mailrelay.cli import sendmail
 
     return sendmail.main(command, arguments)
 
@@ -230,7 +230,7 @@ def _check(options: Options) -> int:
 
 
 def _queue(options: Options) -> int:
-    import queue_view
+    from mailrelay.cli import queue_view
 
     limit = options.values["--limit"]
     if limit and not (limit.isascii() and limit.isdigit()):
@@ -243,13 +243,13 @@ def _queue(options: Options) -> int:
 
 
 def _show(options: Options) -> int:
-    import queue_commands
+    from mailrelay.cli import queue_commands
 
     return queue_commands.show(options.relay().enter(), options.operands[0])
 
 
 def _delete(options: Options) -> int:
-    import queue_commands
+    from mailrelay.cli import queue_commands
 
     if bool(options.operands) == ("--all" in options.flags):
         raise Stop(os.EX_USAGE, "name the messages to delete, or all of them with --all")
@@ -263,19 +263,19 @@ def _flush(options: Options) -> int:
         control.flush()
         print("everything that waits is tried now")
         return 0
-    import queue_commands
+    from mailrelay.cli import queue_commands
 
     return queue_commands.flush(relay.enter(), options.operands, control)
 
 
 def _hold(options: Options) -> int:
-    import queue_commands
+    from mailrelay.cli import queue_commands
 
     return queue_commands.hold(options.relay().enter(), options.operands)
 
 
 def _release(options: Options) -> int:
-    import queue_commands
+    from mailrelay.cli import queue_commands
 
     relay = options.relay()
     control = relay.control() if relay.running else None
@@ -283,15 +283,16 @@ def _release(options: Options) -> int:
 
 
 def _status(options: Options) -> int:
-    import show_status
+    from mailrelay.cli import status
 
-    return show_status.run(options.relay(), "--json" in options.flags)
+    return status.run(options.relay(), "--json" in options.flags)
 
 
 def _test(options: Options) -> int:
-    import trial
+    from mailrelay.cli import send_test
 
-    return trial.run(options.relay(), options.operands[0], options.values["--from"], "--json-lines" in options.flags)
+    recipient, sender = options.operands[0], options.values["--from"]
+    return send_test.run(options.relay(), recipient, sender, "--json-lines" in options.flags)
 
 
 _HANDLERS = {

@@ -1,6 +1,6 @@
 """Hands a mail to the relay of this machine: over loopback SMTP, or into its spool where root may and no relay runs.
 
-The dialogue is upstream's, with the relay as the smarthost. Called by sendmail.
+The dialogue is that of courier/smarthost.py, with the relay as the smarthost. Called by sendmail.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from letter import Letter
-    from locate import Relay
+    from mailrelay.cli.instance import Relay
+    from mailrelay.cli.stdin_message import Letter
     from mailrelay.config.settings import Main
 
 _TIMEOUT = 60  # seconds; ten times that for the answer to the dot
@@ -133,7 +133,7 @@ def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes
 
     By the relay's own rules about addresses, recipients and size.
     """
-    from locate import Stop
+    from mailrelay.cli.instance import Stop
     from mailrelay.listener.recipients import Recipients
     from mailrelay.smtp.addresses import fault
 

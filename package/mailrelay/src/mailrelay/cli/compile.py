@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
         print("mailrelay compile: takes no arguments", file=sys.stderr)
         return 64
     try:
-        for folder, _, names in os.walk(os.path.dirname(os.path.abspath(__file__))):
+        for folder, _, names in os.walk(os.path.abspath(f"{__file__}/../../..")):
             if os.path.basename(folder) != "__pycache__":
                 _compile(folder, names)
     except (OSError, py_compile.PyCompileError) as error:

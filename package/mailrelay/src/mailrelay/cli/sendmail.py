@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from display import complain, prepare_streams
-from locate import Relay, Stop
+from mailrelay.cli.display import complain, prepare_streams
+from mailrelay.cli.instance import Relay, Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -162,14 +162,14 @@ def _run(options: Options) -> int:
         relay.control().flush()
         return 0
     if options.mode == "s":
-        import proxy
+        from mailrelay.cli import smtp_stdio
 
-        return proxy.run(relay)
+        return smtp_stdio.run(relay)
     return _send(relay, options)
 
 
 def _list(relay: Relay) -> int:
-    import queue_view
+    from mailrelay.cli import queue_view
 
     try:
         where = relay.enter()
@@ -184,8 +184,8 @@ def _list(relay: Relay) -> int:
 
 
 def _send(relay: Relay, options: Options) -> int:
-    import submission
-    from letter import Letter, text_of
+    from mailrelay.cli import submission
+    from mailrelay.cli.stdin_message import Letter, text_of
 
     recipients = [address for argument in options.recipients for address in _addresses(argument)]
     if not recipients and not options.from_headers:

@@ -10,7 +10,7 @@ import sys
 import time
 from itertools import islice
 
-from display import address, count, duration, in_bytes, printable, size
+from mailrelay.cli.display import address, count, duration, in_bytes, printable, size
 from mailrelay.core import clock
 from mailrelay.daemon import status_file
 from mailrelay.spool import spool

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import sys
 
-import locate
-from display import address, moment, printable
-from locate import Stop
+from mailrelay.cli import instance
+from mailrelay.cli.display import address, moment, printable
+from mailrelay.cli.instance import Stop
 from mailrelay.core import clock
 from mailrelay.core.version import VERSION
 from mailrelay.courier import explain
@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from locate import Relay
+    from mailrelay.cli.instance import Relay
     from mailrelay.config.settings import Settings, Smarthost
 
 _NAMES = {
@@ -52,7 +52,7 @@ def drop_rights(relay: Relay, settings: Settings) -> None:
     if os.geteuid() != 0:
         return
     try:
-        locate.become_owner(relay.spool_dir() if relay.running else settings.main.spool)
+        instance.become_owner(relay.spool_dir() if relay.running else settings.main.spool)
     except Stop:
         pass  # it has not run yet
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from display import count, duration, moment, printable
+from mailrelay.cli.display import count, duration, moment, printable
 from mailrelay.core import clock, paths
 from mailrelay.daemon import status_file
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from locate import Relay
+    from mailrelay.cli.instance import Relay
 
 NOT_RUNNING = 3  # as LSB init scripts answer
 _COUNTS = {
