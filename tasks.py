@@ -167,7 +167,7 @@ def build(
         "target": "ramips, x86/64, a board, lab-mipsel; several with commas between, each TARGET or TARGET:PROFILE",
         "profile": "the device: ./inv targets --match WORD finds it",
         "release": "25.12 (the default), 24.10, a point release, snapshot",
-        "site": "a site file: what this router is to have set (docs/SITE.md)",
+        "site": "a site file: what this router is to have set (docs/build/SITE.md)",
         "sites": "a folder of site files: an image for each",
         "jobs": "how many images are made at a time (1)",
         "packages": "more packages for the image, with commas or spaces between; -NAME leaves one out",

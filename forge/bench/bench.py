@@ -1,7 +1,7 @@
 """`./inv bench`: the relay and Postfix on this machine, figure by figure, against the goals we have set ourselves.
 
 ROWS holds every figure with its goal; rounds.py measures them. The medians of all rounds become a table on the
-terminal and, after a full run, docs/BENCHMARKS.md, misses included. It is no test: the judgement needs a quiet machine.
+terminal and, after a full run, docs/dev/BENCHMARKS.md, misses included. It is no test: it needs a quiet machine.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ out), its limit of connections from one address lifted, no chroot, TLS not offer
 
 
 def run(rounds: int = 5, quick: bool = False) -> None:
-    """Measures, prints the table, and after a full run writes it to docs/BENCHMARKS.md."""
+    """Measures, prints the table, and after a full run writes it to docs/dev/BENCHMARKS.md."""
     started = time.monotonic()
     proc.end_in_order()
     rounds = 1 if quick else rounds
@@ -135,9 +135,9 @@ def run(rounds: int = 5, quick: bool = False) -> None:
         console.say(f"  missed: {cell.text}: {cell.ours}, {cell.ratio or 'alone'}, goal {cell.goal}", "red")
     took = console.seconds(time.monotonic() - started)
     if quick:
-        console.good(f"measured in {took}; a quick run is no result: docs/BENCHMARKS.md is left as it was")
+        console.good(f"measured in {took}; a quick run is no result: docs/dev/BENCHMARKS.md is left as it was")
     else:
-        path = paths.DOCS / "BENCHMARKS.md"
+        path = paths.DOCS / "dev/BENCHMARKS.md"
         path.write_text(document(cells, machine, rounds, sizes.queued))
         console.good(f"measured in {took}; written to {path.relative_to(paths.ROOT)}")
 
@@ -203,7 +203,7 @@ def _number(value: float, unit: str) -> str:
 
 
 def document(cells: Sequence[Cell], machine: Sequence[str], rounds: int, queued: int) -> str:
-    """docs/BENCHMARKS.md."""
+    """docs/dev/BENCHMARKS.md."""
     lines = ["# Benchmarks", "", f"Made by `./inv bench` on {datetime.date.today():%d %B %Y}. The machine:", ""]
     lines += [f"- {line}" for line in machine]
     lines += [

@@ -64,7 +64,7 @@ ROWS = (
 )
 
 METHOD = """\
-The firmware is the lab's (docs/LAB.md): OpenWrt's own parts are played by a stand-in, the kernel, busybox, CPython
+The firmware is the lab's (docs/build/LAB.md): a stand-in plays OpenWrt's own parts, the kernel, busybox, CPython
 {python} and OpenSSL are Debian's, {cpu} with {memory} MB emulated by QEMU ({machine}). An emulated processor has no
 caches and no fixed speed: **the times compare with each other, not with a router's**; the memory is what the same
 programs take on hardware, but for the C library (glibc here, musl there, which takes less).
@@ -114,7 +114,7 @@ def run(target: str, rounds: int = 5, quick: bool = False) -> None:
     if quick:
         console.good(f"measured in {took}; a quick run is no result: docs/ is left as it was")
         return
-    path = paths.DOCS / f"BENCHMARKS-{target}.md"
+    path = paths.DOCS / "dev" / f"BENCHMARKS-{target}.md"
     path.write_text(_document(machine, found, rounds, system))
     console.good(f"measured in {took}; written to {path.relative_to(paths.ROOT)}")
 

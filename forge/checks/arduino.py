@@ -2,7 +2,7 @@
 
 The flags are those of the core's platform.txt, so that sizes are what the Arduino IDE would say. The Ethernet library
 is in no package registry: a stand-in of its interface takes its place (tests/arduino/standin). Called by the tests;
-`python3 -m forge.checks.arduino` brings the table of sizes in docs/send-from-arduino.md up to date.
+`python3 -m forge.checks.arduino` brings the table of sizes in docs/owner/send-from-arduino.md up to date.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LIBRARY = paths.ROOT / "examples" / "arduino" / "MailRelay"
 STANDIN = paths.TESTS / "arduino" / "standin"
 HOST = paths.TESTS / "arduino" / "host"
 CORE = Path("/usr/share/arduino/hardware/arduino/avr")
-DOC = paths.DOCS / "send-from-arduino.md"
+DOC = paths.DOCS / "owner/send-from-arduino.md"
 
 TIMEOUT = 120.0  # seconds for one compiler
 WARNINGS = ("-Wall", "-Wextra")

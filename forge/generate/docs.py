@@ -1,4 +1,4 @@
-"""Writes what the documentation takes from the code: the option tables of docs/CONFIG.md, from the relay's schema.
+"""Writes what the docs take from the code: the option tables of docs/owner/CONFIG.md, from the relay's schema.
 
 Prose is written by hand around the markers; a test compares the committed file with what `render` makes of it.
 `python3 -m forge.generate.docs` brings it up to date.
@@ -13,7 +13,7 @@ from typing import Any
 
 from forge.core import paths
 
-CONFIG = paths.DOCS / "CONFIG.md"
+CONFIG = paths.DOCS / "owner/CONFIG.md"
 _MARKED = re.compile(r"(<!-- options of (\w+)[^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -81,7 +81,7 @@ def _schema() -> Any:
 
 
 def write() -> bool:
-    """Brings docs/CONFIG.md up to date; true if it changed."""
+    """Brings docs/owner/CONFIG.md up to date; true if it changed."""
     before = CONFIG.read_text(encoding="utf-8")
     after = render(before)
     if after != before:

@@ -247,7 +247,7 @@ def _site_files(site: str, sites: str) -> list[Path | None]:
     found = sorted(folder.glob("*.toml"))
     if not found:
         raise UsageError(
-            f"--sites: there is no .toml file in {sites}", hint="one site file for each router: docs/SITE.md"
+            f"--sites: there is no .toml file in {sites}", hint="one site file for each router: docs/build/SITE.md"
         )
     return list(found)
 

@@ -18,7 +18,7 @@ from forge.openwrt import catalog
 from forge.site import site as sites
 
 SITES = "sites.json"
-# What QEMU boots of a build's files, the likeliest first (docs/QEMU.md).
+# What QEMU boots of a build's files, the likeliest first (docs/build/QEMU.md).
 BOOTED = (r"squashfs-combined\.img(\.gz)?$", r"-combined\.img(\.gz)?$", r"-kernel\.bin$", r"-vmlinux\.elf$")
 
 
@@ -99,7 +99,7 @@ def next_of_openwrt(job: Job, images: Sequence[Image]) -> list[str]:
             "  ssh root@192.168.1.1 sysupgrade -n /tmp/firmware.bin",
         ]
     if not catalog.targets().get(name, job.lists.target).machine:
-        return [*lines, f"QEMU has no {name}: not booted before it meets the router (docs/ROUTER.md)"]
+        return [*lines, f"QEMU has no {name}: not booted before it meets the router (docs/owner/ROUTER.md)"]
     if images:
         booted = next((file for pattern in BOOTED for file in images if re.search(pattern, file.path.name)), images[0])
         lan = sites.load(job.site).lan

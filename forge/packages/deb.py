@@ -26,7 +26,7 @@ from forge.packages.package import Contents, Entry, Package
 TIMEOUT = 300.0
 # What the staged package and the machine have in common, from the root on.
 SHARED = ("usr/lib/mailrelay/relay", "usr/lib/mailrelay/sendmail")
-DOCUMENTS = ("README.md", "docs/CONFIG.md", "docs/raspberry-pi.md", "docs/send-from-arduino.md")
+DOCUMENTS = ("README.md", "docs/owner/CONFIG.md", "docs/owner/raspberry-pi.md", "docs/owner/send-from-arduino.md")
 KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "link", tarfile.REGTYPE: "file"}
 
 

@@ -224,7 +224,7 @@ def _report_debs(built: Sequence[Built]) -> None:
     console.say()
     console.table(("file", "size", "sha256"), [(paths.shown(one.path), str(one.size), one.sha256) for one in built])
     console.say()
-    console.say("Next, on Debian 12 or later or Raspberry Pi OS, as root (docs/raspberry-pi.md goes on from there):")
+    console.say("Next, as root on Debian 12 or Raspberry Pi OS (docs/owner/raspberry-pi.md goes on from there):")
     console.say(f"    apt install ./{built[0].path.name}")
     console.say("  And where the mail of that machine's own programs shall go through the relay, too:")
     console.say(f"    apt install ./{built[-1].path.name}")

@@ -1,6 +1,6 @@
 """The relay's part of a site file: the tables [mailrelay], [smarthost.NAME] and [client.NAME].
 
-Their keys are the options of docs/CONFIG.md. Nothing of them is known here: the tables become the text of
+Their keys are the options of docs/owner/CONFIG.md. Nothing of them is known here: the tables become the text of
 /etc/config/mailrelay, the relay's own schema checks it, and what it finds is told with the site file's lines.
 """
 

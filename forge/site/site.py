@@ -1,7 +1,7 @@
 """The site file: what a router's owner wants set in its firmware, read from TOML and checked before anything is built.
 
 `load` is the whole of it; overlay.py renders a Site into files, for the lab's firmware and for OpenWrt's ImageBuilder
-alike. The relay's own options are not known here: relay.py asks the relay's schema. docs/SITE.md is for owners.
+alike. The relay's own options are not known here: relay.py asks the relay's schema. docs/build/SITE.md is for owners.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def load(path: Path | None) -> Site:
     site = _read(document)
     if document.faults:
         lines = [str(fault) for fault in sorted(document.faults, key=lambda fault: fault.line)]
-        hint = "docs/SITE.md says what a site file holds; examples/site.toml is one to begin with"
+        hint = "docs/build/SITE.md says what a site file holds; examples/site.toml is one to begin with"
         count = f"{len(lines)} faults" if len(lines) > 1 else "a fault"
         raise SiteError("\n  ".join([f"{path} has {count}:", *lines]), hint=hint)
     return site

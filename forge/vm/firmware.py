@@ -36,7 +36,7 @@ _ELF_NAMES = {
     258: "LoongArch",
 }
 _NAMED = re.compile(r"^(?:open|immortal)wrt-(?:[\w.]+-)??(?P<target>[a-z0-9]{3,})-(?P<subtarget>[a-z0-9_]+)-")
-_HINT = "docs/QEMU.md says which files boot"
+_HINT = "docs/build/QEMU.md says which files boot"
 
 
 class FirmwareError(ForgeError):

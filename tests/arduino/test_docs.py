@@ -60,6 +60,6 @@ def test_every_line_that_serial_is_documented_to_say_is_one_that_the_library_say
 
 
 def test_links_in_the_pages_lead_somewhere() -> None:
-    for page in (arduino.DOC, paths.DOCS / "raspberry-pi.md", arduino.LIBRARY / "README.md"):
+    for page in (arduino.DOC, paths.DOCS / "owner/raspberry-pi.md", arduino.LIBRARY / "README.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), (page.name, target)

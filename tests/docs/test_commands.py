@@ -1,4 +1,4 @@
-"""docs/COMMANDS.md and the code say the same: which tasks have which option, and which variables are read."""
+"""docs/build/COMMANDS.md and the code say the same: which tasks have which option, and which variables are read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tasks  # noqa: F401 - declares them
 from forge.core import cli, paths
 from forge.core.errors import ForgeError, MissingError, UsageError
 
-PAGE = paths.DOCS / "COMMANDS.md"
+PAGE = paths.DOCS / "build/COMMANDS.md"
 VARIABLE = re.compile(r"\bMAILRELAY_[A-Z_]+\b")
 INTERNAL = {"MAILRELAY_VENV_MENDED", "MAILRELAY_BROUGHT"}  # of the program itself, for its own second start
 
@@ -49,7 +49,7 @@ def test_every_variable_that_is_read_is_in_the_table_and_no_other() -> None:
 
 
 def test_every_fact_for_the_notify_program_is_in_the_settings_page() -> None:
-    shown = set(VARIABLE.findall((paths.DOCS / "CONFIG.md").read_text(encoding="utf-8")))
+    shown = set(VARIABLE.findall((paths.DOCS / "owner/CONFIG.md").read_text(encoding="utf-8")))
     assert shown == facts()
     assert {"MAILRELAY_ADVICE", "MAILRELAY_COUNT"} <= shown
 

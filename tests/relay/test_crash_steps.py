@@ -1,4 +1,4 @@
-"""Killed at every single step: what was promised is whole, what was not is gone or whole, as in docs/INTERNALS.md.
+"""Killed at every single step: what was promised is whole, what was not is gone or whole, as in docs/dev/INTERNALS.md.
 
 A child carries out one change of state and kills itself at its nth system call, before or after it; the parent then
 does what the next start does, and looks.

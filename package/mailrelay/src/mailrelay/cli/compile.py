@@ -1,7 +1,7 @@
 """`mailrelay compile`: leave this Python's bytecode beside the sources.
 
 A package of sources alone serves every Python, but compiling them at each start takes a small router seconds and
-megabytes (docs/OPENWRT.md has the figures). So the package has each router do it once, for the Python it has. The
+megabytes (docs/owner/OPENWRT.md has the figures). So the package has each router do it once, for the Python it has. The
 bytecode is checked against its source at import: an upgrade of the package or of Python runs nothing out of date.
 """
 

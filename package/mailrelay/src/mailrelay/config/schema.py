@@ -1,7 +1,7 @@
 """Every section and option of the config: the one place that knows names, kinds, defaults and help texts.
 
 `check` turns the text of a config into Settings and names every fault in it; `mailrelay check`, `serve` and the courier
-call it, and the tables of docs/CONFIG.md and the web forms are made from OPTIONS. It never stays in memory.
+call it, and the tables of docs/owner/CONFIG.md and the web forms are made from OPTIONS. It never stays in memory.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The courier: delivers what is due and leaves.
 
 Forked by the supervisor when mail is due. Reads the smarthosts' secrets as whoever started the relay, then becomes the
-spool's owner. Blocking sockets, one connection at a time; docs/INTERNALS.md says what a message goes through here.
+spool's owner. Blocking sockets, one connection at a time; docs/dev/INTERNALS.md says what a message goes through here.
 What the next courier must know goes to the supervisor as text: when mail is due, which smarthost rests until when.
 """
 

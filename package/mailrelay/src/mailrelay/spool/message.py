@@ -1,4 +1,4 @@
-"""A message that lies in the spool, locked while it is looked at; its states are in docs/INTERNALS.md.
+"""A message that lies in the spool, locked while it is looked at; its states are in docs/dev/INTERNALS.md.
 
 Opened through `spool.Spool`. Reads the file format of `envelope` and changes it in place.
 """

@@ -1,7 +1,7 @@
 """The spool: one directory, one file a message, every change of state one atomic step.
 
 Spool and Draft, a message being received, live here; `envelope` has the file's layout, `message` what is done with a
-whole one. Who syncs when is the business of `group_commit` and `courier`. docs/INTERNALS.md lists the states.
+whole one. Who syncs when is the business of `group_commit` and `courier`. docs/dev/INTERNALS.md lists the states.
 """
 
 from __future__ import annotations

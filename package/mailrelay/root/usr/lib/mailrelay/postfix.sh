@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154,SC3043
 # The engine of the package mailrelay-postfix: an instance of Postfix of our own, beside whatever the owner has made of
-# OpenWrt's. What each function is for stands in common.sh; docs/POSTFIX.md says what this engine does differently.
+# OpenWrt's. What each function is for stands in common.sh; docs/owner/POSTFIX.md says what this engine does differently.
 
 # shellcheck source=/dev/null
 . "$LIB/postfix-facts.sh"
