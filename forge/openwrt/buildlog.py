@@ -1,7 +1,7 @@
 """What OpenWrt's build tools say, kept in a file, and the one line in it that tells a person why a build failed.
 
-The patterns are those of the tools themselves: the SDK's and the ImageBuilder's make, opkg, apk (FACTS of what users
-meet). sdk.py and imagebuilder.py write a Log and ask explain().
+The patterns are those of the tools themselves: the SDK's and the ImageBuilder's make, opkg, apk
+(docs/dev/openwrt-facts.md, "What the build tools say"). sdk.py and imagebuilder.py write a Log and ask explain().
 """
 
 from __future__ import annotations

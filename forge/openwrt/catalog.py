@@ -52,7 +52,7 @@ class Version:
 
     @property
     def folder(self) -> str:
-        """Where the download server has it (FACTS: mirrors have the same tree)."""
+        """Where the download server has it (mirrors have the same tree: docs/dev/openwrt-facts.md)."""
         return "snapshots" if self.number == SNAPSHOT else f"releases/{self.number}"
 
     @property

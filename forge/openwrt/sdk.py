@@ -1,7 +1,8 @@
 """Builds our packages with OpenWrt's own SDK: the feed is ours alone, and Python is never compiled for it.
 
 build.py decides whether the SDK or the mini-SDK builds. The Makefiles are the same; what the SDK has made is required
-by the names that they give it. The way it is driven: FACTS of the SDK, OpenWrt's scripts/feeds and its gh-action-sdk.
+by the names that they give it. How it is driven is OpenWrt's scripts/feeds' and gh-action-sdk's way:
+docs/dev/openwrt-facts.md, "The SDK".
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The end of data by example: every mixture of line ends around a dot, and what may follow it (FACTS: smuggling)."""
+"""The end of data by example: every mixture of line ends around a dot, and what may follow it.
+
+Why it matters is in docs/dev/openwrt-facts.md, "The end of data".
+"""
 
 from __future__ import annotations
 

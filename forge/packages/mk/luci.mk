@@ -104,6 +104,6 @@ endef
 LUCI_BUILD_PACKAGES+=luci-i18n-$(LUCI_BASENAME)-$(1)
 endef
 
-$(foreach language,$(LUCI_LANGUAGES),$(if $(LUCI_LANG.$(language)),,$(error po/$(language): forge/mk/luci.mk has no LUCI_LANG.$(language))))
+$(foreach language,$(LUCI_LANGUAGES),$(if $(LUCI_LANG.$(language)),,$(error po/$(language): forge/packages/mk/luci.mk has no LUCI_LANG.$(language))))
 $(foreach language,$(LUCI_LANGUAGES),$(eval $(call LuciTranslation,$(language))))
 $(foreach package,$(LUCI_BUILD_PACKAGES),$(eval $(call BuildPackage,$(package))))

@@ -1,5 +1,5 @@
-# Stands in for OpenWrt's rules.mk when the mini-SDK (forge/makefile.py) evaluates a package Makefile: the names that
-# such a Makefile may use, with the values they have there. TOPDIR is a folder laid out like OpenWrt's tree.
+# Stands in for OpenWrt's rules.mk when the mini-SDK (forge/packages/makefile.py) evaluates a package Makefile: the names
+# that such a Makefile may use, with the values they have there. TOPDIR is a folder laid out like OpenWrt's tree.
 
 ifndef __rules_inc
 __rules_inc:=1
