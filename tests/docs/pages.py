@@ -1,4 +1,4 @@
-"""What stands in the code blocks of README.md and docs/: blocks of a kind, and in those for a shell the lines.
+"""What stands in the code blocks of the pages at the top and in docs/: blocks of a kind, for a shell the lines.
 
 A block is fenced or indented, as CommonMark has them; empty lines divide it where the kind changes. test_pages.py holds
 every line to a place where it is run, or to a reason why it is not.
@@ -58,7 +58,8 @@ class Block:
 
 
 def pages() -> list[Path]:
-    return [paths.ROOT / "README.md", *sorted(paths.DOCS.rglob("*.md"))]
+    """Those of the checkout itself, and of docs/."""
+    return [*sorted(paths.ROOT.glob("*.md")), *sorted(paths.DOCS.rglob("*.md"))]
 
 
 @lru_cache(maxsize=1)

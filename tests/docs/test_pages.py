@@ -1,4 +1,4 @@
-"""Each line in a code block of README.md and docs/ is run by a test, or it is said why not."""
+"""Each line in a code block of the pages at the top and in docs/ is run by a test, or it is said why not."""
 
 from __future__ import annotations
 
