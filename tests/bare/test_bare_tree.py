@@ -32,7 +32,7 @@ STUB = """
 
 def run(target: str = "", keep: bool = False) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        console.say(f"packed {packed(Path(folder)).name}")
+        console.say(f"packed {minisdk.packed('mailrelay', Path(folder)).name}")
 """
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(2 * ANSWER_SECONDS)]

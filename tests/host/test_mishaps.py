@@ -48,7 +48,7 @@ def test_a_damaged_venv_mends_itself(checkout: Checkout, damage: str) -> None:
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_damaged_venv(started: Checkout) -> None:
-    file = started.folder / "forge" / "words.py"
+    file = started.folder / "forge" / "core" / "words.py"
     before = file.read_text()
     try:
         file.write_text("import no_such_module\n")
