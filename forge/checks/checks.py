@@ -95,7 +95,8 @@ def run_all(
     if dry_run:
         console.result({"stages": [{"name": stage.name} for stage in stages]})
         console.table(("stage",), [(stage.name,) for stage in stages])
-        console.note("and the relay's tests on the other Pythons that are at hand then")
+        if only in ("", "relay") and not pytest_args:
+            console.note("and the relay's tests on the other Pythons that are at hand then")
         return
     runner.run(stages, (f"Python 3.{minor} was not at hand: {reason}" for minor, reason in absent.items()))
 
