@@ -1,8 +1,8 @@
 """What each task needs of a machine: groups of Debian packages (forge/system-packages) and sets of Python packages
 (requirements.txt is for every task, requirements/SET.txt for some).
 
-Data, and the few rules that choose among it. ./inv brings what `of a command line` it names, `doctor` tells what is
-missing, checks.py and the tasks refuse to begin without it. Standard library only.
+Data, and the few rules that choose among it. ./inv brings what a command line needs, `doctor` tells what is missing,
+checks.py and the tasks refuse to begin without it. Standard library only.
 """
 
 from __future__ import annotations

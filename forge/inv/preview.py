@@ -12,5 +12,5 @@ def demo(*, target: str, local: bool) -> None:
         console.say("The relay and a mail provider (Debian's Postfix, unpacked) would run on this machine's loopback.")
     else:
         machine = machines.find(target)
-        console.say(f"Firmware for {machine.target} would be made of Debian's packages (some 60 MB, kept in the cache)")
+        console.say(f"Firmware for {machine.target} would be made of Debian's packages (some 65 MB, kept in the cache)")
         console.say(f"and booted by {machine.qemu}; the package mailrelay would be built and installed there.")
