@@ -35,7 +35,7 @@ PACKAGES = (
 # What computes, in one process: the sessions, headers, files and settings.
 PURE = (
     *("certificate", "explain", "headers", "interfaces", "log", "schema", "settings", "spool", "status_day", "uci"),
-    *("smtp_in", "smtp_in_data", "smtp_in_limits", "smtp_in_login", "smtp_out", "upstream"),
+    *("smtp_in", "smtp_in_data", "smtp_in_limits", "smtp_in_login", "smtp_out", "smarthost"),
 )
 # Of these files, what can't be asked of qemu-user and of Debian's older packages, by the start of its name.
 NOT_THERE = (
@@ -45,7 +45,7 @@ NOT_THERE = (
     "schema.py::test_runs_with_what_the_router_has",  # starts sys.executable
     "settings.py::test_loads_nothing_that_the_listener_must_not_hold",  # starts sys.executable
     "smtp_in.py::test_resident_modules_import_nothing_that_costs_memory",  # starts sys.executable
-    "upstream.py::TestConnecting::test_refused",  # qemu-user gives SO_ERROR by this machine's numbers
+    "smarthost.py::TestConnecting::test_refused",  # qemu-user gives SO_ERROR by this machine's numbers
 )
 LEFT_OUT = (
     "left out on emulated CPUs: what starts programs by sys.executable, measures time or tries thousands of examples, "

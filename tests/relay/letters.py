@@ -7,7 +7,7 @@ import email.message
 import email.policy
 import re
 
-from mailrelay.mail.headers import Facts, Rules, complete
+from mailrelay.mail.headers import MessageInfo, RewriteRules, complete
 
 SENDER = b"plc@plant.example"
 OWNER = b"owner@example.org"
@@ -15,7 +15,7 @@ ACCOUNT = b"account@gmail.example"
 MARK = "01jd3x7k2m9q4w8z"
 
 
-def facts(
+def info(
     sender: bytes = SENDER,
     *recipients: bytes,
     client: str = "192.168.1.5",
@@ -23,15 +23,15 @@ def facts(
     smtputf8: bool = False,
     hostname: str = "router.lan",
     date: float = 1763800000.5,
-) -> Facts:
-    return Facts(MARK, hostname, sender, sender, list(recipients) or [OWNER], client, helo, date, smtputf8)
+) -> MessageInfo:
+    return MessageInfo(MARK, hostname, sender, sender, list(recipients) or [OWNER], client, helo, date, smtputf8)
 
 
-def sent(*chunks: bytes, of: Facts | None = None, sender: bytes | None = None) -> bytes:
-    return b"".join(complete(of or facts(), chunks, Rules(sender)))
+def sent(*chunks: bytes, of: MessageInfo | None = None, sender: bytes | None = None) -> bytes:
+    return b"".join(complete(of or info(), chunks, RewriteRules(sender)))
 
 
-def parsed(*chunks: bytes, of: Facts | None = None, sender: bytes | None = None) -> email.message.EmailMessage:
+def parsed(*chunks: bytes, of: MessageInfo | None = None, sender: bytes | None = None) -> email.message.EmailMessage:
     data = re.sub(rb"(?m)^\.", b"", sent(*chunks, of=of, sender=sender))
     message = email.message_from_bytes(data, policy=email.policy.SMTP)
     assert isinstance(message, email.message.EmailMessage)

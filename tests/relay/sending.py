@@ -1,4 +1,4 @@
-"""Sending to a scripted provider, for the tests of upstream."""
+"""Sending to a scripted provider, for the tests of smarthost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from mailrelay.config.settings import Smarthost
 from mailrelay.courier.failure import Failure
-from mailrelay.courier.smarthost import Upstream
+from mailrelay.courier.smarthost import SmarthostConnection
 from mailrelay.smtp.transaction import Outcome, Transaction
 from tests.relay.scripted import ScriptedProvider
 
@@ -47,7 +47,7 @@ def mail(*recipients: bytes, content: bytes = b"Subject: x\r\n\r\nx\r\n", **more
 def failure_of(host: Smarthost, mails: list[Transaction] | None = None, **options: Any) -> Failure:
     """The Failure of opening and delivering; what was delivered before it is in `.results`."""
     results: list[tuple[Transaction, Outcome]] = []
-    with Upstream(host, b"router.example.org", **options) as up, pytest.raises(Failure) as caught:
+    with SmarthostConnection(host, b"router.example.org", **options) as up, pytest.raises(Failure) as caught:
         up.open()
         for result in up.deliver(mails or [mail()]):
             results.append(result)
@@ -56,6 +56,6 @@ def failure_of(host: Smarthost, mails: list[Transaction] | None = None, **option
 
 
 def deliver(host: Smarthost, mails: list[Transaction], **options: Any) -> list[Outcome]:
-    with Upstream(host, b"router.example.org", **options) as up:
+    with SmarthostConnection(host, b"router.example.org", **options) as up:
         up.open()
         return [outcome for _, outcome in up.deliver(mails)]

@@ -16,7 +16,7 @@ from mailrelay.config import schema
 from mailrelay.core import clock, counters
 from mailrelay.courier import notify
 from mailrelay.courier.courier import Courier
-from mailrelay.courier.fair_queue import Turns
+from mailrelay.courier.fair_queue import FairQueue
 from mailrelay.daemon import processes
 from mailrelay.daemon.supervisor import Supervisor
 from mailrelay.spool import spool
@@ -148,7 +148,7 @@ def test_what_cannot_be_recorded_is_tried_later_and_ends_nothing(box: Spool, mon
 
 
 def test_what_was_tried_least_goes_first_and_of_that_the_newest() -> None:
-    turns = Turns()
+    turns = FairQueue()
     for queue_id, attempts in (("1", 0), ("2", 7), ("3", 0), ("4", 1)):
         turns.add("a", queue_id, attempts, fresh=False)
     turns.add("b", "5", 9, fresh=False)

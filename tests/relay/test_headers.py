@@ -15,8 +15,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mailrelay.mail.headers import MAX_HEAD, Facts, complete, recipients_from_headers
-from tests.relay.letters import ACCOUNT, MARK, OWNER, SENDER, body, facts, fields, parsed, sent
+from mailrelay.mail.headers import MAX_HEAD, MessageInfo, complete, recipients_from_headers
+from tests.relay.letters import ACCOUNT, MARK, OWNER, SENDER, body, fields, info, parsed, sent
 
 COMPLETED = {
     "From": "plc@plant.example",
@@ -145,13 +145,13 @@ def test_the_date_is_utc_in_english_and_survives_a_broken_clock() -> None:
     os.environ["TZ"] = "Asia/Tokyo"
     time.tzset()
     try:
-        assert parsed(b"x", of=facts(date=0))["Date"] == "Thu, 01 Jan 1970 00:00:00 +0000"
+        assert parsed(b"x", of=info(date=0))["Date"] == "Thu, 01 Jan 1970 00:00:00 +0000"
         assert email.utils.parsedate_to_datetime(parsed(b"x")["Date"]).timestamp() == 1763800000
     finally:
         os.environ.pop("TZ") if saved is None else os.environ.update(TZ=saved)
         time.tzset()
-    assert b"Date: Thu, 1 Jan 1970" in sent(b"x", of=facts(date=-1e30))
-    assert b"Date: Fri, 31 Dec 9999" in sent(b"x", of=facts(date=1e30))
+    assert b"Date: Thu, 1 Jan 1970" in sent(b"x", of=info(date=-1e30))
+    assert b"Date: Fri, 31 Dec 9999" in sent(b"x", of=info(date=1e30))
 
 
 def test_a_time_beyond_the_c_librarys_is_its_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_a_time_beyond_the_c_librarys_is_its_last(monkeypatch: pytest.MonkeyPatc
         return gmtime(seconds)
 
     monkeypatch.setattr(time, "gmtime", of_32_bits)
-    assert b"Date: Tue, 19 Jan 2038 03:14:07" in sent(b"x", of=facts(date=2e10))
+    assert b"Date: Tue, 19 Jan 2038 03:14:07" in sent(b"x", of=info(date=2e10))
 
 
 def test_a_message_id_without_brackets_gets_them_and_nonsense_is_replaced() -> None:
@@ -172,30 +172,30 @@ def test_a_message_id_without_brackets_gets_them_and_nonsense_is_replaced() -> N
 
 
 def test_the_null_sender_is_the_mailer_daemon() -> None:
-    assert parsed(b"x", of=facts(b""))["From"] == "MAILER-DAEMON@router.lan"
+    assert parsed(b"x", of=info(b""))["From"] == "MAILER-DAEMON@router.lan"
 
 
 def test_a_from_without_an_address_gets_the_envelopes() -> None:
     assert b"\r\nFrom: Pump station <plc@plant.example>\r\n" in sent(b"From: Pump station\r\n\r\nhi\r\n")
     assert b'\r\nFrom: "Pump, no. 3" <plc@plant.example>\r\n' in sent(b'From: "Pump, no. 3"\r\n\r\nhi\r\n')
-    assert b"\r\nFrom: plc@router.lan\r\n" in sent(b"hi\r\n", of=facts(b"plc"))
+    assert b"\r\nFrom: plc@router.lan\r\n" in sent(b"hi\r\n", of=info(b"plc"))
 
 
 def test_odd_envelope_addresses_are_quoted() -> None:
-    assert b'\r\nFrom: "ilo."@rack.example\r\n' in sent(b"hi\r\n", of=facts(b"ilo.@rack.example"))
-    assert b'\r\nFrom: "a> b"@rack.example\r\n' in sent(b"hi\r\n", of=facts(b"a> b@rack.example"))
-    assert b"\r\nFrom: a@rack.examplex\r\n" in sent(b"hi\r\n", of=facts(b"a@rack.example>,<x"))
-    assert b"\r\nFrom: a@[192.168.1.5]\r\n" in sent(b"hi\r\n", of=facts(b"a@[192.168.1.5]"))
+    assert b'\r\nFrom: "ilo."@rack.example\r\n' in sent(b"hi\r\n", of=info(b"ilo.@rack.example"))
+    assert b'\r\nFrom: "a> b"@rack.example\r\n' in sent(b"hi\r\n", of=info(b"a> b@rack.example"))
+    assert b"\r\nFrom: a@rack.examplex\r\n" in sent(b"hi\r\n", of=info(b"a@rack.example>,<x"))
+    assert b"\r\nFrom: a@[192.168.1.5]\r\n" in sent(b"hi\r\n", of=info(b"a@[192.168.1.5]"))
 
 
 def test_bcc_leaves_no_trace_and_recipients_are_not_told_of_each_other() -> None:
     assert parsed(b"Bcc: spy@example.org\r\n\r\nhi\r\n")["To"] == "undisclosed-recipients:;"
-    assert parsed(b"hi\r\n", of=facts(SENDER, OWNER, b"spy@example.org"))["To"] == "undisclosed-recipients:;"
+    assert parsed(b"hi\r\n", of=info(SENDER, OWNER, b"spy@example.org"))["To"] == "undisclosed-recipients:;"
     for mail in (
         b"Bcc: spy@example.org,\r\n other@example.org\r\nSubject: x\r\n\r\nhi\r\n",
         b"Subject: x\r\n\r\nhi\r\n",
     ):
-        message = sent(mail, of=facts(SENDER, OWNER, b"spy@example.org"))
+        message = sent(mail, of=info(SENDER, OWNER, b"spy@example.org"))
         assert b"spy" not in message
         assert b"other" not in message
         assert b"for <" not in message
@@ -224,10 +224,10 @@ def test_what_final_hosts_write_does_not_leave() -> None:
 
 
 def test_received_names_the_client_as_rfc_5321_has_it() -> None:
-    assert sent(b"x", of=facts(client="fe80::1%eth0")).startswith(b"Received: from controllino ([IPv6:fe80::1])\r\n")
-    assert sent(b"x", of=facts(helo=b"")).startswith(b"Received: from [192.168.1.5]\r\n\tby")
-    assert sent(b"x", of=facts(client="")).startswith(b"Received: from localhost\r\n\tby")
-    assert b"with UTF8SMTP id" in sent(b"x", of=facts(smtputf8=True))
+    assert sent(b"x", of=info(client="fe80::1%eth0")).startswith(b"Received: from controllino ([IPv6:fe80::1])\r\n")
+    assert sent(b"x", of=info(helo=b"")).startswith(b"Received: from [192.168.1.5]\r\n\tby")
+    assert sent(b"x", of=info(client="")).startswith(b"Received: from localhost\r\n\tby")
+    assert b"with UTF8SMTP id" in sent(b"x", of=info(smtputf8=True))
 
 
 # 8-bit text.
@@ -282,7 +282,7 @@ def test_an_encoded_subject_reads_the_same_in_short_lines(text: str) -> None:
 
 
 def test_smtputf8_mail_keeps_its_utf8() -> None:
-    of = facts("plc@plänt.example".encode(), "öwner@example.org".encode(), smtputf8=True)
+    of = info("plc@plänt.example".encode(), "öwner@example.org".encode(), smtputf8=True)
     data = sent("Subject: Störung\r\n\r\nhi\r\n".encode(), of=of)
     assert "\r\nSubject: Störung\r\n".encode() in data
     assert "\r\nFrom: plc@plänt.example\r\n".encode() in data
@@ -331,7 +331,7 @@ def test_rewriting_keeps_a_reply_to_that_is_there() -> None:
 def test_rewriting_a_mail_without_from_keeps_the_envelopes() -> None:
     data = sent(b"hi\r\n", sender=ACCOUNT)
     assert b"\r\nFrom: account@gmail.example\r\nReply-To: plc@plant.example\r\n" in data
-    assert b"\r\nFrom: account@gmail.example\r\nDate:" in sent(b"hi\r\n", of=facts(b""), sender=ACCOUNT)
+    assert b"\r\nFrom: account@gmail.example\r\nDate:" in sent(b"hi\r\n", of=info(b""), sender=ACCOUNT)
 
 
 # Bounds and attacks.
@@ -341,7 +341,7 @@ hostile = st.text(alphabet='a@. <>"\\()[],;:\r\n\t\0\x1b\x7fä%=', max_size=30).
 
 @given(hostile, hostile, hostile, hostile, hostile, st.booleans())
 def test_no_fact_injects_a_header(a: bytes, b: bytes, c: bytes, d: bytes, e: bytes, smtputf8: bool) -> None:
-    of = Facts(MARK + a.decode(), b.decode(), c, d, [e], a.decode(), b, 1.0, smtputf8)
+    of = MessageInfo(MARK + a.decode(), b.decode(), c, d, [e], a.decode(), b, 1.0, smtputf8)
     for rule in (None, d or None):
         data = sent(b"hi\r\n", of=of, sender=rule)
         head, _, rest = data.partition(b"\r\n\r\n")
@@ -375,7 +375,7 @@ def test_a_header_section_without_end_is_taken_up_to_its_bound() -> None:
 def test_memory_does_not_grow_with_the_mail() -> None:
     chunk = (b"x" * 76 + b"\r\n") * 840
     for head in (b"Subject: x\r\n\r\n", b"Content-Type: a/b\r\n\r\n", b""):
-        mail = complete(facts(), (part for parts in ([head], [chunk] * 200) for part in parts))
+        mail = complete(info(), (part for parts in ([head], [chunk] * 200) for part in parts))
         tracemalloc.start()
         assert sum(map(len, mail)) > 200 * len(chunk)
         peak = tracemalloc.get_traced_memory()[1]

@@ -16,7 +16,7 @@ from mailrelay.core import clock
 from mailrelay.core.version import VERSION
 from mailrelay.courier import explain
 from mailrelay.courier.routing import Router
-from mailrelay.courier.smarthost import Failure, Step, Upstream
+from mailrelay.courier.smarthost import Failure, SmarthostConnection, Step
 from mailrelay.daemon import status_file
 from mailrelay.listener.recipients import Recipients
 from mailrelay.mail import headers
@@ -90,7 +90,7 @@ class Trial:
     def send(self, smarthost: Smarthost, sender: bytes, recipients: list[bytes], *, last: bool) -> int | None:
         """The exit code; None if this smarthost could not be used and another one is to be tried."""
         self.report.smarthost(smarthost)
-        up = Upstream(smarthost, self.main.hostname.encode(), on_step=self.report.step)
+        up = SmarthostConnection(smarthost, self.main.hostname.encode(), on_step=self.report.step)
         try:
             up.open()
             for _, outcome in up.deliver([self.transaction(sender, recipients)]):
@@ -110,7 +110,7 @@ class Trial:
         return None
 
     def transaction(self, sender: bytes, recipients: list[bytes]) -> Transaction:
-        facts = headers.Facts(
+        facts = headers.MessageInfo(
             queue_id=spool.Spool("").new_id(),
             hostname=self.main.hostname,
             sender=sender,
@@ -121,7 +121,7 @@ class Trial:
             date=clock.wall(),
             smtputf8=not (sender + b"".join(recipients)).isascii(),
         )
-        rules = headers.Rules(self.main.sender.encode() or None)
+        rules = headers.RewriteRules(self.main.sender.encode() or None)
         content = b"".join(headers.complete(facts, [self.mail()], rules))
         return Transaction(sender, recipients, lambda: [content], size=len(content), smtputf8=facts.smtputf8)
 

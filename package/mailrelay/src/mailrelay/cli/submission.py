@@ -10,7 +10,7 @@ import os
 from mailrelay.config.settings import Smarthost
 from mailrelay.core.paths import DEFAULT_RUN_DIR
 from mailrelay.courier.failure import Failure
-from mailrelay.courier.smarthost import Outcome, Step, Transaction, Upstream
+from mailrelay.courier.smarthost import Outcome, SmarthostConnection, Step, Transaction
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
@@ -86,7 +86,7 @@ def submit(
                 name.extend(step.text.split()[1:2])
             tell(f"{step.stage}: {step.text}")
 
-        up = Upstream(smarthost(host, port), helo, on_step=on_step)
+        up = SmarthostConnection(smarthost(host, port), helo, on_step=on_step)
         try:
             up.open()
             _deliver(up, sender("".join(name)), recipients, letter)
@@ -104,7 +104,7 @@ def submit(
     raise Down(str(last or "the relay is not running"))
 
 
-def _deliver(up: Upstream, sender: bytes, recipients: list[bytes], letter: Letter) -> None:
+def _deliver(up: SmarthostConnection, sender: bytes, recipients: list[bytes], letter: Letter) -> None:
     refused: list[str] = []
     code = 0
     while recipients:

@@ -19,9 +19,9 @@ from mailrelay.config import settings
 from mailrelay.core import clock, counters, log, paths
 from mailrelay.courier import explain, notify, outgoing
 from mailrelay.courier.failure import Failure
-from mailrelay.courier.fair_queue import Turns
+from mailrelay.courier.fair_queue import FairQueue
 from mailrelay.courier.routing import Router
-from mailrelay.courier.smarthost import Upstream
+from mailrelay.courier.smarthost import SmarthostConnection
 from mailrelay.smtp.transaction import Outcome, Transaction
 from mailrelay.spool import spool
 
@@ -108,7 +108,7 @@ class Courier:
         self.wake = wake
         self.report_fd = report
         self.router = Router(found, memory, self.tell)
-        self.turns = Turns()
+        self.turns = FairQueue()
         self.aside: dict[str, deque[str]] = {one.name: deque() for one in found.smarthosts}
         self.due = float("inf")  # when the first of the messages that must wait is due
         self.flush = False
@@ -118,7 +118,7 @@ class Courier:
         self.success: tuple[str, str] | None = None
         self.stopping = False
         self.bell, self.ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # a select goes on after a signal
-        self.up: Upstream | None = None
+        self.up: SmarthostConnection | None = None
 
     def run(self, scan: bool, flush: bool) -> None:
         self.flush = flush
@@ -260,7 +260,7 @@ class Courier:
 
     def visit(self, smarthost: Smarthost) -> None:
         """One connection: everything that is due for this smarthost, and what comes in while it is open."""
-        up = self.up = Upstream(smarthost, self.main.hostname.encode())
+        up = self.up = SmarthostConnection(smarthost, self.main.hostname.encode())
         settled = 0
         try:
             up.open()

@@ -28,7 +28,7 @@ class Turn:
         return self.backlog.pop()[1]
 
 
-class Turns:
+class FairQueue:
     """Every client's turn, in the order of theirs."""
 
     def __init__(self) -> None:

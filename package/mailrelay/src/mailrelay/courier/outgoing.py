@@ -31,7 +31,7 @@ def transaction(message: spool.Message, main: Main) -> Transaction:
     rewritten = main.sender.encode()
     sender = rewritten if rewritten and envelope.sender else envelope.sender
     recipients = [envelope.recipients[i] for i in message.pending()]
-    facts = headers.Facts(
+    info = headers.MessageInfo(
         queue_id=message.id,
         hostname=main.hostname,
         sender=sender,
@@ -42,11 +42,11 @@ def transaction(message: spool.Message, main: Main) -> Transaction:
         date=envelope.date(),
         smtputf8=envelope.smtputf8,
     )
-    rules = headers.Rules(rewritten or None)
+    rules = headers.RewriteRules(rewritten or None)
 
     def content() -> Iterator[bytes]:
         try:
-            yield from headers.complete(facts, message.chunks(), rules)
+            yield from headers.complete(info, message.chunks(), rules)
         except Exception as error:
             raise Unreadable(message, error) from error
 

@@ -3,7 +3,7 @@
 The courier and the `test` command call it. The dialogue is smtp/client.py's business, sockets and deadlines are
 transport's.
 
-    up = Upstream(smarthost, b"router.example.org")
+    up = SmarthostConnection(smarthost, b"router.example.org")
     try:
         up.open()
         for transaction, outcome in up.deliver(transactions()):  # any iterable, taken from one ahead
@@ -21,7 +21,7 @@ from time import monotonic
 
 from mailrelay.core.net import Net, is_private
 from mailrelay.courier.failure import Failure, Step
-from mailrelay.courier.transport import BLOCK, Patience, Wire, connect, is_our_timeout, printable, resolve
+from mailrelay.courier.transport import BLOCK, Deadline, Transport, connect, is_our_timeout, printable, resolve
 from mailrelay.smtp import client
 from mailrelay.smtp.client import CONTENT, FAILED, READY, RESULT, STARTTLS, STEP
 from mailrelay.smtp.login import Login
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from mailrelay.config.settings import Smarthost
     from mailrelay.smtp.client import Event
 
-__all__ = ["Failure", "Outcome", "Reply", "Step", "Transaction", "Upstream"]
+__all__ = ["Failure", "Outcome", "Reply", "Step", "Transaction", "SmarthostConnection"]
 
 GOODBYE = 2.0  # seconds to wait for the answer to QUIT
 
 
-class Upstream:
+class SmarthostConnection:
     """A smarthost, to be opened once. `hostname` is what EHLO says. Limits are multiples of smarthost.timeout seconds:
     one for a reply, three for 64 KiB of content, ten for the answer to the dot (the ratios of RFC 5321 4.5.3.2)."""
 
@@ -58,15 +58,15 @@ class Upstream:
         self._on_step = on_step
         self._trust = trust  # only to look at a certificate that is not: then there is no login either
         self._limit = float(smarthost.timeout)
-        self._patience = Patience()
-        self._wire: Wire | None = None
+        self._deadline = Deadline()
+        self._transport: Transport | None = None
         self._session: client.Session | None = None
         self._context: ssl.SSLContext | None = None
         self._step_began = 0.0
-        self._deadline = 0.0  # for the reply that is awaited
+        self._reply_due = 0.0  # for the reply that is awaited
         self._progress = -1  # of the session when that was set
 
-    def __enter__(self) -> Upstream:
+    def __enter__(self) -> SmarthostConnection:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,7 +80,7 @@ class Upstream:
 
     def hurry(self, seconds: float) -> None:
         """From now on nothing waits longer than `seconds` from now. May be called by a signal handler."""
-        self._patience.until = monotonic() + seconds
+        self._deadline.until = monotonic() + seconds
 
     # Opening
 
@@ -106,7 +106,7 @@ class Upstream:
 
     def _connect(self) -> None:
         host = self._host()
-        addresses = resolve(host, self.smarthost.port, self.smarthost.family, self._limit, self._patience)
+        addresses = resolve(host, self.smarthost.port, self.smarthost.family, self._limit, self._deadline)
         self._step("name", ", ".join(address[1][0].decode() for address in addresses))
         if self.smarthost.tls == "none" and not self.smarthost.allow_cleartext:
             addresses = [
@@ -115,10 +115,10 @@ class Upstream:
             if not addresses:
                 text = f"{self.smarthost.host} is not in a private network, and tls is 'none'"
                 raise Failure("connect", "cleartext", text, permanent=True)
-        self._wire, address = connect(addresses, self._limit, self._patience)
+        self._transport, address = connect(addresses, self._limit, self._deadline)
         self._step("connect", printable(address))
         if self.smarthost.tls == "tls":
-            self._secure(self._wire)
+            self._secure(self._transport)
 
     def _host(self) -> bytes:
         try:
@@ -130,21 +130,21 @@ class Upstream:
     def _greet(self, session: client.Session) -> None:
         while True:
             for event in self._write(session.take()) or self._read():
-                if event[0] == STARTTLS and self._wire:
-                    self._secure(self._wire)
+                if event[0] == STARTTLS and self._transport:
+                    self._secure(self._transport)
                     session.secured()
                 elif event[0] == READY:
                     return
                 else:
                     self._handle(event)
 
-    def _secure(self, wire: Wire) -> None:
+    def _secure(self, transport: Transport) -> None:
         from mailrelay.courier import certificate
 
         if self._context is None:
             self._context = certificate.context(self.smarthost, trust=self._trust)
         try:
-            wire.secure(self._context, self._host().partition(b"%")[0], self._limit)
+            transport.secure(self._context, self._host().partition(b"%")[0], self._limit)
         except OSError as error:
             if is_our_timeout(error):
                 raise Failure("tls", "timeout", f"no TLS handshake within {self._limit:.0f} s") from None
@@ -152,7 +152,7 @@ class Upstream:
             if failure.stage == "certificate":
                 failure.detail = self._inspect()
             raise failure from None
-        tls = wire.tls
+        tls = transport.tls
         der = tls.getpeercert(True) if tls else None
         facts = certificate.describe(der or b"")
         cipher = tls.cipher() if tls else None
@@ -166,8 +166,8 @@ class Upstream:
 
     def _inspect(self) -> dict[str, str]:
         """The facts about a certificate that was just refused: the failed handshake does not give it away."""
-        other = Upstream(self.smarthost, self.hostname, trust=False)
-        other._patience = self._patience
+        other = SmarthostConnection(self.smarthost, self.hostname, trust=False)
+        other._deadline = self._deadline
         other._limit = min(self._limit, 10.0)
         found: dict[str, str] = {}
         other._on_step = lambda step: found.update(step.detail) if step.stage == "certificate" else None
@@ -246,12 +246,12 @@ class Upstream:
 
     def _write(self, data: bytes) -> list[Event]:
         """Send `data`. Events only if that fails: the connection is over then, maybe with a last answer."""
-        if not data or self._wire is None:
+        if not data or self._transport is None:
             return []
         session = self.session
         self._progress = -1
         try:
-            self._wire.write(data, 3 * self._limit)
+            self._transport.write(data, 3 * self._limit)
             return []
         except OSError as error:
             if is_our_timeout(error):
@@ -260,7 +260,7 @@ class Upstream:
         deadline = monotonic() + 1.0
         while not session.over:
             try:
-                events += session.receive(self._wire.read(deadline))
+                events += session.receive(self._transport.read(deadline))
             except TimeoutError:
                 events += session.receive(b"")
         return events
@@ -270,37 +270,37 @@ class Upstream:
         session = self.session
         if session.over:
             raise Failure("lost", "lost", "the connection is over")
-        if self._wire is None:
+        if self._transport is None:
             return session.receive(b"")
         limit = self._limit * (10 if session.stage == "dot" else 1)
         if session.progress != self._progress:
             self._progress = session.progress
-            self._deadline = monotonic() + limit
+            self._reply_due = monotonic() + limit
         try:
-            events = session.receive(self._wire.read(self._deadline))
-            if events or session.progress != self._progress or self._patience.left(self._deadline) > 0:
+            events = session.receive(self._transport.read(self._reply_due))
+            if events or session.progress != self._progress or self._deadline.left(self._reply_due) > 0:
                 return events
         except TimeoutError:
             pass
-        if session.stage == "banner" and self.smarthost.tls == "starttls" and self._speaks_tls(self._wire):
+        if session.stage == "banner" and self.smarthost.tls == "starttls" and self._speaks_tls(self._transport):
             return session.abandon("tls-protocol", "the server speaks TLS from the first byte", permanent=True)
         return session.abandon("timeout", f"no answer within {limit:g} s")
 
     def _early(self) -> list[Event]:
         """An answer to content that is still on its way: a refusal, and there is no use in going on."""
-        if self._wire is None or not self._wire.readable():
+        if self._transport is None or not self._transport.readable():
             return []
         try:
-            return self.session.receive(self._wire.read(monotonic()))
+            return self.session.receive(self._transport.read(monotonic()))
         except TimeoutError:
             return []
 
-    def _speaks_tls(self, wire: Wire) -> bool:
+    def _speaks_tls(self, transport: Transport) -> bool:
         """A server that says nothing may be waiting for a TLS handshake."""
         from mailrelay.courier import certificate
 
         try:
-            wire.secure(certificate.context(self.smarthost, trust=False), self._host(), min(self._limit, 5.0))
+            transport.secure(certificate.context(self.smarthost, trust=False), self._host(), min(self._limit, 5.0))
             return True
         except OSError as error:
             return not certificate.broke_off(error) and getattr(error, "reason", "") != "WRONG_VERSION_NUMBER"
@@ -338,7 +338,7 @@ class Upstream:
 
     def close(self) -> None:
         """Say goodbye if the dialogue allows it, and close. Never fails."""
-        if self._wire and self._session and self._session.idle:
+        if self._transport and self._session and self._session.idle:
             session = self._session
             self._limit = min(self._limit, GOODBYE)
             session.quit()
@@ -349,6 +349,6 @@ class Upstream:
 
     def drop(self) -> None:
         """Close without a word: whatever was not completed stays undone on the server."""
-        if self._wire:
-            self._wire.close()
-            self._wire = None
+        if self._transport:
+            self._transport.close()
+            self._transport = None

@@ -29,7 +29,7 @@ SLICE = 0.5  # seconds: how soon a wait notices that it was cut short
 FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 
 
-class Patience:
+class Deadline:
     """Until when anything may wait, whatever limit a single wait has. A signal handler may set `until`."""
 
     __slots__ = ("until",)
@@ -37,12 +37,12 @@ class Patience:
     def __init__(self) -> None:
         self.until = float("inf")
 
-    def left(self, deadline: float) -> float:
-        """Seconds until `deadline`, as far as the patience goes."""
-        return min(deadline, self.until) - monotonic()
+    def left(self, until: float) -> float:
+        """Seconds until `until`, as far as the deadline goes."""
+        return min(until, self.until) - monotonic()
 
 
-def resolve(host: bytes, port: int, family: str, limit: float, patience: Patience) -> list[Address]:
+def resolve(host: bytes, port: int, family: str, limit: float, deadline: Deadline) -> list[Address]:
     """The addresses of `host`, in the resolver's order. Failure 'no-such-name' or 'name-timeout'.
 
     The resolver's own waiting cannot be interrupted, so that it is done by a thread, left alone if it takes too long.
@@ -65,9 +65,9 @@ def resolve(host: bytes, port: int, family: str, limit: float, patience: Patienc
             done.release()
 
     start_new_thread(ask, ())
-    deadline = monotonic() + limit
-    while not done.acquire(timeout=max(0.0, min(SLICE, patience.left(deadline)))):
-        if patience.left(deadline) <= 0:
+    until = monotonic() + limit
+    while not done.acquire(timeout=max(0.0, min(SLICE, deadline.left(until)))):
+        if deadline.left(until) <= 0:
             raise Failure("name", "name-timeout", f"no answer from the name server within {limit:.0f} s")
     found = answer[0]
     if isinstance(found, list):
@@ -87,7 +87,7 @@ def printable(address: Address) -> str:
     return f"{address[1][0].decode()} port {address[1][1]}"
 
 
-def connect(addresses: list[Address], limit: float, patience: Patience) -> tuple[Wire, Address]:
+def connect(addresses: list[Address], limit: float, deadline: Deadline) -> tuple[Transport, Address]:
     """A connection to the first address that answers, each in turn. Failure 'refused', 'timeout' or 'unreachable'.
 
     One that swallows packets (often IPv6 without a route) must not use up the time of those after it.
@@ -102,12 +102,12 @@ def connect(addresses: list[Address], limit: float, patience: Patience) -> tuple
             failures.append((error.errno, address))
             continue
         try:
-            problem = _connect(sock, target, monotonic() + share, patience)
+            problem = _connect(sock, target, monotonic() + share, deadline)
         except BaseException:
             sock.close()
             raise
         if not problem:
-            return Wire(sock, limit, patience), address
+            return Transport(sock, limit, deadline), address
         sock.close()
         failures.append((problem, address))
     text = "; ".join(f"{printable(address)}: {os.strerror(number or 0)}" for number, address in failures)
@@ -119,41 +119,41 @@ def connect(addresses: list[Address], limit: float, patience: Patience) -> tuple
     raise Failure("connect", "unreachable", text)
 
 
-def _connect(sock: socket.socket, target: tuple[Any, ...], deadline: float, patience: Patience) -> int:
+def _connect(sock: socket.socket, target: tuple[Any, ...], until: float, deadline: Deadline) -> int:
     sock.setblocking(False)
     number = sock.connect_ex(target)
     if number != errno.EINPROGRESS:
         return number
     poll = select.poll()
     poll.register(sock, select.POLLOUT)
-    while not poll.poll(max(0.0, min(SLICE, patience.left(deadline))) * 1000):
-        if patience.left(deadline) <= 0:
+    while not poll.poll(max(0.0, min(SLICE, deadline.left(until))) * 1000):
+        if deadline.left(until) <= 0:
             return errno.ETIMEDOUT
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
-class Wire:
+class Transport:
     """A connected socket, later maybe with TLS. TimeoutError without an errno means that a limit of ours has passed."""
 
-    def __init__(self, sock: socket.socket, limit: float, patience: Patience) -> None:
+    def __init__(self, sock: socket.socket, limit: float, deadline: Deadline) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(min(SLICE, limit))
         self._sock = sock
-        self._patience = patience
+        self._deadline = deadline
         self.tls: ssl.SSLSocket | None = None
 
-    def _patiently(self, operation: Callable[..., T], argument: Any, deadline: float) -> T:
+    def _patiently(self, operation: Callable[..., T], argument: Any, until: float) -> T:
         while True:
             try:
                 return operation(argument)
             except TimeoutError as error:
-                if error.errno is not None or self._patience.left(deadline) <= 0:
+                if error.errno is not None or self._deadline.left(until) <= 0:
                     raise
 
-    def read(self, deadline: float) -> bytes:
+    def read(self, until: float) -> bytes:
         """Some bytes; b"" once the connection is closed or broken."""
         try:
-            return self._patiently(self._sock.recv, BLOCK, deadline)
+            return self._patiently(self._sock.recv, BLOCK, until)
         except OSError as error:
             if is_our_timeout(error):
                 raise
@@ -161,14 +161,14 @@ class Wire:
 
     def write(self, data: bytes, limit: float) -> None:
         """Send everything, at least BLOCK bytes in every `limit` seconds. OSError if the connection is broken."""
-        deadline = monotonic() + limit * (1 + len(data) // BLOCK)
-        sent = self._patiently(self._sock.send, data, deadline)
+        until = monotonic() + limit * (1 + len(data) // BLOCK)
+        sent = self._patiently(self._sock.send, data, until)
         if sent < len(data):
             rest = memoryview(data)[sent:]
             while rest:
-                if self._patience.left(deadline) <= 0:  # it may be taken byte by byte
+                if self._deadline.left(until) <= 0:  # it may be taken byte by byte
                     raise TimeoutError
-                rest = rest[self._patiently(self._sock.send, rest, deadline) :]
+                rest = rest[self._patiently(self._sock.send, rest, until) :]
 
     def readable(self) -> bool:
         """True if there may be something to read now."""

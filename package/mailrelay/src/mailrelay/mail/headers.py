@@ -30,7 +30,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["MAX_HEAD", "Facts", "Rules", "address_of", "complete", "recipients_from_headers", "rewrite_sender"]
+__all__ = [
+    "MAX_HEAD",
+    "MessageInfo",
+    "RewriteRules",
+    "address_of",
+    "complete",
+    "recipients_from_headers",
+    "rewrite_sender",
+]
 
 MAX_HEAD = 65536  # octets looked at to find the header section, and to guess an unlabelled body's charset
 
@@ -83,7 +91,7 @@ _NOT_TOKEN = re.compile(rb"[^A-Za-z0-9.:-]+")
 Field = tuple[bytes, bytes, bytes]  # lower-case name, name as written, value with its folds as LF + white space
 
 
-class Facts:
+class MessageInfo:
     """What the relay knows about a message and the message may not say itself."""
 
     __slots__ = (
@@ -121,7 +129,7 @@ class Facts:
         self.smtputf8 = smtputf8
 
 
-class Rules:
+class RewriteRules:
     """What the owner wants changed. sender: the only address that may stand in From, or None."""
 
     __slots__ = ("sender",)
@@ -130,7 +138,7 @@ class Rules:
         self.sender = sender
 
 
-def complete(facts: Facts, chunks: Iterable[bytes], rules: Rules | None = None) -> Iterator[bytes]:
+def complete(info: MessageInfo, chunks: Iterable[bytes], rules: RewriteRules | None = None) -> Iterator[bytes]:
     """The message for DATA, from raw chunks as received (dot-stuffed, end mark removed) to clean, stuffed CRLF lines.
 
     A message of up to MAX_HEAD octets comes as one chunk. The result does not depend on how the input is cut, ends with
@@ -165,7 +173,7 @@ def complete(facts: Facts, chunks: Iterable[bytes], rules: Rules | None = None) 
         while not ended and len(head) < MAX_HEAD and pull():
             pass
         charset = _charset(head[start:MAX_HEAD], ended and len(head) <= MAX_HEAD)
-    out = _completed(fields, facts, rules.sender if rules else None, charset).replace(b"\n", b"\r\n")
+    out = _completed(fields, info, rules.sender if rules else None, charset).replace(b"\n", b"\r\n")
     out += body.wire(head[start:])
     head = b""
     if not ended:
@@ -250,32 +258,32 @@ def _charset(text: bytes, whole: bool) -> bytes:
     return b"utf-8" if is_utf8(text) else b"iso-8859-1"
 
 
-def _completed(fields: list[Field], facts: Facts, rewrite: bytes | None, charset: bytes) -> bytes:
+def _completed(fields: list[Field], info: MessageInfo, rewrite: bytes | None, charset: bytes) -> bytes:
     """The header section with LF line ends, the blank line included."""
-    hostname = _NOT_HOST.sub(b"", facts.hostname.encode("ascii", "ignore")) or b"mailrelay.invalid"
-    date = _date(facts.date)
+    hostname = _NOT_HOST.sub(b"", info.hostname.encode("ascii", "ignore")) or b"mailrelay.invalid"
+    date = _date(info.date)
     hidden = any(key in _BCC for key, _, _ in fields)
     found = _singled(fields)
-    _set_from(found, facts, rewrite, hostname)
+    _set_from(found, info, rewrite, hostname)
     have = {key: value for key, _, value in found}
     added: list[tuple[bytes, bytes]] = []
     if b"date" not in have:
         added.append((b"Date", date))
     if b"to" not in have and b"cc" not in have:
-        added.append((b"To", _to(facts, hidden, hostname)))
+        added.append((b"To", _to(info, hidden, hostname)))
     if b"message-id" not in have:
-        added.append((b"Message-ID", _message_id(facts, hostname)))
+        added.append((b"Message-ID", _message_id(info, hostname)))
     mime = not _MIME.isdisjoint(have)
     if (mime or charset) and b"mime-version" not in have:
         added.append((b"MIME-Version", b"1.0"))
     if charset and not mime:
         added.append((b"Content-Type", b"text/plain; charset=" + charset))
         added.append((b"Content-Transfer-Encoding", b"8bit"))
-    lines = [_received(facts, hostname, date)]
+    lines = [_received(info, hostname, date)]
     for key, name, value in found:
         plain = value.isascii() and len(value) < 900 and b"\n" not in value
-        lines.append(name + b":" + value if plain else _field(key, name, value, facts.smtputf8))
-    lines += [_field(name.lower(), name, b" " + value, facts.smtputf8) for name, value in added]
+        lines.append(name + b":" + value if plain else _field(key, name, value, info.smtputf8))
+    lines += [_field(name.lower(), name, b" " + value, info.smtputf8) for name, value in added]
     lines.append(b"\n")
     return b"\n".join(lines)
 
@@ -312,15 +320,15 @@ def _valid_id(value: bytes) -> bytes:
     return b" <" + text + b">" if _BARE_ID.fullmatch(text) else b""
 
 
-def _set_from(found: list[Field], facts: Facts, rewrite: bytes | None, hostname: bytes) -> None:
+def _set_from(found: list[Field], info: MessageInfo, rewrite: bytes | None, hostname: bytes) -> None:
     """Gives the message a From with an address in it: its own, the envelope's, or the one that a rule demands."""
     place = next((i for i, field in enumerate(found) if field[0] == b"from"), -1)
     value = found[place][2] if place >= 0 else b""
     if not rewrite and b"@" in address_of(value):
         return
-    sender = addr_spec(rewrite or facts.sender or b"MAILER-DAEMON", hostname)
+    sender = addr_spec(rewrite or info.sender or b"MAILER-DAEMON", hostname)
     if place < 0:
-        original = facts.original_sender.translate(None, CONTROL).strip()
+        original = info.original_sender.translate(None, CONTROL).strip()
         found.append((b"from", b"From", b" " + sender))
     else:
         original = value.strip()
@@ -348,28 +356,28 @@ def _keep_original(found: list[Field], original: bytes, sender: bytes) -> None:
         found.append((b"x-original-from", b"X-Original-From", b" " + original))
 
 
-def _to(facts: Facts, hidden: bool, hostname: bytes) -> bytes:
+def _to(info: MessageInfo, hidden: bool, hostname: bytes) -> bytes:
     """The one recipient. Several stay undisclosed: who they are may be what a stripped Bcc was to hide."""
-    if hidden or len(facts.recipients) != 1 or not (facts.smtputf8 or facts.recipients[0].isascii()):
+    if hidden or len(info.recipients) != 1 or not (info.smtputf8 or info.recipients[0].isascii()):
         return b"undisclosed-recipients:;"
-    return addr_spec(facts.recipients[0], hostname)
+    return addr_spec(info.recipients[0], hostname)
 
 
-def _message_id(facts: Facts, hostname: bytes) -> bytes:
-    return b"<" + _NOT_TOKEN.sub(b"", facts.queue_id.encode("ascii", "ignore")) + b"@" + hostname + b">"
+def _message_id(info: MessageInfo, hostname: bytes) -> bytes:
+    return b"<" + _NOT_TOKEN.sub(b"", info.queue_id.encode("ascii", "ignore")) + b"@" + hostname + b">"
 
 
-def _received(facts: Facts, hostname: bytes, date: bytes) -> bytes:
+def _received(info: MessageInfo, hostname: bytes, date: bytes) -> bytes:
     """RFC 5321 4.4. The HELO argument is a stranger's word: what could end a line, comment or clause is replaced."""
-    client = _NOT_TOKEN.sub(b"", facts.client.partition("%")[0].encode("ascii", "ignore"))
-    helo = _NOT_HELO.sub(b"?", facts.helo)[:255]
+    client = _NOT_TOKEN.sub(b"", info.client.partition("%")[0].encode("ascii", "ignore"))
+    helo = _NOT_HELO.sub(b"?", info.helo)[:255]
     literal = b"[IPv6:" + client + b"]" if b":" in client else b"[" + client + b"]"
     source = (helo + b" (" + literal + b")" if helo else literal) if client else b"localhost"
-    protocol = b"UTF8SMTP" if facts.smtputf8 else b"ESMTP"
-    queue_id = _NOT_TOKEN.sub(b"", facts.queue_id.encode("ascii", "ignore"))
+    protocol = b"UTF8SMTP" if info.smtputf8 else b"ESMTP"
+    queue_id = _NOT_TOKEN.sub(b"", info.queue_id.encode("ascii", "ignore"))
     line = b"Received: from " + source + b"\n\tby " + hostname + b" (mailrelay) with " + protocol + b" id " + queue_id
-    if len(facts.recipients) == 1 and (facts.smtputf8 or facts.recipients[0].isascii()):
-        line += b"\n\tfor <" + addr_spec(facts.recipients[0], hostname) + b">"
+    if len(info.recipients) == 1 and (info.smtputf8 or info.recipients[0].isascii()):
+        line += b"\n\tfor <" + addr_spec(info.recipients[0], hostname) + b">"
     return line + b";\n\t" + date
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mailrelay.courier.failure import Step
-from mailrelay.courier.smarthost import Upstream
+from mailrelay.courier.smarthost import SmarthostConnection
 from tests.relay.certificates import Certificates
 from tests.relay.names import LOCALHOST
 from tests.relay.running import SOURCE
@@ -137,7 +137,7 @@ class TestStarttls:
                 host = smarthost(
                     provider, username="user", password=PASSWORD, ca_file=str(certificates.ca_file), timeout=3
                 )
-                with Upstream(host, b"r") as up:
+                with SmarthostConnection(host, b"r") as up:
                     up.open()
                     assert "SIZE" in up.session.extensions
                     assert [str(outcome.message) for _, outcome in up.deliver([mail()])] == ["250 2.0.0 queued"]
@@ -185,11 +185,11 @@ for name in sorted({blocked!r}):
 sys.path.insert(0, {relay!r})
 {localhost}
 from mailrelay.config.settings import Smarthost
-from mailrelay.courier.smarthost import Transaction, Upstream
+from mailrelay.courier.smarthost import Transaction, SmarthostConnection
 host = Smarthost(name="x", host="localhost", port={port}, tls={tls!r}, allow_cleartext=False, verify=True,
     ca_file={ca!r}, fingerprint="", auth="cram-md5", username="user", password={password!r}, family="ipv4",
     timeout=10)
-with Upstream(host, b"router.example.org") as up:
+with SmarthostConnection(host, b"router.example.org") as up:
     up.open()
     results = [o.delivered for _, o in up.deliver([Transaction(b"a@x", [b"b@x"], lambda: [b"x\\r\\n"])] * 3)]
 assert results == [True] * 3, results

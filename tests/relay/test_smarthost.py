@@ -14,7 +14,7 @@ import pytest
 from mailrelay.courier import smarthost as smarthost_module
 from mailrelay.courier import transport
 from mailrelay.courier.failure import Failure, Step
-from mailrelay.courier.smarthost import Upstream
+from mailrelay.courier.smarthost import SmarthostConnection
 from mailrelay.smtp.transaction import Transaction
 from tests.relay.certificates import Certificates
 from tests.relay.scripted import (
@@ -82,7 +82,7 @@ class TestDelivery:
                 log.append(f"taken {n}")
                 yield Transaction(b"a@x", [b"b@x"], lambda n=n: content(n), tag=n)  # type: ignore[misc]
 
-        with ScriptedProvider() as provider, Upstream(smarthost(provider), b"r") as up:
+        with ScriptedProvider() as provider, SmarthostConnection(smarthost(provider), b"r") as up:
             up.open()
             for transaction, _ in up.deliver(mails()):
                 log.append(f"result {transaction.tag}")
@@ -120,7 +120,7 @@ class TestDelivery:
             assert provider.messages[0].raw == b"x\r\n"
 
     def test_deliver_can_be_called_again(self) -> None:
-        with ScriptedProvider() as provider, Upstream(smarthost(provider), b"r") as up:
+        with ScriptedProvider() as provider, SmarthostConnection(smarthost(provider), b"r") as up:
             up.open()
             for _ in range(3):
                 assert [outcome.delivered for _, outcome in up.deliver([mail(), mail()])] == [True, True]
@@ -159,7 +159,7 @@ class TestDelivery:
             raise OSError("disk")
 
         results = []
-        with ScriptedProvider() as provider, Upstream(smarthost(provider), b"r") as up:
+        with ScriptedProvider() as provider, SmarthostConnection(smarthost(provider), b"r") as up:
             up.open()
             with pytest.raises(OSError, match="disk"):
                 for _, outcome in up.deliver([mail(), Transaction(b"a@x", [b"b@x"], broken), mail()]):
@@ -167,7 +167,7 @@ class TestDelivery:
             assert len(results) == len(provider.messages) == 1
 
     def test_leaving_the_loop_early_completes_nothing_more(self) -> None:
-        with ScriptedProvider() as provider, Upstream(smarthost(provider), b"r") as up:
+        with ScriptedProvider() as provider, SmarthostConnection(smarthost(provider), b"r") as up:
             up.open()
             for _ in up.deliver([mail() for _ in range(5)]):
                 break
@@ -264,11 +264,11 @@ def test_a_server_that_takes_data_byte_by_byte_is_given_up_in_time() -> None:
             return 1
 
     with pytest.raises(TimeoutError):
-        transport.Wire(Sock(), 1.0, transport.Patience()).write(b"x" * 1000, 0.1)  # type: ignore[arg-type]
+        transport.Transport(Sock(), 1.0, transport.Deadline()).write(b"x" * 1000, 0.1)  # type: ignore[arg-type]
 
 
 def test_after_a_failure_there_is_only_failure() -> None:
-    with ScriptedProvider({"mail": "421 bye"}) as provider, Upstream(smarthost(provider), b"r") as up:
+    with ScriptedProvider({"mail": "421 bye"}) as provider, SmarthostConnection(smarthost(provider), b"r") as up:
         up.open()
         for _ in range(2):
             with pytest.raises(Failure):
@@ -278,7 +278,7 @@ def test_after_a_failure_there_is_only_failure() -> None:
 def test_a_connection_that_ended_while_idle_leaves_nothing_unsure() -> None:
     with (
         ScriptedProvider({"dot#1": Say("250 2.0.0 ok, and bye")}) as provider,
-        Upstream(smarthost(provider), b"r") as up,
+        SmarthostConnection(smarthost(provider), b"r") as up,
     ):
         up.open()
         assert len(list(up.deliver([mail()]))) == 1
@@ -305,7 +305,7 @@ def test_a_refusal_in_the_middle_of_the_content_is_the_answer_to_the_message() -
     chunks = iter([b"y" * 65534 + b"\r\n"] * 2000)
     big.content = lambda: chunks
     with ScriptedProvider({"content": Say("552 5.3.4 too big")}) as provider:
-        with Upstream(smarthost(provider), b"r") as up:
+        with SmarthostConnection(smarthost(provider), b"r") as up:
             up.open()
             stream = up.deliver([big])
             _, outcome = next(stream)
@@ -318,7 +318,7 @@ def test_a_refusal_in_the_middle_of_the_content_is_the_answer_to_the_message() -
 
 def test_hurry_ends_any_wait_soon() -> None:
     with ScriptedProvider({"dot": Hang()}) as provider:
-        up = Upstream(smarthost(provider, timeout=60), b"r")
+        up = SmarthostConnection(smarthost(provider, timeout=60), b"r")
         up.open()
         timer = threading.Timer(0.2, up.hurry, [0.3])
         timer.start()
@@ -481,6 +481,6 @@ def test_without_tls_nothing_goes_to_a_public_address_unless_the_owner_says_so(m
         tried.clear()
         monkeypatch.setattr(smarthost_module, "resolve", lambda *_, found=found: found)
         with pytest.raises(Failure) as caught:
-            Upstream(smarthost(host="mail.example.org", allow_cleartext=allowed), b"relay.test").open()
+            SmarthostConnection(smarthost(host="mail.example.org", allow_cleartext=allowed), b"relay.test").open()
         assert caught.value.cause == expected
         assert tried == ([] if expected == "cleartext" else public if allowed else public[1:])
