@@ -311,8 +311,8 @@ class SmarthostConnection:
             if reply.code != 334:
                 self._step(stage, str(Reply(reply.code, reply.lines[:1])), self._detail(stage), ok=reply.code < 400)
         elif event[0] == FAILED:
-            _, stage, cause, text, reply, permanent = event
-            failure = Failure(stage, cause, text, reply=reply, permanent=permanent)
+            _, stage, cause, text, last, permanent = event
+            failure = Failure(stage, cause, text, reply=last, permanent=permanent)
             failure.in_flight = self.session.in_flight
             failure.unsure = self.session.unsure
             raise failure

@@ -229,22 +229,21 @@ class Listener:
     def handle(self, connection: Connection, events: list[server.Event]) -> None:
         """Carry out what the session asks for."""
         for event in events:
-            kind = event[0]
-            if kind == server.REPLY:
+            if event[0] == server.REPLY:
                 self.answer(connection, event[1])
-            elif kind == server.DATA:
+            elif event[0] == server.DATA:
                 if connection.draft is not None and not connection.refusal:
                     connection.chunks.append(event[1])
                     connection.held += len(event[1])
                     connection.taken += len(event[1])
                     self.capacity.take(len(event[1]))
-            elif kind == server.BEGIN:
+            elif event[0] == server.BEGIN:
                 self.begin(connection, *event[1:])
-            elif kind == server.END:
+            elif event[0] == server.END:
                 connection.ended = True
                 self.committing += 1
                 self.advance(connection)
-            elif kind == server.ABORT:
+            elif event[0] == server.ABORT:
                 self.abort(connection)
             else:
                 self.hang_up(connection)

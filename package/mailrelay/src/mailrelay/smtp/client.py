@@ -47,12 +47,25 @@ from mailrelay.smtp.transaction import Attempt, Transaction
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Final, Literal
 
-    Event = tuple[Any, ...]
+    from mailrelay.smtp.transaction import Outcome
 
-# Events
-STEP, STARTTLS, READY, CONTENT, RESULT, FAILED = range(6)
+    Event = (
+        tuple[Literal[0], str, Reply]
+        | tuple[Literal[1]]
+        | tuple[Literal[2]]
+        | tuple[Literal[3], Transaction]
+        | tuple[Literal[4], Transaction, Outcome]
+        | tuple[Literal[5], str, str, str, Reply | None, bool]
+    )
+
+STEP: Final = 0
+STARTTLS: Final = 1
+READY: Final = 2
+CONTENT: Final = 3
+RESULT: Final = 4
+FAILED: Final = 5
 
 # What a reply can be the answer to; the name of each is the stage that a failure reports.
 _BANNER, _EHLO, _HELO, _TLS, _AUTH, _MAIL, _RCPT, _DATA, _DOT, _LONE_DOT, _RSET, _QUIT = range(12)
@@ -286,9 +299,8 @@ class Session:
         return events
 
     def _emit(self) -> None:
-        while self._line and self._line[0].outcome:
-            entry = self._line.popleft()
-            self._events.append((RESULT, entry.transaction, entry.outcome))
+        while self._line and (outcome := self._line[0].outcome):
+            self._events.append((RESULT, self._line.popleft().transaction, outcome))
 
     def _complete(self, stage: str, message: Reply | None) -> None:
         """The current transaction is over without a dot of its own."""

@@ -26,9 +26,15 @@ from mailrelay.smtp.data import EndOfData
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from typing import Final, Literal
 
-    Event = tuple[Any, ...]
+    Event = (
+        tuple[Literal[0, 2], bytes]
+        | tuple[Literal[1], bytes, list[bytes], bool, bool]
+        | tuple[Literal[3]]
+        | tuple[Literal[4]]
+        | tuple[Literal[5]]
+    )
     Login = auth.Login | None
 
 REPLY: Final = 0
