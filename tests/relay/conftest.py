@@ -14,6 +14,7 @@ if str(RELAY) not in sys.path:
     sys.path.insert(0, str(RELAY))
 
 from tests.relay.names import LOCALHOST  # noqa: E402  # the line above makes their imports possible
+from tests.relay.running import Relay, smarthost  # noqa: E402
 from tests.relay.scripted import ScriptedProvider  # noqa: E402
 
 
@@ -23,6 +24,13 @@ def provider() -> Iterator[ScriptedProvider]:
     with ScriptedProvider() as found:
         yield found
         assert found.violations == []
+
+
+@pytest.fixture
+def relay(provider: ScriptedProvider) -> Iterator[Relay]:
+    """A relay that delivers to that provider, and tries again after a second."""
+    with Relay("option retry_min '1'", smarthost(provider)) as found:
+        yield found
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from typing import Any
 
 from forge.core import timeouts
 from forge.core.ports import free_ports
+from tests.relay.scripted import ScriptedProvider
 
 SOURCE = Path(__file__).resolve().parents[2] / "package" / "mailrelay" / "src"
 PATIENCE = 20.0  # seconds until something that should happen at once counts as not happening
@@ -29,6 +30,13 @@ config smarthost 'provider'
 	option tls 'none'
 	option auth 'none'
 """
+
+
+def smarthost(provider: ScriptedProvider | int, name: str = "provider", *options: str) -> str:
+    """A section `config smarthost` for that provider, or for that port of loopback."""
+    port = provider if isinstance(provider, int) else provider.port
+    lines = "".join(f"\toption {option}\n" if "list " not in option else f"\t{option}\n" for option in options)
+    return SMARTHOST.format(port=port).replace("'provider'", f"'{name}'") + lines
 
 
 def wait(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:

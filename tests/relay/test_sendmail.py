@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mailrelay.cli.instance import Stop
 from mailrelay.cli.sendmail import Options, read_options
-from mailrelay.cli.stdin_message import Letter, text_of
+from mailrelay.cli.stdin_message import StdinMessage, text_of
 from tests.relay.calling import STRANGER, Done, call, places, python_for_all
 from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_python, wait
 from tests.relay.scripted import Received, ScriptedProvider
@@ -189,8 +189,8 @@ def test_a_large_mail_is_not_held_in_memory() -> None:
             yield b"y" * 65535 + b"\n"
 
     tracemalloc.start()
-    letter = Letter(text_of(chunks(), dot_ends=True))
-    size = sum(map(len, letter.wire()))
+    mail = StdinMessage(text_of(chunks(), dot_ends=True))
+    size = sum(map(len, mail.wire()))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size == 300 * 65537
@@ -223,9 +223,9 @@ def test_the_text_is_the_input_up_to_a_lone_dot(data: bytes, dot_ends: bool) -> 
 @given(TEXTS, st.lists(st.integers(0, 1000)))
 def test_what_goes_over_the_wire_is_clean_and_means_the_text(data: bytes, places: list[int]) -> None:
     text = b"".join(text_of([data], False))
-    letter = Letter(text_of(cut(data, places), False))
-    wire = b"".join(letter.wire())
-    assert letter.wire_size() == len(wire)
+    mail = StdinMessage(text_of(cut(data, places), False))
+    wire = b"".join(mail.wire())
+    assert mail.wire_size() == len(wire)
     assert wire.count(b"\n") == wire.count(b"\r\n") == wire.count(b"\r")
     assert b"\r\n.\r\n" not in b"\r\n" + wire
     lines = wire.split(b"\r\n")

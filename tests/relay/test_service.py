@@ -7,27 +7,13 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from forge.core import timeouts
-from tests.relay.running import SMARTHOST, Relay, alive, wait
-from tests.relay.scripted import Delay, Drop, DropAfter, Hang, ScriptedProvider
-
-
-def smarthost(provider: ScriptedProvider | int, name: str = "provider", *options: str) -> str:
-    port = provider if isinstance(provider, int) else provider.port
-    lines = "".join(f"\toption {option}\n" if "list " not in option else f"\t{option}\n" for option in options)
-    return SMARTHOST.format(port=port).replace("'provider'", f"'{name}'") + lines
-
-
-@pytest.fixture
-def relay(provider: ScriptedProvider) -> Iterator[Relay]:
-    with Relay("option retry_min '1'", smarthost(provider)) as found:
-        yield found
-
+from tests.relay.running import Relay, smarthost, wait
+from tests.relay.scripted import Delay, Drop, DropAfter, ScriptedProvider
 
 # ---- from the LAN to the provider -----------------------------------------------------------------------------------
 
@@ -302,101 +288,6 @@ def test_the_owners_program_hears_of_stuck_mail_with_the_facts(tmp_path: Path) -
             assert heard["MAILRELAY_EVENT"] == "stuck"
             assert heard["MAILRELAY_ID"] == queue_id
             assert int(heard["MAILRELAY_AGE"]) >= 1
-
-
-# ---- signals, kills, secrets ----------------------------------------------------------------------------------------
-
-
-def test_a_faulty_config_is_refused_and_the_old_one_goes_on(relay: Relay, provider: ScriptedProvider) -> None:
-    good = relay.config.read_text()
-    relay.config.write_text(good.replace("option retry_min", "option retyr_min"))
-    os.kill(relay.pid, signal.SIGHUP)
-    assert "retyr_min" in relay.wait_log("refused-to-run")
-    relay.wait_log("reload-refused")
-    relay.send()
-    provider.wait_for(1)
-
-
-def test_a_session_that_has_begun_survives_a_reload(relay: Relay, provider: ScriptedProvider) -> None:
-    with relay.connect() as client:
-        client.say("EHLO x", "250")
-        before = relay.listener()
-        os.kill(relay.pid, signal.SIGHUP)
-        relay.wait_log("reloaded")
-        client.mail(b"Subject: x\r\n\r\nx\r\n")
-    provider.wait_for(1)
-    wait(lambda: not alive(before), "the old listener ends after its last session")
-
-
-def test_term_ends_within_four_seconds_even_while_the_provider_hangs() -> None:
-    with ScriptedProvider({"dot": Hang()}) as provider, Relay("", smarthost(provider)) as relay:
-        queue_id = relay.send()
-        wait(lambda: provider.count("dot") == 1, "the provider hangs at the dot")
-        began = time.monotonic()
-        assert relay.stop() == 0
-        assert time.monotonic() - began < 4.0
-        assert relay.queue() == [queue_id]
-        provider.script = {}
-        relay.start()
-        provider.wait_for(1)
-
-
-@pytest.mark.parametrize("role", ["listener", "courier", "supervisor"])
-def test_kill_9_of_any_role_leaves_no_orphan_and_loses_nothing(role: str) -> None:
-    with ScriptedProvider({"dot": [Hang()]}) as provider, Relay("option retry_min '1'", smarthost(provider)) as relay:
-        relay.send()
-        wait(lambda: provider.count("dot") == 1, "the provider hangs at the dot")
-        pids = {"listener": relay.listener(), "courier": relay.courier(), "supervisor": relay.pid}
-        os.kill(pids[role], signal.SIGKILL)
-        if role == "supervisor":
-            assert relay.process is not None
-            relay.process.wait()
-            wait(lambda: not any(alive(pid) for pid in pids.values()), "the children end by themselves")
-            relay.start()
-        else:
-            wait(lambda: not alive(pids[role]), "it is dead")
-        relay.send()
-        if role == "listener":
-            os.kill(pids["courier"], signal.SIGKILL)  # it would wait for the provider for ten minutes
-        provider.wait_for(2)
-        couriers = [pid for pid in relay.children() if pid != relay.listener()]
-        assert len(couriers) <= 1
-
-
-def test_a_second_relay_on_the_same_spool_is_refused(relay: Relay) -> None:
-    other = Relay("", smarthost(1))
-    other.spool = relay.spool
-    with pytest.raises(AssertionError, match="another relay uses this spool"):
-        other.start()
-
-
-def test_the_listeners_memory_never_holds_the_password() -> None:
-    with ScriptedProvider(users={"shop": "t0psecret-Xyzzy"}) as provider:
-        section = smarthost(provider).replace("option auth 'none'", "option auth 'login'")
-        section += "\toption username 'shop'\n\toption password 't0psecret-Xyzzy'\n"
-        with Relay("", section) as relay:
-            relay.send()
-            provider.wait_for(1)
-            for pid in (relay.listener(), relay.pid):
-                assert b"relay.example.net" in memory(pid), "the search finds what is there"
-                assert b"t0psecret" + b"-Xyzzy" not in memory(pid)
-            assert "t0psecret-Xyzzy" not in Path(f"/proc/{relay.pid}/cmdline").read_text()
-
-
-def memory(pid: int) -> bytes:
-    """All writable memory of a process."""
-    found = []
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
-        for line in maps:
-            span, rights, *_ = line.split()
-            if rights.startswith("rw") and "[v" not in line:
-                start, end = (int(word, 16) for word in span.split("-"))
-                mem.seek(start)
-                try:
-                    found.append(mem.read(end - start))
-                except OSError:
-                    continue
-    return b"".join(found)
 
 
 # ---- the spool's order ----------------------------------------------------------------------------------------------

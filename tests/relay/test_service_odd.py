@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
-import signal
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mailrelay.spool import spool
-from tests.relay.running import Relay, alive, free_port, user, wait
-from tests.relay.scripted import Action, Drop, Hang, ScriptedProvider, Step
-from tests.relay.test_service import smarthost
-
-
-@pytest.fixture
-def relay(provider: ScriptedProvider) -> Iterator[Relay]:
-    with Relay("option retry_min '1'", smarthost(provider)) as found:
-        yield found
-
-
-def leave_in_queue(relay: Relay, subject: bytes = b"found", sender: bytes = b"plc@example.net") -> str:
-    """A message that nobody was told of, as a listener leaves it that dies between its 250 and the pipe."""
-    envelope = spool.Envelope(sender, [b"owner@example.org"], "127.0.0.1")
-    queue_id = spool.Spool(str(relay.spool)).submit(envelope, [b"Subject: %s\r\n\r\nx\r\n" % subject])
-    owner = relay.spool.stat()
-    os.chown(relay.spool / "queue" / queue_id, owner.st_uid, owner.st_gid)
-    return queue_id
-
+from tests.relay.running import Relay, smarthost, wait
+from tests.relay.scripted import Action, Drop, ScriptedProvider, Step
 
 # ---- the courier's choices ------------------------------------------------------------------------------------------
 
@@ -103,105 +81,6 @@ def test_a_smarthost_that_breaks_at_every_mail_rests_longer_each_time(provider: 
             relay.send()
         time.sleep(6.0)
         assert provider.count("connect") <= 9, "twice at once, then after 1, 2 and 4 seconds"
-
-
-# ---- processes ------------------------------------------------------------------------------------------------------
-
-
-def test_what_a_retired_listener_could_not_announce_is_delivered(relay: Relay, provider: ScriptedProvider) -> None:
-    with relay.connect() as client:
-        client.say("EHLO x", "250")
-        retired = relay.listener()
-        os.kill(relay.pid, signal.SIGHUP)
-        relay.wait_log("reloaded")
-        wait(lambda: not relay.status().get("delivering") and relay.status().get("queue") == 0, "nothing is due")
-        time.sleep(1.5)
-        leave_in_queue(relay)
-        os.kill(retired, signal.SIGKILL)
-        provider.wait_for(1)
-
-
-def test_a_second_serve_leaves_the_settings_of_the_first_alone(relay: Relay, provider: ScriptedProvider) -> None:
-    other = Relay("", smarthost(free_port(), "elsewhere"))
-    argv = other.command("serve", "--config", str(other.config), "--listen", f"127.0.0.1:{free_port()}")
-    argv += ["--spool", str(relay.spool), "--run-dir", str(relay.run_dir), "--log", "stderr", *user()]
-    second = subprocess.Popen(argv, stderr=subprocess.PIPE)
-    time.sleep(1.0)
-    began = time.monotonic()
-    second.terminate()
-    second.communicate(timeout=20)
-    assert time.monotonic() - began < 4.0, "TERM counts while it waits for the spool, too"
-    relay.send()
-    provider.wait_for(1)
-
-
-def test_signals_to_the_whole_group_end_nobody(provider: ScriptedProvider) -> None:
-    with Relay("", smarthost(provider)) as relay:
-        provider.script = {"dot": [Hang()]}
-        relay.send()
-        wait(lambda: provider.count("dot") == 1, "the courier is busy")
-        pids = relay.children()
-        for pid in pids:
-            os.kill(pid, signal.SIGUSR1)
-            os.kill(pid, signal.SIGHUP)
-        time.sleep(0.3)
-        assert all(alive(pid) for pid in pids)
-
-
-def test_a_port_that_is_given_up_is_free_although_a_courier_is_busy(provider: ScriptedProvider) -> None:
-    provider.script = {"dot": [Hang()]}
-    with Relay("", smarthost(provider)) as relay:
-        relay.send()
-        wait(lambda: provider.count("dot") == 1, "the courier is busy")
-        inode = os.readlink(f"/proc/{relay.pid}/fd/{listening_fd(relay)}")
-        held = [os.readlink(path) for path in Path(f"/proc/{relay.courier()}/fd").iterdir()]
-        assert inode not in held
-
-
-def listening_fd(relay: Relay) -> int:
-    """The supervisor's descriptor of its listening socket."""
-    inodes = set()
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        words = line.split()
-        if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == relay.port:
-            inodes.add(f"socket:[{words[9]}]")
-    for fd in os.listdir(f"/proc/{relay.pid}/fd"):
-        with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/{relay.pid}/fd/{fd}") in inodes:
-                return int(fd)
-    raise AssertionError("the supervisor does not listen")
-
-
-def test_a_reload_does_not_start_the_days_count_anew(provider: ScriptedProvider) -> None:
-    with Relay("", smarthost(provider, "a", "rate '2/day'")) as relay:
-        for _ in range(2):
-            relay.send()
-        provider.wait_for(2)
-        wait(lambda: not relay.status().get("delivering") and relay.status()["queue"] == 0, "both are through")
-        os.kill(relay.pid, signal.SIGHUP)
-        relay.wait_log("reloaded")
-        relay.send()
-        wait(lambda: relay.status().get("next_try"), "the third waits for tomorrow")
-        assert len(provider.messages) == 2
-
-
-def test_file_limits_follow_the_settings_at_a_reload(provider: ScriptedProvider) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= hard < 3200:
-        pytest.skip(f"no more than {hard} files are allowed here")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-    try:
-        with Relay("option max_connections '50'", smarthost(provider)) as relay:
-            before = relay.listener()
-            relay.configure("option max_connections '1500'", smarthost(provider))
-            os.kill(relay.pid, signal.SIGHUP)
-            relay.wait_log("reloaded")
-            wait(lambda: not alive(before), "the new listener has taken over")
-            limits = Path(f"/proc/{relay.listener()}/limits").read_text()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    files = next(int(line.split()[3]) for line in limits.splitlines() if line.startswith("Max open files"))
-    assert files >= 3000, "a socket and a file for each connection"
 
 
 # ---- room -----------------------------------------------------------------------------------------------------------

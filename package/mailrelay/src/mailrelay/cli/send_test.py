@@ -44,7 +44,9 @@ def run(relay: Relay, recipient: str, sender: str, json_lines: bool) -> int:
     if any(smarthost.tls != "none" for smarthost in settings.smarthosts):
         from mailrelay.courier import certificate  # noqa: F401
     drop_rights(relay, settings)
-    return Trial(settings, (JsonReport if json_lines else Report)()).run(os.fsencode(recipient), os.fsencode(sender))
+    return TestDelivery(settings, (JsonReport if json_lines else Report)()).run(
+        os.fsencode(recipient), os.fsencode(sender)
+    )
 
 
 def drop_rights(relay: Relay, settings: Settings) -> None:
@@ -57,7 +59,7 @@ def drop_rights(relay: Relay, settings: Settings) -> None:
         pass  # it has not run yet
 
 
-class Trial:
+class TestDelivery:
     """One test mail."""
 
     def __init__(self, settings: Settings, report: Report) -> None:

@@ -185,26 +185,26 @@ def _list(relay: Relay) -> int:
 
 def _send(relay: Relay, options: Options) -> int:
     from mailrelay.cli import submission
-    from mailrelay.cli.stdin_message import Letter, text_of
+    from mailrelay.cli.stdin_message import StdinMessage, text_of
 
     recipients = [address for argument in options.recipients for address in _addresses(argument)]
     if not recipients and not options.from_headers:
         raise Stop(os.EX_USAGE, "no recipient; name them as arguments, or use -t to take those in To, Cc and Bcc")
-    letter = Letter(text_of(_stdin(), options.dot_ends))
+    mail = StdinMessage(text_of(_stdin(), options.dot_ends))
     if options.from_headers:
         from mailrelay.mail import headers
 
-        recipients += headers.recipients_from_headers(letter.head())
+        recipients += headers.recipients_from_headers(mail.head())
     recipients = list(dict.fromkeys(recipients))
     if not recipients:
         raise Stop(os.EX_USAGE, "no recipient; the mail has no To, Cc or Bcc with an address in it")
 
     def sender(hostname: str) -> bytes:
         address = _sender(options.sender, hostname)
-        if options.name and not letter.has_from():
+        if options.name and not mail.has_from():
             from mailrelay.mail.address_list import named, phrase
 
-            letter.put_first(b"From: " + named(phrase(options.name), address or b"MAILER-DAEMON") + b"\n")
+            mail.put_first(b"From: " + named(phrase(options.name), address or b"MAILER-DAEMON") + b"\n")
         return address
 
     def tell(line: str) -> None:
@@ -213,13 +213,13 @@ def _send(relay: Relay, options: Options) -> int:
 
     try:
         try:
-            submission.submit(relay, sender, recipients, letter, tell)
+            submission.submit(relay, sender, recipients, mail, tell)
         except submission.Down as down:
             tell(f"no relay takes it: {down}")
             if os.geteuid() != 0 or down.answered:
                 raise
             try:
-                queue_id = submission.enqueue(relay, sender, recipients, letter)
+                queue_id = submission.enqueue(relay, sender, recipients, mail)
             except submission.Down as also:
                 raise submission.Down(f"{down}; and not queued: {also}") from None
             tell(f"queued as {queue_id}, to be sent when the relay runs")

@@ -53,7 +53,7 @@ def text_of(chunks: Iterable[bytes], dot_ends: bool) -> Iterator[bytes]:
         yield data
 
 
-class Letter:
+class StdinMessage:
     """The text, and what its envelope has to know."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:

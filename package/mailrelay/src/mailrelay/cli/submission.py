@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailrelay.cli.instance import Relay
-    from mailrelay.cli.stdin_message import Letter
+    from mailrelay.cli.stdin_message import StdinMessage
     from mailrelay.config.settings import Main
 
 _TIMEOUT = 60  # seconds; ten times that for the answer to the dot
@@ -68,7 +68,7 @@ def submit(
     relay: Relay,
     sender: Callable[[str], bytes],
     recipients: list[bytes],
-    letter: Letter,
+    mail: StdinMessage,
     tell: Callable[[str], None],
 ) -> None:
     """Send it to the relay. `sender` makes the address from the relay's host name. Down or Refused.
@@ -89,7 +89,7 @@ def submit(
         up = SmarthostConnection(smarthost(host, port), helo, on_step=on_step)
         try:
             up.open()
-            _deliver(up, sender("".join(name)), recipients, letter)
+            _deliver(up, sender("".join(name)), recipients, mail)
             return
         except Failure as failure:
             if failure.code >= 500:
@@ -104,13 +104,11 @@ def submit(
     raise Down(str(last or "the relay is not running"))
 
 
-def _deliver(up: SmarthostConnection, sender: bytes, recipients: list[bytes], letter: Letter) -> None:
+def _deliver(up: SmarthostConnection, sender: bytes, recipients: list[bytes], mail: StdinMessage) -> None:
     refused: list[str] = []
     code = 0
     while recipients:
-        transaction = Transaction(
-            sender, list(recipients), letter.wire, size=letter.wire_size(), eightbit=letter.eightbit
-        )
+        transaction = Transaction(sender, list(recipients), mail.wire, size=mail.wire_size(), eightbit=mail.eightbit)
         (_, outcome), *_ = list(up.deliver([transaction]))
         for recipient, reply in zip(transaction.recipients, outcome.recipients):
             if reply.permanent:
@@ -128,7 +126,7 @@ def _exit_code(outcome: Outcome, enhanced: str) -> int:
     return os.EX_NOUSER if enhanced.startswith("5.1.") and outcome.stage in ("rcpt", "dot") else os.EX_UNAVAILABLE
 
 
-def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes], letter: Letter) -> str:
+def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes], mail: StdinMessage) -> str:
     """Root alone, with no relay running: put it into the spool as the spool's owner; the queue id. Down or Refused.
 
     By the relay's own rules about addresses, recipients and size.
@@ -149,7 +147,7 @@ def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes
                 refused.append(f"{recipient.decode('utf-8', 'backslashreplace')}: {reason.decode().strip()}")
             else:
                 taken.append(recipient)
-        size = letter.wire_size()
+        size = mail.wire_size()
         if size > main.max_message_size:
             raise Refused(os.EX_UNAVAILABLE, [f"the mail has {size} bytes, the relay takes {main.max_message_size}"])
         address = sender(main.hostname)  # while we know who called us
@@ -157,7 +155,7 @@ def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes
             raise Refused(os.EX_DATAERR, [f"sender: {reason.decode()}"])
         if not settings.provider:
             raise Down("no provider is set, so that it could not be sent")
-        queue_id = _keep(relay.enter(), main, address, rules.expand(taken), letter) if taken else ""
+        queue_id = _keep(relay.enter(), main, address, rules.expand(taken), mail) if taken else ""
     except Stop as stop:
         raise Down(stop.text) from None
     except OSError as error:
@@ -167,15 +165,15 @@ def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes
     return queue_id
 
 
-def _keep(where: spool.Spool, main: Main, sender: bytes, recipients: list[bytes], letter: Letter) -> str:
-    envelope = spool.Envelope(sender, recipients, "127.0.0.1", b"localhost", eightbit=letter.eightbit)
+def _keep(where: spool.Spool, main: Main, sender: bytes, recipients: list[bytes], mail: StdinMessage) -> str:
+    envelope = spool.Envelope(sender, recipients, "127.0.0.1", b"localhost", eightbit=mail.eightbit)
     envelope.smtputf8 = not (sender + b"".join(recipients)).isascii()
-    if where.free() - letter.wire_size() < main.min_free_space:
+    if where.free() - mail.wire_size() < main.min_free_space:
         raise Down(f"{where.root}: too little space is left on the disk")
     if not where.lock():
         raise Down("another relay uses the spool")
     try:
         where.prepare()
-        return where.submit(envelope, letter.wire())
+        return where.submit(envelope, mail.wire())
     finally:
         where.unlock()

@@ -28,7 +28,7 @@ _PATIENCE = 1.0  # seconds for the kernel to tell which addresses there are
 NEVER = float("inf")
 
 
-class Watch:
+class AddressWatcher:
     """`names` None: nothing is watched. `due`: when the addresses are to be taken anew, in CLOCK_BOOTTIME."""
 
     def __init__(self, names: list[str] | None) -> None:
@@ -49,7 +49,7 @@ class Watch:
         while select.select([self.fd], [], [], _PATIENCE)[0] and not self._take([], 0.0):
             pass
 
-    def hear(self, names: list[str], now: float) -> None:
+    def read_changes(self, names: list[str], now: float) -> None:
         """Take what the kernel says; `due` changes if it concerns an interface with one of these names."""
         self._take(names, now)
 

@@ -60,7 +60,7 @@ class Supervisor:
         self.counters = counters.counters()
         self.seen = self.counters.tolist()
         self.doors = Doors()
-        self.moves = address_watch.Watch(plan.get("follow"))
+        self.moves = address_watch.AddressWatcher(plan.get("follow"))
         self.listener = 0  # pids; 0: none
         self.courier = 0
         self.retired: set[int] = set()
@@ -248,7 +248,7 @@ class Supervisor:
                 if not self.stopping:
                     log.event("listener-ended", log.ERROR, code=exit_code)
             elif pid == self.courier:
-                self.hear()
+                self.read_reports()
                 self.courier = 0
                 self.send_asked()
                 if exit_code or not self.told:
@@ -263,7 +263,7 @@ class Supervisor:
             self.retired.discard(pid)
             self.dirty = True
 
-    def hear(self) -> None:
+    def read_reports(self) -> None:
         """Take the courier's report: tab-separated words, a line each, from an unprivileged process."""
         try:
             self.report += os.read(self.report_r, 65536)
@@ -343,9 +343,9 @@ class Supervisor:
                 elif fd == self.control:
                     self.on_control()
                 elif fd == self.report_r:
-                    self.hear()
+                    self.read_reports()
                 elif fd == self.moves.fd:
-                    self.moves.hear(self.plan["follow"], now)
+                    self.moves.read_changes(self.plan["follow"], now)
 
     def pause(self, now: float) -> float:
         """Seconds until something is to be done without anybody's asking."""

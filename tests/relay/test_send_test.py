@@ -29,14 +29,14 @@ def plain(port: int, more: str = "") -> str:
     return f"\toption tls 'none'\n\toption port '{port}'\n{more}"
 
 
-def trial(config: Path, *arguments: str) -> Done:
+def send_test(config: Path, *arguments: str) -> Done:
     return call("test", "--config", str(config), "--run-dir", f"{config}-run", *arguments)
 
 
 def test_each_step_is_shown_and_the_mail_arrives_complete(config: Path) -> None:
     with ScriptedProvider({"dot": "250 2.0.0 Ok: queued as 4XyZ"}) as provider:
         write(config, plain(provider.port))
-        done = trial(config, "owner@example.org")
+        done = send_test(config, "owner@example.org")
         assert done.code == 0
         for word in ("name lookup", "connection", "greeting", "EHLO", "sender", "recipient", "message"):
             assert any(line.split(" ok ")[0].strip() == word for line in done.text.splitlines()), word
@@ -47,7 +47,7 @@ def test_each_step_is_shown_and_the_mail_arrives_complete(config: Path) -> None:
 def test_the_mail_says_where_it_comes_from(config: Path) -> None:
     with ScriptedProvider() as provider:
         write(config, plain(provider.port))
-        assert trial(config, "owner@example.org").code == 0
+        assert send_test(config, "owner@example.org").code == 0
         message = provider.messages[0]
         assert message.sender == b"mailrelay@router.example.net"
         for part in (b"From: mailrelay@router.example.net", b"To: owner@example.org", b"Message-ID: <", b"Date: "):
@@ -60,7 +60,7 @@ def test_aliases_and_sender_rules_hold_for_it_as_for_all_mail(config: Path) -> N
     with ScriptedProvider() as provider:
         main = "\tlist alias 'root=owner@example.org'\n\toption sender 'account@example.com'"
         write(config, plain(provider.port), main=main)
-        done = trial(config, "root", "--from", "plc@plant.example")
+        done = send_test(config, "root", "--from", "plc@plant.example")
         assert done.code == 0
         message = provider.messages[0]
         assert message.sender == b"account@example.com"
@@ -73,7 +73,7 @@ def test_aliases_and_sender_rules_hold_for_it_as_for_all_mail(config: Path) -> N
 def test_a_name_without_an_alias_is_explained_before_anything_is_sent(config: Path) -> None:
     with ScriptedProvider() as provider:
         write(config, plain(provider.port))
-        done = trial(config, "nosuchname")
+        done = send_test(config, "nosuchname")
         assert done.code == 1
         assert "alias" in done.text
         assert provider.connections == 0
@@ -84,7 +84,7 @@ def test_tls_and_login_are_shown_and_the_password_is_not(config: Path, tmp_path:
     with ScriptedProvider(tls="starttls", certificate=made.good, users={"me": "s3cr3t-pass"}) as provider:
         more = f"\toption username 'me'\n\toption password 's3cr3t-pass'\n\toption ca_file '{made.ca_file}'"
         write(config, f"\toption port '{provider.port}'\n{more}")
-        done = trial(config, "owner@example.org")
+        done = send_test(config, "owner@example.org")
         assert done.code == 0, done.text
         for part in ("TLSv1.", "mailrelay test authority", "valid until", "PLAIN"):
             assert part in done.text
@@ -94,7 +94,7 @@ def test_tls_and_login_are_shown_and_the_password_is_not(config: Path, tmp_path:
 def test_a_refused_login_comes_with_advice(config: Path) -> None:
     with ScriptedProvider(users={"me": "right"}) as provider:
         write(config, plain(provider.port, "\toption username 'me'\n\toption password 'wr0ng'"))
-        done = trial(config, "owner@example.org")
+        done = send_test(config, "owner@example.org")
         assert done.code == 1
         assert "login        FAILED" in done.text
         assert "password" in done.text
@@ -105,7 +105,7 @@ def test_a_refused_login_comes_with_advice(config: Path) -> None:
 def test_a_refused_recipient_is_a_failure_with_the_providers_words(config: Path) -> None:
     with ScriptedProvider({"rcpt": "550 5.1.1 no such user here"}) as provider:
         write(config, plain(provider.port))
-        done = trial(config, "owner@example.org")
+        done = send_test(config, "owner@example.org")
         assert done.code == 1
         assert "recipient    FAILED" in done.text
         assert "Failed: 550 5.1.1 no such user here" in done.text
@@ -114,7 +114,7 @@ def test_a_refused_recipient_is_a_failure_with_the_providers_words(config: Path)
 def test_the_next_provider_is_tried_by_priority(config: Path) -> None:
     with ScriptedProvider() as provider:
         write(config, plain(provider.port, "\toption priority '20'"), plain(free_port(), "\toption priority '5'"))
-        done = trial(config, "owner@example.org")
+        done = send_test(config, "owner@example.org")
         assert done.code == 0
         assert "Connection refused" in done.text
         assert done.text.index("next provider") < done.text.index(f"port {provider.port},")
@@ -124,22 +124,22 @@ def test_the_next_provider_is_tried_by_priority(config: Path) -> None:
 def test_a_provider_for_other_senders_is_not_asked(config: Path) -> None:
     with ScriptedProvider() as first, ScriptedProvider() as second:
         write(config, plain(first.port, "\tlist sender '@plant.example'"), plain(second.port))
-        assert trial(config, "owner@example.org", "--from", "plc@plant.example").code == 0
+        assert send_test(config, "owner@example.org", "--from", "plc@plant.example").code == 0
         assert (len(first.messages), len(second.messages)) == (1, 0)
-        assert trial(config, "owner@example.org").code == 0
+        assert send_test(config, "owner@example.org").code == 0
         assert (len(first.messages), len(second.messages)) == (1, 1)
 
 
 def test_json_lines_are_an_object_a_step_and_a_result(config: Path) -> None:
     with ScriptedProvider() as provider:
         write(config, plain(provider.port))
-        done = trial(config, "owner@example.org", "--json-lines")
+        done = send_test(config, "owner@example.org", "--json-lines")
         lines = [json.loads(line) for line in done.text.splitlines()]
         assert [line["step"] for line in lines[:-1]] == "name connect banner ehlo mail rcpt data dot".split()
         assert all(line["ok"] is True and line["seconds"] >= 0 for line in lines[:-1])
         assert lines[-1]["result"] == "accepted"
         assert lines[-1]["recipients"] == ["owner@example.org"]
-    done = trial(config, "owner@example.org", "--json-lines")
+    done = send_test(config, "owner@example.org", "--json-lines")
     lines = [json.loads(line) for line in done.text.splitlines()]
     assert done.code == 1
     assert (lines[-2]["step"], lines[-2]["ok"]) == ("connect", False)
@@ -161,16 +161,16 @@ def test_steps_are_shown_while_the_next_one_takes_its_time(config: Path) -> None
 
 def test_no_provider_is_said(config: Path) -> None:
     write(config)
-    done = trial(config, "owner@example.org")
+    done = send_test(config, "owner@example.org")
     assert done.code == 1
     assert "no provider" in done.text
 
 
 def test_a_faulty_or_missing_config_ends_it_with_one_line(config: Path) -> None:
-    done = trial(config, "owner@example.org")
+    done = send_test(config, "owner@example.org")
     assert (done.code, done.errors.count("\n")) == (66, 1)
     config.write_text("config mailrelay 'main'\n\toption max_recipients 'x'\n")
-    done = trial(config, "owner@example.org")
+    done = send_test(config, "owner@example.org")
     assert (done.code, done.errors.count("\n")) == (78, 1)
     assert f"{config}:2:" in done.errors
 

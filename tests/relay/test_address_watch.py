@@ -22,12 +22,12 @@ def ip(*words):
 ip("link", "set", "lo", "up")
 ip("link", "add", "eth0", "type", "veth", "peer", "name", "other")
 ip("address", "add", "192.168.7.1/24", "dev", "eth0")
-watch = address_watch.Watch(["eth0"])
+watch = address_watch.AddressWatcher(["eth0"])
 print(watch.due == address_watch.NEVER)
 for words in sys.argv[2:]:
     ip(*words.split())
     while select.select([watch.fd], [], [], 0.2)[0]:
-        watch.hear(["eth0", "eth0:plc"], 0.0)
+        watch.read_changes(["eth0", "eth0:plc"], 0.0)
     print(watch.due != address_watch.NEVER)
     watch.due = address_watch.NEVER
 """
@@ -54,5 +54,5 @@ def test_only_a_real_change_of_a_named_interface_counts() -> None:
 
 
 def test_nothing_is_watched_where_addresses_were_handed_over() -> None:
-    watch = address_watch.Watch(None)
+    watch = address_watch.AddressWatcher(None)
     assert (watch.fd, watch.due) == (-1, address_watch.NEVER)
