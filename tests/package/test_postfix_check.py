@@ -197,6 +197,8 @@ def test_common_faults_are_told_in_the_same_words(tmp_path: Path, relay: Any) ->
         ("option rate '5/minute 100/day'", "p"),
         ("option rate '90/minute'", "p"),
         ("option rate_limit '5'", "c"),
+        ("option accept_any_login '1'", "c"),
+        ("option username 'n'\n\toption password 'w'", "c"),
     ],
 )
 def test_what_postfix_cannot_do_is_told_with_its_line(option: str, section: str, tmp_path: Path, relay: Any) -> None:

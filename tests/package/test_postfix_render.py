@@ -39,7 +39,7 @@ HOSTILE = (
 TEXTS = {
     "main": "hostname spool sender recipient alias allowed_recipient postmaster allow max_message_size retry_min",
     "smarthost": "host port tls ca_file fingerprint auth username password priority sender rate family timeout verify",
-    "client": "address username password accept_any_login",
+    "client": "address username",
 }
 LISTS = {"recipient", "alias", "allowed_recipient", "allow"}
 
@@ -99,7 +99,8 @@ def shape(files: dict[str, list[str]]) -> dict[str, list[str]]:
 def test_addresses_become_listeners_and_subnets_networks_without_host_bits(tmp_path: Path) -> None:
     files = render(config(), tmp_path / "out")
     assert (
-        "mynetworks = 127.0.0.0/8, [0:0:0:0:0:0:0:1]/128, 192.168.1.0/24, [fd00:1:2:0:0:0:0:0]/60" in files["main.cf"]
+        "mynetworks = !10.0.0.1/32, 127.0.0.0/8, [0:0:0:0:0:0:0:1]/128, 192.168.1.0/24, [fd00:1:2:0:0:0:0:0]/60"
+        in files["main.cf"]
     )
     assert "inet_interfaces = 127.0.0.1, [0:0:0:0:0:0:0:1], 192.168.1.1, [fd00:1:2:0:0:0:0:1]" in files["main.cf"]
     listeners = [line.split()[0] for line in files["master.cf"] if line.endswith(" smtpd")]
@@ -137,14 +138,14 @@ def test_no_value_becomes_postfix_syntax(kind: str, tmp_path: Path) -> None:
             files = render(config(kind, option, value.replace("\0", "")), tmp_path / str(number))
             found = shape(files)
             # A value that is none leaves out what depends on it, and adds nothing.
-            assert set(found["main.cf"]) - {"smtpd_sasl_path"} <= set(good["main.cf"]) | {
+            assert set(found["main.cf"]) <= set(good["main.cf"]) | {
                 f"out{n}_{name}"
                 for n in (1, 2, 3)
                 for name in "relayhost fallback level wrapper ca mechanisms timeout protocols servername".split()
             } | {"out1_destination_rate_delay", "out2_destination_rate_delay"}, (option, value)
             assert [line.split()[0] for line in found["master.cf"] if line and line[0] != "\t"] == [
                 line.split()[0] for line in good["master.cf"] if line and line[0] != "\t"
-            ] or option in ("address", "username", "accept_any_login", "host", "sender"), (option, value)
+            ] or option in ("host", "sender"), (option, value)
             assert "smtpd_client_restrictions = permit_mynetworks, reject" in files["main.cf"]
             for name in ("main.cf", "master.cf"):
                 unescaped = [line for line in files[name] if re.search(r"(?<!\$)(\$\$)*\$(mynetworks|\{)", line)]
@@ -152,5 +153,5 @@ def test_no_value_becomes_postfix_syntax(kind: str, tmp_path: Path) -> None:
             for name, lines in files.items():
                 if name.startswith(("passwords", "policy")):
                     assert all(re.match(r"\[[^]]*\]:\d+ |#|$", line) for line in lines), (option, value, lines)
-                elif name not in ("main.cf", "master.cf", "logins.clear", "transports", "clients", "stuck-after"):
+                elif name not in ("main.cf", "master.cf", "transports", "stuck-after"):
                     assert all(re.match(r"/.*/ |#|$", line) for line in lines), (name, option, value, lines)

@@ -328,8 +328,8 @@ function limits(    s, chosen) {
 		unable(main, "command_timeout", "holds for each line in this version of Postfix", chosen)
 	}
 	for (s = 1; s <= sections; s++) {
-		if (type[s] == "client" && get(s, "rate_limit") != "0")
-			unable(s, "rate_limit", "is not carried out by Postfix, which can only limit all machines alike", chosen)
+		if (type[s] == "client")
+			client_limits(s, chosen)
 		if (type[s] == "smarthost" && is_on(get(s, "enabled")))
 			smarthost_limits(s, chosen)
 	}
@@ -343,6 +343,17 @@ function limits(    s, chosen) {
 		warn(0, "", "this Postfix (" ENVIRON["PF_VERSION"] ") takes a lone dot between bare line feeds for the end of a " \
 			"mail (CVE-2023-51764); what could hide a second mail behind one is refused, and so are machines that send " \
 			"everything at once", "use Postfix 3.8.4 or later, or the Python engine")
+}
+
+function client_limits(s, chosen) {
+	if (get(s, "rate_limit") != "0")
+		unable(s, "rate_limit", "is not carried out by Postfix, which can only limit all machines alike", chosen)
+	if (is_on(get(s, "accept_any_login")))
+		unable(s, "accept_any_login", "is not carried out by Postfix: no login is offered, and a machine that " \
+			"insists on one sends nothing", chosen)
+	if (get(s, "username") != "")
+		unable(s, "username", "is not carried out by Postfix, which asks no machine for a login: all mail from " \
+			"this address is refused", chosen)
 }
 
 function smarthost_limits(s, chosen,    rate, r, i, alone) {

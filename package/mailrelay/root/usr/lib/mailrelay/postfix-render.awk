@@ -23,7 +23,7 @@ BEGIN {
 	who_we_are()
 	networks()
 	sessions()
-	logins()
+	refusals()
 	smuggling()
 	sizes()
 	times()
@@ -135,6 +135,9 @@ function networks(    n, i, parts, list, seen) {
 	put("inet_interfaces", list == "" ? "loopback-only" : list)
 	put("inet_protocols", six ? "all" : "ipv4")
 	list = ""
+	for (i = 1; i <= sections; i++)  # what must log in cannot do so here
+		if (type[i] == "client" && get(i, "username") != "" && network(get(i, "address")) != "")
+			list = list ", !" substr(network(get(i, "address")), 3)
 	n = split(ENVIRON["SUBNETS"], parts, " ")
 	for (i = 1; i <= n; i++)
 		list = list once(network(parts[i]))
@@ -201,52 +204,12 @@ function sessions(    least) {
 	put("hopcount_limit", 100)
 }
 
-# AUTH is offered to the machines of `config client` alone, and answered by postfix-login: see there for its table.
-function logins(    s, n, i, j, order, width, list) {
-	for (s = 1; s <= sections; s++) {
-		if (type[s] != "client" || net(get(s, "address")) != "")
-			continue
-		width[s] = NET_LENGTH
-		for (i = n; i > 0 && width[order[i]] < width[s]; i--)
-			order[i + 1] = order[i]
-		order[i + 1] = s
-		n++
-	}
-	for (i = 1; i <= n; i++) {
-		s = order[i]
-		net(get(s, "address"))
-		j = spelled(NET_HEX) "/" NET_LENGTH
-		if (get(s, "username") != "") {
-			row("clients", j " login")
-			list = list "!" substr(network(j), 3) ", "
-		} else {
-			row("clients", j " DUNNO")
-			list = list (is_on(get(s, "accept_any_login")) ? "!" : "") substr(network(j), 3) ", "
-		}
-		if (is_on(get(s, "accept_any_login")))
-			row("logins.clear", j "\tany")
-		else if (get(s, "username") != "")
-			row("logins.clear", j "\tlogin\t" secret(get(s, "username")) "\t" secret(get(s, "password")))
-		else
-			continue
-		auth = 1
-	}
-	if (refuse != "")
-		row("refusal", "/^/ " literal(refuse))
-	if (n)
-		raw("smtpd_restriction_classes", "login")
-	if (n)
-		raw("login", "permit_sasl_authenticated, check_sender_access static:{530 5.7.0 Log in first}")
-	put("smtpd_sender_restrictions", (refuse != "" ? "check_sender_access " map("regexp", "refusal") \
-		(n ? ", " : "") : "") (n ? "check_client_access " map("cidr", "clients") : ""))
-	if (!auth)
+# While mail cannot be taken, MAIL is answered with why.
+function refusals() {
+	if (refuse == "")
 		return
-	put("smtpd_sasl_auth_enable", "yes")
-	put("smtpd_sasl_type", "dovecot")
-	put("smtpd_sasl_path", "private/login")
-	put("smtpd_sasl_security_options", "noanonymous")
-	put("broken_sasl_auth_clients", "yes")
-	put("smtpd_sasl_exceptions_networks", list "0.0.0.0/0, [::]/0")
+	row("refusal", "/^/ " literal(refuse))
+	put("smtpd_sender_restrictions", "check_sender_access " map("regexp", "refusal"))
 }
 
 # CVE-2023-51764. Where Postfix can be told what ends a mail, naive scripts with bare line feeds go on being served.
@@ -359,8 +322,6 @@ function services(    n, i, k, ports, most, r, p) {
 			"\n\t-o smtp_rcpt_timeout=" p "timeout\n\t-o smtp_data_init_timeout=" p "timeout" \
 			"\n\t-o smtp_data_xfer_timeout=" p "timeout\n\t-o smtp_data_done_timeout=" p "timeout")
 	}
-	if (auth)
-		service("login unix - n n - 4 spawn\n\tuser=nobody argv=/bin/sh " ENVIRON["LIB"] "/postfix-login " OUT "/logins")
 }
 
 # Machines could write to a fixed one, and make events up.
