@@ -198,7 +198,7 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
 def test_what_a_courier_says_is_taken_as_from_a_stranger(supervisor: Supervisor, line: bytes) -> None:
     supervisor.report_r, writer = os.pipe2(os.O_NONBLOCK)
     os.write(writer, line + b"\n")
-    supervisor.hear()
+    supervisor.read_reports()
     assert (supervisor.scan_due, supervisor.blocked_until, supervisor.memory) == (None, 0.0, {})
     assert not supervisor.told
 
