@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailrelay.smtp import server
+from mailrelay.smtp.reply import Reply
 
-VERDICT = b"250 2.0.0 Queued\r\n"
+QUEUED = Reply(250, "2.0.0", "Queued")
+VERDICT = QUEUED.wire()
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Loop:
     """What a listener makes of one session, with no time in it. `strict` checks the order of events as they come."""
 
     session: server.Session
-    verdict: bytes = VERDICT
+    verdict: Reply = QUEUED
     replies: bytes = b""
     messages: list[Message] = field(default_factory=list)
     begun: int = 0
@@ -86,7 +88,7 @@ class Loop:
 
 def connect(*, allowed: bool = True, login: Any = None, **settings: Any) -> Loop:
     """A session that has said its greeting; settings are the Policy's."""
-    policy = server.Policy(b"relay.lan", **settings)
+    policy = server.Policy("relay.lan", **settings)
     loop = Loop(server.Session(policy, "192.168.1.5", allowed=allowed, login=login))
     loop.session.greeting()
     return loop

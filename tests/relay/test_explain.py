@@ -11,6 +11,7 @@ from mailrelay.config.settings import Smarthost
 from mailrelay.courier.explain import explain, explain_reply, rules
 from mailrelay.courier.failure import Failure
 from mailrelay.smtp.reply import Reply
+from mailrelay.smtp.reply_reader import as_reply
 
 CAUSES = (
     *(
@@ -37,7 +38,7 @@ def smarthost(host: str = "smtp.example.org", port: int = 587, tls: str = "start
 
 
 def reply(line: str) -> Reply:
-    return Reply(int(line[:3]), [line[4:].encode()])
+    return as_reply(int(line[:3]), [line[4:].encode()])
 
 
 def advice(stage: str, cause: str, answer: str = "", detail: dict[str, str] | None = None, **host: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import socket
 import subprocess
@@ -11,8 +12,9 @@ import threading
 import pytest
 
 from mailrelay.smtp import replies, server
+from mailrelay.smtp.reply import Reply
 from tests.relay.running import SOURCE
-from tests.relay.smtp_in_loop import VERDICT, codes, connect
+from tests.relay.smtp_in_loop import QUEUED, VERDICT, codes, connect
 
 ENVELOPE = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
 GO = ENVELOPE + b"DATA\r\n"
@@ -64,7 +66,7 @@ def test_pipelined_commands_get_one_reply_event_after_begin() -> None:
     events = session.receive(b"EHLO x\r\n" + GO + b"hello\r\n.\r\n" + GO)
     assert [event[0] for event in events] == [server.BEGIN, server.REPLY, server.DATA, server.END]
     assert codes(events[1][1]) == [250, 250, 250, 354]
-    events = session.verdict(VERDICT)
+    events = session.verdict(QUEUED)
     assert [event[0] for event in events] == [server.BEGIN, server.REPLY]
     assert events[1][1].startswith(VERDICT)
     assert codes(events[1][1]) == [250, 250, 250, 354]
@@ -76,31 +78,28 @@ def test_nothing_is_taken_while_the_verdict_is_out() -> None:
     assert session.waiting
     assert session.receive(b"NOOP\r\n") == [] and session.receive(b"QUIT\r\n") == []
     assert session.buffered == 12
-    assert session.verdict(VERDICT) == [
-        (server.REPLY, VERDICT + replies.OK + replies.GOOD_BYE),
+    assert session.verdict(QUEUED) == [
+        (server.REPLY, VERDICT + replies.OK.wire() + replies.GOOD_BYE.wire()),
         (server.CLOSE,),
     ]
-    assert session.verdict(VERDICT) == [] and session.receive(b"NOOP\r\n") == []
+    assert session.verdict(QUEUED) == [] and session.receive(b"NOOP\r\n") == []
 
 
 def test_reply_to_a_refused_commit_is_passed_on_and_the_next_mail_goes() -> None:
     loop = connect()
-    loop.verdict = b"452 4.3.1 Full\r\n"
-    assert loop.send(GO + b"x\r\n.\r\n").endswith(b"452 4.3.1 Full\r\n")
-    loop.verdict = VERDICT
+    loop.verdict = replies.DISK_FULL
+    assert loop.send(GO + b"x\r\n.\r\n").endswith(replies.DISK_FULL.wire())
+    loop.verdict = QUEUED
     assert loop.send(GO + b"x\r\n.\r\n").endswith(VERDICT)
 
 
 def test_every_reply_but_hello_and_intermediate_ones_has_an_enhanced_code() -> None:
-    texts = [value for name, value in vars(replies).items() if name.isupper() and isinstance(value, bytes)]
-    bare = (replies.BANNER, replies.HELO, replies.EHLO, replies.EHLO_LOGIN)
-    assert len(texts) > 40
-    for text in texts:
-        for line in text.splitlines():
-            assert len(line) < 500
-            if line[:1] in b"245" and text not in bare:
-                assert line[4:6] == line[:1] + b".", line
-                assert line[6:].split(b" ")[0].replace(b".", b"").isdigit(), line
+    found = {name: value for name, value in vars(replies).items() if isinstance(value, Reply)}
+    assert len(found) > 50
+    for name, reply in found.items():
+        assert max(map(len, reply.wire().splitlines())) < 500
+        if name not in ("BANNER", "HELO", "EHLO") and reply.code // 100 != 3:
+            assert re.fullmatch(rf"{reply.code // 100}\.\d\.\d", reply.enhanced), name
 
 
 # What the machines say
@@ -122,7 +121,7 @@ def test_every_reply_but_hello_and_intermediate_ones_has_an_enhanced_code() -> N
 )
 def test_sender_however_it_is_written(line: bytes) -> None:
     loop = connect()
-    assert loop.send(line + b"\r\n") == replies.SENDER_OK
+    assert loop.send(line + b"\r\n") == replies.SENDER_OK.wire()
     loop.send(b"RCPT TO:<c@d.example>\r\nDATA\r\nx\r\n.\r\n")
     assert loop.messages[0].sender == b"a@b.example"
 
@@ -319,9 +318,9 @@ def test_a_client_gone_after_its_final_dot_still_has_its_mail_and_what_it_pipeli
     session = connect().session
     session.receive(GO + b"one\r\n.\r\n" + GO + b"two\r\n.\r\n" + GO + b"thr")
     assert session.disconnected() == []
-    events = session.verdict(VERDICT)
+    events = session.verdict(QUEUED)
     assert [event[0] for event in events] == [server.BEGIN, server.REPLY, server.DATA, server.END]
-    events = session.verdict(VERDICT)
+    events = session.verdict(QUEUED)
     assert [event[0] for event in events] == [server.BEGIN, server.REPLY, server.DATA, server.ABORT, server.CLOSE]
 
 
@@ -341,7 +340,7 @@ def test_a_client_gone_in_its_message_leaves_nothing() -> None:
 
 
 def test_a_stranger_reads_554_and_is_let_go_at_its_first_command() -> None:
-    for command, reply in [(b"EHLO x\r\n", replies.NOT_ALLOWED), (b"QUIT\r\n", replies.GOOD_BYE)]:
+    for command, reply in [(b"EHLO x\r\n", replies.NOT_ALLOWED.wire()), (b"QUIT\r\n", replies.GOOD_BYE.wire())]:
         loop = connect(allowed=False)
         assert loop.session.greeting().startswith(b"554 5.7.1 ") and loop.session.closing
         assert loop.send(command + GO) == reply
@@ -356,20 +355,20 @@ def test_no_provider_is_said_plainly() -> None:
 
 
 def test_the_owners_refusal_of_a_recipient() -> None:
-    refusal = b"550 5.7.1 Not that one\r\n"
+    refusal = replies.RECIPIENT_NOT_ALLOWED
     loop = connect(refusal=lambda address: refusal if address == b"no@d" else None)
     loop.send(b"MAIL FROM:<>\r\n")
-    assert loop.send(b"RCPT TO:<no@d>\r\n") == refusal
+    assert loop.send(b"RCPT TO:<no@d>\r\n") == refusal.wire()
     assert codes(loop.send(b"RCPT TO:<yes@d>\r\nDATA\r\n.\r\n")) == [250, 354, 250]
     assert loop.messages[0].recipients == [b"yes@d"]
 
 
 def test_a_throttled_client_reads_why() -> None:
     loop = connect()
-    loop.session.throttled = b"450 4.7.1 Slower\r\n"
-    assert loop.send(b"MAIL FROM:<a@b>\r\n") == b"450 4.7.1 Slower\r\n"
+    loop.session.throttled = replies.TOO_MANY_MESSAGES.fill(5)
+    assert loop.send(b"MAIL FROM:<a@b>\r\n") == replies.TOO_MANY_MESSAGES.fill(5).wire()
     loop.session.throttled = None
-    assert loop.send(b"MAIL FROM:<a@b>\r\n") == replies.SENDER_OK
+    assert loop.send(b"MAIL FROM:<a@b>\r\n") == replies.SENDER_OK.wire()
 
 
 # Content that comes although it was refused

@@ -29,12 +29,12 @@ def test_a_message_with_no_room_left_is_for_later() -> None:
     loop = connect()
     loop.session.room = 50
     assert loop.send(b"MAIL FROM:<a@b> SIZE=51\r\n").startswith(b"452 4.3.1 ")
-    assert loop.send(GO + b"x" * 51 + b"\r\n.\r\n").endswith(replies.NO_ROOM)
+    assert loop.send(GO + b"x" * 51 + b"\r\n.\r\n").endswith(replies.NO_ROOM.wire())
     loop.send(GO + b"Subject: x\r\n")
     loop.session.room = 0  # others have filled the disk meanwhile
     loop.send(b"more\r\n")
     assert (loop.aborted, loop.session.in_data) == (2, True)
-    assert loop.send(b".\r\n") == replies.NO_ROOM
+    assert loop.send(b".\r\n") == replies.NO_ROOM.wire()
     assert codes(loop.send(b"MAIL FROM:<a@b>\r\n")) == [452]
     loop.session.room = 100
     loop.send(ENVELOPE)
@@ -109,7 +109,7 @@ def test_a_command_line_has_a_length_and_its_rest_is_swallowed() -> None:
         for chunk in chunks:
             loop.send(chunk)
             assert loop.session.buffered <= 2048
-        assert loop.replies == replies.TOO_LONG + replies.OK
+        assert loop.replies == replies.TOO_LONG.wire() + replies.OK.wire()
     assert codes(connect().send(b"NOOP " + b"x" * 2042 + b"\r\n")) == [250]
     assert codes(connect().send(b"NOOP " + b"x" * 2043 + b"\r\n")) == [500]
 

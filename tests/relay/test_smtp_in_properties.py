@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mailrelay.smtp import data as smtp_data
 from mailrelay.smtp import server
-from tests.relay.smtp_in_loop import Loop, connect
+from mailrelay.smtp.reply import Reply
+from tests.relay.smtp_in_loop import VERDICT, Loop, connect
 
 GO = b"MAIL FROM:<x@y>\r\nRCPT TO:<x@y>\r\nDATA\r\n"
 
@@ -149,7 +150,7 @@ def test_content_of_a_crlf_client_arrives_unchanged(content: bytes, cuts: list[i
     loop = connect()
     played(loop, [GO, *pieces(wire, cuts)])
     assert [message.content for message in loop.messages] == [wire[:-3]]
-    assert loop.send(GO + b".\r\n").endswith(loop.verdict)
+    assert loop.send(GO + b".\r\n").endswith(VERDICT)
 
 
 @settings(max_examples=600, deadline=None)
@@ -248,12 +249,12 @@ LINES = st.sampled_from(
 @example([b"a: b\n" * 3, b"a: b\n\n"], [], 80, 20, 18)
 def test_limits_are_what_they_say(chunks: list[bytes], cuts: list[int], size: int, line: int, header: int) -> None:
     content = b"".join(chunks)
-    kinds = {b"554 5.6.0": b"line", b"552 5.3.4": b"header", b"554 5.4.6": b"loop", b"": b"", b"size": b"size"}
+    kinds = {"554 5.6.0": b"line", "552 5.3.4": b"header", "554 5.4.6": b"loop", "None": b"", "552 size": b"size"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(smtp_data, "MAX_RECEIVED", FEW)
         for way in (chunks, pieces(content, cuts)):
-            limits = smtp_data.Limits(size, b"size", line, header)
-            fault = b""
+            limits = smtp_data.Limits(size, Reply(552, "size", ""), line, header)
+            fault = None
             for piece in way:
                 fault = fault or limits.check(piece)
-            assert kinds[fault[:9]] == first_fault(content, size, line, header)
+            assert kinds[str(fault)[:9]] == first_fault(content, size, line, header)

@@ -10,7 +10,8 @@ import pytest
 
 from mailrelay.smtp.client import CONTENT, FAILED, READY, RESULT, STARTTLS, STEP, Session
 from mailrelay.smtp.login import Login
-from mailrelay.smtp.reply import MAX_LINE, MAX_LINES, Garbage, Reader, Reply
+from mailrelay.smtp.reply import Reply
+from mailrelay.smtp.reply_reader import MAX_LINE, MAX_LINES, Garbage, Reader, as_reply
 from mailrelay.smtp.transaction import Outcome, Transaction
 
 GREETING = b"220 mx ESMTP\r\n250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 1000\r\n"
@@ -69,8 +70,9 @@ class TestReplies:
     ) -> None:
         reader = Reader()
         reader.feed(wire)
-        reply = reader.next()
-        assert reply
+        read = reader.next()
+        assert read
+        reply = as_reply(*read)
         assert (reply.code, reply.enhanced, reply.text) == (code, enhanced, text)
         assert reader.next() is None
 
@@ -95,8 +97,16 @@ class TestReplies:
         with pytest.raises(Garbage):
             reader.next()
 
+    def test_a_reply_of_ours_reads_back_as_it_was_meant(self) -> None:
+        reader = Reader()
+        reader.feed(Reply(550, "5.1.1", "No such\nuser").wire() + Reply(334, "", "").wire())
+        assert [str(as_reply(*read)) for read in (reader.next(), reader.next()) if read] == [
+            "550 5.1.1 No such user",
+            "334",
+        ]
+
     def test_the_text_for_people_is_bounded(self) -> None:
-        assert len(Reply(550, [b"x" * 4000] * 100).text) <= 1000
+        assert len(as_reply(550, [b"x" * 4000] * 100).text) <= 1000
 
 
 class TestGreeting:

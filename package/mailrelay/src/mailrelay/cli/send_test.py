@@ -77,7 +77,7 @@ class TestDelivery:
         self.original, sender = sender, self.main.sender.encode() or sender
         self.report.begin(self.original, sender, recipient, recipients)
         if refusal:
-            return self.report.end(False, refusal.decode("utf-8", "replace").strip(), "")
+            return self.report.end(False, str(refusal), "")
         if not self.settings.smarthosts:
             return self.report.end(False, "no provider is set", "Add a section config smarthost with its host.")
         if not smarthosts:

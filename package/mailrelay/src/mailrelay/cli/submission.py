@@ -144,7 +144,7 @@ def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes
         for recipient in recipients:
             reason = fault(recipient) or rules.refusal(recipient)
             if reason:
-                refused.append(f"{recipient.decode('utf-8', 'backslashreplace')}: {reason.decode().strip()}")
+                refused.append(f"{recipient.decode('utf-8', 'backslashreplace')}: {reason}")
             else:
                 taken.append(recipient)
         size = mail.wire_size()
@@ -152,7 +152,7 @@ def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes
             raise Refused(os.EX_UNAVAILABLE, [f"the mail has {size} bytes, the relay takes {main.max_message_size}"])
         address = sender(main.hostname)  # while we know who called us
         if address and (reason := fault(address)):
-            raise Refused(os.EX_DATAERR, [f"sender: {reason.decode()}"])
+            raise Refused(os.EX_DATAERR, [f"sender: {reason}"])
         if not settings.provider:
             raise Down("no provider is set, so that it could not be sent")
         queue_id = _keep(relay.enter(), main, address, rules.expand(taken), mail) if taken else ""

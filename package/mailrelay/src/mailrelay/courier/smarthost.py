@@ -309,7 +309,7 @@ class SmarthostConnection:
         if event[0] == STEP:
             _, stage, reply = event
             if reply.code != 334:
-                self._step(stage, str(Reply(reply.code, reply.lines[:1])), self._detail(stage), ok=reply.code < 400)
+                self._step(stage, str(reply), self._detail(stage), ok=reply.code < 400)
         elif event[0] == FAILED:
             _, stage, cause, text, last, permanent = event
             failure = Failure(stage, cause, text, reply=last, permanent=permanent)

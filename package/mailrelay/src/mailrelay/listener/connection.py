@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mailrelay.config.settings import Client
     from mailrelay.smtp import server
+    from mailrelay.smtp.reply import Reply
     from mailrelay.spool import spool
 
 
@@ -41,7 +42,7 @@ class Connection:
         self.taken = 0  # bytes of the message so far
         self.busy = False  # a job of the draft is under way in a sync thread
         self.ended = False  # the end of the message was seen
-        self.refusal = b""  # the reply for a message whose draft is lost
+        self.refusal: Reply | None = None  # the reply for a message whose draft is lost
         self.closing = False  # close once everything is sent
         self.gone = False  # the client will send nothing more
         self.deaf = False  # the client takes no replies; what it had sent before still counts

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 
 from mailrelay.core import log
+from mailrelay.smtp import replies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrelay.listener.connection import Connection
+    from mailrelay.smtp.reply import Reply
 
 _MANY = 1024  # clients whose minutes are kept before the old ones are cleared away
 
@@ -28,8 +30,8 @@ class Rates:
             start, count = self._minutes.get(connection.client, (time.monotonic(), 0))
             self._minutes[connection.client] = (start, count + 1)
 
-    def refusal(self, connection: Connection) -> bytes | None:
-        """The reply line for a client that has had its share, None for everybody else."""
+    def refusal(self, connection: Connection) -> Reply | None:
+        """The reply for a client that has had its share, None for everybody else."""
         if connection.rule is None or not connection.rule.rate_limit:
             return None
         start, count = self._minutes.get(connection.client, (0.0, 0))
@@ -38,7 +40,7 @@ class Rates:
             return None
         if count < connection.rule.rate_limit:
             return None
-        return b"450 4.7.1 More than %d messages a minute from you, try again later\r\n" % connection.rule.rate_limit
+        return replies.TOO_MANY_MESSAGES.fill(connection.rule.rate_limit)
 
 
 class Refusals:

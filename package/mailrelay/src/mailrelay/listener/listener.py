@@ -18,13 +18,15 @@ from mailrelay.core.net import Net
 from mailrelay.listener.connection import Connection, login_of
 from mailrelay.listener.limits import Rates, Refusals
 from mailrelay.listener.recipients import Recipients
-from mailrelay.smtp import server
+from mailrelay.smtp import replies, server
 from mailrelay.spool import group_commit, space, spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
+
+    from mailrelay.smtp.reply import Reply
 else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
 
@@ -59,7 +61,7 @@ class Listener:
         self.rules = [(Net.parse(client.address), client) for client in settings.clients]
         self.recipients = Recipients(main)
         self.policy = server.Policy(
-            hostname=main.hostname.encode(),
+            hostname=main.hostname,
             max_message_size=main.max_message_size,
             max_recipients=main.max_recipients,
             max_command_length=main.max_command_length,
@@ -169,13 +171,13 @@ class Listener:
         grown = [one for one in candidates if now - one.born > _YOUNG]
         victim = min(useless or grown or candidates, key=lambda one: (one.pace(now), one.born))
         log.event("evicted", log.NOTICE, client=victim.client, seconds=f"{now - victim.born:.0f}")
-        self.drop(victim, b"421 4.3.2 Too many connections and yours is the slowest, try again later\r\n")
+        self.drop(victim, replies.TOO_MANY_CONNECTIONS)
 
-    def drop(self, connection: Connection, reply: bytes) -> None:
+    def drop(self, connection: Connection, reply: Reply) -> None:
         """Say a last word if the socket takes it at once, and close."""
         if not connection.out:
             try:
-                connection.sock.send(reply)
+                connection.sock.send(reply.wire())
             except OSError:
                 pass
         self.close(connection)
@@ -313,7 +315,7 @@ class Listener:
         connection.chunks = []
         connection.held = 0
         connection.ended = False
-        connection.refusal = b""
+        connection.refusal = None
 
     def advance(self, connection: Connection) -> None:
         """Give the sync threads what there is, unless they still have a piece of this message."""
@@ -343,11 +345,7 @@ class Listener:
             if error is not None:
                 log.event("not-stored", log.ERROR, id=draft.id, client=connection.client, error=error.strerror)
                 full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-                connection.refusal = (
-                    b"452 4.3.1 No room left to store mail, try again later\r\n"
-                    if full
-                    else b"451 4.3.0 This mail could not be stored, try again later\r\n"
-                )
+                connection.refusal = replies.DISK_FULL if full else replies.NOT_STORED
                 connection.chunks, connection.held = [], 0  # the rest is read, too, but goes nowhere
                 if full:
                     self.capacity.refresh()
@@ -375,9 +373,9 @@ class Listener:
         self.capacity.settle(connection.taken, stored=True)
         connection.taken = 0
         self.rates.count(connection)
-        self.verdict(connection, b"250 2.0.0 Queued as %s\r\n" % draft.id.encode())
+        self.verdict(connection, replies.QUEUED.fill(draft.id))
 
-    def verdict(self, connection: Connection, reply: bytes) -> None:
+    def verdict(self, connection: Connection, reply: Reply) -> None:
         """Answer the end of data, and go on with what the client has sent since."""
         self.committing -= 1
         self.forget(connection)
@@ -419,7 +417,7 @@ class Listener:
                 one.mark, one.marked_at = one.session.progress, now
                 continue
             if self.retiring and now >= self.retiring and not one.session.in_data:
-                self.drop(one, b"421 4.3.2 The settings have changed, please connect again\r\n")
+                self.drop(one, replies.NEW_SETTINGS)
                 continue
             elapsed = now - one.marked_at
             progress = one.session.progress - one.mark
@@ -427,11 +425,11 @@ class Listener:
                 if elapsed < min(_RATE_WINDOW, self.main.command_timeout):
                     continue
                 if progress < self.main.min_data_rate * elapsed:
-                    self.drop(one, b"421 4.4.2 The message comes in too slowly, try again\r\n")
+                    self.drop(one, replies.TOO_SLOW)
                     continue
             elif not progress:
                 if elapsed >= self.main.command_timeout:
-                    self.drop(one, b"421 4.4.2 Nothing complete came for too long, good-bye\r\n")
+                    self.drop(one, replies.TIMED_OUT)
                 continue
             one.mark, one.marked_at = one.session.progress, now
         self.capacity.tick(now)
@@ -452,7 +450,7 @@ class Listener:
         self.shut_doors()
         for one in list(self.connections.values()):
             if not one.session.waiting:
-                self.drop(one, b"421 4.3.2 The relay is shutting down, try again later\r\n")
+                self.drop(one, replies.SHUTTING_DOWN)
 
     def retire(self) -> None:
         """A listener with a newer config has taken over; sessions that have begun may come to their end."""

@@ -5,9 +5,12 @@ Applied by the listener when a message comes in, so that each final recipient ha
 
 from __future__ import annotations
 
+from mailrelay.smtp import replies
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrelay.config import settings
+    from mailrelay.smtp.reply import Reply
 
 
 class Recipients:
@@ -23,13 +26,13 @@ class Recipients:
             self._aliases[name.strip().lower().encode()] = [part.strip().encode() for part in targets.split(",")]
         self._allowed = {entry.lower().lstrip("@").encode() for entry in main.allowed_recipient}
 
-    def refusal(self, recipient: bytes) -> bytes | None:
-        """The reply line for a recipient that cannot be served, None for one that can."""
+    def refusal(self, recipient: bytes) -> Reply | None:
+        """The reply for a recipient that cannot be served, None for one that can."""
         targets = self.expand([recipient])
         if not targets:
-            return b"550 5.1.1 No alias says where mail for this local name goes; set one, or a postmaster\r\n"
+            return replies.NO_ALIAS
         if self._allowed and not all(self._is_allowed(target) for target in targets):
-            return b"550 5.7.1 This relay does not send to that recipient\r\n"
+            return replies.RECIPIENT_NOT_ALLOWED
         return None
 
     def expand(self, recipients: list[bytes]) -> list[bytes]:

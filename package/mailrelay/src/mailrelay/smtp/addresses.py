@@ -38,36 +38,36 @@ def split(argument: bytes, keyword: bytes) -> tuple[bytes, bytes] | None:
     return address.strip(b" "), parameters
 
 
-def fault(address: bytes) -> bytes:
-    """Why this relay cannot take the address, in words for a reply line; b"" if it can.
+def fault(address: bytes) -> str:
+    """Why this relay cannot take the address, in words for a reply; "" if it can.
 
     A bare local part (`root`) passes, as do local parts that begin or end with a dot. Whether non-ASCII is allowed
     depends on the transaction and is the caller's question.
     """
     if len(address) > MAX_ADDRESS:
-        return b"The address is too long"
+        return "The address is too long"
     try:
         printable = address.decode().isprintable()
     except UnicodeDecodeError:
-        return b"The address is not valid UTF-8"
+        return "The address is not valid UTF-8"
     if not printable or b" " in address:
-        return b"The address holds spaces or control characters"
+        return "The address holds spaces or control characters"
     if address[:1] == b"@" and b":" in address:
-        return b"Source routes are not accepted; write the address alone"
+        return "Source routes are not accepted; write the address alone"
     local, at, domain = address.rpartition(b"@")
     if not at:
         local = domain
     elif not _is_domain(domain):
-        return b"What follows the @ is not a domain name"
+        return "What follows the @ is not a domain name"
     if len(local) > 2 and local[:1] == b'"' == local[-1:]:
         local = local[1:-1]
     if not local:
-        return b"Nothing stands before the @"
+        return "Nothing stands before the @"
     if b"%" in local or b"!" in local:
-        return b"Routing through the local part (% or !) is not accepted"
+        return "Routing through the local part (% or !) is not accepted"
     if local.translate(None, _SPECIALS) != local:
-        return b"This is not a single plain address like name@example.org"
-    return b""
+        return "This is not a single plain address like name@example.org"
+    return ""
 
 
 def folded(address: bytes) -> bytes:

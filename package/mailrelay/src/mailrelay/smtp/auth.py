@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, Literal
 
+    from mailrelay.smtp.reply import Reply
+
     Login = tuple[bytes, bytes] | Literal[True]
 
 ANY_LOGIN: Final = True
@@ -42,7 +44,7 @@ class Dialogue:
         self._step = 0
         self._name_matched = False
 
-    def begin(self, argument: bytes) -> tuple[int, bytes]:
+    def begin(self, argument: bytes) -> tuple[int, Reply]:
         """AUTH's argument: the mechanism, and maybe the first response."""
         mechanism, _, response = argument.partition(b" ")
         mechanism = mechanism.upper()
@@ -55,7 +57,7 @@ class Dialogue:
         response = response.strip()
         return self.respond(response) if response else (ASKED, question)
 
-    def respond(self, response: bytes) -> tuple[int, bytes]:
+    def respond(self, response: bytes) -> tuple[int, Reply]:
         """A line of the client, without its line end."""
         if response == b"*":
             return REFUSED, replies.LOGIN_GIVEN_UP

@@ -10,7 +10,7 @@ STARTTLS (3207), AUTH (4954), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531) and 
     (CONTENT, transaction)         354 is there: write transaction.content(), submit() the next one meanwhile, and then
                                    end_of_data(last): the dot, with the next one's MAIL, RCPT and DATA behind it
     (RESULT, transaction, outcome) in the order of submission
-    (STEP, stage, reply)           any command was answered (only if `verbose`)
+    (STEP, stage, reply)           any command was answered, by this reply's first line (only if `verbose`)
     (FAILED, stage, cause, text, reply, permanent)    the connection is of no more use; says nothing about a message
 
 Which reply leads where (4xx and 5xx of BANNER, EHLO, HELO, TLS and AUTH, 421 anywhere, and any other code: FAILED):
@@ -41,7 +41,8 @@ from binascii import a2b_base64, b2a_base64
 from collections import deque
 
 from mailrelay.smtp.login import Login
-from mailrelay.smtp.reply import MAX_TEXT, Garbage, Reader, Reply
+from mailrelay.smtp.reply import Reply
+from mailrelay.smtp.reply_reader import MAX_TEXT, Garbage, Reader, as_reply
 from mailrelay.smtp.transaction import Attempt, Transaction
 
 TYPE_CHECKING = False
@@ -104,6 +105,7 @@ class Session:
         self._ready = False
         self._group = 1  # commands in one write
         self._reader = Reader()
+        self._lines: list[bytes] = []  # of the reply that is being handled
         self._out: list[bytes] = []
         self._pending: deque[tuple[int, bytes]] = deque()  # commands not yet sent
         self._expected: deque[int] = deque((_BANNER,))  # what the next replies answer
@@ -163,8 +165,8 @@ class Session:
             return self._take_events()
         self._reader.feed(data)
         try:
-            while not self.over and (reply := self._reader.next()):
-                self._answered(reply)
+            while not self.over and (read := self._reader.next()):
+                self._answered(*read)
                 if self._upgrading:  # what came before the handshake may be anyone's: CVE-2011-0411
                     self._reader.forget()
         except Garbage as garbage:
@@ -248,14 +250,16 @@ class Session:
 
     # Reading
 
-    def _answered(self, reply: Reply) -> None:
+    def _answered(self, code: int, lines: list[bytes]) -> None:
         self.progress += 1
-        if not self._expected:
+        kind = self._expected[0] if self._expected else None
+        if kind == _AUTH and self._login:
+            lines = [self._login.scrub(line) for line in lines]
+        reply = as_reply(code, lines)
+        if kind is None:
             self._unasked(reply)
             return
-        kind = self._expected[0]
-        if kind == _AUTH and self._login:
-            reply.lines = [self._login.scrub(line) for line in reply.lines]
+        self._lines = lines
         if reply.code == 421:
             if kind == _DOT:
                 self._dotted = None
@@ -264,7 +268,7 @@ class Session:
         before = len(self._events)
         _HANDLERS[kind](self, reply)
         if self._verbose and kind <= _DOT and not self.over:
-            self._events.insert(before, (STEP, _STAGES[kind], reply))
+            self._events.insert(before, (STEP, _STAGES[kind], as_reply(code, lines[:1])))
         self._expected.popleft()
         if not self._expected:
             if self._pending:
@@ -319,7 +323,7 @@ class Session:
 
     def _on_ehlo(self, reply: Reply) -> None:
         if reply.ok:
-            for line in reply.lines[1:]:
+            for line in self._lines[1:]:
                 keyword, _, parameters = (
                     line.decode("ascii", "replace").upper().replace("AUTH=", "AUTH ", 1).partition(" ")
                 )
@@ -388,7 +392,7 @@ class Session:
             return
         if reply.code == 334 and self._step < 5:
             try:
-                challenge = a2b_base64(reply.lines[0])
+                challenge = a2b_base64(self._lines[0])
             except Base64Error:
                 challenge = b""
             response = self._login.response(self._mechanisms[0], self._step, challenge)

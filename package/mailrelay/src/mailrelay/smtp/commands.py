@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
+    from mailrelay.smtp.reply import Reply
+
     Login = auth.Login | None
 
 # Recipients over the limit, or named twice, that are answered before they count as useless: a client with a long list
@@ -40,7 +42,7 @@ class Policy:
 
     def __init__(
         self,
-        hostname: bytes,
+        hostname: str,
         *,
         max_message_size: int = 25 << 20,
         max_recipients: int = 100,
@@ -49,9 +51,9 @@ class Policy:
         max_header_length: int = 64 << 10,
         max_useless_commands: int = 20,
         provider: bool = True,
-        refusal: Callable[[bytes], bytes | None] | None = None,
+        refusal: Callable[[bytes], Reply | None] | None = None,
     ) -> None:
-        """refusal(recipient): the full reply line for a recipient that cannot be served, None for one that can."""
+        """refusal(recipient): the reply for a recipient that cannot be served, None for one that can."""
         self.hostname = hostname
         self.max_message_size = max_message_size
         self.max_recipients = max_recipients
@@ -76,19 +78,19 @@ class Commands:
     client: str
     helo: bytes  # what HELO or EHLO named, control characters replaced; may be empty
     room: int  # bytes a message may have now; the loop sets it before each call; 0: MAIL and content get 452
-    throttled: bytes | None  # the reply line that MAIL gets now, instead of being accepted
+    throttled: Reply | None  # the reply that MAIL gets now, instead of being accepted
     authenticated: bool
     closing: bool  # no mail will come of this session any more
     progress: int  # commands that got on with a message, and bytes of content
 
-    _out: list[bytes]  # replies not handed over yet
+    _out: list[Reply]  # replies not handed over yet
     _closed: bool  # the last reply was given
     _crlf: bool  # how the last command line ended
     _sealed: bool  # an end of data was unclear: no more mail
     _blind: bool  # DATA was refused: what is no command now is content that somebody sends without asking
     _recipients: dict[bytes, bytes]  # as addresses.folded() → as given
     _scanner: EndOfData | None  # content comes in
-    _fault: bytes  # the reply at the end of a message that is over a limit
+    _fault: Reply | None  # the reply at the end of a message that is over a limit
 
     def __init__(self, policy: Policy, client: str, *, allowed: bool, login: Login) -> None:
         """login: name and password that the client must show, ANY_LOGIN, or None where no login is offered."""
@@ -116,13 +118,13 @@ class Commands:
         self._surplus = 0
         self._scanner = None
         self._limits: Limits | None = None
-        self._fault = b""
+        self._fault = None
 
-    def _hang_up(self, reply: bytes) -> None:
+    def _hang_up(self, reply: Reply) -> None:
         self._out.append(reply)
         self._closed = self.closing = True
 
-    def _waste(self, reply: bytes) -> None:
+    def _waste(self, reply: Reply | None) -> None:
         """Answer what got no message on its way; too much of that ends the session."""
         self._useless += 1
         if self._useless > self._policy.max_useless_commands:
@@ -138,7 +140,7 @@ class Commands:
             line = line.replace(b"\t", b" ")
         verb, _, argument = line.strip().partition(b" ")
         if not verb:
-            self._waste(b"")
+            self._waste(None)
             return
         verb = verb.upper()
         last_words = self._last_words(verb)
@@ -161,25 +163,25 @@ class Commands:
         else:
             self._waste(replies.TOO_LONG)
 
-    def _last_words(self, verb: bytes) -> bytes:
-        """What ends the session instead of this command being carried out, b"" if nothing does."""
+    def _last_words(self, verb: bytes) -> Reply | None:
+        """What ends the session instead of this command being carried out, None if nothing does."""
         if not self._allowed:
-            return b"" if verb == b"QUIT" else replies.NOT_ALLOWED
+            return None if verb == b"QUIT" else replies.NOT_ALLOWED
         if self._sealed:
-            return b"" if verb == b"QUIT" else replies.UNCLEAR
-        return replies.BLIND if self._blind and verb not in _AFTER_REFUSED_DATA else b""
+            return None if verb == b"QUIT" else replies.UNCLEAR
+        return replies.BLIND if self._blind and verb not in _AFTER_REFUSED_DATA else None
 
     def _helo(self, argument: bytes) -> None:
-        self._hello(argument, replies.HELO % self._policy.hostname)
+        self._hello(argument, replies.HELO.fill(self._policy.hostname))
 
     def _ehlo(self, argument: bytes) -> None:
         size = min(self._policy.max_message_size, self.room)
         # "SIZE 0" would promise that there is no limit (RFC 1870 4).
-        shown = b" %d" % size if size > 0 else b""
-        login = b"" if self._login is None else replies.EHLO_LOGIN
-        self._hello(argument, replies.EHLO % (self._policy.hostname, shown, login))
+        shown = f" {size}" if size > 0 else ""
+        login = "" if self._login is None else replies.EHLO_LOGIN
+        self._hello(argument, replies.EHLO.fill(self._policy.hostname, shown, login))
 
-    def _hello(self, argument: bytes, reply: bytes) -> None:
+    def _hello(self, argument: bytes, reply: Reply) -> None:
         self._reset()
         self.helo = argument[:_MAX_HELO].translate(_VISIBLE)
         if self._greeted:
@@ -213,13 +215,13 @@ class Commands:
                 elif key != b"AUTH":
                     self._waste(replies.MAIL_PARAMETER)
                     return
-        fault = addresses.fault(sender) if sender else b""
+        fault = addresses.fault(sender) if sender else ""
         if fault:
-            self._waste(replies.BAD_SENDER % fault)
+            self._waste(replies.BAD_SENDER.fill(fault))
         elif not smtputf8 and not sender.isascii():
             self._waste(replies.NOT_ASCII)
         elif size > policy.max_message_size:
-            self._waste(replies.TOO_BIG % policy.max_message_size)
+            self._waste(replies.TOO_BIG.fill(policy.max_message_size))
         elif not policy.provider:
             self._waste(replies.NO_PROVIDER)
         elif self.throttled:
@@ -250,7 +252,7 @@ class Commands:
             return
         fault = addresses.fault(recipient)
         if fault:
-            self._waste(replies.BAD_RECIPIENT % fault)
+            self._waste(replies.BAD_RECIPIENT.fill(fault))
             return
         if not self._smtputf8 and not recipient.isascii():
             self._waste(replies.NOT_ASCII)
@@ -273,7 +275,7 @@ class Commands:
             self.progress += 1
             self._out.append(replies.RECIPIENT_OK)
 
-    def _too_much(self, reply: bytes) -> None:
+    def _too_much(self, reply: Reply) -> None:
         self._surplus += 1
         if self._surplus > _SURPLUS:
             self._waste(reply)
@@ -290,7 +292,7 @@ class Commands:
             self._waste(replies.NO_ROOM)
             self._blind = True
             return
-        size, too_big = policy.max_message_size, replies.TOO_BIG % policy.max_message_size
+        size, too_big = policy.max_message_size, replies.TOO_BIG.fill(policy.max_message_size)
         if self.room < size:
             size, too_big = self.room, replies.NO_ROOM
         self._scanner = EndOfData(self._crlf)
@@ -326,7 +328,7 @@ class Commands:
             self._dialogue = auth.Dialogue(self._login)
             self._login_step(*self._dialogue.begin(argument))
 
-    def _login_step(self, outcome: int, reply: bytes) -> None:
+    def _login_step(self, outcome: int, reply: Reply) -> None:
         if outcome == auth.ASKED:
             self._out.append(reply)
             return
@@ -351,26 +353,26 @@ _BRINGS_CONTENT = frozenset((b"DATA", b"BDAT"))
 
 # Verb → handler, states it is for (RFC 5321 4.1.4), reply in any other. MAIL may be repeated while it has no recipient:
 # machines whose only recipient was refused start over without RSET.
-_COMMANDS: dict[bytes, tuple[Callable[[Commands, bytes], None], int, bytes]] = {
-    b"HELO": (Commands._helo, _ALWAYS, b""),
-    b"EHLO": (Commands._ehlo, _ALWAYS, b""),
+_COMMANDS: dict[bytes, tuple[Callable[[Commands, bytes], None], int, Reply | None]] = {
+    b"HELO": (Commands._helo, _ALWAYS, None),
+    b"EHLO": (Commands._ehlo, _ALWAYS, None),
     b"MAIL": (Commands._mail, _IDLE | _MAIL, replies.NESTED_MAIL),
     b"RCPT": (Commands._rcpt, _MAIL | _RCPT, replies.MAIL_FIRST),
     b"DATA": (Commands._data, _RCPT, replies.RCPT_FIRST),
-    b"RSET": (Commands._rset, _ALWAYS, b""),
-    b"NOOP": (Commands._noop, _ALWAYS, b""),
-    b"VRFY": (Commands._vrfy, _ALWAYS, b""),
-    b"HELP": (Commands._help, _ALWAYS, b""),
-    b"QUIT": (Commands._quit, _ALWAYS, b""),
+    b"RSET": (Commands._rset, _ALWAYS, None),
+    b"NOOP": (Commands._noop, _ALWAYS, None),
+    b"VRFY": (Commands._vrfy, _ALWAYS, None),
+    b"HELP": (Commands._help, _ALWAYS, None),
+    b"QUIT": (Commands._quit, _ALWAYS, None),
     b"AUTH": (Commands._auth, _IDLE, replies.LOGIN_LATE),
     b"STARTTLS": (Commands._noop, _NEVER, replies.NO_TLS),
     b"EXPN": (Commands._noop, _NEVER, replies.NO_LISTS),
     b"BDAT": (Commands._noop, _NEVER, replies.NO_BDAT),
     # A web page must not make a browser in the cabinet send mail.
-    b"GET": (Commands._web, _ALWAYS, b""),
-    b"POST": (Commands._web, _ALWAYS, b""),
-    b"PUT": (Commands._web, _ALWAYS, b""),
-    b"OPTIONS": (Commands._web, _ALWAYS, b""),
-    b"CONNECT": (Commands._web, _ALWAYS, b""),
+    b"GET": (Commands._web, _ALWAYS, None),
+    b"POST": (Commands._web, _ALWAYS, None),
+    b"PUT": (Commands._web, _ALWAYS, None),
+    b"OPTIONS": (Commands._web, _ALWAYS, None),
+    b"CONNECT": (Commands._web, _ALWAYS, None),
 }
-_NO_COMMAND: tuple[Callable[[Commands, bytes], None], int, bytes] = (Commands._noop, _NEVER, replies.UNKNOWN)
+_NO_COMMAND: tuple[Callable[[Commands, bytes], None], int, Reply | None] = (Commands._noop, _NEVER, replies.UNKNOWN)

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+    from mailrelay.smtp.reply import Reply
+
 END: Final = b"\r\n.\r\n"
 _LONE_DOTS = (b".", b".\r", b".\n", b".\r\n")
 
@@ -147,7 +149,7 @@ class Limits:
     _start: bytes  # its first bytes
     _received: int  # Received fields so far
 
-    def __init__(self, size: int, too_big: bytes, max_line: int, max_header: int) -> None:
+    def __init__(self, size: int, too_big: Reply, max_line: int, max_header: int) -> None:
         """size: bytes the message may have; too_big: the reply when it has more."""
         self._left = size
         self._too_big = too_big
@@ -156,13 +158,13 @@ class Limits:
         self._line = self._header = self._field = self._received = 0
         self._start = b""
 
-    def check(self, content: bytes) -> bytes:
-        """Count the next bytes of content; the reply that refuses the message if a limit is passed, else b"".
+    def check(self, content: bytes) -> Reply | None:
+        """Count the next bytes of content; the reply that refuses the message if a limit is passed, else None.
 
         Of several limits passed, the one that the stream passes first counts, so each check sees only what lies before
         the fault found by the one ahead of it.
         """
-        reply = b""
+        reply = None
         if len(content) > self._left:
             content = content[: self._left]
             reply = self._too_big
@@ -170,7 +172,7 @@ class Limits:
         fault = self._long_line(content)
         if fault >= 0:
             content = content[:fault]
-            reply = replies.LONG_LINE % self._max_line
+            reply = replies.LONG_LINE.fill(self._max_line)
         if self._header >= 0:
             reply = self._scan_header(content) or reply
         return reply
@@ -190,7 +192,7 @@ class Limits:
         self._line = length + len(content) - position if end < 0 else len(content) - end - 1
         return -1
 
-    def _scan_header(self, content: bytes) -> bytes:
+    def _scan_header(self, content: bytes) -> Reply | None:
         if not self._field:
             # The usual header lies in one piece and is far from both limits: no need to look at its lines.
             end = content.find(b"\n\r\n")
@@ -201,7 +203,7 @@ class Limits:
                 and content[:end].lower().count(b"received:") + self._received < MAX_RECEIVED
             ):
                 self._header = -1
-                return b""
+                return None
         position = 0
         while True:
             newline = content.find(b"\n", position)
@@ -209,17 +211,17 @@ class Limits:
             self._start += content[position : min(end, position + _NAME_SPAN - len(self._start))]
             self._field += end - position
             if newline < 0:
-                return b""
+                return None
             if not _is_field(self._start, self._header == 0):
                 self._header = -1
-                return b""
+                return None
             self._header += self._field
             if self._header > self._max_header:
-                return replies.LONG_HEADER % self._max_header
+                return replies.LONG_HEADER.fill(self._max_header)
             if self._start[:9].lower() == b"received:":
                 self._received += 1
                 if self._received >= MAX_RECEIVED:
-                    return replies.MAIL_LOOP % MAX_RECEIVED
+                    return replies.MAIL_LOOP.fill(MAX_RECEIVED)
             self._start = b""
             self._field = 0
             position = end

@@ -1,115 +1,43 @@
-"""Replies of an SMTP server (RFC 5321 4.2): reading them within bounds, and what they say to people.
+"""One reply of an SMTP server (RFC 5321 4.2), ours or a smarthost's, as a value.
 
-Knows nothing of what a reply answers. Used by client; Reply goes through to the courier and the log.
+Knows nothing of what it answers. The server's replies are in replies.py; reply_reader.py makes those of a smarthost.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-MAX_LINE = 4096  # bytes; RFC 5321 4.5.3.1.5 says 512, some servers say more
-MAX_LINES = 128
-MAX_TEXT = 1000  # characters of a reply that are kept for people
-
 
 class Reply:
-    """One reply of the server, or of ourselves in its place."""
+    """A reply code, an enhanced status code (RFC 3463; "" if there is none), and the text in words for people."""
 
-    __slots__ = ("code", "lines")
+    __slots__ = ("code", "enhanced", "text")
 
-    def __init__(self, code: int, lines: Sequence[bytes]) -> None:
+    def __init__(self, code: int, enhanced: str, text: str) -> None:
+        """text: a line for each line of the reply."""
         self.code = code
-        self.lines = lines  # without the code and without line ends
+        self.enhanced = enhanced
+        self.text = text
 
     @property
     def ok(self) -> bool:
         return 200 <= self.code < 300
 
     @property
-    def transient(self) -> bool:
-        return 400 <= self.code < 500
-
-    @property
     def permanent(self) -> bool:
         return self.code >= 500
 
-    @property
-    def enhanced(self) -> str:
-        """The enhanced status code (RFC 2034), "" if there is none."""
-        return _enhanced(self.lines[0], self.code) if self.lines else ""
+    def fill(self, *values: object) -> Reply:
+        """Return this reply with `values` in the places that its text leaves open."""
+        return Reply(self.code, self.enhanced, self.text % values)
 
-    @property
-    def text(self) -> str:
-        """What it says, for people: one line, printable characters only, at most MAX_TEXT of them."""
-        words = []
-        length = 0
-        for line in self.lines:
-            code = _enhanced(line, self.code)
-            words.append(line[len(code) :].strip().decode("utf-8", "replace"))
-            length += len(line)
-            if length > MAX_TEXT:
-                break
-        text = " ".join(filter(None, words))[:MAX_TEXT]
-        return "".join(c if c.isprintable() else "?" for c in text)
+    def wire(self) -> bytes:
+        """Return the reply as it is sent."""
+        enhanced = f"{self.enhanced} " if self.enhanced else ""
+        *before, last = self.text.split("\n")
+        lines = [f"{self.code}-{enhanced}{line}\r\n" for line in before]
+        return f"{''.join(lines)}{self.code} {enhanced}{last}\r\n".encode()
 
     def __str__(self) -> str:
         return " ".join(filter(None, (str(self.code), self.enhanced, self.text)))
 
     def __repr__(self) -> str:
         return f"<Reply {self}>"
-
-
-def _enhanced(line: bytes, code: int) -> str:
-    word = line.partition(b" ")[0]
-    parts = word.split(b".")
-    if len(parts) == 3 and all(0 < len(p) <= 3 and p.isdigit() for p in parts) and parts[0] == b"%d" % (code // 100):
-        return word.decode("ascii")
-    return ""
-
-
-class Garbage(ValueError):
-    """What the server says is not SMTP."""
-
-
-class Reader:
-    """Bytes in, one Reply at a time out."""
-
-    __slots__ = ("_buffer", "_start", "_lines")
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._start = 0  # of what is not yet read in _buffer
-        self._lines: list[bytes] = []  # of the reply that is being read
-
-    def feed(self, data: bytes) -> None:
-        self._buffer = self._buffer[self._start :] + data
-        self._start = 0
-
-    def forget(self) -> None:
-        """Drop what is not yet read."""
-        self.__init__()  # type: ignore[misc]
-
-    def next(self) -> Reply | None:
-        """The next whole reply, or None. Garbage if there cannot be one."""
-        while True:
-            start = self._start
-            end = self._buffer.find(b"\n", start)
-            if (end if end >= 0 else len(self._buffer)) - start > MAX_LINE:
-                raise Garbage("a line of the server is too long")
-            if end < 0:
-                return None
-            self._start = end + 1
-            line = self._buffer[start:end]
-            if line.endswith(b"\r"):
-                line = line[:-1]
-            mark = line[3:4]
-            if not (b"200" <= line[:3] <= b"599" and line[:3].isdigit() and mark in b" -"):
-                raise Garbage("the server says what is not SMTP: " + Reply(0, [line[:80]]).text)
-            self._lines.append(line[4:])
-            if mark != b"-":
-                lines, self._lines = self._lines, []
-                return Reply(int(line[:3]), lines)
-            if len(self._lines) >= MAX_LINES:
-                raise Garbage("a reply of the server has too many lines")

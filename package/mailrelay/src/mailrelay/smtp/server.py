@@ -15,7 +15,7 @@ Events are tuples, the first item says which; they come in the order of what the
     session = Session(policy, "192.168.1.5", allowed=True, login=None)
     send(session.greeting())
     for event in session.receive(data): ...
-    for event in session.verdict(b"250 2.0.0 Queued as ...\r\n"): ...
+    for event in session.verdict(replies.QUEUED.fill(...)): ...
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from mailrelay.smtp.data import EndOfData
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, Literal
+
+    from mailrelay.smtp.reply import Reply
 
     Event = (
         tuple[Literal[0, 2], bytes]
@@ -87,8 +89,8 @@ class Session(Commands):
         """The first line. A client that is not allowed may still say one command, which is answered with CLOSE."""
         if not self._allowed:
             self.closing = True
-            return replies.NOT_ALLOWED
-        return replies.BANNER % self._policy.hostname
+            return replies.NOT_ALLOWED.wire()
+        return replies.BANNER.fill(self._policy.hostname).wire()
 
     def receive(self, data: bytes) -> list[Event]:
         """Take bytes from the client. While waiting they are only buffered: stop reading when `buffered` grows."""
@@ -105,8 +107,8 @@ class Session(Commands):
             self._flush(events)
         return events
 
-    def verdict(self, reply: bytes) -> list[Event]:
-        """Answer the end of data with a full reply line, then go on with what the client sent meanwhile."""
+    def verdict(self, reply: Reply) -> list[Event]:
+        """Answer the end of data, then go on with what the client sent meanwhile."""
         events: list[Event] = []
         if self._closed or not self.waiting:
             return events
@@ -212,7 +214,7 @@ class Session(Commands):
 
     def _flush(self, events: list[Event]) -> None:
         if self._out:
-            events.append((REPLY, b"".join(self._out)))
+            events.append((REPLY, b"".join([reply.wire() for reply in self._out])))
             self._out.clear()
         if self._closed:
             events.append((CLOSE,))

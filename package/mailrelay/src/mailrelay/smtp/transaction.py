@@ -64,12 +64,11 @@ class Transaction:
         """What a server with these extensions could only refuse, or must not be told."""
         limit = extensions.get("SIZE", "")
         if is_unsafe(self.sender):
-            return Reply(553, [b"5.1.7 the sender is not an address"])
+            return Reply(553, "5.1.7", "the sender is not an address")
         if "SMTPUTF8" not in extensions and not self.ascii:
-            return Reply(553, [b"5.6.7 the provider takes no addresses with non-ASCII characters"])
+            return Reply(553, "5.6.7", "the provider takes no addresses with non-ASCII characters")
         if limit.isdigit() and 0 < int(limit) < self.size:
-            text = b"5.3.4 the message has %d bytes, the provider takes %d" % (self.size, int(limit))
-            return Reply(552, [text])
+            return Reply(552, "5.3.4", f"the message has {self.size} bytes, the provider takes {int(limit)}")
         return None
 
 
@@ -120,7 +119,7 @@ class Attempt:
             return
         for i, recipient in enumerate(self.transaction.recipients):
             if not recipient or is_unsafe(recipient):
-                self.replies[i] = Reply(553, [b"5.1.3 the recipient is not an address"])
+                self.replies[i] = Reply(553, "5.1.3", "the recipient is not an address")
             else:
                 self.asked.append(i)
         if not self.asked:
