@@ -187,6 +187,7 @@ def test_common_faults_are_told_in_the_same_words(tmp_path: Path, relay: Any) ->
     ("option", "section"),
     [
         ("option notify '/bin/true'", "main"),
+        ("option notify_after '2h'", "main"),
         ("option failed_lifetime '1d'", "main"),
         ("option max_line_length '2K'", "main"),
         ("option max_header_length '2K'", "main"),

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import smtplib
 import time
-from pathlib import Path
 
 import pytest
 
-from forge.core.ports import free_ports
 from forge.servers import postfix
 from tests.package.postfix_router import OWNERS_MAIN_CF, Router
 from tests.package.postfix_sending import at, client, main, section, send, wait
@@ -147,71 +144,6 @@ def test_without_a_postmaster_a_notice_goes_nowhere(router: Router, port: int) -
         router.wait_for_log("relay=none.*status=sent .*discard")
         wait(lambda: router.queue() == [])
         assert provider.mails.empty()
-
-
-# ---- events on the system's bus --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def events(router: Router) -> Path:
-    """What the engine's event program is told, an event a line; the program itself is in test_rpcd.py."""
-    told = router.path("tmp/events")
-    told.unlink(missing_ok=True)
-    router._add(
-        "usr/lib/mailrelay/event", "#!/bin/sh\nenv | grep MAILRELAY_ | sort | tr '\\n' ';' >>/tmp/events\n", 0o755
-    )
-    return told
-
-
-def facts(events: Path) -> dict[str, str]:
-    wait(lambda: events.exists() and events.read_text())
-    return dict(word.partition("=")[::2] for word in events.read_text().strip(";").split(";"))
-
-
-@pytest.mark.parametrize("postmaster", ["", "pm@example.net"])
-def test_a_failed_mail_is_an_event(postmaster: str, router: Router, port: int, events: Path) -> None:
-    with Smarthost(refuse=b"bad@") as provider:
-        options = {"postmaster": postmaster} if postmaster else {}
-        router.configure(main(**options) + section("smarthost", "p", host="127.0.0.1", port=provider.port, tls="none"))
-        router.start(port)
-        send(port, b"Subject: x\r\n\r\nFinal-Recipient: rfc822; x@y\r\n", to="bad@example.net")
-        told = facts(events)
-        queue_id = told.pop("MAILRELAY_ID")
-        assert f": {queue_id}: to=<bad@example.net>" in router.log
-        assert "No such user" in told.pop("MAILRELAY_ANSWER")
-        assert told == {
-            "MAILRELAY_EVENT": "failed",
-            "MAILRELAY_COUNT": "1",
-            "MAILRELAY_RECIPIENT": "bad@example.net",
-            "MAILRELAY_SMARTHOST": "127.0.0.1",
-        }
-        assert events.stat().st_uid == 587, "told by nobody with more rights than that needs"
-        wait(lambda: router.queue() == [])
-
-
-def test_no_machine_makes_events_up(router: Router, port: int, events: Path) -> None:
-    """The address of the events is a secret of each start; others in its domain are none."""
-    with Smarthost() as provider:
-        router.configure(main() + section("smarthost", "p", host="127.0.0.1", port=provider.port, tls="none"))
-        router.start(port)
-        with client(port) as session, pytest.raises(smtplib.SMTPRecipientsRefused):
-            session.sendmail("", ["event@event.invalid"], b"Content-Type: message/delivery-status\r\n")
-        assert provider.mails.empty() and router.queue() == [] and not events.exists()
-
-
-def test_mail_that_is_stuck_is_an_event_once(router: Router, port: int, events: Path) -> None:
-    gone = free_ports(1)[0]
-    router.configure(main(notify_after="1s") + section("smarthost", "p", host="127.0.0.1", port=gone, tls="none"))
-    router.start(port)
-    send(port)
-    send(port)
-    router.wait_for_log("status=deferred.*\n(.*\n)*.*status=deferred")
-    told = facts(events)
-    assert told["MAILRELAY_EVENT"] == "stuck" and told["MAILRELAY_COUNT"] == "2"
-    assert told["MAILRELAY_ID"] == router.queue()[0]["queue_id"]
-    assert int(told["MAILRELAY_AGE"]) >= 1 and "Connection refused" in told["MAILRELAY_ANSWER"]
-    router.sh(". $LIB/postfix-watch.sh; told=$(cut -d . -f 1 /proc/uptime); STUCK_AFTER=1; tell_stuck")
-    assert events.read_text().count("stuck") == 1, "the owner hears of it once a day"
 
 
 def test_a_login_goes_to_a_server_without_tls_only_as_the_config_says(router: Router, port: int) -> None:

@@ -312,6 +312,7 @@ function unable(s, option, what, mend) {
 function limits(    s, chosen) {
 	chosen = "install the package mailrelay, the Python engine, if you need it"
 	unable(main, "notify", "is not carried out by Postfix: no program is run", chosen)
+	unable(main, "notify_after", "is not carried out by Postfix: nobody is told of mail that is stuck", chosen)
 	unable(main, "failed_lifetime", "is not carried out by Postfix: what has failed for good is not kept, " \
 		"it is reported to the postmaster if one is set", chosen)
 	unable(main, "max_line_length", "is not carried out by Postfix: lines of any length are taken, and folded at 998", chosen)

@@ -150,9 +150,6 @@ function providers(    r, general) {
 		put("sender_dependent_default_transport_maps", map("regexp", "routes"))
 	}
 	row("transports", "discard.invalid discard:")
-	if (event_address() != "")
-		row("transports", event_address() " failed:")
-	row("transports", "event.invalid error:5.1.1 No such address")
 	put("transport_maps", map("texthash", "transports"))
 }
 

@@ -1,8 +1,8 @@
 # Renders /etc/config/mailrelay, read as `uci export` from standard input, into main.cf, master.cf and their tables in
 # the folder OUT. It trusts no value: whatever stands in the config, none can end a line or start an expansion.
 # Environment: OUT, OPTIONS, HOSTNAME, ADDRESSES, SUBNETS, PORTS, LIB, QUEUE and DATA (folders), FREE and QUEUED (bytes),
-# REFUSE (a reply line with which all mail is put off), SECRET (a word that nobody else knows, for the address that stands
-# for the system's bus; "" for no events), and postfix-facts.sh's PF_*. The caller's umask keeps the files private. Who gets what and through whom is in postfix-mail.awk.
+# REFUSE (a reply line with which all mail is put off), and postfix-facts.sh's PF_*. The caller's umask keeps the files
+# private. Who gets what and through whom is in postfix-mail.awk.
 
 BEGIN {
 	OUT = ENVIRON["OUT"]
@@ -262,7 +262,6 @@ function times(    least, most, life) {
 	put("transport_retry_time", least "s")
 	put("delay_warning_time", "0h")
 	put("notify_classes", "")
-	row("stuck-after", seconds(get(main, "notify_after")))
 }
 
 # ---- master.cf -------------------------------------------------------------------------------------------------------
@@ -285,14 +284,11 @@ function services(    n, i, k, ports, most, r, p) {
 	service("qmgr unix n - n 300 1 qmgr")
 	service("tlsmgr unix - - n 1000? 1 tlsmgr")
 	service("rewrite unix - - n - - trivial-rewrite")
-	# No bounce goes to a machine: to the postmaster, or nowhere, and as an event to the system's bus.
+	# No bounce goes to a machine: to the postmaster, or nowhere.
 	service("bounce unix - - n - 0 bounce\n\t-o cleanup_service_name=notices")
 	service("defer unix - - n - 0 bounce\n\t-o cleanup_service_name=notices")
 	service("trace unix - - n - 0 bounce\n\t-o cleanup_service_name=notices")
-	row("notices", "/^/ " (get(main, "postmaster") == "" ? "nobody@discard.invalid" : literal(get(main, "postmaster"))) \
-		(event_address() == "" ? "" : ", " event_address()))
-	if (event_address() != "")
-		service("failed unix - n n - 1 pipe\n\tflags=q user=mailrelay argv=/bin/sh " ENVIRON["LIB"] "/postfix-failed")
+	row("notices", "/^/ " (get(main, "postmaster") == "" ? "nobody@discard.invalid" : literal(get(main, "postmaster"))))
 	service("notices unix n - n - 0 cleanup\n\t-o virtual_alias_maps=" map("regexp", "notices"))
 	service("verify unix - - n - 1 verify")
 	service("flush unix n - n 1000? 0 flush")
@@ -322,11 +318,6 @@ function services(    n, i, k, ports, most, r, p) {
 			"\n\t-o smtp_rcpt_timeout=" p "timeout\n\t-o smtp_data_init_timeout=" p "timeout" \
 			"\n\t-o smtp_data_xfer_timeout=" p "timeout\n\t-o smtp_data_done_timeout=" p "timeout")
 	}
-}
-
-# Machines could write to a fixed one, and make events up.
-function event_address() {
-	return ENVIRON["SECRET"] == "" ? "" : ENVIRON["SECRET"] "@event.invalid"
 }
 
 function service(text) {

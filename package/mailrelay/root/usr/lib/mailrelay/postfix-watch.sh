@@ -17,43 +17,15 @@ bindable() {
 	done
 }
 
-# Beside master for as long as it lives. Ends it, and procd starts anew, when what was missing has come; and tells the
-# system's bus of mail that is stuck.
+# Beside master for as long as it lives: ends it, and procd starts anew, when what was missing has come.
 watch() {
-	local pause=3 waited=0 every="$STUCK_AFTER" told=
-	[ "$every" -lt 300 ] || every=300
+	local pause=3
 	while sleep "$pause" && is_master "$$"; do
-		waited=$((waited + pause))
 		[ "$pause" -ge 24 ] || pause=$((pause * 2))
 		if [ -n "$SPOOL_MOUNT" ] && [ -n "$REFUSE" ] && mounted "$SPOOL_MOUNT"; then
 			kill "$$"
 		elif [ -n "$UNBOUND" ] && [ "$(bindable | tr '\n' ' ')" != "$BOUND" ]; then
 			kill "$$"
-		elif [ "$waited" -ge "$every" ]; then
-			waited=0
-			tell_stuck
 		fi
 	done
-}
-
-# Sets told to the uptime at which the owner heard of it: he hears again after a day. Mail from before the clock was set
-# only looks old, see engine_flush.
-tell_stuck() {
-	local found now
-	[ ! -e "$RUN_DIR/clock-set" ] || [ ! -e "$RUN_DIR/postfix.undated" ] || return 0
-	found="$(postqueue -c "$POSTFIX_DIR" -j 2>/dev/null | AFTER="$STUCK_AFTER" NOW="$(date +%s)" LC_ALL=C awk \
-		-f "$LIB/postfix-json.awk" -f "$LIB/postfix-stuck.awk")"
-	now="$(cut -d . -f 1 /proc/uptime)"
-	if [ -z "$found" ]; then
-		told=
-	elif [ -z "$told" ] || [ "$now" -ge $((told + 86400)) ]; then
-		told="$now"
-		{
-			read -r MAILRELAY_ID && read -r MAILRELAY_AGE && read -r MAILRELAY_COUNT && read -r MAILRELAY_ANSWER
-			export MAILRELAY_ID MAILRELAY_AGE MAILRELAY_COUNT MAILRELAY_ANSWER
-			MAILRELAY_EVENT=stuck "$LIB/event"
-		} <<FACTS
-$found
-FACTS
-	fi
 }

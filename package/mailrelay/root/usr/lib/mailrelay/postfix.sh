@@ -183,8 +183,7 @@ engine_queue_json() {
 	local lines='' now
 	relay_pid >/dev/null && lines="$(postqueue -c "$POSTFIX_DIR" -j 2>/dev/null)"
 	now="$(date +%s)"
-	printf '%s\n' "$lines" | NOW="$now" LIMIT="$1" LC_ALL=C awk \
-		-f "$LIB/postfix-json.awk" -f "$LIB/postfix-queue.awk"
+	printf '%s\n' "$lines" | NOW="$now" LIMIT="$1" LC_ALL=C awk -f "$LIB/postfix-queue.awk"
 }
 
 engine_show() {
