@@ -39,7 +39,7 @@ class Loop:
         return self.play(self.session.receive(data))
 
     def quiet(self) -> bytes:
-        return self.play(self.session.quiet())
+        return self.play(self.session.on_idle())
 
     def disconnect(self) -> bytes:
         return self.play(self.session.disconnected())
@@ -51,7 +51,7 @@ class Loop:
                 self.take(event)
             if not self.session.waiting:
                 return self.replies[before:]
-            events = self.session.verdict(self.verdict)
+            events = self.session.commit_result(self.verdict)
 
     def take(self, event: Any) -> None:
         assert not self.closed, "nothing follows CLOSE"
@@ -82,7 +82,14 @@ class Loop:
         """All that may not depend on how the input was cut into chunks."""
         session = self.session
         draft = self.draft.content if self.draft else None
-        state = (session.in_data, session.doubtful, session.closing, session.buffered, session.progress, session.helo)
+        state = (
+            session.in_data,
+            session.ambiguous_end,
+            session.commands.closing,
+            session.buffered,
+            session.commands.progress,
+            session.commands.helo,
+        )
         return self.replies, self.messages, self.begun, self.aborted, self.closed, draft, state
 
 

@@ -38,7 +38,7 @@ def test_a_session_in_lockstep() -> None:
     assert (message.sender, message.recipients) == (b"a@b.example", [b"c@d.example"])
     assert (message.smtputf8, message.eightbit) == (False, True)
     assert message.content == b"Subject: x\r\n\r\n..hidden\r\n"
-    assert loop.session.helo == b"plc.lan"
+    assert loop.session.commands.helo == b"plc.lan"
 
 
 def test_ehlo_offers_what_is_kept_and_nothing_else() -> None:
@@ -55,9 +55,9 @@ def test_login_is_offered_where_one_is_set() -> None:
 
 def test_size_is_what_fits_now() -> None:
     loop = connect()
-    loop.session.room = 1000
+    loop.session.commands.room = 1000
     assert b"250-SIZE 1000\r\n" in loop.send(b"EHLO x\r\n")
-    loop.session.room = 0  # "SIZE 0" would mean no limit
+    loop.session.commands.room = 0  # "SIZE 0" would mean no limit
     assert b"250-SIZE\r\n" in loop.send(b"EHLO x\r\n")
 
 
@@ -66,7 +66,7 @@ def test_pipelined_commands_get_one_reply_event_after_begin() -> None:
     events = session.receive(b"EHLO x\r\n" + GO + b"hello\r\n.\r\n" + GO)
     assert [event[0] for event in events] == [server.BEGIN, server.REPLY, server.DATA, server.END]
     assert codes(events[1][1]) == [250, 250, 250, 354]
-    events = session.verdict(QUEUED)
+    events = session.commit_result(QUEUED)
     assert [event[0] for event in events] == [server.BEGIN, server.REPLY]
     assert events[1][1].startswith(VERDICT)
     assert codes(events[1][1]) == [250, 250, 250, 354]
@@ -78,11 +78,11 @@ def test_nothing_is_taken_while_the_verdict_is_out() -> None:
     assert session.waiting
     assert session.receive(b"NOOP\r\n") == [] and session.receive(b"QUIT\r\n") == []
     assert session.buffered == 12
-    assert session.verdict(QUEUED) == [
+    assert session.commit_result(QUEUED) == [
         (server.REPLY, VERDICT + replies.OK.wire() + replies.GOOD_BYE.wire()),
         (server.CLOSE,),
     ]
-    assert session.verdict(QUEUED) == [] and session.receive(b"NOOP\r\n") == []
+    assert session.commit_result(QUEUED) == [] and session.receive(b"NOOP\r\n") == []
 
 
 def test_reply_to_a_refused_commit_is_passed_on_and_the_next_mail_goes() -> None:
@@ -196,11 +196,11 @@ def test_naming_a_sender_again_and_again_is_no_progress() -> None:
     progress = None
     for _ in range(20):
         reply = loop.send(b"MAIL FROM:<a@d.example>\r\n")
-        assert progress in (None, loop.session.progress) and reply.startswith(b"250")
-        progress = loop.session.progress
+        assert progress in (None, loop.session.commands.progress) and reply.startswith(b"250")
+        progress = loop.session.commands.progress
     for _ in range(5):
         reply = loop.send(b"MAIL FROM:<a@d.example>\r\n")
-    assert loop.session.closing and loop.session.progress == progress
+    assert loop.session.commands.closing and loop.session.commands.progress == progress
 
 
 def test_a_recipient_that_was_forgotten_is_asked_for() -> None:
@@ -234,8 +234,8 @@ def test_any_hello_or_none_will_do(hello: bytes) -> None:
 def test_what_hello_names_reaches_nobody_raw() -> None:
     loop = connect()
     loop.send(b"EHLO a\x1b[2J\rb\0c d" + b"e" * 500 + b"\r\n")
-    assert loop.session.helo.startswith(b"a?[2J?b?c?deee")
-    assert len(loop.session.helo) == 255
+    assert loop.session.commands.helo.startswith(b"a?[2J?b?c?deee")
+    assert len(loop.session.commands.helo) == 255
 
 
 def test_everything_in_one_write_with_bare_line_feeds() -> None:
@@ -318,9 +318,9 @@ def test_a_client_gone_after_its_final_dot_still_has_its_mail_and_what_it_pipeli
     session = connect().session
     session.receive(GO + b"one\r\n.\r\n" + GO + b"two\r\n.\r\n" + GO + b"thr")
     assert session.disconnected() == []
-    events = session.verdict(QUEUED)
+    events = session.commit_result(QUEUED)
     assert [event[0] for event in events] == [server.BEGIN, server.REPLY, server.DATA, server.END]
-    events = session.verdict(QUEUED)
+    events = session.commit_result(QUEUED)
     assert [event[0] for event in events] == [server.BEGIN, server.REPLY, server.DATA, server.ABORT, server.CLOSE]
 
 
@@ -342,7 +342,7 @@ def test_a_client_gone_in_its_message_leaves_nothing() -> None:
 def test_a_stranger_reads_554_and_is_let_go_at_its_first_command() -> None:
     for command, reply in [(b"EHLO x\r\n", replies.NOT_ALLOWED.wire()), (b"QUIT\r\n", replies.GOOD_BYE.wire())]:
         loop = connect(allowed=False)
-        assert loop.session.greeting().startswith(b"554 5.7.1 ") and loop.session.closing
+        assert loop.session.greeting().startswith(b"554 5.7.1 ") and loop.session.commands.closing
         assert loop.send(command + GO) == reply
         assert loop.closed
     loop = connect(allowed=False)
@@ -365,9 +365,9 @@ def test_the_owners_refusal_of_a_recipient() -> None:
 
 def test_a_throttled_client_reads_why() -> None:
     loop = connect()
-    loop.session.throttled = replies.TOO_MANY_MESSAGES.fill(5)
+    loop.session.commands.throttled = replies.TOO_MANY_MESSAGES.fill(5)
     assert loop.send(b"MAIL FROM:<a@b>\r\n") == replies.TOO_MANY_MESSAGES.fill(5).wire()
-    loop.session.throttled = None
+    loop.session.commands.throttled = None
     assert loop.send(b"MAIL FROM:<a@b>\r\n") == replies.SENDER_OK.wire()
 
 

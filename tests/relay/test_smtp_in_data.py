@@ -73,7 +73,7 @@ def test_after_a_crlf_line_only_crlf_dot_crlf_ends(dot: bytes) -> None:
     for cut in range(len(dot) + 1):
         loop = in_data(CRLF_GO, b"one\r\ntwo" + dot[:cut])
         loop.send(dot[cut:])
-        assert loop.session.in_data and not loop.session.doubtful
+        assert loop.session.in_data and not loop.session.ambiguous_end
         assert loop.quiet() == b""
         loop.send(b"three\r\n.\r\n")
         assert contents(loop) == [b"one\r\ntwo" + dot + b"three\r\n"]
@@ -92,17 +92,17 @@ def test_an_odd_lone_dot_ends_if_nothing_follows_and_only_then(go: bytes, conten
         loop = in_data(go)
         for piece in pieces:
             assert loop.send(piece) == b""
-        assert loop.session.doubtful
+        assert loop.session.ambiguous_end
         assert loop.quiet() == VERDICT
         assert contents(loop) == [kept]
-        assert not loop.session.doubtful and loop.quiet() == b""
+        assert not loop.session.ambiguous_end and loop.quiet() == b""
         assert loop.send(SECOND).startswith(b"421 ") and loop.closed and loop.begun == 1
 
         loop = in_data(go)
         for piece in pieces:
             loop.send(piece)
         loop.send(b"x")
-        assert not loop.session.doubtful and loop.quiet() == b""
+        assert not loop.session.ambiguous_end and loop.quiet() == b""
         loop.send(b"\r\n.\r\n")
         assert contents(loop) == [content + b"x\r\n"]
 
@@ -117,19 +117,19 @@ def test_an_odd_lone_dot_does_not_end_for_a_client_that_left(go: bytes, content:
 def test_a_lone_dot_alone_is_not_doubtful() -> None:
     for content in (b".", b"x\n.", b"x\r.", b"x\r\n.", b"x\r\n.\r", b"..\n", b"x\n..\n", b" .\n", b"x.\n"):
         loop = in_data(CRLF_GO, content)
-        assert not loop.session.doubtful and loop.session.in_data
+        assert not loop.session.ambiguous_end and loop.session.in_data
 
 
 def test_cr_may_be_half_of_crlf() -> None:
     loop = in_data(CRLF_GO, b".\r")
-    assert loop.session.doubtful
+    assert loop.session.ambiguous_end
     assert loop.send(b"\n") == VERDICT and not loop.closed
     assert loop.send(CRLF_GO + b"x\r\n.\r\n").endswith(VERDICT)  # that end was clear
 
     loop = in_data(LF_GO, b"x\n.\r")
-    assert loop.session.doubtful
+    assert loop.session.ambiguous_end
     loop.send(b"\n")
-    assert loop.session.doubtful
+    assert loop.session.ambiguous_end
     assert loop.quiet() == VERDICT
     assert contents(loop) == [b"x\n"]
 
@@ -140,13 +140,13 @@ def test_a_doubtful_line_that_is_content_is_its_first_crlf_line() -> None:
     assert contents(loop) == [b"x\n.\r\n"]
     loop = in_data(LF_GO, b"x\n.\r\n")
     loop.send(b"y\n.\n")
-    assert loop.session.in_data and not loop.session.doubtful
+    assert loop.session.in_data and not loop.session.ambiguous_end
 
 
 def test_a_doubtful_end_of_a_refused_message_is_answered_too() -> None:
     loop = connect(max_message_size=10)
     loop.send(LF_GO + b"x" * 20 + b"\n.\r\n")
-    assert loop.aborted == 1 and loop.session.doubtful
+    assert loop.aborted == 1 and loop.session.ambiguous_end
     assert loop.quiet().startswith(b"552 5.3.4 ")
     assert loop.send(LF_GO).startswith(b"421 ") and loop.closed
 

@@ -27,18 +27,18 @@ def test_a_message_too_large_is_refused_early_by_its_size_and_late_by_its_bytes(
 
 def test_a_message_with_no_room_left_is_for_later() -> None:
     loop = connect()
-    loop.session.room = 50
+    loop.session.commands.room = 50
     assert loop.send(b"MAIL FROM:<a@b> SIZE=51\r\n").startswith(b"452 4.3.1 ")
     assert loop.send(GO + b"x" * 51 + b"\r\n.\r\n").endswith(replies.NO_ROOM.wire())
     loop.send(GO + b"Subject: x\r\n")
-    loop.session.room = 0  # others have filled the disk meanwhile
+    loop.session.commands.room = 0  # others have filled the disk meanwhile
     loop.send(b"more\r\n")
     assert (loop.aborted, loop.session.in_data) == (2, True)
     assert loop.send(b".\r\n") == replies.NO_ROOM.wire()
     assert codes(loop.send(b"MAIL FROM:<a@b>\r\n")) == [452]
-    loop.session.room = 100
+    loop.session.commands.room = 100
     loop.send(ENVELOPE)
-    loop.session.room = 0
+    loop.session.commands.room = 0
     assert codes(loop.send(b"DATA\r\n")) == [452]
 
 
@@ -124,7 +124,7 @@ def test_commands_that_lead_nowhere_end(useless: bytes) -> None:
     loop.send((useless + b"\r\n") * 20)
     assert not loop.closed
     assert loop.send(useless + b"\r\n").startswith(b"421 4.7.0 ")
-    assert loop.closed and loop.session.closing
+    assert loop.closed and loop.session.commands.closing
 
 
 def test_a_mail_makes_good_for_commands_before_it() -> None:
@@ -139,8 +139,8 @@ def test_a_mail_makes_good_for_commands_before_it() -> None:
 def test_progress_tells_who_gets_on() -> None:
     loop = connect()
     loop.send(b"NOOP\r\nRSET\r\n\r\nwhat\r\nVRFY x\r\n")
-    assert loop.session.progress == 0
+    assert loop.session.commands.progress == 0
     loop.send(b"EHLO x\r\n" + GO)
-    assert loop.session.progress == 4
+    assert loop.session.commands.progress == 4
     loop.send(b"x" * 100)
-    assert loop.session.progress == 104
+    assert loop.session.commands.progress == 104

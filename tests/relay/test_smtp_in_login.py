@@ -29,7 +29,7 @@ def test_any_login_does_where_the_owner_says_so() -> None:
     ]:
         loop = connect(login=server.ANY_LOGIN)
         assert codes(loop.send(b"EHLO camera\r\n" + dialogue)) == [250, *expected]
-        assert loop.session.authenticated
+        assert loop.session.commands.authenticated
         assert loop.send(GO + b"x\r\n.\r\n").endswith(VERDICT)
 
 
@@ -53,7 +53,7 @@ def test_a_wrong_login_is_refused_and_the_third_ends_it(name: bytes, password: b
     assert codes(loop.send(login)) == [334, 334, 535]
     assert codes(loop.send(b"MAIL FROM:<a@b>\r\n")) == [530]
     assert codes(loop.send(plain)) == [535]
-    assert not loop.session.authenticated and not loop.closed
+    assert not loop.session.commands.authenticated and not loop.closed
     assert codes(loop.send(login)) == [334, 334, 421]
     assert loop.closed
 
@@ -66,7 +66,7 @@ def test_a_login_that_is_none() -> None:
     assert codes(loop.send(b"AUTH CRAM-MD5\r\n")) == [504]
     assert codes(loop.send(b"AUTH\r\n")) == [504]
     assert codes(loop.send(b"AUTH LOGIN\r\n" + b"x" * 3000 + b"\r\nNOOP\r\n")) == [334, 500, 250]
-    assert not loop.session.authenticated
+    assert not loop.session.commands.authenticated
 
 
 def test_mail_goes_after_a_login_that_was_not_offered() -> None:

@@ -98,10 +98,10 @@ def test_late_verdicts_change_nothing(data: bytes, cuts: list[int], answered: li
         for event in loop.session.receive(chunk):
             loop.take(event)
         if loop.session.waiting and (answered[index : index + 1] or [False])[0]:
-            for event in loop.session.verdict(loop.verdict):
+            for event in loop.session.commit_result(loop.verdict):
                 loop.take(event)
     while loop.session.waiting:
-        for event in loop.session.verdict(loop.verdict):
+        for event in loop.session.commit_result(loop.verdict):
             loop.take(event)
     assert loop.outcome() == expected
 
@@ -202,7 +202,7 @@ def test_end_of_data_is_what_the_table_says(content: bytes, cuts: list[int], crl
     if rest is not None:
         rest += b"".join(todo)
     expected, expected_rest, bare, doubtful = end_of_data(content, crlf)
-    assert (rest, scanner.bare, scanner.doubtful) == (expected_rest, bare, doubtful)
+    assert (rest, scanner.bare, scanner.ambiguous) == (expected_rest, bare, doubtful)
     if rest is None and not doubtful:  # a dot may be held, as long as it is not clear what it is
         assert expected.startswith(found) and expected[len(found) :] in (b"", b".", b".\r")
     else:

@@ -48,11 +48,11 @@ class Connection:
         self.deaf = False  # the client takes no replies; what it had sent before still counts
         self.doubt = 0.0  # when silence makes the doubtful dot the end
         self.born = self.marked_at = time.monotonic()
-        self.mark = 0  # session.progress at marked_at
+        self.mark = 0  # session.commands.progress at marked_at
 
     def pace(self, now: float) -> float:
         """Progress a second so far: the lower, the sooner it makes room for somebody else."""
-        return self.session.progress / max(now - self.born, 1.0)
+        return self.session.commands.progress / max(now - self.born, 1.0)
 
 
 def login_of(rule: Client | None) -> auth.Login | None:

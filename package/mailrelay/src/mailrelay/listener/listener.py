@@ -125,7 +125,7 @@ class Listener:
                     one.doubt = now + _QUIET
                     continue
                 self.doubtful.discard(one)
-                self.handle(one, one.session.quiet())
+                self.handle(one, one.session.on_idle())
             if now >= next_sweep:
                 next_sweep = now + 1.0
                 self.sweep(now)
@@ -167,7 +167,7 @@ class Listener:
         ]
         if not candidates:
             return
-        useless = [one for one in candidates if one.session.closing]  # strangers, who send no mail anyway
+        useless = [one for one in candidates if one.session.commands.closing]  # strangers, who send no mail anyway
         grown = [one for one in candidates if now - one.born > _YOUNG]
         victim = min(useless or grown or candidates, key=lambda one: (one.pace(now), one.born))
         log.event("evicted", log.NOTICE, client=victim.client, seconds=f"{now - victim.born:.0f}")
@@ -214,8 +214,8 @@ class Listener:
                 self.hang_up(connection)
             return
         session = connection.session
-        session.room = self.capacity.room
-        session.throttled = self.rates.refusal(connection)
+        session.commands.room = self.capacity.room
+        session.commands.throttled = self.rates.refusal(connection)
         self.handle(connection, session.receive(data))
 
     def silent(self, connection: Connection) -> bool:
@@ -251,7 +251,7 @@ class Listener:
                 self.hang_up(connection)
                 return
         session = connection.session
-        if session.doubtful:
+        if session.ambiguous_end:
             connection.doubt = time.monotonic() + _QUIET
             self.doubtful.add(connection)
         elif self.doubtful:
@@ -307,7 +307,7 @@ class Listener:
             sender,
             self.recipients.expand(recipients),
             connection.client,
-            connection.session.helo,
+            connection.session.commands.helo,
             smtputf8=smtputf8,
             eightbit=eightbit,
         )
@@ -381,9 +381,9 @@ class Listener:
         self.forget(connection)
         if connection.fd not in self.connections or self.connections[connection.fd] is not connection:
             return
-        connection.session.room = self.capacity.room
-        connection.session.throttled = self.rates.refusal(connection)
-        self.handle(connection, connection.session.verdict(reply))
+        connection.session.commands.room = self.capacity.room
+        connection.session.commands.throttled = self.rates.refusal(connection)
+        self.handle(connection, connection.session.commit_result(reply))
         if connection.gone and not connection.session.waiting:
             self.hang_up(connection)
 
@@ -414,13 +414,13 @@ class Listener:
         """Once a second: who took too long, how much room there is, what to say of strangers."""
         for one in list(self.connections.values()):
             if one.session.waiting or one.held >= _PIECE:  # for a disk
-                one.mark, one.marked_at = one.session.progress, now
+                one.mark, one.marked_at = one.session.commands.progress, now
                 continue
             if self.retiring and now >= self.retiring and not one.session.in_data:
                 self.drop(one, replies.NEW_SETTINGS)
                 continue
             elapsed = now - one.marked_at
-            progress = one.session.progress - one.mark
+            progress = one.session.commands.progress - one.mark
             if one.session.in_data:
                 if elapsed < min(_RATE_WINDOW, self.main.command_timeout):
                     continue
@@ -431,7 +431,7 @@ class Listener:
                 if elapsed >= self.main.command_timeout:
                     self.drop(one, replies.TIMED_OUT)
                 continue
-            one.mark, one.marked_at = one.session.progress, now
+            one.mark, one.marked_at = one.session.commands.progress, now
         self.capacity.tick(now)
         self.refused.tick(now)
         if self.ending and now >= self.ending:

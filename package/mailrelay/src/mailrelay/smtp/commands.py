@@ -1,13 +1,13 @@
 """The commands of an SMTP server session: a line in, a reply out, RFC 5321 4.1.1 as the machines on a LAN speak it.
 
-Session (server) adds the stream to this: it cuts lines, passes content on and makes the events. Nothing here knows of
-bytes that are no complete line.
+Session (server) owns one: it cuts lines, passes content on and makes the events. Nothing here knows of bytes that are
+no complete line.
 """
 
 from __future__ import annotations
 
 from mailrelay.smtp import addresses, auth, replies
-from mailrelay.smtp.data import EndOfData, Limits
+from mailrelay.smtp.data import Content, EndOfData, Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,11 +24,10 @@ _SURPLUS: Final = 1000
 _MAX_FAILED_LOGINS: Final = 3
 _MAX_HELO: Final = 255
 
-# States of a session between messages; while content comes in there is a scanner, after it `.waiting`.
+# States between messages; while content comes in there is a Content, after it the session waits.
 _IDLE: Final = 1  # no transaction
 _MAIL: Final = 2  # MAIL was accepted, no recipient yet
 _RCPT: Final = 4  # at least one recipient
-_NEVER: Final = 0
 _ALWAYS: Final = _IDLE | _MAIL | _RCPT
 
 
@@ -66,31 +65,36 @@ class Policy:
 
 
 class Commands:
-    """What is known of one client, and of the message it is about to send."""
+    """What is known of one client, and of the message it is about to send. The loop reads what has no underscore."""
 
     __slots__ = (
-        "_allowed", "_blind", "_closed", "_crlf", "_dialogue", "_eightbit", "_fault", "_greeted", "_limits", "_login",
-        "_logins_failed", "_out", "_policy", "_recipients", "_scanner", "_sealed", "_sender", "_smtputf8", "_state",
-        "_surplus", "_useless",
-        "authenticated", "client", "closing", "helo", "progress", "room", "throttled",
+        "_after_refused_data", "_allowed", "_crlf", "_crlf_seen", "_dialogue", "_greeted", "_login", "_logins_failed",
+        "_no_more_mail", "_recipients", "_state", "_surplus", "_useless",
+        "authenticated", "client", "closed", "closing", "content", "eightbit", "helo", "out", "policy", "progress",
+        "room", "sender", "smtputf8", "throttled",
     )  # fmt: skip
 
+    policy: Policy
     client: str
     helo: bytes  # what HELO or EHLO named, control characters replaced; may be empty
     room: int  # bytes a message may have now; the loop sets it before each call; 0: MAIL and content get 452
     throttled: Reply | None  # the reply that MAIL gets now, instead of being accepted
     authenticated: bool
-    closing: bool  # no mail will come of this session any more
     progress: int  # commands that got on with a message, and bytes of content
+    closing: bool  # no mail will come of this session any more
+    closed: bool  # the last reply was given
+    out: list[Reply]  # replies not handed over yet
 
-    _out: list[Reply]  # replies not handed over yet
-    _closed: bool  # the last reply was given
-    _crlf: bool  # how the last command line ended
-    _sealed: bool  # an end of data was unclear: no more mail
-    _blind: bool  # DATA was refused: what is no command now is content that somebody sends without asking
+    sender: bytes
+    smtputf8: bool
+    eightbit: bool
+    content: Content | None  # DATA was accepted: what comes now is content
+
     _recipients: dict[bytes, bytes]  # as addresses.folded() → as given
-    _scanner: EndOfData | None  # content comes in
-    _fault: Reply | None  # the reply at the end of a message that is over a limit
+    _crlf: bool  # how the last command line ended
+    _crlf_seen: bool  # some command line ended with CRLF
+    _no_more_mail: bool  # an end of data was unclear
+    _after_refused_data: bool  # what is no command now is content that somebody sends without asking
 
     def __init__(self, policy: Policy, client: str, *, allowed: bool, login: Login) -> None:
         """login: name and password that the client must show, ANY_LOGIN, or None where no login is offered."""
@@ -98,41 +102,31 @@ class Commands:
         self.helo = b""
         self.room = policy.max_message_size
         self.throttled = None
-        self.authenticated = self.closing = False
+        self.authenticated = self.closed = False
+        self.closing = not allowed
         self.progress = 0
-        self._policy = policy
+        self.out = []
+        self.policy = policy
         self._allowed = allowed
         self._login = login
-        self._out = []
-        self._crlf = self._sealed = self._blind = self._closed = self._greeted = False
+        self._crlf = self._crlf_seen = self._no_more_mail = self._after_refused_data = self._greeted = False
         self._dialogue: auth.Dialogue | None = None
         self._useless = self._logins_failed = 0
         self._reset()
 
-    def _reset(self) -> None:
-        """No transaction, RFC 5321 4.1.1.5."""
-        self._state = _IDLE
-        self._sender = b""
-        self._recipients = {}
-        self._smtputf8 = self._eightbit = False
-        self._surplus = 0
-        self._scanner = None
-        self._limits: Limits | None = None
-        self._fault = None
+    # What the session calls.
 
-    def _hang_up(self, reply: Reply) -> None:
-        self._out.append(reply)
-        self._closed = self.closing = True
+    @property
+    def recipients(self) -> list[bytes]:
+        return list(self._recipients.values())
 
-    def _waste(self, reply: Reply | None) -> None:
-        """Answer what got no message on its way; too much of that ends the session."""
-        self._useless += 1
-        if self._useless > self._policy.max_useless_commands:
-            self._hang_up(replies.TOO_MANY)
-        elif reply:
-            self._out.append(reply)
+    def greeting(self) -> Reply:
+        return replies.BANNER.fill(self.policy.hostname) if self._allowed else replies.NOT_ALLOWED
 
-    def _line(self, line: bytes) -> None:
+    def line(self, line: bytes) -> None:
+        """Carry out a command line, given without its LF."""
+        self._crlf = line[-1:] == b"\r"
+        self._crlf_seen |= self._crlf
         if self._dialogue is not None:
             self._login_step(*self._dialogue.respond(line.strip()))
             return
@@ -140,209 +134,250 @@ class Commands:
             line = line.replace(b"\t", b" ")
         verb, _, argument = line.strip().partition(b" ")
         if not verb:
-            self._waste(None)
+            self._reply_useless(None)
             return
         verb = verb.upper()
-        last_words = self._last_words(verb)
-        if last_words:
-            self._hang_up(last_words)
+        last = self._closing_reply(verb)
+        if last:
+            self._reply_last(last)
             return
-        self._blind = False
-        handler, states, refusal = _COMMANDS.get(verb, _NO_COMMAND)
-        if self._state & states:
+        self._after_refused_data = False
+        handler, states, reply = _COMMANDS.get(verb, _NO_COMMAND)
+        if handler is not None and self._state & states:
             handler(self, argument.strip())
         else:
-            self._waste(refusal)
-            self._blind = verb in _BRINGS_CONTENT
+            self._reply_useless(reply)
+            self._after_refused_data = verb in _BRINGS_CONTENT
 
-    def _too_long(self) -> None:
+    def too_long(self) -> None:
+        """Answer a command line that is longer than it may be."""
         self._dialogue = None
-        last_words = self._last_words(b"")
-        if last_words:
-            self._hang_up(last_words)
+        last = self._closing_reply(b"")
+        if last:
+            self._reply_last(last)
         else:
-            self._waste(replies.TOO_LONG)
+            self._reply_useless(replies.TOO_LONG)
 
-    def _last_words(self, verb: bytes) -> Reply | None:
-        """What ends the session instead of this command being carried out, None if nothing does."""
+    def end_of_data(self, content: Content) -> bool:
+        """End the transaction; return whether its message is to be committed."""
+        fault = content.fault
+        # A bare end may be content of a client that speaks CRLF, and what follows made to look like a second message.
+        self._no_more_mail |= content.end.ambiguous or (content.end.bare and self._crlf_seen)
+        self._reset()
+        if fault:
+            self._reply_useless(fault)
+            return False
+        self.progress += 1
+        self._useless = 0
+        return True
+
+    def close(self) -> None:
+        """Void what is under way and take nothing more."""
+        self._reset()
+        self.closed = self.closing = True
+
+    # Replies.
+
+    def _reset(self) -> None:
+        """Leave no transaction, RFC 5321 4.1.1.5."""
+        self._state = _IDLE
+        self.sender = b""
+        self.smtputf8 = self.eightbit = False
+        self.content = None
+        self._recipients = {}
+        self._surplus = 0
+
+    def _reply_last(self, reply: Reply) -> None:
+        self.out.append(reply)
+        self.closed = self.closing = True
+
+    def _reply_useless(self, reply: Reply | None) -> None:
+        """Answer what got no message on its way; too much of that ends the session."""
+        self._useless += 1
+        if self._useless > self.policy.max_useless_commands:
+            self._reply_last(replies.TOO_MANY)
+        elif reply:
+            self.out.append(reply)
+
+    def _closing_reply(self, verb: bytes) -> Reply | None:
+        """Return the reply that ends the session, None if the command is to be carried out."""
+        if verb == b"QUIT":
+            return replies.GOOD_BYE
         if not self._allowed:
-            return None if verb == b"QUIT" else replies.NOT_ALLOWED
-        if self._sealed:
-            return None if verb == b"QUIT" else replies.UNCLEAR
-        return replies.BLIND if self._blind and verb not in _AFTER_REFUSED_DATA else None
+            return replies.NOT_ALLOWED
+        if self._no_more_mail:
+            return replies.UNCLEAR
+        if self._after_refused_data and verb not in _AFTER_REFUSED_DATA:
+            return replies.CONTENT_REFUSED
+        return replies.NOT_WEB if verb in _WEB else None
+
+    # Commands.
 
     def _helo(self, argument: bytes) -> None:
-        self._hello(argument, replies.HELO.fill(self._policy.hostname))
+        self._hello(argument, replies.HELO.fill(self.policy.hostname))
 
     def _ehlo(self, argument: bytes) -> None:
-        size = min(self._policy.max_message_size, self.room)
+        size = min(self.policy.max_message_size, self.room)
         # "SIZE 0" would promise that there is no limit (RFC 1870 4).
         shown = f" {size}" if size > 0 else ""
         login = "" if self._login is None else replies.EHLO_LOGIN
-        self._hello(argument, replies.EHLO.fill(self._policy.hostname, shown, login))
+        self._hello(argument, replies.EHLO.fill(self.policy.hostname, shown, login))
 
     def _hello(self, argument: bytes, reply: Reply) -> None:
         self._reset()
         self.helo = argument[:_MAX_HELO].translate(_VISIBLE)
         if self._greeted:
-            self._waste(reply)
+            self._reply_useless(reply)
             return
         self._greeted = True
         self.progress += 1
-        self._out.append(reply)
+        self.out.append(reply)
 
     def _mail(self, argument: bytes) -> None:
-        policy = self._policy
+        policy = self.policy
         if type(self._login) is tuple and not self.authenticated:
-            self._waste(replies.LOGIN_FIRST)
+            self._reply_useless(replies.LOGIN_FIRST)
             return
         found = addresses.split(argument, b"FROM")
         if found is None:
-            self._waste(replies.MAIL_SYNTAX)
+            self._reply_useless(replies.MAIL_SYNTAX)
             return
         sender, parameters = found
-        size = 0
-        smtputf8 = eightbit = False
-        if parameters:
-            for parameter in parameters.upper().split():
-                key, _, value = parameter.partition(b"=")
-                if key == b"SIZE" and value.isdigit() and len(value) <= 20:
-                    size = int(value)
-                elif key == b"BODY" and value in (b"7BIT", b"8BITMIME"):
-                    eightbit = value == b"8BITMIME"
-                elif parameter == b"SMTPUTF8":
-                    smtputf8 = True
-                elif key != b"AUTH":
-                    self._waste(replies.MAIL_PARAMETER)
-                    return
+        known = _mail_parameters(parameters)
+        if known is None:
+            self._reply_useless(replies.MAIL_PARAMETER)
+            return
+        size, smtputf8, eightbit = known
         fault = addresses.fault(sender) if sender else ""
         if fault:
-            self._waste(replies.BAD_SENDER.fill(fault))
+            self._reply_useless(replies.BAD_SENDER.fill(fault))
         elif not smtputf8 and not sender.isascii():
-            self._waste(replies.NOT_ASCII)
+            self._reply_useless(replies.NOT_ASCII)
         elif size > policy.max_message_size:
-            self._waste(replies.TOO_BIG.fill(policy.max_message_size))
+            self._reply_useless(replies.TOO_BIG.fill(policy.max_message_size))
         elif not policy.provider:
-            self._waste(replies.NO_PROVIDER)
+            self._reply_useless(replies.NO_PROVIDER)
         elif self.throttled:
-            self._waste(self.throttled)
+            self._reply_useless(self.throttled)
         elif self.room <= 0 or size > self.room:
-            self._waste(replies.NO_ROOM)
+            self._reply_useless(replies.NO_ROOM)
         else:
             again = self._state == _MAIL
             self._state = _MAIL
-            self._sender = sender
-            self._smtputf8 = smtputf8
-            self._eightbit = eightbit
+            self.sender = sender
+            self.smtputf8 = smtputf8
+            self.eightbit = eightbit
             if again:  # some never send RSET; one that sends nothing else gets nowhere
-                self._waste(replies.SENDER_OK)
+                self._reply_useless(replies.SENDER_OK)
             else:
                 self.progress += 1
-                self._out.append(replies.SENDER_OK)
+                self.out.append(replies.SENDER_OK)
 
     def _rcpt(self, argument: bytes) -> None:
-        policy = self._policy
+        policy = self.policy
         found = addresses.split(argument, b"TO")
         if found is None:
-            self._waste(replies.RCPT_SYNTAX)
+            self._reply_useless(replies.RCPT_SYNTAX)
             return
         recipient, parameters = found
         if not recipient and b"<" not in argument:
-            self._waste(replies.RCPT_SYNTAX)
+            self._reply_useless(replies.RCPT_SYNTAX)
             return
         fault = addresses.fault(recipient)
         if fault:
-            self._waste(replies.BAD_RECIPIENT.fill(fault))
+            self._reply_useless(replies.BAD_RECIPIENT.fill(fault))
             return
-        if not self._smtputf8 and not recipient.isascii():
-            self._waste(replies.NOT_ASCII)
+        if not self.smtputf8 and not recipient.isascii():
+            self._reply_useless(replies.NOT_ASCII)
             return
         if parameters.strip():
-            self._waste(replies.RCPT_PARAMETER)
+            self._reply_useless(replies.RCPT_PARAMETER)
             return
         refusal = policy.refusal(recipient) if policy.refusal is not None else None
         if refusal:
-            self._waste(refusal)
+            self._reply_useless(refusal)
             return
         same = addresses.folded(recipient)
         if same in self._recipients:
-            self._too_much(replies.RECIPIENT_AGAIN)
+            self._reply_surplus(replies.RECIPIENT_AGAIN)
         elif len(self._recipients) >= policy.max_recipients:
-            self._too_much(replies.TOO_MANY_RECIPIENTS)
+            self._reply_surplus(replies.TOO_MANY_RECIPIENTS)
         else:
             self._recipients[same] = recipient
             self._state = _RCPT
             self.progress += 1
-            self._out.append(replies.RECIPIENT_OK)
+            self.out.append(replies.RECIPIENT_OK)
 
-    def _too_much(self, reply: Reply) -> None:
+    def _reply_surplus(self, reply: Reply) -> None:
         self._surplus += 1
         if self._surplus > _SURPLUS:
-            self._waste(reply)
+            self._reply_useless(reply)
         else:
-            self._out.append(reply)
+            self.out.append(reply)
 
     def _data(self, argument: bytes) -> None:
-        policy = self._policy
+        policy = self.policy
         if argument:
-            self._waste(replies.DATA_SYNTAX)
-            self._blind = True
+            self._reply_useless(replies.DATA_SYNTAX)
+            self._after_refused_data = True
             return
         if self.room <= 0:
-            self._waste(replies.NO_ROOM)
-            self._blind = True
+            self._reply_useless(replies.NO_ROOM)
+            self._after_refused_data = True
             return
         size, too_big = policy.max_message_size, replies.TOO_BIG.fill(policy.max_message_size)
         if self.room < size:
             size, too_big = self.room, replies.NO_ROOM
-        self._scanner = EndOfData(self._crlf)
-        self._limits = Limits(size, too_big, policy.max_line_length, policy.max_header_length)
+        limits = Limits(size, too_big, policy.max_line_length, policy.max_header_length)
+        self.content = Content(EndOfData(self._crlf), limits)
         self.progress += 1
-        self._out.append(replies.GO_AHEAD)
+        self.out.append(replies.GO_AHEAD)
 
     def _rset(self, argument: bytes) -> None:
         self._reset()
-        self._waste(replies.OK)
-
-    def _noop(self, argument: bytes) -> None:
-        self._waste(replies.OK)
-
-    def _vrfy(self, argument: bytes) -> None:
-        self._waste(replies.CANNOT_VERIFY)
-
-    def _help(self, argument: bytes) -> None:
-        self._waste(replies.HELP)
-
-    def _quit(self, argument: bytes) -> None:
-        self._hang_up(replies.GOOD_BYE)
-
-    def _web(self, argument: bytes) -> None:
-        self._hang_up(replies.NOT_WEB)
+        self._reply_useless(replies.OK)
 
     def _auth(self, argument: bytes) -> None:
         if self._login is None:
-            self._waste(replies.NO_LOGIN)
+            self._reply_useless(replies.NO_LOGIN)
         elif self.authenticated:
-            self._waste(replies.LOGGED_IN_ALREADY)
+            self._reply_useless(replies.LOGGED_IN_ALREADY)
         else:
             self._dialogue = auth.Dialogue(self._login)
             self._login_step(*self._dialogue.begin(argument))
 
     def _login_step(self, outcome: int, reply: Reply) -> None:
         if outcome == auth.ASKED:
-            self._out.append(reply)
+            self.out.append(reply)
             return
         self._dialogue = None
         if outcome == auth.ACCEPTED:
             self.authenticated = True
             self.progress += 1
-            self._out.append(reply)
+            self.out.append(reply)
             return
         self._logins_failed += outcome == auth.WRONG
         if self._logins_failed >= _MAX_FAILED_LOGINS:
-            self._hang_up(replies.TOO_MANY_LOGINS)
+            self._reply_last(replies.TOO_MANY_LOGINS)
         else:
-            self._waste(reply)
+            self._reply_useless(reply)
+
+
+def _mail_parameters(parameters: bytes) -> tuple[int, bool, bool] | None:
+    """Read what follows the address in MAIL: SIZE (0 if not given), SMTPUTF8, 8BITMIME. None for what is not known."""
+    size = 0
+    smtputf8 = eightbit = False
+    for parameter in parameters.upper().split():
+        key, _, value = parameter.partition(b"=")
+        if key == b"SIZE" and value.isdigit() and len(value) <= 20:
+            size = int(value)
+        elif key == b"BODY" and value in (b"7BIT", b"8BITMIME"):
+            eightbit = value == b"8BITMIME"
+        elif parameter == b"SMTPUTF8":
+            smtputf8 = True
+        elif key != b"AUTH":
+            return None
+    return size, smtputf8, eightbit
 
 
 _VISIBLE = bytes(code if code > 32 and code != 127 else 63 for code in range(256))
@@ -351,28 +386,24 @@ _VISIBLE = bytes(code if code > 32 and code != 127 else 63 for code in range(256
 _AFTER_REFUSED_DATA = frozenset((b"RSET", b"QUIT", b"MAIL", b"RCPT", b"DATA", b"HELO", b"EHLO", b"NOOP"))
 _BRINGS_CONTENT = frozenset((b"DATA", b"BDAT"))
 
+# A web page must not make a browser in the cabinet send mail.
+_WEB = frozenset((b"GET", b"POST", b"PUT", b"OPTIONS", b"CONNECT"))
+
 # Verb → handler, states it is for (RFC 5321 4.1.4), reply in any other. MAIL may be repeated while it has no recipient:
 # machines whose only recipient was refused start over without RSET.
-_COMMANDS: dict[bytes, tuple[Callable[[Commands, bytes], None], int, Reply | None]] = {
+_COMMANDS: dict[bytes, tuple[Callable[[Commands, bytes], None] | None, int, Reply | None]] = {
     b"HELO": (Commands._helo, _ALWAYS, None),
     b"EHLO": (Commands._ehlo, _ALWAYS, None),
     b"MAIL": (Commands._mail, _IDLE | _MAIL, replies.NESTED_MAIL),
     b"RCPT": (Commands._rcpt, _MAIL | _RCPT, replies.MAIL_FIRST),
     b"DATA": (Commands._data, _RCPT, replies.RCPT_FIRST),
     b"RSET": (Commands._rset, _ALWAYS, None),
-    b"NOOP": (Commands._noop, _ALWAYS, None),
-    b"VRFY": (Commands._vrfy, _ALWAYS, None),
-    b"HELP": (Commands._help, _ALWAYS, None),
-    b"QUIT": (Commands._quit, _ALWAYS, None),
     b"AUTH": (Commands._auth, _IDLE, replies.LOGIN_LATE),
-    b"STARTTLS": (Commands._noop, _NEVER, replies.NO_TLS),
-    b"EXPN": (Commands._noop, _NEVER, replies.NO_LISTS),
-    b"BDAT": (Commands._noop, _NEVER, replies.NO_BDAT),
-    # A web page must not make a browser in the cabinet send mail.
-    b"GET": (Commands._web, _ALWAYS, None),
-    b"POST": (Commands._web, _ALWAYS, None),
-    b"PUT": (Commands._web, _ALWAYS, None),
-    b"OPTIONS": (Commands._web, _ALWAYS, None),
-    b"CONNECT": (Commands._web, _ALWAYS, None),
+    b"NOOP": (None, 0, replies.OK),
+    b"VRFY": (None, 0, replies.CANNOT_VERIFY),
+    b"HELP": (None, 0, replies.HELP),
+    b"STARTTLS": (None, 0, replies.NO_TLS),
+    b"EXPN": (None, 0, replies.NO_LISTS),
+    b"BDAT": (None, 0, replies.NO_BDAT),
 }
-_NO_COMMAND: tuple[Callable[[Commands, bytes], None], int, Reply | None] = (Commands._noop, _NEVER, replies.UNKNOWN)
+_NO_COMMAND = (None, 0, replies.UNKNOWN)

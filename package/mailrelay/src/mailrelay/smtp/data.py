@@ -29,20 +29,20 @@ class EndOfData:
     |-------------------------------|--------------------|------------------------------|--------------------|
     | CRLF (also DATA's own)        | CRLF               | end                          | end                |
     | LF (also DATA's own)          | LF                 | end, `bare`                  | content            |
-    | any other mixture of CR, LF, CRLF, start of data   | `doubtful` while it is last  | content            |
+    | any other mixture of CR, LF, CRLF, start of data   | `ambiguous` while it is last | content            |
 
-    A doubtful line is the end only if nothing follows it: the owner of time calls quiet(). `bare` tells of an end that
+    An ambiguous line is the end only if nothing follows it, as the owner of time finds out. `bare` tells of an end that
     a sender of CRLF may not have meant: what follows could be content, made to look like a second message.
     """
 
-    __slots__ = ("_opening", "_strict", "_at", "_held", "_before", "doubtful", "bare")
+    __slots__ = ("_opening", "_strict", "_at", "_held", "_before", "ambiguous", "bare")
 
     _opening: bytes  # line end of the DATA command, until content has begun
     _strict: bool  # a CRLF line was seen: only END ends
     _at: int  # strict: how many bytes of END the stream's end matches; those after its CRLF are held
     _held: bytes  # not strict: the lone dot line, or its beginning, that is not yet passed on as content
     _before: bytes  # not strict: the last byte passed on, if it ends a line
-    doubtful: bool
+    ambiguous: bool
     bare: bool
 
     def __init__(self, crlf: bool) -> None:
@@ -51,16 +51,11 @@ class EndOfData:
         self._strict = False
         self._at = 0
         self._held = self._before = b""
-        self.doubtful = self.bare = False
+        self.ambiguous = self.bare = False
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
-        """Take the next bytes (at least one): the content among them, and what follows the end, None if it goes on."""
+        """Take the next bytes, at least one; return their content, and what follows the end, None if it goes on."""
         return self._feed_strict(data) if self._strict else self._feed_loose(data)
-
-    def quiet(self) -> bool:
-        """Nothing came for a second. True if that makes the doubtful line, which is still held, the end of data."""
-        self.bare = self.doubtful
-        return self.bare
 
     def _feed_strict(self, data: bytes) -> tuple[bytes, bytes | None]:
         held = b""
@@ -79,7 +74,7 @@ class EndOfData:
     def _feed_loose(self, data: bytes) -> tuple[bytes, bytes | None]:
         window = self._before + self._held + data
         unsent = len(self._before)
-        self.doubtful = False
+        self.ambiguous = False
         if self._opening:
             mark = b"." + self._opening
             if window.startswith(mark):
@@ -87,7 +82,7 @@ class EndOfData:
                 return b"", window[len(mark) :]
             if window in _LONE_DOTS:
                 self._held = window
-                self.doubtful = window != b"."
+                self.ambiguous = window != b"."
                 return b"", None
             self._opening = b""
         crlf = window.find(b"\r\n")
@@ -101,7 +96,7 @@ class EndOfData:
             self._held = self._before = b""
             return self._cut(window, unsent, crlf)
         self._held = held
-        self.doubtful = len(held) > 1
+        self.ambiguous = len(held) > 1
         sent = len(window) - len(held)
         last = window[sent - 1 : sent]
         self._before = last if last in (b"\r", b"\n") else b""
@@ -159,7 +154,7 @@ class Limits:
         self._start = b""
 
     def check(self, content: bytes) -> Reply | None:
-        """Count the next bytes of content; the reply that refuses the message if a limit is passed, else None.
+        """Count the next bytes of content; return the reply that refuses the message if a limit is passed, else None.
 
         Of several limits passed, the one that the stream passes first counts, so each check sees only what lies before
         the fault found by the one ahead of it.
@@ -178,7 +173,7 @@ class Limits:
         return reply
 
     def _long_line(self, content: bytes) -> int:
-        """Where a line passes its limit, or -1. Goes forward by as much as one line may have, not line by line."""
+        """Return where a line passes its limit, or -1. Go forward by as much as one line may have, not line by line."""
         position = 0
         length = self._line
         while len(content) - position > self._max_line - length:
@@ -234,3 +229,14 @@ def _is_field(line: bytes, first: bool) -> bool:
     name, colon, _ = line.partition(b":")
     name = name.rstrip(b" \t")
     return bool(colon and name) and name.isascii() and name.translate(None, b" \t\r\n\0") == name
+
+
+class Content:
+    """What is kept of a message while its content comes in."""
+
+    __slots__ = ("end", "fault", "limits")
+
+    def __init__(self, end: EndOfData, limits: Limits) -> None:
+        self.end = end
+        self.limits = limits
+        self.fault: Reply | None = None  # the reply at the end of a message that is over a limit

@@ -31,7 +31,9 @@ HELP = Reply(
 
 # The session ends.
 TOO_MANY = Reply(421, "4.7.0", "Too many commands without a message, good-bye")
-BLIND = Reply(421, "4.5.0", "DATA was refused, and this is no command: wait for 354 before sending the message")
+CONTENT_REFUSED = Reply(
+    421, "4.5.0", "DATA was refused, and this is no command: wait for 354 before sending the message"
+)
 UNCLEAR = Reply(
     421, "4.5.0", "It was unclear where the last message ended, so this connection takes no more; connect again"
 )

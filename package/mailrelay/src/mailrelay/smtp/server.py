@@ -8,26 +8,26 @@ Events are tuples, the first item says which; they come in the order of what the
     (REPLY, bytes)    to send; the replies to a batch of pipelined commands are one event
     (BEGIN, sender, recipients, smtputf8, eightbit)    a message begins (354 follows as REPLY)
     (DATA, bytes)     its next bytes as received: still dot-stuffed, the end-of-data mark taken off
-    (END,)            it is complete: `.waiting` is true until the loop calls verdict()
+    (END,)            it is complete: `.waiting` is true until the loop calls commit_result()
     (ABORT,)          it is void: over a limit, or the client is gone
     (CLOSE,)          close the connection once every reply is sent; always the last event of a session
 
     session = Session(policy, "192.168.1.5", allowed=True, login=None)
     send(session.greeting())
     for event in session.receive(data): ...
-    for event in session.verdict(replies.QUEUED.fill(...)): ...
+    for event in session.commit_result(replies.QUEUED.fill(...)): ...
 """
 
 from __future__ import annotations
 
 from mailrelay.smtp import auth, replies
 from mailrelay.smtp.commands import Commands, Policy
-from mailrelay.smtp.data import EndOfData
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, Literal
 
+    from mailrelay.smtp.data import Content
     from mailrelay.smtp.reply import Reply
 
     Event = (
@@ -50,35 +50,32 @@ ANY_LOGIN = auth.ANY_LOGIN
 __all__ = ["ABORT", "ANY_LOGIN", "BEGIN", "CLOSE", "DATA", "END", "REPLY", "Policy", "Session"]
 
 
-class Session(Commands):
-    """One client's connection. Calls: greeting, then receive, verdict, quiet, disconnected as things happen.
+class Session:
+    """One client's connection. Calls: greeting, then receive, commit_result, on_idle, disconnected as things happen."""
 
-    The attributes of Commands that have no underscore are for the loop too.
-    """
+    __slots__ = ("_buffer", "_peer_closed", "_swallowing", "ambiguous_end", "commands", "waiting")
 
-    __slots__ = ("_buffer", "_crlf_seen", "_gone", "_swallowing", "doubtful", "waiting")
-
-    waiting: bool  # END was given: input is only buffered until verdict()
-    doubtful: bool  # if nothing comes for one second and the client is still there, call quiet()
+    commands: Commands  # what is known of the client: the loop sets `room` and `throttled`, and reads the others
+    waiting: bool  # END was given: input is only buffered until commit_result()
+    ambiguous_end: bool  # if nothing comes for one second and the client is still there, call on_idle()
 
     _buffer: bytes  # input not taken yet: part of a command line, or all while waiting
-    _crlf_seen: bool  # some command line ended with CRLF
     _swallowing: bool  # the command line is too long, its rest goes
-    _gone: bool  # the client sends nothing more, but what it sent is still to be taken
+    _peer_closed: bool  # the client sends nothing more, but what it sent is still to be taken
 
     def __init__(self, policy: Policy, client: str, *, allowed: bool, login: Login) -> None:
         """login: name and password that the client must show, ANY_LOGIN, or None where no login is offered."""
-        super().__init__(policy, client, allowed=allowed, login=login)
-        self.waiting = self.doubtful = False
+        self.commands = Commands(policy, client, allowed=allowed, login=login)
+        self.waiting = self.ambiguous_end = False
         self._buffer = b""
-        self._crlf_seen = self._swallowing = self._gone = False
+        self._swallowing = self._peer_closed = False
 
     # What the loop calls.
 
     @property
     def in_data(self) -> bool:
         """Content is coming in, not commands."""
-        return self._scanner is not None
+        return self.commands.content is not None
 
     @property
     def buffered(self) -> int:
@@ -86,16 +83,13 @@ class Session(Commands):
         return len(self._buffer)
 
     def greeting(self) -> bytes:
-        """The first line. A client that is not allowed may still say one command, which is answered with CLOSE."""
-        if not self._allowed:
-            self.closing = True
-            return replies.NOT_ALLOWED.wire()
-        return replies.BANNER.fill(self._policy.hostname).wire()
+        """Return the first line. A client that is not allowed may still say one command, answered with CLOSE."""
+        return self.commands.greeting().wire()
 
     def receive(self, data: bytes) -> list[Event]:
         """Take bytes from the client. While waiting they are only buffered: stop reading when `buffered` grows."""
         events: list[Event] = []
-        if self._closed or not data:
+        if self.commands.closed or not data:
             return events
         if self.waiting:
             self._buffer += data
@@ -107,34 +101,34 @@ class Session(Commands):
             self._flush(events)
         return events
 
-    def verdict(self, reply: Reply) -> list[Event]:
+    def commit_result(self, reply: Reply) -> list[Event]:
         """Answer the end of data, then go on with what the client sent meanwhile."""
         events: list[Event] = []
-        if self._closed or not self.waiting:
+        if self.commands.closed or not self.waiting:
             return events
         self.waiting = False
-        self._out.append(reply)
+        self.commands.out.append(reply)
         data, self._buffer = self._buffer, b""
         self._run(data, events)
-        if self._gone and not self.waiting:
+        if self._peer_closed and not self.waiting:
             self._finish(events)
         self._flush(events)
         return events
 
-    def quiet(self) -> list[Event]:
-        """One second of silence and the client still there: a doubtful end of data is one, and this session's last."""
+    def on_idle(self) -> list[Event]:
+        """Take an ambiguous end of data for one: a second was silent. The session accepts no other message."""
         events: list[Event] = []
-        if self._scanner is not None and self._scanner.quiet():
-            self._sealed = True
-            self._end(events)
+        content = self.commands.content
+        if content is not None and content.end.ambiguous:
+            self._end(content, events)
             self._flush(events)
         return events
 
     def disconnected(self) -> list[Event]:
-        """The client sends nothing more. A message in progress is void; while waiting that is seen after verdict()."""
+        """End the session: the client sends nothing more. A message in progress is void; one that waits is not."""
         events: list[Event] = []
-        self._gone = True
-        if not self.waiting and not self._closed:
+        self._peer_closed = True
+        if not self.waiting and not self.commands.closed:
             self._finish(events)
             self._flush(events)
         return events
@@ -143,15 +137,17 @@ class Session(Commands):
 
     def _run(self, data: bytes, events: list[Event]) -> None:
         """Take everything that can be taken now; the rest goes into the buffer."""
-        while data and not self._closed:
+        while data and not self.commands.closed:
             if self.waiting:
                 self._buffer = data
                 return
-            data = self._commands(data, events) if self._scanner is None else self._content(self._scanner, data, events)
+            content = self.commands.content
+            data = self._take_lines(data, events) if content is None else self._take_content(content, data, events)
 
-    def _commands(self, data: bytes, events: list[Event]) -> bytes:
-        """Carry out command lines up to the start of content; what follows that."""
-        longest = self._policy.max_command_length
+    def _take_lines(self, data: bytes, events: list[Event]) -> bytes:
+        """Carry out command lines up to the start of content; return what follows that."""
+        commands = self.commands
+        longest = commands.policy.max_command_length
         position = 0
         while True:
             end = data.find(b"\n", position)
@@ -161,17 +157,13 @@ class Session(Commands):
             position = end + 1
             if self._swallowing or len(line) > longest:
                 self._swallowing = False
-                self._too_long()
+                commands.too_long()
             else:
-                self._crlf = line[-1:] == b"\r"
-                if self._crlf:
-                    self._crlf_seen = True
-                self._line(line)
-            if self._closed:
+                commands.line(line)
+            if commands.closed:
                 return b""
-            if self._scanner is not None:
-                recipients = list(self._recipients.values())
-                events.append((BEGIN, self._sender, recipients, self._smtputf8, self._eightbit))
+            if commands.content is not None:
+                events.append((BEGIN, commands.sender, commands.recipients, commands.smtputf8, commands.eightbit))
                 self._flush(events)
                 return data[position:]
         rest = data[position:]
@@ -181,49 +173,42 @@ class Session(Commands):
             self._buffer = rest
         return b""
 
-    def _content(self, scanner: EndOfData, data: bytes, events: list[Event]) -> bytes:
-        """Pass content on up to its end; what follows that."""
-        content, rest = scanner.feed(data)
-        self.doubtful = scanner.doubtful
-        if content:
-            self.progress += len(content)
-            if not self._fault:
-                assert self._limits is not None
-                self._fault = self._limits.check(content) if self.room > 0 else replies.NO_ROOM
-                events.append((ABORT,) if self._fault else (DATA, content))
+    def _take_content(self, content: Content, data: bytes, events: list[Event]) -> bytes:
+        """Pass content on up to its end; return what follows that."""
+        commands = self.commands
+        part, rest = content.end.feed(data)
+        self.ambiguous_end = content.end.ambiguous
+        if part:
+            commands.progress += len(part)
+            if content.fault is None:
+                content.fault = content.limits.check(part) if commands.room > 0 else replies.NO_ROOM
+                events.append((ABORT,) if content.fault else (DATA, part))
         if rest is None:
             return b""
-        if scanner.bare and self._crlf_seen:
-            self._sealed = True
-        self._end(events)
+        self._end(content, events)
         return rest
 
-    def _end(self, events: list[Event]) -> None:
-        """The end of data was found."""
-        self.doubtful = False
-        fault = self._fault
-        self._reset()
-        if fault:
-            self._waste(fault)
-            return
-        self.progress += 1
-        self._useless = 0
-        self._flush(events)
-        events.append((END,))
-        self.waiting = True
+    def _end(self, content: Content, events: list[Event]) -> None:
+        """Settle what the end of data was found of."""
+        self.ambiguous_end = False
+        if self.commands.end_of_data(content):
+            self._flush(events)
+            events.append((END,))
+            self.waiting = True
 
     def _flush(self, events: list[Event]) -> None:
-        if self._out:
-            events.append((REPLY, b"".join([reply.wire() for reply in self._out])))
-            self._out.clear()
-        if self._closed:
+        out = self.commands.out
+        if out:
+            events.append((REPLY, b"".join([reply.wire() for reply in out])))
+            out.clear()
+        if self.commands.closed:
             events.append((CLOSE,))
 
     def _finish(self, events: list[Event]) -> None:
-        """Nothing more comes."""
-        if self._scanner is not None and not self._fault:
+        """Void what is not complete, and end."""
+        content = self.commands.content
+        if content is not None and content.fault is None:
             events.append((ABORT,))
-        self._reset()
         self._buffer = b""
-        self.doubtful = False
-        self._closed = self.closing = True
+        self.ambiguous_end = False
+        self.commands.close()
