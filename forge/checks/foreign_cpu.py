@@ -35,6 +35,7 @@ PACKAGES = (
 # What computes, in one process: the sessions, headers, files and settings.
 PURE = (
     *("certificate", "counters", "explain", "headers", "interfaces", "log", "schema", "settings", "spool", "uci"),
+    *("fair_queue", "routing"),
     *("smtp_in", "smtp_in_data", "smtp_in_limits", "smtp_in_login", "smtp_out", "smarthost"),
 )
 # Of these files, what can't be asked of qemu-user and of Debian's older packages, by the start of its name.

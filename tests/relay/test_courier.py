@@ -16,7 +16,6 @@ from mailrelay.config import schema
 from mailrelay.core import clock, counters
 from mailrelay.courier import notify
 from mailrelay.courier.courier import Courier
-from mailrelay.courier.fair_queue import FairQueue
 from mailrelay.daemon import processes
 from mailrelay.daemon.supervisor import Supervisor
 from mailrelay.spool import spool
@@ -43,13 +42,13 @@ def box(tmp_path: Path) -> Spool:
 class Desk:
     """A courier, the ends of its pipes, and what it says."""
 
-    def __init__(self, box: Spool, rest: str, main: str = "", memory: dict[str, list[str]] | None = None) -> None:
+    def __init__(self, box: Spool, rest: str, main: str = "", state: dict[str, list[str]] | None = None) -> None:
         text = f"config mailrelay 'main'\n\toption hostname 'relay.example.net'\n{main}{rest}"
         found, faults, _ = schema.check(text.encode(), "config")
         assert found is not None, list(map(str, faults))
         self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK)
         self.report_r, self.report_w = os.pipe2(os.O_NONBLOCK)
-        self.courier = Courier(found, box, counters.counters(), self.wake_r, self.report_w, memory or {})
+        self.courier = Courier(found, box, counters.counters(), self.wake_r, self.report_w, state or {})
 
     def said(self) -> dict[str, list[str]]:
         lines = os.read(self.report_r, 65536).decode().splitlines()
@@ -75,20 +74,20 @@ def age(box: Spool, queue_id: str, monkeypatch: pytest.MonkeyPatch, days: float)
 
 
 def test_mail_put_aside_goes_back_to_the_first_smarthost_when_the_second_fails(box: Spool) -> None:
-    desk = Desk(box, two(), memory={"host b": [FAR, "1"]})
+    desk = Desk(box, two(), state={"host b": [FAR, "1"]})
     queue_id = put(box)
-    desk.courier.aside["b"].append(queue_id)
+    desk.courier.queue.make_ready("b", queue_id)
     found = desk.courier.next_smarthost()
     assert found is not None and found.name == "a"
-    assert list(desk.courier.aside["a"]) == [queue_id]
+    assert desk.courier.queue.next_for("a") == queue_id
 
 
 def test_mail_expires_also_while_only_its_own_smarthost_rests(box: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     own = "\tlist sender '@shop.example'\n"
-    desk = Desk(box, two(first=own), memory={"host a": [FAR, "1"]})
+    desk = Desk(box, two(first=own), state={"host a": [FAR, "1"]})
     queue_id = put(box, b"plc@shop.example")
     age(box, queue_id, monkeypatch, 6)
-    desk.courier.run(scan=True, flush=False)
+    desk.courier.run(scan=True)
     assert box.ids(spool.FAIL) == [queue_id]
     with box.open(queue_id, spool.FAIL) as message:
         assert "4.4.7" in message.answer
@@ -104,16 +103,16 @@ def test_mail_with_a_doubtful_clock_does_not_keep_older_mail_from_expiring(
     monkeypatch.setattr(clock, "trusted", lambda: True)
     old = put(box)
     age(box, old, monkeypatch, 6)
-    desk = Desk(box, two(), memory={"host a": [FAR, "1"], "host b": [FAR, "1"]})
-    desk.courier.run(scan=True, flush=False)
+    desk = Desk(box, two(), state={"host a": [FAR, "1"], "host b": [FAR, "1"]})
+    desk.courier.run(scan=True)
     assert (box.ids(spool.QUEUE), box.ids(spool.FAIL)) == ([doubtful], [old])
 
 
 def test_the_queue_is_looked_at_even_while_all_smarthosts_rest_for_a_day(box: Spool) -> None:
     until = clock.boottime() + 86000
-    desk = Desk(box, two(), memory={"host a": [f"{until:.3f}", "1"], "host b": [f"{until:.3f}", "1"]})
+    desk = Desk(box, two(), state={"host a": [f"{until:.3f}", "1"], "host b": [f"{until:.3f}", "1"]})
     put(box)
-    desk.courier.run(scan=True, flush=False)
+    desk.courier.run(scan=True)
     due, blocked = (float(word) for word in desk.said()["leaving"])
     assert due <= clock.boottime() + 900.01, "somebody has to see what is stuck"
     assert blocked == pytest.approx(until, abs=1), "and nobody tries before"
@@ -130,7 +129,7 @@ def test_a_disk_that_fails_for_a_while_fails_no_mail(box: Spool, monkeypatch: py
     for method in ("peek", "open"):
         with monkeypatch.context() as patch:
             patch.setattr(box, method, fail)
-            desk.courier.run(scan=True, flush=False)
+            desk.courier.run(scan=True)
         assert box.ids(spool.QUEUE) == [queue_id]
         assert float(desk.said()["leaving"][0]) > clock.boottime(), "it is tried again"
 
@@ -143,18 +142,8 @@ def test_what_cannot_be_recorded_is_tried_later_and_ends_nothing(box: Spool, mon
 
     desk = Desk(box, two("\tlist sender '@elsewhere.example'\n", "\tlist sender '@elsewhere.example'\n"))
     monkeypatch.setattr(spool.Message, "set_statuses", full)
-    desk.courier.run(scan=True, flush=False)
+    desk.courier.run(scan=True)
     assert float(desk.said()["leaving"][0]) > clock.boottime()
-
-
-def test_what_was_tried_least_goes_first_and_of_that_the_newest() -> None:
-    turns = FairQueue()
-    for queue_id, attempts in (("1", 0), ("2", 7), ("3", 0), ("4", 1)):
-        turns.add("a", queue_id, attempts, fresh=False)
-    turns.add("b", "5", 9, fresh=False)
-    turns.add("a", "6", 0, fresh=True)
-    turns.add("a", "7", 0, fresh=True)
-    assert [turns.next() for _ in range(8)] == ["6", "5", "7", "3", "1", "4", "2", None]
 
 
 def test_failed_mail_without_a_known_age_is_not_asked_after_every_minute(

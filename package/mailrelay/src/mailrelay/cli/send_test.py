@@ -15,8 +15,8 @@ from mailrelay.cli.instance import Stop
 from mailrelay.core import clock
 from mailrelay.core.version import VERSION
 from mailrelay.courier import explain
-from mailrelay.courier.routing import Router
-from mailrelay.courier.smarthost import Failure, SmarthostConnection, Step
+from mailrelay.courier.routing import candidates
+from mailrelay.courier.smarthost import Failure, SmarthostConnection, Step, preload
 from mailrelay.daemon import status_file
 from mailrelay.listener.recipients import Recipients
 from mailrelay.mail import headers
@@ -40,9 +40,7 @@ _NAMES = {
 def run(relay: Relay, recipient: str, sender: str, json_lines: bool) -> int:
     """Send it; 0 if the provider accepted it for everybody it goes to, else 1."""
     settings = relay.settings()
-    explain.rules()  # what the dropped rights may keep us from importing
-    if any(smarthost.tls != "none" for smarthost in settings.smarthosts):
-        from mailrelay.courier import certificate  # noqa: F401
+    preload(settings.smarthosts)
     drop_rights(relay, settings)
     return TestDelivery(settings, (JsonReport if json_lines else Report)()).run(
         os.fsencode(recipient), os.fsencode(sender)
@@ -73,7 +71,7 @@ class TestDelivery:
         rules = Recipients(self.main)
         refusal = rules.refusal(recipient)
         recipients = [] if refusal else rules.expand([recipient])
-        smarthosts = Router(self.settings, {}, lambda *_: None).candidates(sender)
+        smarthosts = candidates(self.settings.smarthosts, sender)
         self.original, sender = sender, self.main.sender.encode() or sender
         self.report.begin(self.original, sender, recipient, recipients)
         if refusal:

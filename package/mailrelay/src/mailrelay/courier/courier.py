@@ -1,86 +1,65 @@
 """The courier: delivers what is due and leaves.
 
-Forked by the supervisor when mail is due. Reads the smarthosts' secrets as whoever started the relay, then becomes the
-spool's owner. Blocking sockets, one connection at a time; docs/dev/INTERNALS.md says what a message goes through here.
-What the next courier must know goes to the supervisor as text: when mail is due, which smarthost rests until when.
+Forked by the supervisor when mail is due, with the settings and their secrets; becomes the spool's owner. Blocking
+sockets, one connection at a time; docs/dev/INTERNALS.md says what a message goes through here. What the next courier
+must know goes to the supervisor as text: when mail is due, until when which smarthost is left alone.
 """
 
 from __future__ import annotations
 
 import _thread
-import marshal
 import os
 import select
 import signal
-from collections import deque
-from contextlib import contextmanager
 
-from mailrelay.config import settings
-from mailrelay.core import clock, counters, log, paths
+from mailrelay.core import clock, log
 from mailrelay.courier import explain, notify, outgoing
 from mailrelay.courier.failure import Failure
-from mailrelay.courier.fair_queue import FairQueue
-from mailrelay.courier.routing import Router
-from mailrelay.courier.smarthost import SmarthostConnection
-from mailrelay.smtp.transaction import Outcome, Transaction
+from mailrelay.courier.fair_queue import NEVER, FairQueue
+from mailrelay.courier.recorder import Recorder
+from mailrelay.courier.routing import Routes
+from mailrelay.courier.smarthost import SmarthostConnection, preload
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
+    from collections.abc import Callable, Iterator
 
     from mailrelay.config.settings import Settings, Smarthost
-    from mailrelay.daemon.supervisor import Supervisor
+    from mailrelay.smtp.transaction import Transaction
 
 _LINGER = 1.0  # seconds that an idle connection waits for more mail
-_SYNC_EVERY = 32  # messages that may leave the queue before that is synced
 _LOOK = 900.0  # seconds that the queue is left alone at most while no smarthost may be tried
 _UNREACHABLE = "4.4.7 Given up: no smarthost could be reached in time"
 _NICE = 10  # a machine on the LAN that waits for its 250 goes before mail that is on its way
 _HURRY = 3.0  # seconds that the message under way has when we are told to end
 
 
-def run(supervisor: Supervisor, scan: bool, flush: bool) -> None:
-    """The life of one courier, in a child of the supervisor that still has the supervisor's rights."""
-    found = _settings(f"{supervisor.plan['run_dir']}/{paths.ACCEPTED_CONFIG}")
-    # Whatever is imported later is imported now, while we may read Python's library wherever it lies.
-    from mailrelay.courier import advice  # noqa: F401
+def run(
+    settings: Settings,
+    where: spool.Spool,
+    counts: memoryview,
+    *,
+    wake: int,
+    report: int,
+    lifeline: int,
+    carried_state: dict[str, list[str]],
+    drop_rights: Callable[[], None],
+    scan: bool,
+    flush: bool,
+) -> None:
+    """Live the life of one courier, in a child that still has the supervisor's rights.
 
-    if any(one.tls != "none" for one in found.smarthosts):
-        from mailrelay.courier import certificate  # noqa: F401
-    _thread.start_new_thread(_watch, (supervisor.lifeline_r,))
+    wake, report, lifeline: the pipes that bring ids, take reports, and close when the supervisor is gone. scan: look
+    through the whole queue. flush: everything is due.
+    """
+    preload(settings.smarthosts)
+    _thread.start_new_thread(_watch, (lifeline,))
     os.nice(_NICE)
-    supervisor.drop_rights()
-    courier = Courier(
-        found, supervisor.spool, supervisor.counters, supervisor.wake_r, supervisor.report_w, supervisor.memory
-    )
+    drop_rights()
+    courier = Courier(settings, where, counts, wake, report, carried_state, flush=flush)
     signal.signal(signal.SIGTERM, lambda *_: courier.stop())
-    courier.run(scan, flush)
-
-
-def _settings(path: str) -> Settings:
-    """The settings as the supervisor has accepted them; parsed by a child, because the parsers are large."""
-    answer_r, answer_w = os.pipe()
-    pid = os.fork()
-    if not pid:
-        try:
-            from mailrelay.config import schema
-
-            with open(path, "rb") as file:
-                found = schema.check(file.read(), path)[0]
-            if found is not None:
-                with os.fdopen(answer_w, "wb") as pipe:
-                    marshal.dump(settings.whole(found), pipe)
-        finally:
-            os._exit(0)
-    os.close(answer_w)
-    with os.fdopen(answer_r, "rb") as pipe:
-        data = pipe.read()
-    os.waitpid(pid, 0)
-    if not data:
-        raise ValueError(path)
-    return settings.restore(marshal.loads(data))
+    courier.run(scan=scan)
 
 
 def _watch(lifeline: int) -> None:
@@ -90,57 +69,52 @@ def _watch(lifeline: int) -> None:
 
 
 class Courier:
-    """One courier and what it knows of the queue. memory: what earlier couriers left, see Router."""
+    """One courier and what it knows of the queue. carried_state: what earlier couriers left, see routing."""
 
     def __init__(
         self,
-        found: Settings,
+        settings: Settings,
         where: spool.Spool,
-        counters: memoryview,
+        counts: memoryview,
         wake: int,
         report: int,
-        memory: dict[str, list[str]],
+        carried_state: dict[str, list[str]],
+        *,
+        flush: bool = False,
     ) -> None:
-        self.settings = found
-        self.main = found.main
+        self.smarthosts = {one.name: one for one in settings.smarthosts}
+        self.main = settings.main
         self.spool = where
-        self.counters = counters
-        self.wake = wake
+        self.wake_fd = wake
         self.report_fd = report
-        self.router = Router(found, memory, self.tell)
-        self.turns = FairQueue()
-        self.aside: dict[str, deque[str]] = {one.name: deque() for one in found.smarthosts}
-        self.due = float("inf")  # when the first of the messages that must wait is due
-        self.flush = False
-        self.suspect = ""  # the smarthost whose last connection broke over the first message
-        self.unsynced = 0
-        self.notices = notify.Notices(found, where)
-        self.success: tuple[str, str] | None = None
+        self.stuck_told_at = float(carried_state["stuck"][0]) if "stuck" in carried_state else None
+        self.routes = Routes(settings, carried_state, self.report)
+        self.queue = FairQueue(self.smarthosts, everything_due=flush)
+        self.notices = notify.Notices(settings, where)
+        self.recorder = Recorder(self.main, where, counts, self.queue, self.notices, self.report)
         self.stopping = False
-        self.bell, self.ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # a select goes on after a signal
-        self.up: SmarthostConnection | None = None
+        self.bell_r, self.bell_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # a select goes on after a signal
+        self.connection: SmarthostConnection | None = None
 
-    def run(self, scan: bool, flush: bool) -> None:
-        self.flush = flush
+    def run(self, *, scan: bool) -> None:
         if scan:
-            self.hear(forget=True)
+            self.read_wakeups(forget=True)
             self.scan()
-        self.hear()
+        self.read_wakeups()
         while not self.stopping:
             smarthost = self.next_smarthost()
-            if smarthost is not None:
-                self.visit(smarthost)
-                self.hear()
-            elif not self.turns:
+            if smarthost is None:
                 break
-        self.leave(scan)
+            self.run_connection(smarthost)
+            self.read_wakeups()
+        self.leave()
 
     def stop(self) -> None:
         """From a signal: finish the message under way, if it goes quickly."""
         self.stopping = True
-        os.write(self.ring, b"\0")
-        if self.up is not None:
-            self.up.hurry(_HURRY)
+        os.write(self.bell_w, b"\0")
+        if self.connection is not None:
+            self.connection.hurry(_HURRY)
 
     # What is there to do?
 
@@ -150,7 +124,7 @@ class Courier:
             self.enqueue(queue_id, fresh=False)
         expired = notify.expire_failed(self.spool, self.main.failed_lifetime)
         if expired is not None:
-            self.due = min(self.due, clock.boottime() + expired)
+            self.queue.postpone(clock.boottime() + expired)
 
     def enqueue(self, queue_id: str, *, fresh: bool) -> None:
         try:
@@ -160,32 +134,30 @@ class Courier:
         except (spool.Damaged, OSError) as error:
             self.unreadable(queue_id, error)
             return
-        if due > clock.boottime() and not self.flush:
-            self.due = min(self.due, due)
-            return
-        self.turns.add(client, queue_id, attempts, fresh=fresh)
+        if self.queue.is_due(due, clock.boottime()):
+            self.queue.add(client, queue_id, attempts, fresh=fresh)
 
     def unreadable(self, queue_id: str, error: Exception) -> None:
         """A file that is no whole message goes where the owner sees it; what the disk or the memory refuses waits."""
         if isinstance(error, (OSError, MemoryError)):
             log.event("not-read", log.ERROR, id=queue_id, reason=getattr(error, "strerror", "out of memory"))
-            self.due = min(self.due, clock.boottime() + self.main.retry_max)
+            self.queue.postpone(clock.boottime() + self.main.retry_max)
         else:
-            self.set_aside(queue_id, error)
+            self.quarantine(queue_id, error)
 
-    def set_aside(self, queue_id: str, error: Exception) -> None:
+    def quarantine(self, queue_id: str, error: Exception) -> None:
         log.event("damaged", log.ERROR, id=queue_id, reason=error)
         try:
             os.rename(self.spool.path(spool.QUEUE, queue_id), self.spool.path(spool.FAIL, queue_id))
         except OSError:
             pass
 
-    def hear(self, wait: float = 0.0, *, forget: bool = False) -> bool:
-        """Take the ids of new mail from the pipe, within `wait` seconds. True if there were any."""
-        if self.wake not in select.select([self.wake, self.bell], [], [], wait)[0]:
+    def read_wakeups(self, wait: float = 0.0, *, forget: bool = False) -> bool:
+        """Take the ids of new mail from the pipe, within `wait` seconds. Return whether there were any."""
+        if self.wake_fd not in select.select([self.wake_fd, self.bell_r], [], [], wait)[0]:
             return False
         try:
-            data = os.read(self.wake, 65536)
+            data = os.read(self.wake_fd, 65536)
         except BlockingIOError:
             return False
         for word in data.decode("ascii", "replace").split():
@@ -194,86 +166,81 @@ class Courier:
         return True
 
     def next_smarthost(self) -> Smarthost | None:
-        """One that something waits for and that may be tried; looks into the next messages to find out."""
+        """Return one that something is ready for and that may be tried; look into the next messages to find out."""
         while True:
-            waiting = [one for one in self.settings.smarthosts if self.aside[one.name]]
-            for one in waiting:
-                if self.router.free_at(one) <= clock.boottime():
-                    return one
-            if waiting:
-                for one in waiting:
-                    self.park(self.aside[one.name])
-                continue
-            queue_id = self.turns.next()
-            if queue_id is None:
-                return None
-            if self.router.all_rest():
-                self.due = min(self.due, self.router.first_free())
-                self.turns.clear()
-                return None
-            message = self.take(queue_id)
+            now = clock.boottime()
+            for name in self.queue.with_ready():
+                if self.routes.available_at(self.smarthosts[name]) <= now:
+                    return self.smarthosts[name]
+            ids = self.queue.take_back()
+            if not ids:
+                queue_id = self.queue.next()
+                if queue_id is None:
+                    return None
+                available_at = self.routes.first_available_at()
+                if available_at > now:
+                    self.queue.give_up(available_at)
+                    return None
+                ids = [queue_id]
+            self.reassign(ids)
+
+    def reassign(self, ids: list[str]) -> None:
+        """Find a smarthost for each of these; the one that they waited for is left alone now."""
+        for queue_id in ids:
+            message = self.open_message(queue_id)
             if message is not None:
                 self.assign(message)
 
-    def take(self, queue_id: str) -> spool.Message | None:
-        """Open a message that may still be there and is nobody else's."""
+    def open_message(self, queue_id: str) -> spool.Message | None:
+        """Open a message that may still be there, is due and is nobody else's."""
         try:
             message = self.spool.open(queue_id)
         except FileNotFoundError:
             return None
         except spool.Busy:
-            self.due = min(self.due, clock.boottime() + 5.0)
+            self.queue.postpone(clock.boottime() + 5.0)
             return None
         except (spool.Damaged, OSError) as error:
             self.unreadable(queue_id, error)
             return None
-        if message.due > clock.boottime() and not self.flush:
-            self.due = min(self.due, message.due)
+        if not self.queue.is_due(message.due, clock.boottime()):
             message.close()
             return None
         return message
 
     def assign(self, message: spool.Message) -> None:
-        """Put a message aside for the smarthost that is to have it, or let it wait until there is one. Closes it."""
+        """Make a message ready for the smarthost that is to have it, or let it wait until there is one. Close it."""
         sender = message.envelope.sender
         with message:
-            smarthost = self.router.choose(sender)
+            smarthost = self.routes.choose(sender, clock.boottime())
             if smarthost is not None:
-                self.aside[smarthost.name].append(message.id)
-            elif not self.router.candidates(sender):
-                self.settle_all(message, "5.7.1 No smarthost is set up for this sender")
-            elif message.envelope.age() > self.main.queue_lifetime:
-                self.settle_all(message, _UNREACHABLE)
+                self.queue.make_ready(smarthost.name, message.id)
+            elif not self.routes.candidates(sender):
+                self.recorder.fail(message, "5.7.1 No smarthost is set up for this sender")
+            elif self.recorder.is_expired(message):
+                self.recorder.fail(message, _UNREACHABLE)
             else:
-                self.due = min(self.due, self.router.first_free(sender))
-
-    def park(self, ids: deque[str]) -> None:
-        """These waited for a smarthost that rests now; another one may take them."""
-        waiting = list(ids)
-        ids.clear()
-        for queue_id in waiting:
-            message = self.take(queue_id)
-            if message is not None:
-                self.assign(message)
+                self.queue.postpone(self.routes.first_available_at(sender))
 
     # Deliver.
 
-    def visit(self, smarthost: Smarthost) -> None:
-        """One connection: everything that is due for this smarthost, and what comes in while it is open."""
-        up = self.up = SmarthostConnection(smarthost, self.main.hostname.encode())
+    def run_connection(self, smarthost: Smarthost) -> None:
+        """Send everything that is due for this smarthost, and what comes in while the connection is open."""
+        connection = self.connection = SmarthostConnection(smarthost, self.main.hostname.encode())
         settled = 0
         try:
-            up.open()
+            connection.open()
             while True:
-                for transaction, outcome in up.deliver(self.transactions(smarthost)):
+                for transaction, outcome in connection.deliver(self.transactions(smarthost)):
                     settled += 1
-                    self.works(smarthost)
-                    self.settle(smarthost, transaction, outcome)
-                self.works(smarthost)
-                self.sync()
-                if self.stopping or any(self.aside.values()):
+                    self.routes.succeeded(smarthost)
+                    with transaction.tag as message:
+                        self.recorder.record_outcome(message, outcome, smarthost)
+                self.routes.succeeded(smarthost)
+                self.recorder.sync()
+                if self.stopping or self.queue.with_ready():
                     break  # another smarthost has its turn
-                if not self.hear(0.0 if self.due <= clock.boottime() else _LINGER):
+                if not self.read_wakeups(0.0 if self.queue.next_due <= clock.boottime() else _LINGER):
                     break
         except Failure as failure:
             self.connection_failed(smarthost, failure, settled)
@@ -281,120 +248,38 @@ class Courier:
             with unreadable.message as message:
                 self.unreadable(message.id, unreadable.error)
         finally:
-            self.up = None
-            up.close()
-            self.sync()
-
-    def works(self, smarthost: Smarthost) -> None:
-        self.router.works(smarthost)
-        self.suspect = ""
+            self.connection = None
+            connection.close()
+            self.recorder.sync()
 
     def transactions(self, smarthost: Smarthost) -> Iterator[Transaction]:
-        """The messages for this smarthost, opened one by one as they are asked for."""
-        mine = self.aside[smarthost.name]
+        """Yield the messages for this smarthost, opened one by one as they are asked for."""
         while not self.stopping:
-            self.hear()
-            queue_id = mine.popleft() if mine else self.turns.next()
+            self.read_wakeups()
+            queue_id = self.queue.next_for(smarthost.name)
             if queue_id is None:
                 return
-            message = self.take(queue_id)
+            message = self.open_message(queue_id)
             if message is None:
                 continue
-            if self.router.free_at(smarthost) > clock.boottime() or (
-                self.router.choose(message.envelope.sender) is not smarthost
-            ):
+            now = clock.boottime()
+            if self.routes.available_at(smarthost) > now:
                 self.assign(message)
-                if self.router.free_at(smarthost) > clock.boottime():
-                    return
+                return
+            if self.routes.choose(message.envelope.sender, now) is not smarthost:
+                self.assign(message)
                 continue
-            self.router.spend(smarthost)
+            self.routes.count_message(smarthost, now)
             yield outgoing.transaction(message, self.main)
 
-    def settle(self, smarthost: Smarthost, transaction: Transaction, outcome: Outcome) -> None:
-        """Record what became of each recipient of one message."""
-        message: spool.Message = transaction.tag
-        with message:
-            statuses = list(message.statuses)
-            deferral = refusal = ""
-            for place, reply in zip(message.pending(), outcome.recipients):
-                recipient = message.envelope.recipients[place]
-                facts: dict[str, Any] = {
-                    "id": message.id,
-                    "to": recipient,
-                    "smarthost": smarthost.host,
-                    "answer": reply,
-                }
-                if reply.ok:
-                    statuses[place] = spool.DELIVERED
-                    log.event("delivered", delay=f"{message.envelope.age():.1f}", **facts)
-                elif reply.permanent:
-                    statuses[place] = spool.FAILED
-                    refusal = str(reply)
-                    advice = explain.explain_reply(reply, outcome.stage, smarthost)
-                    log.event("failed", log.ERROR, **facts, advice=advice)
-                    self.notices.failed(message, recipient, str(reply), advice)
-                    self.tell("failure", message.id, smarthost.host, outcome.stage, str(reply), advice)
-                else:
-                    deferral = str(reply)
-                    log.event("deferred", log.WARNING, **facts)
-            with self.recording(message):
-                if all(status == spool.DELIVERED for status in statuses):
-                    message.delete()
-                    self.counters[counters.DELIVERED] += 1
-                    self.success = (message.id, smarthost.host)
-                    self.left_queue()
-                    return
-                if statuses != message.statuses:
-                    message.set_statuses(statuses)
-                self.unsettled(message, deferral or refusal)
-
-    @contextmanager
-    def recording(self, message: spool.Message) -> Iterator[None]:
-        """On a full or broken disk the message is tried again, though not at once, and the others go on."""
-        try:
-            yield
-        except OSError as error:
-            log.event("not-recorded", log.ERROR, id=message.id, reason=error.strerror)
-            self.due = min(self.due, clock.boottime() + self.main.retry_max)
-
-    def unsettled(self, message: spool.Message, answer: str) -> None:
-        """Some recipients are pending or have failed: wait, or give up what has waited too long."""
-        attempts = message.attempts + 1
-        if message.pending():
-            if message.envelope.age() > self.main.queue_lifetime:
-                self.settle_all(message, f"4.4.7 Given up after {self.main.queue_lifetime} s: {answer}")
-                return
-            wait = min(self.main.retry_min * 2.0 ** min(attempts - 1, 30), self.main.retry_max)
-            due = round(clock.boottime() + wait, 1)  # as exact as it is recorded
-            self.due = min(self.due, due)
-            self.counters[counters.DEFERRED] += 1
-            if attempts == 1:
-                self.tell("failure", message.id, "", "deferred", answer, "")
-            message.note_attempt(attempts, due, answer)
-        else:
-            message.note_attempt(attempts, 0.0, answer)
-            message.finish()
-            self.counters[counters.FAILED] += 1
-            self.left_queue()
-
-    def settle_all(self, message: spool.Message, answer: str) -> None:
-        """The same fate for every pending recipient, without asking a smarthost."""
-        for place in message.pending():
-            recipient = message.envelope.recipients[place]
-            log.event("failed", log.ERROR, id=message.id, to=recipient, answer=answer)
-            self.notices.failed(message, recipient, answer, "")
-        with self.recording(message):
-            message.set_statuses([spool.FAILED if one == spool.PENDING else one for one in message.statuses])
-            self.unsettled(message, answer)
-
     def connection_failed(self, smarthost: Smarthost, failure: Failure, settled: int) -> None:
-        """The smarthost rests for what fails before MAIL, the messages under way for what fails after it."""
+        """Back off from the smarthost for what fails before MAIL, put off the messages for what fails after it."""
         if self.stopping:  # it was us who would not wait
             for transaction in failure.in_flight:
                 log.event("interrupted", log.NOTICE, id=transaction.tag.id, stage=failure.stage)
                 transaction.tag.close()
             return
-        advice = explain.explain(failure, smarthost)
+        hint = explain.explain(failure, smarthost)
         log.event(
             "smarthost-failed",
             log.ERROR,
@@ -402,86 +287,66 @@ class Courier:
             stage=failure.stage,
             cause=failure.cause,
             answer=failure.text,
-            advice=advice,
+            advice=hint,
         )
         idle = settled and failure.stage == "mail" and failure.code != 421  # it hung up while nothing was on its way
         for transaction in failure.in_flight:
-            message: spool.Message = transaction.tag
-            with message:
+            with transaction.tag as message:
                 if idle:
-                    self.aside[smarthost.name].append(message.id)
+                    self.queue.make_ready(smarthost.name, message.id)
                     continue
                 if transaction is failure.unsure:
-                    log.event(
-                        "answer-lost", log.WARNING, id=message.id, text="sent but not confirmed, will be sent again"
-                    )
-                with self.recording(message):
-                    self.unsettled(message, f"{failure.stage}: {failure.text}")
-        self.tell("failure", "", smarthost.host, failure.stage, failure.text, advice)
-        if failure.in_flight and failure.stage != "login" and failure.code != 421 and not settled:
-            # Maybe it is that message that it breaks over: the next one may fare better, once.
-            rests = self.suspect == smarthost.name
-            self.suspect = smarthost.name
-        else:
-            rests = not settled or failure.code == 421
-        if rests:
-            self.router.rest(smarthost, failure)
-            if failure.cause in notify.OWNERS_BUSINESS and self.router.is_news(smarthost, failure.cause):
-                self.notices.trouble(smarthost, failure, advice)
-
-    def left_queue(self) -> None:
-        self.unsynced += 1
-        if self.unsynced >= _SYNC_EVERY:
-            self.sync()
-
-    def sync(self) -> None:
-        """Make it last that messages have left the queue; until then a power cut sends them again."""
-        if self.unsynced:
-            self.unsynced = 0
-            self.spool.sync(spool.QUEUE)
-        if self.success is not None:
-            self.tell("success", *self.success)
-            self.success = None
+                    text = "sent but not confirmed, will be sent again"
+                    log.event("answer-lost", log.WARNING, id=message.id, text=text)
+                self.recorder.put_off(message, f"{failure.stage}: {failure.text}")
+        self.report("failure", "", smarthost.host, failure.stage, failure.text, hint)
+        now = clock.boottime()
+        to_blame = self.routes.connection_failed(smarthost, failure, settled, now)
+        if to_blame and failure.cause in notify.OWNERS_BUSINESS and self.routes.is_news(smarthost, failure.cause, now):
+            self.notices.trouble(smarthost, failure, hint)
 
     # Leave.
 
-    def leave(self, scanned: bool) -> None:
+    def leave(self) -> None:
         """Write the notices, look for mail that is stuck, and tell the supervisor when to start the next courier."""
-        self.sync()
-        if self.router.all_rest() and not self.stopping:
+        self.recorder.sync()
+        if self.all_unavailable() and not self.stopping:
             self.give_up_expired()
         for queue_id in self.notices.send():
-            if not self.router.all_rest():
-                self.due = min(self.due, 0.0)
+            if not self.all_unavailable():
+                self.queue.postpone(0.0)
             log.event("notice", id=queue_id, to=self.main.postmaster)
-        if not self.stopping:
-            told = self.router.memory.get("stuck")
-            stuck = self.notices.stuck(float(told[0]) if told else None)
-            if stuck is not None:
-                self.tell("remember", "stuck", str(stuck)) if stuck else self.tell("forget", "stuck")
-        blocked = 0.0
-        if self.router.all_rest():
-            blocked = self.router.first_free()
-            # However long they rest, somebody has to see what is stuck or too old.
+        if self.stopping:
+            self.report("leaving", "0", "0")
+            return
+        stuck = self.notices.stuck(self.stuck_told_at)
+        if stuck is not None:
+            self.report("remember", "stuck", str(stuck)) if stuck else self.report("forget", "stuck")
+        due, blocked = self.queue.next_due, 0.0
+        if self.all_unavailable():
+            blocked = self.routes.first_available_at()
+            # However long that is, somebody has to see what is stuck or too old.
             look = min(blocked, clock.boottime() + _LOOK)
-            self.due = look if self.spool.ids(spool.QUEUE) else max(look, self.due)
-        due = "" if self.due == float("inf") else f"{self.due:.3f}"
-        self.tell("leaving", "0" if self.stopping else due, "0" if self.stopping else f"{blocked:.3f}")
+            due = look if self.spool.ids(spool.QUEUE) else max(look, due)
+        self.report("leaving", "" if due == NEVER else f"{due:.3f}", f"{blocked:.3f}")
+
+    def all_unavailable(self) -> bool:
+        return self.routes.first_available_at() > clock.boottime()
 
     def give_up_expired(self) -> None:
         """While no smarthost can be reached, mail still gets too old; oldest first, as far as needed."""
         for queue_id in self.spool.ids(spool.QUEUE):
-            message = self.take(queue_id)
+            message = self.open_message(queue_id)
             if message is None:
                 continue
             with message:
-                if message.envelope.age() > self.main.queue_lifetime:
-                    self.settle_all(message, _UNREACHABLE)
+                if self.recorder.is_expired(message):
+                    self.recorder.fail(message, _UNREACHABLE)
                 elif message.envelope.clock_trusted:
                     return  # those after it are younger
 
-    def tell(self, *words: str) -> None:
-        """A line for the supervisor."""
+    def report(self, *words: str) -> None:
+        """Write a line for the supervisor."""
         line = "\t".join(" ".join(word.split()) for word in words).encode("utf-8", "replace")
         select.select([], [self.report_fd], [], 5.0)
         try:

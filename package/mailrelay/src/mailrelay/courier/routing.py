@@ -1,110 +1,123 @@
-"""Which smarthost a message goes to: by sender, by priority, past the ones that rest or have had their share.
+"""Which smarthost a message goes to: by sender, by priority, past those that are not to be tried now.
 
-What is learnt here outlives the courier: every change is told to the supervisor, which hands it to the next courier as
-`memory` ("host NAME": until, failures; "rate NAME": start and count of the minute, start and count of the day;
-"told NAME": the trouble that the owner was told of, and when).
-Times are CLOCK_BOOTTIME seconds.
+What is learnt here outlives the courier: every change is reported to the supervisor, which hands it to the next courier
+as `carried_state`, words by name: "host NAME" a Backoff, "rate NAME" the RateWindows of minute and day, "told NAME" the
+trouble that the owner was told of, and when. Times are CLOCK_BOOTTIME seconds and passed in.
 """
 
 from __future__ import annotations
 
-from mailrelay.core import clock
+from mailrelay.courier.availability import Backoff, RateWindow, retry_wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailrelay.config.settings import Settings, Smarthost
-    from mailrelay.courier.smarthost import Failure
+    from mailrelay.courier.failure import Failure
 
 _MINUTE, _DAY = 60.0, 86400.0
-# Trying these again soon only gets the account or the address blocked.
-_PATIENCE = ("login-refused", "login-required", "no-common-auth")
+# To try these again soon only gets the account or the address blocked.
+_SLOW_CAUSES = ("login-refused", "login-required", "no-common-auth")
 
 
-class Router:
-    """The smarthosts and their state."""
+def candidates(smarthosts: list[Smarthost], sender: bytes) -> list[Smarthost]:
+    """Return those that may send for this envelope sender: the ones that name it, else the ones that name nobody."""
+    address = sender.decode("utf-8", "replace").lower()
+    domain = address[address.rfind("@") :] if "@" in address else "@"
+    named = [one for one in smarthosts if {address, domain} & {name.lower() for name in one.sender}]
+    return named or [one for one in smarthosts if not one.sender]
 
-    def __init__(self, settings: Settings, memory: dict[str, list[str]], tell: Callable[..., None]) -> None:
+
+class SmarthostState:
+    """What is known of one smarthost."""
+
+    __slots__ = ("backoff", "day", "minute", "told_at", "told_cause")
+
+    def __init__(self, name: str, carried_state: dict[str, list[str]]) -> None:
+        self.backoff = Backoff(carried_state.get(f"host {name}", ("0", "0")))
+        rates = carried_state.get(f"rate {name}", ("0", "0", "0", "0"))
+        self.minute, self.day = RateWindow(_MINUTE, rates[:2]), RateWindow(_DAY, rates[2:])
+        self.told_cause, told_at = carried_state.get(f"told {name}", ("", "0"))
+        self.told_at = float(told_at)
+
+
+class Routes:
+    """The smarthosts, in the order in which they are preferred, and their state."""
+
+    def __init__(self, settings: Settings, carried_state: dict[str, list[str]], report: Callable[..., None]) -> None:
         self._smarthosts = settings.smarthosts
         self._main = settings.main
-        self._tell = tell
-        self.memory = memory
+        self._report = report
+        self._states = {one.name: SmarthostState(one.name, carried_state) for one in settings.smarthosts}
+        self._suspect = ""  # the smarthost whose last connection broke over its first message
 
     def candidates(self, sender: bytes) -> list[Smarthost]:
-        """Those that may send for this envelope sender: the ones that name it, else the ones that name nobody."""
-        address = sender.decode("utf-8", "replace").lower()
-        domain = address[address.rfind("@") :] if "@" in address else "@"
-        named = [one for one in self._smarthosts if {address, domain} & {name.lower() for name in one.sender}]
-        return named or [one for one in self._smarthosts if not one.sender]
+        return candidates(self._smarthosts, sender)
 
-    def choose(self, sender: bytes) -> Smarthost | None:
-        """The first candidate that may be tried now."""
-        now = clock.boottime()
-        return next((one for one in self.candidates(sender) if self.free_at(one) <= now), None)
+    def choose(self, sender: bytes, now: float) -> Smarthost | None:
+        """Return the first candidate that may be tried now."""
+        return next((one for one in self.candidates(sender) if self.available_at(one) <= now), None)
 
-    def free_at(self, smarthost: Smarthost) -> float:
-        """When it may have a message: 0 for at once."""
-        until = 0.0
-        state = self.memory.get(f"host {smarthost.name}")
-        if state:
-            until = float(state[0])
-        if smarthost.rate_minute or smarthost.rate_day:
-            minute, sent, day, sent_today = self._rate(smarthost)
-            if smarthost.rate_minute and sent >= smarthost.rate_minute:
-                until = max(until, minute + _MINUTE)
-            if smarthost.rate_day and sent_today >= smarthost.rate_day:
-                until = max(until, day + _DAY)
-        return until
+    def available_at(self, smarthost: Smarthost) -> float:
+        """Return when it may have a message; what has passed means at once."""
+        state = self._states[smarthost.name]
+        return max(
+            state.backoff.until,
+            state.minute.available_at(smarthost.rate_minute),
+            state.day.available_at(smarthost.rate_day),
+        )
 
-    def first_free(self, sender: bytes | None = None) -> float:
-        """When the first smarthost, or the first candidate of a sender, may be tried."""
+    def first_available_at(self, sender: bytes | None = None) -> float:
+        """Return when the first smarthost, or the first candidate of a sender, may be tried."""
         smarthosts = self._smarthosts if sender is None else self.candidates(sender)
-        return min((self.free_at(one) for one in smarthosts), default=0.0)
+        return min(map(self.available_at, smarthosts), default=0.0)
 
-    def all_rest(self) -> bool:
-        return self.first_free() > clock.boottime()
-
-    def spend(self, smarthost: Smarthost) -> None:
-        """One more message goes to it."""
+    def count_message(self, smarthost: Smarthost, now: float) -> None:
+        """Count one more message that goes to it."""
         if smarthost.rate_minute or smarthost.rate_day:
-            minute, sent, day, sent_today = self._rate(smarthost)
-            self._remember(f"rate {smarthost.name}", minute, sent + 1, day, sent_today + 1)
+            state = self._states[smarthost.name]
+            state.minute.add(now)
+            state.day.add(now)
+            self._report("remember", f"rate {smarthost.name}", *state.minute.words(), *state.day.words())
 
-    def rest(self, smarthost: Smarthost, failure: Failure) -> None:
-        """It could not be used: leave it alone for a while, twice as long each time."""
-        state = self.memory.get(f"host {smarthost.name}")
-        failures = int(state[1]) + 1 if state else 1
-        wait = min(self._main.retry_min * 2.0 ** min(failures - 1, 30), self._main.retry_max)
-        if failure.cause in _PATIENCE:
-            wait = self._main.retry_max
-        self._remember(f"host {smarthost.name}", f"{clock.boottime() + wait:.3f}", failures)
+    def connection_failed(self, smarthost: Smarthost, failure: Failure, settled: int, now: float) -> bool:
+        """Back off if the smarthost is to blame, and return whether it is. settled: messages that had an outcome.
 
-    def works(self, smarthost: Smarthost) -> None:
-        """It was of use: whatever was wrong with it is over."""
-        for name in (f"host {smarthost.name}", f"told {smarthost.name}"):
-            if self.memory.pop(name, None):
-                self._tell("forget", name)
-
-    def is_news(self, smarthost: Smarthost, cause: str) -> bool:
-        """True if the owner is to be told of this trouble: once, and once more each day that it lasts."""
-        told = self.memory.get(f"told {smarthost.name}")
-        if told and told[0] == cause and clock.boottime() < float(told[1]) + _DAY:
+        A connection that breaks over its first message may break over that message alone: the next one fares better,
+        once.
+        """
+        if failure.in_flight and failure.stage != "login" and failure.code != 421 and not settled:
+            suspect, self._suspect = self._suspect, smarthost.name
+            if suspect != smarthost.name:
+                return False
+        elif settled and failure.code != 421:
             return False
-        self._remember(f"told {smarthost.name}", cause, f"{clock.boottime():.3f}")
+        self._back_off(smarthost, failure.cause, now)
         return True
 
-    def _rate(self, smarthost: Smarthost) -> tuple[float, int, float, int]:
-        now = clock.boottime()
-        words = self.memory.get(f"rate {smarthost.name}") or ["0", "0", "0", "0"]
-        minute, sent, day, sent_today = float(words[0]), int(words[1]), float(words[2]), int(words[3])
-        if now >= minute + _MINUTE or not sent:
-            minute, sent = now, 0
-        if now >= day + _DAY or not sent_today:
-            day, sent_today = now, 0
-        return minute, sent, day, sent_today
+    def _back_off(self, smarthost: Smarthost, cause: str, now: float) -> None:
+        backoff = self._states[smarthost.name].backoff
+        wait = retry_wait(backoff.failures + 1, self._main.retry_min, self._main.retry_max)
+        backoff.extend(self._main.retry_max if cause in _SLOW_CAUSES else wait, now)
+        self._report("remember", f"host {smarthost.name}", *backoff.words())
 
-    def _remember(self, name: str, *values: object) -> None:
-        words = [str(value) for value in values]
-        self.memory[name] = words
-        self._tell("remember", name, *words)
+    def succeeded(self, smarthost: Smarthost) -> None:
+        """Note that it was of use: whatever was wrong with it is over."""
+        self._suspect = ""
+        state = self._states[smarthost.name]
+        if state.backoff.failures:
+            state.backoff = Backoff()
+            self._report("forget", f"host {smarthost.name}")
+        if state.told_cause:
+            state.told_cause = ""
+            self._report("forget", f"told {smarthost.name}")
+
+    def is_news(self, smarthost: Smarthost, cause: str, now: float) -> bool:
+        """Return whether to tell the owner of this trouble: once, and once more each day that it lasts."""
+        state = self._states[smarthost.name]
+        if state.told_cause == cause and now < state.told_at + _DAY:
+            return False
+        state.told_cause, state.told_at = cause, now
+        self._report("remember", f"told {smarthost.name}", cause, f"{now:.3f}")
+        return True

@@ -41,6 +41,14 @@ __all__ = ["Failure", "Outcome", "Reply", "Step", "Transaction", "SmarthostConne
 GOODBYE = 2.0  # seconds to wait for the answer to QUIT
 
 
+def preload(smarthosts: list[Smarthost]) -> None:
+    """Import now what is imported when it is needed, while Python's library can be read wherever it lies."""
+    from mailrelay.courier import advice  # noqa: F401
+
+    if any(smarthost.tls != "none" for smarthost in smarthosts):
+        from mailrelay.courier import certificate  # noqa: F401
+
+
 class SmarthostConnection:
     """A smarthost, to be opened once. `hostname` is what EHLO says. Limits are multiples of smarthost.timeout seconds:
     one for a reply, three for 64 KiB of content, ten for the answer to the dot (the ratios of RFC 5321 4.5.3.2)."""

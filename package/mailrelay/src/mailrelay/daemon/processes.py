@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 
+from mailrelay.config import settings
 from mailrelay.core import log
 
 TYPE_CHECKING = False
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Iterable
     from typing import Any
+
+    from mailrelay.config.settings import Settings
 else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
 
@@ -28,23 +31,51 @@ _FILES = 128  # beside those of connections
 
 def load(arguments: list[str]) -> dict[str, Any] | int:
     """Have a child read options and config; the plan, or the exit code of a child that has said what is wrong."""
+
+    def read(answer: int) -> int:
+        from mailrelay.config import startup
+
+        return startup.main(arguments, answer)
+
+    code, data = _ask_child(read)
+    return marshal.loads(data) if code == 0 and data else code
+
+
+def accepted_settings(path: str) -> Settings:
+    """Have a child read the settings in `path` with their secrets. ValueError if they have faults by now."""
+
+    def read(answer: int) -> int:
+        from mailrelay.config import schema
+
+        with open(path, "rb") as file:
+            found = schema.check(file.read(), path)[0]
+        if found is not None:
+            with os.fdopen(answer, "wb") as pipe:
+                marshal.dump(settings.whole(found), pipe)
+        return 0
+
+    _, data = _ask_child(read)
+    if not data:
+        raise ValueError(path)
+    return settings.restore(marshal.loads(data))
+
+
+def _ask_child(read: Callable[[int], int]) -> tuple[int, bytes]:
+    """Run `read` in a child, because parsers are large: its exit code, and what it wrote to the descriptor."""
     answer_r, answer_w = os.pipe()
     pid = os.fork()
     if not pid:
         code = _SOFTWARE
         try:
             os.close(answer_r)
-            from mailrelay.config import startup
-
-            code = startup.main(arguments, answer_w)
+            code = read(answer_w)
             sys.stdout.flush()
         finally:
             os._exit(code)
     os.close(answer_w)
     with os.fdopen(answer_r, "rb") as pipe:
         data = pipe.read()
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return marshal.loads(data) if code == 0 and data else code
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), data
 
 
 def fork(run: Callable[[], None], not_theirs: Iterable[int]) -> int:

@@ -227,7 +227,18 @@ class Supervisor:
 
             for door in self.doors.sockets():
                 door.close()
-            courier.run(self, scan, flush)
+            courier.run(
+                processes.accepted_settings(f"{self.plan['run_dir']}/{paths.ACCEPTED_CONFIG}"),
+                self.spool,
+                self.counters,
+                wake=self.wake_r,
+                report=self.report_w,
+                lifeline=self.lifeline_r,
+                carried_state=self.memory,
+                drop_rights=self.drop_rights,
+                scan=scan,
+                flush=flush,
+            )
 
         self.courier = self.fork(run, self.control, self.wake_w, self.report_r)
 
