@@ -299,7 +299,7 @@ def cache_prune(_: Context, all: bool = False, dry_run: bool = False) -> None:
 )
 def inspect(_: Context, file: str = "") -> None:
     """Show a package's control data, scripts and files. Nothing is unpacked."""
-    from forge.packages import minisdk as minisdk
+    from forge.packages import minisdk
 
     minisdk.inspect(file)
 

@@ -21,7 +21,7 @@ from forge.bench import load
 from forge.core import console, paths, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
 from forge.lab import firmware as firmwares
-from forge.packages import minisdk as minisdk
+from forge.packages import minisdk
 from forge.servers import as_provider
 from forge.servers.postfix import Provider
 from forge.vm import machines, registry, relay

@@ -13,6 +13,11 @@ MOST_MEMORY = 4096  # MB of a guest; malta takes 2048 at most and says so itself
 MANY_JOBS = 64  # images at a time: more than any machine has use for
 
 
+def formats(format: str) -> tuple[str, ...]:
+    """The package formats that a value of --format means."""
+    return ("ipk", "apk") if format == "all" else (format,)
+
+
 def areas() -> list[str]:
     """The parts that can be tested by themselves: the folders of tests/ that hold tests."""
     return sorted({path.relative_to(paths.TESTS).parts[0] for path in paths.TESTS.glob("*/**/test_*.py")})

@@ -19,7 +19,7 @@ from typing import Any
 from forge.core import console, logs, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
 from forge.demo import story
-from forge.packages import minisdk as minisdk
+from forge.packages import minisdk
 from forge.servers import as_provider
 from forge.servers.postfix import Provider
 from forge.vm import machines, registry, relay

@@ -21,8 +21,7 @@ from forge.openwrt.catalog import Target
 from forge.openwrt.fetch import Fetcher
 from forge.openwrt.profile import Device
 from forge.openwrt.release_index import Published
-from forge.packages import feed
-from forge.packages import minisdk as minisdk
+from forge.packages import feed, minisdk
 
 LUCI_APP = "luci-app-mailrelay"
 WORD = re.compile(r"-?[A-Za-z0-9][A-Za-z0-9._+-]*")

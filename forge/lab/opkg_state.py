@@ -118,7 +118,7 @@ def named(target: Target, names: Sequence[str], folder: Path, *, offline: bool =
 
     A name is a path, `postfix` (of Debian's), or one of our own, which is built in `folder`.
     """
-    from forge.packages import minisdk as minisdk
+    from forge.packages import minisdk
 
     known = offered()
     found: dict[str, list[Path]] = {}
@@ -192,7 +192,7 @@ def postfix(target: Target, *, offline: bool = False) -> Path:
             root = Path(tempfile.mkdtemp(prefix=".postfix-", dir=folder))
             try:
                 _lay_out_postfix(target, archives, base, root)
-                ipk.pack(_postfix_package(target, version.partition("-")[0], root), output)
+                ipk.pack(_postfix_package(target, version.partition("-")[0], root), folder)
                 made_from.write_text(f"{hashes.digest(output)}\n{stamp}")
             finally:
                 shutil.rmtree(root, ignore_errors=True)

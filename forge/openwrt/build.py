@@ -16,7 +16,7 @@ from forge.openwrt import catalog, fetch, openwrt_host, release_index, sdk
 from forge.openwrt.catalog import Target, Version
 from forge.openwrt.fetch import Fetcher
 from forge.openwrt.partial import Unreachable
-from forge.packages import minisdk as minisdk
+from forge.packages import minisdk
 from forge.packages.minisdk import Built
 
 
@@ -49,7 +49,7 @@ def run(
         raise UsageError("--builder sdk needs to know whose SDK", hint="add --target ramips, or --target x86/64")
     if not target and not release:
         if dry_run:
-            return minisdk.preview(package, ("ipk", "apk") if format == "all" else (format,), "the mini-SDK", folder)
+            return minisdk.preview(package, choices.formats(format), "the mini-SDK", folder)
         with logs.kept("build"):
             return minisdk.run(package=package, format=format, folder=folder, reproducible=reproducible)
     if format == "deb":
@@ -89,7 +89,7 @@ def versions(format: str, release: str, target: str = "") -> list[Version]:
                 hint=f"leave --format out, or take --release {catalog.for_format(format).series}",
             )
         return [version]
-    formats = ("ipk", "apk") if format == "all" else (format,)
+    formats = choices.formats(format)
     return [catalog.version(catalog.for_format(one).series, target=target) for one in formats]
 
 

@@ -35,7 +35,7 @@ class Release:
 
     @property
     def conventions(self) -> str:
-        """Whose rules an .ipk of it follows (ipk.RELEASES)."""
+        """The release whose rules an .ipk of it follows (ipk.RELEASES)."""
         return "23.05" if self.series == "23.05" else "24.10"
 
     @property

@@ -22,8 +22,7 @@ from forge.openwrt import archive, fetch, openwrt_host
 from forge.openwrt.buildlog import explain
 from forge.openwrt.catalog import Version
 from forge.openwrt.release_index import Published
-from forge.packages import ipk, stage
-from forge.packages import minisdk as minisdk
+from forge.packages import apk, minisdk, stage
 from forge.packages.minisdk import Built
 from forge.packages.package import Package
 
@@ -216,18 +215,12 @@ def _bare(path: Path) -> bytes:
     """A package's bytes without signatures: OpenWrt's main signs with a key of the build's own."""
     if path.suffix != ".apk":
         return path.read_bytes()
-    from forge.packages import apk
-
     return apk.unsigned(path.read_bytes())
 
 
 def file_name(package: Package, version: Version) -> str:
     """How OpenWrt's build system of this release names a package."""
-    if version.release.format == "ipk":
-        return ipk.file_name(package, version.release.series)
-    from forge.packages import apk
-
-    return apk.file_name(package)
+    return minisdk.PACKERS[version.release.format].file_name(package, version.release.conventions)
 
 
 def _made(tree: Path, name: str, log: Log) -> Path:

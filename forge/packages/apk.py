@@ -18,7 +18,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from forge.core import paths
-from forge.packages import apk_archive
+from forge.packages import apk_archive, keys
 from forge.packages.adb import adb
 from forge.packages.adb import dump as adb_dump
 from forge.packages.adb.schema import INDEX, INDEX_SCHEMA, INFO, PACKAGE
@@ -44,18 +44,18 @@ UPGRADE = SHEBANG + "export PKG_UPGRADE=1\n"
 # Packages
 
 
-def file_name(package: Package) -> str:
-    """What OpenWrt calls the package's file; apk looks for it under this name, beside the index."""
+def file_name(package: Package, release: str = "") -> str:
+    """Return what every OpenWrt calls the file; apk looks for it under this name, beside the index."""
     return f"{package.name}-{package.full_version}.apk"
 
 
-def pack(package: Package, output: Path) -> None:
-    """Writes the .apk of a staged package to the file `output`."""
+def pack(package: Package, folder: Path, release: str = "") -> list[Path]:
     tree = apk_archive.scan(package.root)
     members = [*tree, *_meta(package, tree)]
     content = apk_archive.encode(_info(package), members, _scripts(package), package.epoch)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    output = folder / file_name(package)
     _write(output, content)
+    return [output]
 
 
 def sign(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
@@ -79,8 +79,9 @@ def _write(path: Path, content: bytes) -> None:
 def inspect(path: Path, key: ec.EllipticCurvePublicKey | None = None) -> Contents:
     """What a package says and holds; every hash in it has been checked. ApkError if it is no good package.
 
-    `key` is the one that this machine signs with: its signature is known by name, and has to be right.
+    `key` is the one that this machine signs with, if it has one: its signature is known by name, and has to be right.
     """
+    key = key or keys.known_apk()
     try:
         content = path.read_bytes()
         archive, file = apk_archive.read(content), adb.decode(content)

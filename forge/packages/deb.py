@@ -14,6 +14,7 @@ import re
 import shutil
 import stat
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 from forge.core import paths, proc
@@ -35,12 +36,16 @@ def trees(package: Package) -> list[Path]:
     return sorted(path.parent.parent for path in (paths.PACKAGES / package.name / "debian").glob("*/DEBIAN/control"))
 
 
-def version(package: Package) -> str:
+def file_name(package: Package, release: str = "") -> str:
+    return f"{package.name}_{_version(package)}_{package.architecture}.deb"
+
+
+def _version(package: Package) -> str:
     return f"{package.version}-{package.release}"
 
 
-def pack(package: Package, folder: Path) -> list[Path]:
-    """Writes the .debs that are made of a staged package into `folder`; the first is the one of its name."""
+def pack(package: Package, folder: Path, release: str = "") -> list[Path]:
+    """Write the .debs that are made of a staged package into `folder`; the first is the one of its name."""
     if not host.command("dpkg-deb"):
         raise MissingError("a .deb is made by dpkg-deb, which is not here", hint="build it on a Debian machine")
     made = []
@@ -53,7 +58,7 @@ def pack(package: Package, folder: Path) -> list[Path]:
             _document(package, tree, root)
             _normalise(root, package.epoch)
             _control(package, root)
-            output = folder / f"{tree.name}_{version(package)}_{package.architecture}.deb"
+            output = folder / file_name(replace(package, name=tree.name))
             with paths.replacing(output) as partial:
                 argv: list[proc.Arg] = ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, partial]
                 proc.run(argv, env={VARIABLE: str(package.epoch), "LC_ALL": "C"}, timeout=TIMEOUT)
@@ -77,7 +82,7 @@ def _document(package: Package, tree: Path, root: Path) -> None:
     folder.mkdir(parents=True)
     shutil.copyfile(tree.parent / "copyright", folder / "copyright")
     date = email.utils.formatdate(package.epoch)
-    entry = f"{tree.name} ({version(package)}) unstable; urgency=medium\n\n  * mailrelay {package.version}.\n\n"
+    entry = f"{tree.name} ({_version(package)}) unstable; urgency=medium\n\n  * mailrelay {package.version}.\n\n"
     _zip(folder / "changelog.Debian.gz", f"{entry} -- {package.maintainer}  {date}\n".encode())
     if tree.name == package.name:
         for document in DOCUMENTS:
@@ -111,8 +116,8 @@ def _control(package: Package, root: Path) -> None:
     files = [path for path in root.rglob("*") if control not in (path, *path.parents)]
     # As dpkg-gencontrol counts: kilobytes of each file, and one for anything else.
     size = sum(-(-path.stat().st_size // 1024) if _plain(path) else 1 for path in files)
-    text = (control / "control").read_text(encoding="utf-8").replace("${version}", version(package))
-    filled = f"Version: {version(package)}\nMaintainer: {package.maintainer}\nInstalled-Size: {size}\n"
+    text = (control / "control").read_text(encoding="utf-8").replace("${version}", _version(package))
+    filled = f"Version: {_version(package)}\nMaintainer: {package.maintainer}\nInstalled-Size: {size}\n"
     first, rest = text.split("\n", 1)
     (control / "control").write_text(f"{first}\n{filled}{rest}", encoding="utf-8")
     names = sorted(str(path.relative_to(root)) for path in files if _plain(path))

@@ -20,8 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from forge.core import console, paths, proc
 from forge.core.errors import ForgeError, UsageError
-from forge.packages import apk, ipk, keys, reach, router_lines, stage
-from forge.packages import minisdk as minisdk
+from forge.packages import apk, ipk, keys, minisdk, reach, router_lines, stage
 from forge.packages.adb import adb
 from forge.packages.makefile import clean_environment
 from forge.packages.package import Package

@@ -38,13 +38,13 @@ def file_name(package: Package, release: str = "24.10") -> str:
     return f"{package.name}_{_version(package, release)}_{package.architecture}.ipk"
 
 
-def pack(package: Package, output: Path, *, release: str = "24.10") -> None:
-    """Writes the package to the file `output`, by the conventions of an OpenWrt release (RELEASES)."""
-    with stage.workspace() as folder:
-        control = folder / "control"
+def pack(package: Package, folder: Path, release: str = "24.10") -> list[Path]:
+    output = folder / file_name(package, release)
+    with stage.workspace() as top:
+        control = top / "control"
         control.mkdir(mode=0o755)
         control.chmod(0o755)
-        data = _tar(package.root, folder / "data.tar", package.epoch)
+        data = _tar(package.root, top / "data.tar", package.epoch)
         unpacked = data.stat().st_size
         data = _gzip(data)
         # 24.10 counts the bytes of the tar; before, it is those of the compressed one.
@@ -53,14 +53,15 @@ def pack(package: Package, output: Path, *, release: str = "24.10") -> None:
             path = control / name
             path.write_text(text, encoding="utf-8", newline="")
             path.chmod(mode)
-        _gzip(_tar(control, folder / "control.tar", package.epoch))
-        (folder / "debian-binary").write_text("2.0\n", encoding="ascii")
+        _gzip(_tar(control, top / "control.tar", package.epoch))
+        (top / "debian-binary").write_text("2.0\n", encoding="ascii")
         members = ["./debian-binary", "./data.tar.gz", "./control.tar.gz"]
         for name in members:
-            (folder / name).chmod(0o644)
-        whole = _gzip(_tar(folder, folder / "ipk", package.epoch, members))
+            (top / name).chmod(0o644)
+        whole = _gzip(_tar(top, top / "ipk", package.epoch, members))
         with paths.replacing(output) as partial:
             shutil.copyfile(whole, partial)
+    return [output]
 
 
 def control_files(package: Package, installed_size: int, release: str = "24.10") -> dict[str, tuple[str, int]]:

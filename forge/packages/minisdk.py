@@ -1,6 +1,6 @@
 """The tasks `build` and `inspect`: packages from package/*/Makefile into dist/, and what a package file holds.
 
-The embedded default: no SDK, no download. stage.py reads and stages, ipk.py and apk.py pack; this prints.
+The embedded default: no SDK, no download. stage.py reads and stages, the PACKERS pack; this prints.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from pathlib import Path
 
 from forge.core import choices, cli, console, paths
 from forge.core.errors import ForgeError, UsageError
-from forge.packages import epoch, ipk, stage
-from forge.packages.package import Contents, Entry, Package
+from forge.packages import apk, deb, epoch, ipk, keys, stage
+from forge.packages.package import Contents, Entry, Package, Packer
 
+PACKERS: dict[str, Packer] = {"ipk": ipk, "apk": apk, "deb": deb}
+MAGIC = {b"ADB": "apk", b"!<ar": "deb"}  # how a file begins; anything else is taken for an ipk
 ROUTER = "root@192.168.1.1"
 DEVICES = {"character device": "c", "block device": "b", "directory": "d", "link": "l", "pipe": "p", "file": "-"}
 
@@ -94,21 +96,9 @@ def make(
 
 
 def pack(package: Package, folder: Path, format: str = "all", release: str = "24.10") -> list[Built]:
-    """Packs one staged package in one format or all of them."""
+    """Pack one staged package in one format or all of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    if format in ("ipk", "all"):
-        made.append(folder / ipk.file_name(package, release))
-        ipk.pack(package, made[-1], release=release)
-    if format in ("apk", "all"):
-        from forge.packages import apk
-
-        made.append(folder / apk.file_name(package))
-        apk.pack(package, made[-1])
-    if format == "deb":
-        from forge.packages import deb
-
-        made += deb.pack(package, folder)
+    made = [path for one in choices.formats(format) for path in PACKERS[one].pack(package, folder, release)]
     return [measured(package, path) for path in made]
 
 
@@ -121,7 +111,7 @@ def signed(built: Sequence[Built], reproducible: bool = False) -> list[Built]:
     if reproducible:
         console.note("the .apk files are not signed: a signature would be another one elsewhere")
         return list(built)
-    from forge.packages import apk, feed, keys
+    from forge.packages import feed
 
     try:
         key = keys.load_apk()
@@ -286,15 +276,8 @@ def read(path: Path) -> Contents:
     """A package file of any format, known by its first bytes."""
     with path.open("rb") as file:
         start = file.read(4)
-    if start[:3] == b"ADB":
-        from forge.packages import apk, keys
-
-        return apk.inspect(path, keys.known_apk())
-    if start == b"!<ar":
-        from forge.packages import deb
-
-        return deb.inspect(path)
-    return ipk.inspect(path)
+    format = next((format for magic, format in MAGIC.items() if start.startswith(magic)), "ipk")
+    return PACKERS[format].inspect(path)
 
 
 def printable(text: str) -> str:

@@ -1,14 +1,15 @@
 """A package as the mini-SDK staged it: what its Makefile says, and the tree of files that goes onto the router.
 
-stage.py makes it; ipk.py and apk.py pack it. It says nothing of either format: what only one of them knows (the
-control file's wrappers, apk's /lib/apk/packages, names of files) is derived there. `Contents` is the way back: what
-their inspect(path) reads from a finished file, of either format, for `./inv inspect` to print.
+stage.py makes it; a `Packer` packs it: ipk.py, apk.py, deb.py. It says nothing of a format: what only one of them knows
+(the control file's wrappers, apk's /lib/apk/packages, names of files) is derived there. `Contents` is the way back:
+what a packer reads from a finished file, for `./inv inspect` to print.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 # The package's own scripts that a Makefile may define, by OpenWrt's names.
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
@@ -69,10 +70,22 @@ class Entry:
 class Contents:
     """What a package file says and holds. `faults` are oddities that an installer would trip over or abuse."""
 
-    format: str  # "ipk" or "apk"
+    format: str  # "ipk", "apk" or "deb"
     control: list[tuple[str, str]]  # the fields in the file's own order; a value may have several lines
     scripts: dict[str, str]  # by the format's own names ("postinst-pkg", "post-install")
     conffiles: list[str]
     files: list[Entry]
     faults: list[str] = field(default_factory=list)
     signatures: list[str] | None = None  # by which keys, in words; None for a format that knows no signature
+
+
+class Packer(Protocol):
+    """A package format. `release` is the OpenWrt release whose conventions the file follows, where they differ."""
+
+    def file_name(self, package: Package, release: str = ...) -> str: ...
+
+    def pack(self, package: Package, folder: Path, release: str = ...) -> list[Path]:
+        """Write what is made of the package into `folder`, each file at once or not at all; the main one first."""
+
+    def inspect(self, path: Path) -> Contents:
+        """Read what a file says and holds, without unpacking it. Raise ForgeError if it is not of this format."""

@@ -8,7 +8,7 @@ import pytest
 
 from forge.core import paths
 from forge.core.errors import ForgeError, UsageError
-from forge.packages import minisdk as minisdk
+from forge.packages import minisdk
 
 
 @pytest.fixture

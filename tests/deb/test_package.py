@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from forge.core import paths
-from forge.packages import deb, stage
-from forge.packages import minisdk as minisdk
+from forge.packages import deb, minisdk, stage
 from tests.deb.machine import LAN, Machine, Network, Service
 from tests.debian_tree import ANSWER_SECONDS, bare
 from tests.relay.certificates import Certificates

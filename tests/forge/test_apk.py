@@ -57,8 +57,7 @@ def plain(tmp_path: Path) -> Package:
 
 
 def packed(package: Package, folder: Path) -> apk_archive.Archive:
-    path = folder / apk.file_name(package)
-    apk.pack(package, path)
+    [path] = apk.pack(package, folder)
     return apk_archive.read(path.read_bytes())
 
 
@@ -67,7 +66,7 @@ def packed(package: Package, folder: Path) -> apk_archive.Archive:
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_sample_package_has_the_recorded_bytes(staged: dict[str, Package], tmp_path: Path, name: str) -> None:
-    apk.pack(staged[name], tmp_path / name)
+    assert apk.pack(staged[name], tmp_path) == [tmp_path / name]
     assert apk.dump(tmp_path / name) == (RECORDED / f"{name}.dump.txt").read_text()
     assert (tmp_path / name).read_bytes() == (RECORDED / name).read_bytes()
     assert list(tmp_path.iterdir()) == [tmp_path / name]
@@ -163,14 +162,14 @@ def test_checksums_are_kept_of_the_configuration_that_is_shipped(plain: Package,
 )
 def test_what_apk_would_refuse_is_refused(plain: Package, tmp_path: Path, change: dict[str, str], why: str) -> None:
     with pytest.raises(adb.AdbError, match=why):
-        apk.pack(dataclasses.replace(plain, **change), tmp_path / "x.apk")  # type: ignore[arg-type]
-    assert not (tmp_path / "x.apk").exists()
+        apk.pack(dataclasses.replace(plain, **change), tmp_path)  # type: ignore[arg-type]
+    assert not list(tmp_path.glob("*.apk"))
 
 
 def test_what_is_no_file_is_refused(plain: Package, tmp_path: Path) -> None:
     os.mkfifo(plain.root / "etc" / "pipe")
     with pytest.raises(ApkError, match="/etc/pipe is a device, a pipe or a socket"):
-        apk.pack(plain, tmp_path / "x.apk")
+        apk.pack(plain, tmp_path)
 
 
 def test_a_package_that_ships_what_the_packer_writes_is_refused(plain: Package, tmp_path: Path) -> None:
@@ -178,7 +177,7 @@ def test_a_package_that_ships_what_the_packer_writes_is_refused(plain: Package, 
     folder.mkdir(parents=True)
     (folder / "plain.list").touch()
     with pytest.raises(ApkError, match="twice"):
-        apk.pack(plain, tmp_path / "x.apk")
+        apk.pack(plain, tmp_path)
 
 
 def test_an_index_is_made_of_packages_under_their_own_names_only(tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ import pytest
 from forge.core import needs, paths
 from forge.core.errors import ForgeError, UsageError
 from forge.host import host
-from forge.packages import apk, ipk, keys, makefile
-from forge.packages import minisdk as minisdk
+from forge.packages import apk, ipk, keys, makefile, minisdk
 from forge.packages.adb import adb
 
 from .checkouts import WHEN, git, use
@@ -264,8 +263,8 @@ def test_a_package_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.Capt
     edit(directory, "#!/bin/sh\necho", "#!/bin/sh\nprintf '\x1b[2J'\necho")
     (directory / "root" / "a\x1b]0;b").write_text("")
     with minisdk.stage.staged(directory, ["sample"], epoch=EPOCHS["24.10"]) as (package,):
-        ipk.pack(package, tmp_path / "x.ipk")
-    minisdk.inspect(str(tmp_path / "x.ipk"))
+        [packed] = ipk.pack(package, tmp_path)
+    minisdk.inspect(str(packed))
     output = capsys.readouterr().out
     assert "\x1b" not in output
     assert "/a\\x1b]0;b" in output

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from forge.core import paths
-from forge.packages import epoch, feed, stage
-from forge.packages import minisdk as minisdk
+from forge.packages import epoch, feed, minisdk, stage
 from forge.packages.epoch import EpochError, UncommittedError
 
 from .checkouts import WHEN, commit, git, use

@@ -60,9 +60,8 @@ def plain(tmp_path: Path) -> Package:
 
 def packed(package: Package, release: str = "24.10") -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder, "x.ipk")
-        ipk.pack(package, output, release=release)
-        assert [path.name for path in Path(folder).iterdir()] == ["x.ipk"]
+        [output] = ipk.pack(package, Path(folder), release)
+        assert list(Path(folder).iterdir()) == [output]
         return output.read_bytes()
 
 
@@ -401,7 +400,7 @@ def test_a_link_longer_than_a_header_keeps_its_target(plain: Package) -> None:
 def test_an_interrupted_pack_leaves_no_half_file(
     plain: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output = tmp_path / "out" / "x.ipk"
+    output = tmp_path / "out" / ipk.file_name(plain)
     output.parent.mkdir()
     output.write_bytes(b"before")
 
@@ -410,9 +409,9 @@ def test_an_interrupted_pack_leaves_no_half_file(
 
     monkeypatch.setattr(ipk, "_gzip", stop)
     with pytest.raises(KeyboardInterrupt):
-        ipk.pack(plain, output)
+        ipk.pack(plain, output.parent)
     assert output.read_bytes() == b"before"
-    assert [path.name for path in output.parent.iterdir()] == ["x.ipk"]
+    assert list(output.parent.iterdir()) == [output]
 
 
 def test_the_modes_of_the_tree_are_those_on_the_router(plain: Package) -> None:

@@ -22,8 +22,7 @@ from forge.lab import assemble, elf, kernel, opkg_state, python, targets, tree, 
 from forge.lab import firmware as firmwares
 from forge.lab.cpio import Archive
 from forge.lab.unpack import Member
-from forge.packages import feed, stage
-from forge.packages import minisdk as minisdk
+from forge.packages import feed, minisdk, stage
 from forge.site import overlay
 from forge.site import site as sites
 

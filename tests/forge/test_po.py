@@ -99,8 +99,8 @@ def test_the_app_is_packed_with_its_translation_as_a_package_of_its_own(tmp_path
         assert lmo.read_bytes() == po.compile(po.APP / "po/de/mailrelay.po")
         name = (german.root / "etc/uci-defaults/luci-i18n-mailrelay-de").read_text()
         assert name == "uci set luci.languages.de='Deutsch (German)'; uci commit luci\n"
-        ipk.pack(app, tmp_path / "app.ipk")
-        shipped = {entry.path for entry in ipk.inspect(tmp_path / "app.ipk").files if entry.kind == "file"}
+        [packed] = ipk.pack(app, tmp_path)
+        shipped = {entry.path for entry in ipk.inspect(packed).files if entry.kind == "file"}
     sources = {f"/www{file.as_posix().partition('/htdocs')[2]}" for file in po.APP.glob("htdocs/**/*.js")}
     assert shipped - sources == {
         "/usr/share/luci/menu.d/luci-app-mailrelay.json",

@@ -15,8 +15,7 @@ from testinfra.host import Host
 
 from forge.lab import firmware as firmwares
 from forge.lab import targets
-from forge.packages import minisdk as minisdk
-from forge.packages import stage
+from forge.packages import minisdk, stage
 from forge.servers import postfix
 from forge.vm import ssh as sshs
 from forge.vm.guest import Guest

@@ -61,9 +61,8 @@ class Opkg(Manager):
         return done.stdout
 
     def install(self, package: Package) -> None:
-        place = f"tmp/{ipk.file_name(package)}"
-        ipk.pack(package, self.router.root / place)
-        self._opkg("install", f"/{place}")
+        [packed] = ipk.pack(package, self.router.root / "tmp")
+        self._opkg("install", f"/tmp/{packed.name}")
 
     def upgrade(self, package: Package) -> None:
         self.install(package)

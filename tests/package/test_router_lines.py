@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from forge.packages import feed, keys, router_lines, stage
-from forge.packages import minisdk as minisdk
+from forge.packages import feed, keys, minisdk, router_lines, stage
 from tests.package.router import Router
 
 pytestmark = pytest.mark.root

@@ -40,9 +40,8 @@ def made(folder: Path, name: str, version: str = "1.0.0", **files: str) -> Packa
 
 
 def placed(router: Router, package: Package) -> str:
-    name = ipk.file_name(package)
-    ipk.pack(package, router.root / "tmp" / name)
-    return f"/tmp/{name}"
+    [packed] = ipk.pack(package, router.root / "tmp")
+    return f"/tmp/{packed.name}"
 
 
 def order(router: Router) -> list[str]:
@@ -102,9 +101,9 @@ def test_what_is_needed_must_be_there_or_in_a_feed(router: Router, tmp_path: Pat
 
     feed = router.root / "mnt/feed"
     feed.mkdir()
-    ipk.pack(needed, feed / "needed.ipk")
-    digest = hashlib.sha256((feed / "needed.ipk").read_bytes()).hexdigest()
-    entry = f"Package: needed\nVersion: 1.0.0-r1\nFilename: needed.ipk\nSHA256sum: {digest}\n\n"
+    [packed] = ipk.pack(needed, feed)
+    digest = hashlib.sha256(packed.read_bytes()).hexdigest()
+    entry = f"Package: needed\nVersion: 1.0.0-r1\nFilename: {packed.name}\nSHA256sum: {digest}\n\n"
     (feed / "Packages.gz").write_bytes(gzip.compress(entry.encode()))
     router.write("etc/opkg/customfeeds.conf", "src/gz ours file:///mnt/feed\n")
     router.ok("opkg", "update")
@@ -112,7 +111,7 @@ def test_what_is_needed_must_be_there_or_in_a_feed(router: Router, tmp_path: Pat
     assert (router.root / "usr/needed").exists()
     done = router.run("opkg", "remove", "needed")
     assert "is depended upon by packages" in done.stderr
-    (feed / "needed.ipk").write_bytes(b"something else")
+    packed.write_bytes(b"something else")
     assert router.run("opkg", "--force-reinstall", "install", "needed").returncode == 255
 
 

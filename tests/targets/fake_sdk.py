@@ -121,8 +121,7 @@ class Sdk:
         if self.fault("no-package"):
             return
         sys.path.insert(0, str(ROOT))
-        from forge.packages import minisdk as minisdk
-        from forge.packages import stage
+        from forge.packages import minisdk, stage
 
         folder = self.top / "bin" / "packages" / "mipsel_24kc" / "mailrelay"
         with stage.staged(directory, source=str(directory.relative_to(self.top))) as packages:

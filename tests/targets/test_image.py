@@ -56,7 +56,7 @@ def _packages_once(monkeypatch: pytest.MonkeyPatch, packages: dict[str, list[Pat
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    from forge.packages import minisdk as minisdk
+    from forge.packages import minisdk
 
     os.environ.setdefault("SOURCE_DATE_EPOCH", "1780000000")
     folder = tmp_path_factory.mktemp("packages")

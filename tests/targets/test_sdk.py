@@ -16,8 +16,7 @@ from forge.core.errors import MissingError, UsageError
 from forge.openwrt import build, openwrt_host, sdk
 from forge.openwrt.partial import Unreachable
 from forge.openwrt.sdk import SdkError
-from forge.packages import keys
-from forge.packages import minisdk as minisdk
+from forge.packages import keys, minisdk
 from forge.packages.adb import adb
 from tests.forge.samples import copy_sample
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
