@@ -206,31 +206,29 @@ def image(
     dry_run: bool = False,
 ) -> None:
     """Make firmware with the relay and a site's settings in it, by OpenWrt's ImageBuilder; lab targets by ourselves."""
-    from forge.images import image
+    from forge.images import image, job
 
-    wishes = image.Wishes(
-        packages=words.split(packages),
-        disabled=words.split(disable),
-        rootfs_mb=rootfs_mb,
-        feed=feed,
-        via=via,
-        bare=bare,
-        luci=luci,
-        engine=engine,
-    )
-    image.run(
+    options = job.Options(
         target=target,
         profile=profile,
         release=release,
         site=site,
         sites=sites,
         jobs=jobs,
+        packages=words.split(packages),
+        disabled=words.split(disable),
+        rootfs_mb=rootfs_mb,
+        engine=engine,
+        luci=luci,
+        feed=feed,
+        via=via,
+        bare=bare,
+        out=out,
         mirror=mirror,
         offline=offline,
-        out=out,
         dry_run=dry_run,
-        wishes=wishes,
     )
+    image.run(options)
 
 
 @cli.task(

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from forge.core import console, logs
 from forge.core.errors import ForgeError, UsageError
-from forge.images import image, imagebuilder
-from forge.images.image import Job, Made, Wishes
+from forge.images import imagebuilder
+from forge.images.job import Image, Job, Made, Options
 from forge.openwrt import build
 from forge.openwrt.fetch import Fetcher
 from forge.openwrt.partial import FetchError, Unreachable
@@ -38,18 +38,18 @@ class ServerError(ForgeError):
     """The server refused, or could not make the image. Its own words are in the message."""
 
 
-def check(wishes: Wishes, sites: Sequence[Path | None]) -> None:
+def check(options: Options, sites: Sequence[Path | None]) -> None:
     """Raises UsageError for what no such server can do."""
-    if not re.fullmatch(r"https?://[^\s/]+(?:/\S*)?", wishes.via):
-        raise UsageError(f"--via: {wishes.via!r} is no address", hint="write it like https://sysupgrade.openwrt.org")
+    if not re.fullmatch(r"https?://[^\s/]+(?:/\S*)?", options.via):
+        raise UsageError(f"--via: {options.via!r} is no address", hint="write it like https://sysupgrade.openwrt.org")
     if any(sites):
         raise UsageError(
             "--via takes no --site: a server takes no overlay, and your passwords are nobody's business",
             hint="leave --site out and set the router up in LuCI; or build here, without --via",
         )
-    if wishes.disabled:
+    if options.disabled:
         raise UsageError("--via can't disable services", hint="build here, without --via")
-    if not wishes.bare and not wishes.feed:
+    if not options.bare and not options.feed:
         raise UsageError(
             "--via can't take our packages: a server takes no package file, only names from feeds that it knows",
             hint="--bare has it make an image with all that the relay needs, into which the relay is installed later; "
@@ -81,19 +81,19 @@ def run(url: str, job: Job) -> Made:
 
 def request(job: Job) -> dict[str, Any]:
     """The build request, in asu's own words (build_request.py there)."""
-    version, wishes = job.lists.version, job.wishes
-    own = imagebuilder.relay_needs(wishes.engine) if wishes.bare else [wishes.engine]
+    version, options = job.lists.version, job.options
+    own = imagebuilder.relay_needs(options.engine) if options.bare else [options.engine]
     asked: dict[str, Any] = {
         "version": "SNAPSHOT" if version.folder == "snapshots" else version.number,
         "target": job.lists.target.name,
         "profile": job.device.profile,
-        "packages": [*own, *wishes.packages],
+        "packages": [*own, *options.packages],
         "client": CLIENT,
     }
-    if wishes.rootfs_mb:
-        asked["rootfs_size_mb"] = wishes.rootfs_mb
-    if wishes.feed and not wishes.bare:
-        pair, base, opkg = keys.load(), wishes.feed.rstrip("/"), version.release.manager == "opkg"
+    if options.rootfs_mb:
+        asked["rootfs_size_mb"] = options.rootfs_mb
+    if options.feed and not options.bare:
+        pair, base, opkg = keys.load(), options.feed.rstrip("/"), version.release.manager == "opkg"
         asked["repositories"] = {feed.NAME: f"{base}/opkg" if opkg else f"{base}/apk/packages.adb"}
         asked["repositories_mode"] = "append"
         public = pair.usign.public.text().splitlines()[1]
@@ -162,7 +162,7 @@ def _answer(url: str, response: requests.Response) -> dict[str, Any]:
     raise ServerError(f"{url} makes no image: {detail}{tail}", hint=hint)
 
 
-def _download(url: str, job: Job, answer: dict[str, Any]) -> list[image.Image]:
+def _download(url: str, job: Job, answer: dict[str, Any]) -> list[Image]:
     """The images by the names and hashes that the server tells; nothing is placed unless all are right."""
     told = [one for one in answer.get("images", []) if one.get("filesystem") != "initramfs"]
     if not told or not answer.get("bin_dir"):
@@ -181,4 +181,4 @@ def _download(url: str, job: Job, answer: dict[str, Any]) -> list[image.Image]:
             got = fetcher.fetch(f"{folder}/{name}", sha256=sha256)
             shutil.move(got, out / name)
         imagebuilder.place(job.folder, out, secret=False)
-    return image.checked(job, [job.folder / str(one["name"]) for one in told])
+    return job.images([job.folder / str(one["name"]) for one in told])

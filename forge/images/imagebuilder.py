@@ -18,13 +18,13 @@ from typing import Any
 from forge.core import console, hashes, logs, paths, proc
 from forge.core.errors import CommandError, ForgeError
 from forge.core.logs import Log
-from forge.images import image
-from forge.images.image import Job, Made
+from forge.images.job import LUCI_APP, Job, Made
 from forge.openwrt import archive, build, fetch, openwrt_host
 from forge.openwrt import profile as profiles
 from forge.openwrt.buildlog import explain
 from forge.openwrt.release_index import Published
-from forge.packages import feed
+from forge.packages import feed, stage
+from forge.site import overlay, site
 
 TIMEOUT = 3600.0  # seconds; a slow line has some hundred packages to bring
 PACKAGE_LINE = re.compile(
@@ -79,7 +79,7 @@ def make(job: Job, local: Sequence[Path]) -> Made:
             _keep_packages(job, work)
         found = _required(job, top / "out", log)
         place(job.folder, top / "out", secret=job.site is not None)
-        images = image.checked(job, [job.folder / path.name for path in found])
+        images = job.images([job.folder / path.name for path in found])
         return Made(job, images, len(manifest), log.path)
 
 
@@ -141,28 +141,22 @@ def _repositories(job: Job, work: Path) -> None:
 
 def _overlay(job: Job, files: Path) -> None:
     """The site's files, and our feed's key and line if --feed tells where it will be."""
-    from forge.site import overlay, site
-
     overlay.render(site.load(job.site), files)
-    if job.wishes.feed:
-        feed.trust(files, job.wishes.feed, job.lists.version.release.manager)
+    if job.options.feed:
+        feed.trust(files, job.options.feed, job.lists.version.release.manager)
 
 
 def _words(job: Job) -> list[str]:
-    from forge.site import site
-
-    wanted = [*image.own_packages(job.wishes), *site.load(job.site).packages, *job.wishes.packages]
-    if job.wishes.bare:
-        wanted = [*relay_needs(job.wishes.engine), *wanted]
-    elif image.LUCI_APP in wanted:
+    wanted = [*job.options.own_packages, *site.load(job.site).packages, *job.options.packages]
+    if job.options.bare:
+        wanted = [*relay_needs(job.options.engine), *wanted]
+    elif LUCI_APP in wanted:
         wanted.append("luci")
     return list(dict.fromkeys(wanted))
 
 
 def relay_needs(engine: str) -> list[str]:
     """What the engine's package depends on, less what every image has."""
-    from forge.packages import stage
-
     with stage.staged(paths.PACKAGES / "mailrelay", [engine]) as packages:
         return [name for name in packages[0].depends if name != "libc"]
 
@@ -173,7 +167,7 @@ def _manifest(job: Job, work: Path, log: Log) -> dict[str, str]:
     output = _make(job, work, log, "manifest", *words)
     found = dict(PACKAGE_LINE.findall(output))
     # Of others' packages a name may be one that another package provides: opkg and apk fail by themselves.
-    ours = relay_needs(job.wishes.engine) if job.wishes.bare else image.own_packages(job.wishes)
+    ours = relay_needs(job.options.engine) if job.options.bare else job.options.own_packages
     lacking = [name for name in ours if name not in found]
     if lacking:
         cause = explain(output)
@@ -182,7 +176,7 @@ def _manifest(job: Job, work: Path, log: Log) -> dict[str, str]:
 
 
 def _image(job: Job, work: Path, top: Path, log: Log) -> None:
-    wishes = job.wishes
+    options = job.options
     words = [
         f"PROFILE={job.device.profile}",
         f"PACKAGES={' '.join(_words(job))}",
@@ -190,10 +184,10 @@ def _image(job: Job, work: Path, top: Path, log: Log) -> None:
         f"EXTRA_IMAGE_NAME={job.extra}",
         f"BIN_DIR={top / 'out'}",
     ]
-    if wishes.disabled:
-        words.append(f"DISABLED_SERVICES={' '.join(wishes.disabled)}")
-    if wishes.rootfs_mb:
-        words.append(f"ROOTFS_PARTSIZE={wishes.rootfs_mb}")
+    if options.disabled:
+        words.append(f"DISABLED_SERVICES={' '.join(options.disabled)}")
+    if options.rootfs_mb:
+        words.append(f"ROOTFS_PARTSIZE={options.rootfs_mb}")
     _make(job, work, log, "image", *words)
 
 

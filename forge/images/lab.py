@@ -15,8 +15,8 @@ from pathlib import Path
 
 from forge.core import choices, cli, console, logs, paths
 from forge.core.errors import UsageError
-from forge.images import image, imagebuilder, report
-from forge.images.image import Image, Made, Wishes
+from forge.images import imagebuilder
+from forge.images.job import NO_LIMIT, Image, Made, Options, plain_name, site_name
 from forge.lab import firmware as firmwares
 from forge.lab import opkg_state, targets
 from forge.lab.firmware import FILES, Firmware
@@ -35,9 +35,8 @@ class LabJob:
 
     target: Target
     site: Path | None
-    wishes: Wishes
+    options: Options
     folder: Path
-    offline: bool
 
     @property
     def label(self) -> str:
@@ -48,33 +47,36 @@ class LabJob:
         return {"release": RELEASE, "target": self.target.name, "profile": self.target.name}
 
     def next(self, images: Sequence[Image]) -> list[str]:
-        return report.next_of_lab(self.target.name, self.folder)
+        return [f"./inv qemu --target {self.target.name} --firmware {paths.shown(self.folder)}"]
 
 
-def check(
-    words: Sequence[str], files: Sequence[Path | None], wishes: Wishes, *, profile: str, release: str, mirror: str
-) -> None:
+def check(words: Sequence[str], files: Sequence[Path | None], options: Options) -> None:
     """Raises UsageError for what no firmware of the lab can carry out."""
+    profile = options.profile
     for word in words:
-        target, _, own = word.partition(":")
-        found = targets.find(target)
+        name, _, own = word.partition(":")
+        target = targets.find(name)
         for path in files:
-            firmwares.check(found, sites.load(path))
+            firmwares.check(target, sites.load(path))
         profile = profile or own
     for option, given, reason in (
-        ("--via", wishes.via, "no server makes the lab's firmware"),
+        ("--via", options.via, "no server makes the lab's firmware"),
         ("--profile", profile, "a lab target is one machine, and has no profiles"),
-        ("--release", release, "the lab's firmware is of Debian's packages, and of no release of OpenWrt"),
-        ("--rootfs-mb", wishes.rootfs_mb, "the lab's root has no partition; ./inv qemu --disk keeps what it writes"),
-        ("--mirror", mirror, "the lab's firmware is of Debian's packages, from where apt takes them on this machine"),
+        ("--release", options.release, "the lab's firmware is of Debian's packages, and of no release of OpenWrt"),
+        ("--rootfs-mb", options.rootfs_mb, "the lab's root has no partition; ./inv qemu --disk keeps what it writes"),
+        (
+            "--mirror",
+            options.mirror,
+            "the lab's firmware is of Debian's packages, from where apt takes them on this machine",
+        ),
     ):
         if given:
             raise UsageError(
                 f"{option} means nothing for {words[0].partition(':')[0]}: {reason}", hint=f"leave {option} out"
             )
-    wanted = _names(wishes)
+    wanted = _names(options)
     if not any(name.endswith(".ipk") for name in wanted):  # what those bring is seen when they are installed
-        for service in wishes.disabled:
+        for service in options.disabled:
             cli.choice(service, _services(wanted), "--disable")
 
 
@@ -86,24 +88,24 @@ def _services(wanted: Sequence[str]) -> list[str]:
     return sorted(found | ({"postfix"} if "postfix" in wanted or choices.ENGINES[1] in wanted else set()))
 
 
-def plan(name: str, files: Sequence[Path | None], wishes: Wishes, top: Path, *, offline: bool) -> list[LabJob]:
+def plan(name: str, files: Sequence[Path | None], options: Options, top: Path) -> list[LabJob]:
     """The jobs of a lab target, one for each site."""
     target = targets.find(name)
     folder = top / RELEASE / target.name
-    return [LabJob(target, path, wishes, folder / image.site_name(path), offline) for path in files]
+    return [LabJob(target, path, options, folder / site_name(path)) for path in files]
 
 
-def _names(wishes: Wishes) -> list[str]:
+def _names(options: Options) -> list[str]:
     """The packages that go in. UsageError for what the lab has not, or cannot leave out."""
-    wanted = image.own_packages(wishes)
-    if wishes.bare:
+    wanted = options.own_packages
+    if options.bare:
         there = {*opkg_state.INSTALLED, *opkg_state.STANDIN}
-        wanted = [name for name in imagebuilder.relay_needs(wishes.engine) if name not in there]
-    other = next(name for name in choices.ENGINES if name != wishes.engine)
-    for word in wishes.packages:
-        if word == other and not wishes.bare:
+        wanted = [name for name in imagebuilder.relay_needs(options.engine) if name not in there]
+    other = next(name for name in choices.ENGINES if name != options.engine)
+    for word in options.packages:
+        if word == other and not options.bare:
             raise UsageError(
-                f"--packages {word}: the image has {wishes.engine} already", hint=f"--engine {other} instead"
+                f"--packages {word}: the image has {options.engine} already", hint=f"--engine {other} instead"
             )
         left_out = word.removeprefix("-")
         if word == left_out:
@@ -123,7 +125,7 @@ def _names(wishes: Wishes) -> list[str]:
 
 
 @contextmanager
-def packages(planned: Sequence[LabJob], wishes: Wishes) -> Iterator[dict[str, list[Path]]]:
+def packages(planned: Sequence[LabJob], options: Options) -> Iterator[dict[str, list[Path]]]:
     """The packages by target, made by the mini-SDK; the folder is gone afterwards."""
     made: dict[str, list[Path]] = {}
     if not planned:
@@ -134,14 +136,15 @@ def packages(planned: Sequence[LabJob], wishes: Wishes) -> Iterator[dict[str, li
             for job in planned:
                 if job.target.name not in made:
                     folder = Path(scratch, job.target.name)
-                    made[job.target.name] = opkg_state.named(job.target, _names(wishes), folder, offline=job.offline)
+                    names = _names(options)
+                    made[job.target.name] = opkg_state.named(job.target, names, folder, offline=options.offline)
         yield made
 
 
 def make(job: LabJob, packages: Sequence[Path]) -> Made:
     """Builds the firmware, or takes it from the cache, and puts a copy into job.folder."""
     with (
-        logs.kept(f"image-{job.target.name}-{image.plain_name(job.site)}") as log,
+        logs.kept(f"image-{job.target.name}-{plain_name(job.site)}") as log,
         console.step(f"image {job.label}"),
     ):
         made = _build(job, packages)
@@ -154,14 +157,18 @@ def make(job: LabJob, packages: Sequence[Path]) -> Made:
             imagebuilder.place(job.folder, out, secret=job.site is not None)
         hashes = made.manifest["files"]
         files = [job.folder / name for name in FILES]
-        images = [Image(path, path.stat().st_size, image.NO_LIMIT, hashes[path.name]) for path in files]
+        images = [Image(path, path.stat().st_size, NO_LIMIT, hashes[path.name]) for path in files]
         return Made(job, images, len(packages), log.path)
 
 
 def _build(job: LabJob, packages: Sequence[Path]) -> Firmware:
-    wishes = job.wishes
     return firmwares.build(
-        job.target, site=job.site, packages=packages, disabled=wishes.disabled, feed=wishes.feed, offline=job.offline
+        job.target,
+        site=job.site,
+        packages=packages,
+        disabled=job.options.disabled,
+        feed=job.options.feed,
+        offline=job.options.offline,
     )
 
 
@@ -194,7 +201,7 @@ def _profiles(made: Firmware) -> dict[str, object]:
 
 def default(target: str, site: Path | None) -> Firmware:
     """The firmware that ./inv qemu boots: as ./inv image makes it when nothing else is asked for."""
-    job = plan(target, [site], Wishes(), Path(), offline=False)[0]
+    job = plan(target, [site], Options(), Path())[0]
     firmwares.check(job.target, sites.load(site))
-    with packages([job], job.wishes) as made:
+    with packages([job], job.options) as made:
         return _build(job, made[job.target.name])

@@ -6,20 +6,15 @@ image.py is the caller.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from forge.core import console, hashes, paths, progress
 from forge.core.errors import ForgeError
-from forge.images.image import Image, Job, Made, Planned
-from forge.openwrt import catalog
-from forge.site import site as sites
+from forge.images.job import Made, Planned
 
 SITES = "sites.json"
-# What QEMU boots of a build's files, the likeliest first (docs/build/QEMU.md).
-BOOTED = (r"squashfs-combined\.img(\.gz)?$", r"-combined\.img(\.gz)?$", r"-kernel\.bin$", r"-vmlinux\.elf$")
 
 
 def preview(planned: Sequence[Planned]) -> None:
@@ -86,27 +81,3 @@ def _write_sites(made: Sequence[Made]) -> list[Path]:
     for path, entries in listed.items():
         path.write_text(json.dumps(entries, indent=2) + "\n")
     return list(listed)
-
-
-def next_of_openwrt(job: Job, images: Sequence[Image]) -> list[str]:
-    upgrade = next((file.path for file in images if "sysupgrade" in file.path.name), None)
-    name = job.lists.target.name
-    lines = []
-    if upgrade:
-        lines += [
-            "on a router that runs OpenWrt already (its settings go with -n; the image has yours):",
-            f"  scp -O {paths.shown(upgrade)} root@192.168.1.1:/tmp/firmware.bin",
-            "  ssh root@192.168.1.1 sysupgrade -n /tmp/firmware.bin",
-        ]
-    if not catalog.targets().get(name, job.lists.target).machine:
-        return [*lines, f"QEMU has no {name}: not booted before it meets the router (docs/owner/ROUTER.md)"]
-    if images:
-        booted = next((file for pattern in BOOTED for file in images if re.search(pattern, file.path.name)), images[0])
-        lan = sites.load(job.site).lan
-        words = f" --lan {lan.address}/{lan.length}" if lan else ""
-        lines.append(f"to boot it here: ./inv qemu --target {name} --firmware {paths.shown(booted.path)}{words}")
-    return lines
-
-
-def next_of_lab(target: str, folder: Path) -> list[str]:
-    return [f"./inv qemu --target {target} --firmware {paths.shown(folder)}"]

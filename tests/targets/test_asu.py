@@ -16,7 +16,7 @@ import pytest
 from forge.core.errors import ForgeError, UsageError
 from forge.images import asu, image
 from forge.images.asu import ServerError
-from forge.images.image import Wishes
+from forge.images.job import Made, Options
 from forge.openwrt.partial import FetchError, Unreachable, WrongFile
 from forge.packages import keys
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
@@ -69,9 +69,9 @@ def server(upstream: Upstream, place: Place, monkeypatch: pytest.MonkeyPatch) ->
     return Server(upstream)
 
 
-def run(server: Server, upstream: Upstream, **wishes: Any) -> image.Made:
-    wanted = Wishes(**{"via": server.url, "bare": True, **wishes})
-    (made,) = image.run(target="ramips", profile=GL, mirror=upstream.url, wishes=wanted)
+def run(server: Server, upstream: Upstream, **options: Any) -> Made:
+    options = {"target": "ramips", "profile": GL, "mirror": upstream.url, "via": server.url, "bare": True, **options}
+    (made,) = image.run(Options(**options))
     return made
 
 
@@ -105,8 +105,7 @@ def test_our_packages_come_from_our_feed_where_the_server_allows_it(
     server: Server, upstream: Upstream, release: str, number: str
 ) -> None:
     server.states = [done()]
-    wishes = Wishes(via=server.url, feed="https://example.org/feed/")
-    image.run(target="ramips", profile=GL, release=release, mirror=upstream.url, wishes=wishes)
+    run(server, upstream, bare=False, feed="https://example.org/feed/", release=release)
     (asked,) = server.asked
     pair = keys.load()
     assert (asked["version"], asked["packages"]) == (number, ["mailrelay"])
@@ -119,7 +118,7 @@ def test_our_packages_come_from_our_feed_where_the_server_allows_it(
 
 
 @pytest.mark.parametrize(
-    ("wishes", "said"),
+    ("options", "said"),
     [
         ({"bare": False}, "--via can't take our packages"),
         ({"disabled": ("odhcpd",)}, "can't disable services"),
@@ -127,10 +126,10 @@ def test_our_packages_come_from_our_feed_where_the_server_allows_it(
     ],
 )
 def test_what_no_server_can_do_is_told_with_what_can(
-    server: Server, upstream: Upstream, wishes: dict[str, Any], said: str
+    server: Server, upstream: Upstream, options: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        run(server, upstream, **wishes)
+        run(server, upstream, **options)
     assert not server.asked
 
 
@@ -138,9 +137,7 @@ def test_no_site_and_so_no_password_ever_reaches_a_server(server: Server, upstre
     path = tmp_path / "site.toml"
     path.write_text('hostname = "hall"\n')
     with pytest.raises(UsageError, match="your passwords are nobody's business"):
-        image.run(
-            target="ramips", profile=GL, site=str(path), mirror=upstream.url, wishes=Wishes(via=server.url, bare=True)
-        )
+        run(server, upstream, site=str(path))
     assert not server.asked
 
 

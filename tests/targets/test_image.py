@@ -16,8 +16,8 @@ import pytest
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.images import image, imagebuilder
-from forge.images.image import Made, Wishes
 from forge.images.imagebuilder import ImageError
+from forge.images.job import LUCI_APP, Job, Made, Options
 from forge.openwrt import openwrt_host
 from forge.packages import feed, keys
 from tests.targets.conftest import MT7621, STABLE, Place
@@ -44,8 +44,8 @@ def _packages_once(monkeypatch: pytest.MonkeyPatch, packages: dict[str, list[Pat
     from contextlib import contextmanager
 
     @contextmanager
-    def local(planned: Any, wishes: Wishes) -> Any:
-        wanted = [] if wishes.bare else image.own_packages(wishes)
+    def local(planned: Any, options: Options) -> Any:
+        wanted = options.own_packages
         yield {
             series: [path for path in files if any(path.name.startswith((f"{n}_", f"{n}-1")) for n in wanted)]
             for series, files in packages.items()
@@ -72,10 +72,8 @@ def site(folder: Path, name: str) -> Path:
     return path
 
 
-def make(
-    upstream: Upstream, target: str = "ramips", profile: str = GL, wishes: Wishes | None = None, **words: Any
-) -> Made:
-    (made,) = image.run(target=target, profile=profile, mirror=upstream.url, wishes=wishes, **words)
+def make(upstream: Upstream, target: str = "ramips", profile: str = GL, **options: Any) -> Made:
+    (made,) = image.run(Options(target=target, profile=profile, mirror=upstream.url, **options))
     return made
 
 
@@ -120,11 +118,11 @@ def test_an_opkg_release_gets_an_ipk_and_a_package_manager_of_its_own(upstream: 
     assert made.images[0].limit == 0, "24.10 does not publish limits"
 
 
-def test_wishes_reach_the_imagebuilder(upstream: Upstream, place: Place) -> None:
-    wishes = Wishes(
-        packages=("htop", "-busybox"), disabled=("odhcpd", "log"), rootfs_mb=256, engine="mailrelay-postfix"
+def test_options_reach_the_imagebuilder(upstream: Upstream, place: Place) -> None:
+    made = make(
+        upstream, packages=("htop", "-busybox"), disabled=("odhcpd", "log"), rootfs_mb=256, engine="mailrelay-postfix"
     )
-    facts, _ = inside(make(upstream, wishes=wishes).images[0].path)
+    facts, _ = inside(made.images[0].path)
     assert "htop" in facts["packages"] and "busybox" not in facts["packages"]
     assert "postfix" in facts["packages"] and "mailrelay" not in facts["packages"]
     assert (facts["disabled"], facts["partsize"]) == (["odhcpd", "log"], "256")
@@ -142,7 +140,7 @@ def test_a_site_brings_the_packages_that_its_line_needs(upstream: Upstream, plac
 def test_a_router_can_upgrade_from_our_feed_when_the_image_knows_it(
     upstream: Upstream, place: Place, release: str, key: str, line: str
 ) -> None:
-    made = make(upstream, release=release, wishes=Wishes(feed="https://example.org/feed/"))
+    made = make(upstream, release=release, feed="https://example.org/feed/")
     _, files = inside(made.images[0].path)
     pair = keys.load()
     if key == "pem":
@@ -165,9 +163,9 @@ def test_a_second_image_needs_no_server(upstream: Upstream, place: Place) -> Non
 def test_without_a_server_or_a_cache_it_says_at_once_what_is_missing(upstream: Upstream, place: Place) -> None:
     place.lock("")
     with pytest.raises(ForgeError, match=r"sha256sums can't be reached: Connection refused"):
-        image.run(target="ramips", profile=GL, mirror="http://127.0.0.1:9")
+        image.run(Options(target="ramips", profile=GL, mirror="http://127.0.0.1:9"))
     with pytest.raises(MissingError, match=r"--offline: releases/25\.12\.5/targets/ramips/mt7621/sha256sums"):
-        image.run(target="ramips", profile=GL, offline=True)
+        image.run(Options(target="ramips", profile=GL, offline=True))
 
 
 def test_every_site_of_a_folder_gets_an_image_of_its_own_several_at_a_time(
@@ -176,7 +174,8 @@ def test_every_site_of_a_folder_gets_an_image_of_its_own_several_at_a_time(
     names = ("hall-1", "hall-2", "hall-3")
     for name in names:
         site(tmp_path / "sites", name)
-    made = image.run(target="ramips", profile=GL, sites=str(tmp_path / "sites"), jobs=3, mirror=upstream.url)
+    sites = str(tmp_path / "sites")
+    made = image.run(Options(target="ramips", profile=GL, sites=sites, jobs=3, mirror=upstream.url))
     for name, one in zip(names, made, strict=True):
         _, files = inside(one.images[0].path)
         assert one.images[0].path.parent.name == name
@@ -185,7 +184,7 @@ def test_every_site_of_a_folder_gets_an_image_of_its_own_several_at_a_time(
 
 
 def test_several_targets_are_built_in_one_go(upstream: Upstream, place: Place) -> None:
-    made = image.run(target=f"ramips:{GL},x86", jobs=2, mirror=upstream.url)
+    made = image.run(Options(target=f"ramips:{GL},x86", jobs=2, mirror=upstream.url))
     assert [one.job.facts["target"] for one in made] == [MT7621, "x86/64"]
     assert len(made[1].images) == 2
 
@@ -197,14 +196,14 @@ def test_one_site_that_fails_stops_no_other_and_is_named(
         site(tmp_path / "sites", name)
     overlay = imagebuilder._overlay
 
-    def broken(job: image.Job, files: Path) -> None:
+    def broken(job: Job, files: Path) -> None:
         if job.site and job.site.stem == "bad":
             raise ForgeError("this site cannot be rendered")
         overlay(job, files)
 
     monkeypatch.setattr(imagebuilder, "_overlay", broken)
     with pytest.raises(ForgeError, match=r"1 of 2 images failed:\n  25\.12\.5 glinet_gl-mt1300 bad: this site"):
-        image.run(target="ramips", profile=GL, sites=str(tmp_path / "sites"), jobs=2, mirror=upstream.url)
+        image.run(Options(target="ramips", profile=GL, sites=str(tmp_path / "sites"), jobs=2, mirror=upstream.url))
     assert list((place.dist / "images").rglob("*good*sysupgrade.bin"))
 
 
@@ -277,7 +276,7 @@ def test_a_package_that_does_not_exist_is_named_before_anything_is_built(
     upstream: Upstream, place: Place, release: str, said: str
 ) -> None:
     with pytest.raises(ImageError, match=said):
-        make(upstream, release=release, wishes=Wishes(packages=("no-such",)))
+        make(upstream, release=release, packages=("no-such",))
     (log,) = (place.dist / "logs").iterdir()
     assert "$ make image" not in log.read_text()
 
@@ -308,15 +307,15 @@ def test_an_image_that_is_too_big_is_shown_beside_the_limit(
         ({"target": "ramips", "profile": GL, "site": "a", "sites": "b"}, "leave one of the two out"),
         ({"target": ",", "profile": GL}, "--target names none"),
         ({"target": f"ramips:{GL},{MT7621}:{GL}"}, "two of the images would go to"),
-        ({"target": "ramips", "profile": GL, "wishes": Wishes(packages=("$(reboot)",))}, "is no name of a package"),
-        ({"target": "ramips", "profile": GL, "wishes": Wishes(engine="exim")}, "--engine: there is no 'exim'"),
+        ({"target": "ramips", "profile": GL, "packages": ("$(reboot)",)}, "is no name of a package"),
+        ({"target": "ramips", "profile": GL, "engine": "exim"}, "--engine: there is no 'exim'"),
     ],
 )
 def test_what_makes_no_sense_is_told_before_anything_is_built(
     upstream: Upstream, place: Place, words: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        image.run(mirror=upstream.url, **words)
+        image.run(Options(mirror=upstream.url, **words))
     assert said in str(caught.value)
     assert not (place.dist / "logs").exists()
 
@@ -341,9 +340,9 @@ def test_a_machine_that_openwrts_tools_do_not_run_on_is_told_what_does(
 
 def test_the_packages_that_go_in_are_those_of_the_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(paths, "PACKAGES", tmp_path)
-    assert image.own_packages(Wishes()) == ["mailrelay"]
-    (tmp_path / image.LUCI_APP).mkdir()
-    (tmp_path / image.LUCI_APP / "Makefile").touch()
-    assert image.own_packages(Wishes()) == ["mailrelay", "luci-app-mailrelay"]
-    assert image.own_packages(Wishes(luci=False)) == ["mailrelay"]
-    assert image.own_packages(Wishes(bare=True)) == []
+    assert Options().own_packages == ["mailrelay"]
+    (tmp_path / LUCI_APP).mkdir()
+    (tmp_path / LUCI_APP / "Makefile").touch()
+    assert Options().own_packages == ["mailrelay", "luci-app-mailrelay"]
+    assert Options(luci=False).own_packages == ["mailrelay"]
+    assert Options(bare=True).own_packages == []

@@ -17,7 +17,7 @@ import pytest
 from forge.core import choices
 from forge.core.errors import ForgeError, UsageError
 from forge.images import image, imagebuilder
-from forge.images.image import Made, Wishes
+from forge.images.job import Made, Options
 from forge.inv import qemu
 from forge.lab import firmware as firmwares
 from forge.lab import opkg_state, targets
@@ -67,29 +67,29 @@ def _lab(
     monkeypatch.setattr(imagebuilder, "relay_needs", known[1].__getitem__)
 
 
-def make(target: str = LAB, wishes: Wishes | None = None, **words: Any) -> list[Made]:
-    return image.run(target=target, wishes=wishes, **words)
+def make(target: str = LAB, **options: Any) -> list[Made]:
+    return image.run(Options(target=target, **options))
 
 
 @pytest.mark.parametrize(
-    ("wishes", "names"),
+    ("options", "names"),
     [
-        (Wishes(), ["mailrelay", "luci-app-mailrelay"]),
-        (Wishes(luci=False), ["mailrelay"]),
-        (Wishes(bare=True), []),
-        (Wishes(engine="mailrelay-postfix"), ["mailrelay-postfix", "luci-app-mailrelay"]),
-        (Wishes(engine="mailrelay-postfix", bare=True), ["postfix"]),
-        (Wishes(packages=("-luci-app-mailrelay", "postfix")), ["mailrelay", "postfix"]),
-        (Wishes(packages=("mailrelay",)), ["mailrelay", "luci-app-mailrelay"]),
+        ({}, ["mailrelay", "luci-app-mailrelay"]),
+        ({"luci": False}, ["mailrelay"]),
+        ({"bare": True}, []),
+        ({"engine": "mailrelay-postfix"}, ["mailrelay-postfix", "luci-app-mailrelay"]),
+        ({"engine": "mailrelay-postfix", "bare": True}, ["postfix"]),
+        ({"packages": ("-luci-app-mailrelay", "postfix")}, ["mailrelay", "postfix"]),
+        ({"packages": ("mailrelay",)}, ["mailrelay", "luci-app-mailrelay"]),
     ],
 )
-def test_the_relay_and_its_pages_are_in_unless_they_are_left_out(wishes: Wishes, names: list[str]) -> None:
-    make(wishes=wishes)
+def test_the_relay_and_its_pages_are_in_unless_they_are_left_out(options: dict[str, Any], names: list[str]) -> None:
+    make(**options)
     assert [one["packages"] for one in built] == [names]
 
 
-def test_wishes_reach_the_lab() -> None:
-    make(wishes=Wishes(disabled=("firewall",), feed="https://example.org/feed"), offline=True)
+def test_options_reach_the_lab() -> None:
+    make(disabled=("firewall",), feed="https://example.org/feed", offline=True)
     assert (built[0]["disabled"], built[0]["feed"], built[0]["offline"]) == (
         ("firewall",),
         "https://example.org/feed",
@@ -104,19 +104,19 @@ def test_wishes_reach_the_lab() -> None:
         ({"target": "lab-mipsel:generic"}, "--profile means nothing for lab-mipsel"),
         ({"release": "24.10"}, "--release means nothing for lab-mipsel"),
         ({"mirror": "/media/usb"}, "--mirror means nothing for lab-mipsel"),
-        ({"wishes": Wishes(via="https://sysupgrade.example.org")}, "--via means nothing for lab-mipsel"),
-        ({"wishes": Wishes(rootfs_mb=64)}, "--rootfs-mb means nothing for lab-mipsel"),
+        ({"via": "https://sysupgrade.example.org"}, "--via means nothing for lab-mipsel"),
+        ({"rootfs_mb": 64}, "--rootfs-mb means nothing for lab-mipsel"),
         ({"target": "lab-mipsl"}, "Did you mean lab-mipsel"),
         ({"target": "lab-mipsel,lab-mipsel"}, "two of the images would go to"),
         ({"site": "a", "sites": "b"}, "leave one of the two out"),
-        ({"wishes": Wishes(engine="exim")}, "--engine: there is no 'exim'"),
-        ({"wishes": Wishes(packages=("htop",))}, "--packages: there is no 'htop'"),
-        ({"wishes": Wishes(packages=("-busybox",))}, "busybox is not what can be left out"),
-        ({"wishes": Wishes(packages=("mailrelay-postfix",))}, "--engine mailrelay-postfix instead"),
-        ({"wishes": Wishes(packages=("$(reboot)",))}, "is no name of a package"),
-        ({"wishes": Wishes(disabled=("firewal",))}, "Did you mean firewall"),
-        ({"wishes": Wishes(disabled=("mailrelay",), bare=True)}, "--disable: there is no 'mailrelay'"),
-        ({"wishes": Wishes(feed="example")}, "--feed: 'example' is no address"),
+        ({"engine": "exim"}, "--engine: there is no 'exim'"),
+        ({"packages": ("htop",)}, "--packages: there is no 'htop'"),
+        ({"packages": ("-busybox",)}, "busybox is not what can be left out"),
+        ({"packages": ("mailrelay-postfix",)}, "--engine mailrelay-postfix instead"),
+        ({"packages": ("$(reboot)",)}, "is no name of a package"),
+        ({"disabled": ("firewal",)}, "Did you mean firewall"),
+        ({"disabled": ("mailrelay",), "bare": True}, "--disable: there is no 'mailrelay'"),
+        ({"feed": "example"}, "--feed: 'example' is no address"),
     ],
 )
 def test_what_the_lab_cannot_do_is_refused_before_anything_is_built(
@@ -230,7 +230,7 @@ def test_next_names_what_was_made_and_qemu_knows_its_address(
 
 
 def test_a_package_of_the_owners_own_goes_in_by_its_path() -> None:
-    make(wishes=Wishes(packages=("own_2_all.ipk",)))
+    make(packages=("own_2_all.ipk",))
     assert built[0]["packages"] == ["mailrelay", "luci-app-mailrelay", "own"]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from forge.core import paths
 from forge.images import image
+from forge.images.job import Options
 from forge.openwrt import catalog, lock, release_index
 from forge.openwrt.fetch import Fetcher
 
@@ -57,5 +58,5 @@ def test_a_snapshot_is_signed_by_the_key_that_we_have(fetcher: Fetcher) -> None:
 @pytest.mark.timeout(1800)
 def test_firmware_for_a_gl_mt1300_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "DIST", tmp_path)
-    (made,) = image.run(target="ramips/mt7621", profile="glinet_gl-mt1300")
+    (made,) = image.run(Options(target="ramips/mt7621", profile="glinet_gl-mt1300"))
     assert any("sysupgrade" in one.path.name for one in made.images)
