@@ -136,7 +136,7 @@ def build(
     """Make the OpenWrt packages in dist/, from package/*/Makefile: with OpenWrt's SDK, or without any."""
     from forge.openwrt import build as builders
 
-    builders.run(
+    options = builders.Options(
         package=package,
         format=format,
         target=target,
@@ -148,6 +148,7 @@ def build(
         offline=offline,
         dry_run=dry_run,
     )
+    builders.run(options)
 
 
 @cli.task(
@@ -275,9 +276,9 @@ def cache_show(_: Context) -> None:
 @cli.task(name="cache.verify", json=True)
 def cache_verify(_: Context) -> None:
     """Hash everything in the cache that has a recorded hash, and remove what is not what it should be."""
-    from forge.inv import cache
+    from forge.inv import cache_verify
 
-    cache.verify()
+    cache_verify.verify()
 
 
 @cli.task(name="cache.prune", help={"all": "empty it", "dry_run": "name what would be removed, and remove nothing"})

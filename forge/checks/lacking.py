@@ -15,6 +15,7 @@ from pathlib import Path
 from forge.core import proc
 from forge.core.errors import ForgeError
 from forge.host import namespaces
+from forge.servers import postfix
 
 TIMEOUT = 60.0
 
@@ -26,8 +27,6 @@ def line() -> str:
 
 
 def _found() -> Iterator[str]:
-    from forge.servers import postfix
-
     if not Path("/proc/self/stat").exists():
         yield "/proc (mount -t proc proc /proc)"
         return

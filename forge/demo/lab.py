@@ -19,6 +19,7 @@ from typing import Any
 from forge.core import console, logs, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
 from forge.demo import story
+from forge.lab import firmware as firmwares
 from forge.packages import minisdk
 from forge.servers import as_provider
 from forge.servers.postfix import Provider
@@ -73,8 +74,6 @@ def run(target: str = "", keep: bool = False) -> None:
 
 
 def _build(target: str, folder: Path) -> tuple[Path, Path]:
-    from forge.lab import firmware as firmwares
-
     with console.step(f"the firmware {target}, from Debian's packages (or as it was built before)"):
         firmware = firmwares.build(target, site=relay.site(folder)).folder
     with console.step("the package mailrelay"):

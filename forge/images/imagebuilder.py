@@ -87,7 +87,7 @@ def make(job: Job, local: Sequence[Path]) -> Made:
 
 
 def _copy(pristine: Path, top: Path) -> Path:
-    if not build.is_plain(top):
+    if not stage.PLAIN.fullmatch(str(top)):
         raise ForgeError(
             f"the cache folder {top.parent} has a space or the like in its path",
             hint=f"OpenWrt's tools can't work there: set {paths.CACHE_VARIABLE} to a folder with a plain path",

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forge.core import console, paths, progress
-from forge.core.errors import ForgeError
-from forge.openwrt import archive, catalog, lock
+from forge.openwrt import archive, catalog, lockfile
 
 WHAT = {
     "apt": "package lists of other Debian releases and architectures",
@@ -35,10 +34,6 @@ WHAT = {
 OLD = 3600.0  # seconds after which a build's folder is nobody's any more: no step may take longer
 
 
-class UnsoundCache(ForgeError):
-    """Files of the cache are not what they should be; they were removed."""
-
-
 @dataclass(frozen=True)
 class Use:
     name: str
@@ -57,26 +52,6 @@ def show() -> None:
         console.say(f"  {path.relative_to(base / 'openwrt')}  {progress.size(path.stat().st_size)}")
     console.say()
     console.say("./inv cache.verify hashes what has a recorded hash, ./inv cache.prune removes what is not needed now")
-
-
-def verify() -> None:
-    """Hashes whatever has a recorded hash, removes what is wrong, and says how much of what kind was which.
-    UnsoundCache if anything was wrong."""
-    from forge.inv import cache_verify
-
-    tallies = cache_verify.run()
-    console.result([vars(one) for one in tallies])
-    rows = [(one.kind, str(one.right), str(len(one.wrong)), str(one.unknown), one.by) for one in tallies]
-    console.table(("what", "right", "wrong", "no hash", "by"), rows)
-    if any(one.unknown for one in tallies):
-        console.note("what has no recorded hash is checked when it is used, or nothing depends on it")
-    wrong = [fault for one in tallies for fault in one.wrong]
-    if wrong:
-        raise UnsoundCache(
-            "wrong files were removed:\n  " + "\n  ".join(wrong),
-            hint="the next task that needs them fetches or makes them again",
-        )
-    console.good(f"{sum(one.right for one in tallies)} files are what they should be")
 
 
 def prune(*, everything: bool = False, dry_run: bool = False) -> None:
@@ -103,7 +78,7 @@ def _doomed(base: Path, everything: bool) -> list[Path]:
     found += [*(base / "openwrt").rglob(".*.part"), *(base / "openwrt").rglob(".*.part.json")]
     trees = [path for path in (base / "unpacked-openwrt").glob("*") if not path.name.endswith(".lock")]
     found += [path for path in trees if not archive.in_use(path)]
-    kept = {number for number in lock.read() if number != "newest"}
+    kept = {number for number in lockfile.read() if number != "newest"}
     kept |= {catalog.version(release.series).number for release in catalog.releases()}
     found += [path for path in (base / "openwrt" / "releases").glob("*") if path.name not in kept]
     found += [path for path in (base / "openwrt-packages").glob("*") if path.name not in kept]

@@ -15,15 +15,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forge.core import hashes, paths
+from forge.core import console, hashes, paths
 from forge.core.errors import ForgeError
 from forge.host import debian_packages
 from forge.inv import cache
 from forge.lab import firmware
-from forge.openwrt import catalog, fetch, lock, release_index
+from forge.openwrt import catalog, fetch, lockfile, release_index
 
 WAIT = "works with {}"  # as another run that holds a lock is told of
 RECORDED = {"openwrt", "debs", "unpacked", "lab", "site"}  # folders that are looked into here
+
+
+class UnsoundCache(ForgeError):
+    """Files of the cache are not what they should be; they were removed."""
 
 
 @dataclass
@@ -35,6 +39,23 @@ class Tally:
     right: int = 0
     wrong: list[str] = field(default_factory=list)
     unknown: int = 0
+
+
+def verify() -> None:
+    """The task: say how much of what kind was right. Raise UnsoundCache if anything was wrong."""
+    tallies = run()
+    console.result([vars(one) for one in tallies])
+    rows = [(one.kind, str(one.right), str(len(one.wrong)), str(one.unknown), one.by) for one in tallies]
+    console.table(("what", "right", "wrong", "no hash", "by"), rows)
+    if any(one.unknown for one in tallies):
+        console.note("what has no recorded hash is checked when it is used, or nothing depends on it")
+    wrong = [fault for one in tallies for fault in one.wrong]
+    if wrong:
+        raise UnsoundCache(
+            "wrong files were removed:\n  " + "\n  ".join(wrong),
+            hint="the next task that needs them fetches or makes them again",
+        )
+    console.good(f"{sum(one.right for one in tallies)} files are what they should be")
 
 
 def run() -> list[Tally]:
@@ -92,7 +113,7 @@ def _expected(offline: fetch.Fetcher, path: Path) -> set[str] | None:
         return None
     if signed:
         return {own} if lists.signed else None
-    pins = [lock.pin(version, target, kind) for kind in lock.KINDS]
+    pins = [lockfile.pin(version.number, target.name, kind) for kind in lockfile.KINDS]
     found = {pin.sha256 for pin in pins if pin and pin.name == path.name} or {lists.sums.get(path.name, "")}
     return found - {""} or None
 

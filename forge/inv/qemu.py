@@ -8,7 +8,10 @@ from pathlib import Path
 
 from forge.core import console, paths, proc
 from forge.core.errors import UsageError
+from forge.images import lab
 from forge.site import site as sites
+from forge.site.toml_document import Bad
+from forge.site.types import own_address
 from forge.vm import firmware as firmwares
 from forge.vm import guest, machines, registry, terminal
 from forge.vm.guest import Guest
@@ -51,9 +54,6 @@ def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: i
 
 
 def _address(text: str) -> str:
-    from forge.site.toml_document import Bad
-    from forge.site.types import own_address
-
     try:
         return str(own_address(text))
     except Bad as error:
@@ -65,8 +65,6 @@ def _build(machine: machines.Machine, site: str) -> Path:
         raise UsageError(
             f"{machine.target} boots an image of OpenWrt", hint="name it: --firmware openwrt-…-combined.img.gz"
         )
-    from forge.images import lab
-
     with console.step(f"the firmware {machine.target}"):
         return lab.default(machine.target, Path(site) if site else None).folder
 

@@ -23,7 +23,7 @@ from filelock import FileLock
 from forge.core import console, hashes, paths
 from forge.core.errors import MissingError, UsageError
 from forge.host import debian_packages, host
-from forge.lab import targets
+from forge.lab import assemble, python, rootfs, targets
 from forge.lab.targets import SUITE, Target
 from forge.packages import feed as feeds
 from forge.site import overlay
@@ -92,8 +92,6 @@ def build(
             folder = place()
             faults = broken(folder) if folder.exists() else ["it is not there"]
             if faults:
-                from forge.lab import assemble
-
                 if folder.exists():
                     console.note(f"the firmware in the cache is damaged ({faults[0]}); building it again")
                 if not assemble.has_base(found, _base_key(found, archives)):
@@ -141,8 +139,6 @@ def _assemble(
     disabled: Sequence[str],
     site: sites.Site,
 ) -> None:
-    from forge.lab import assemble
-
     tree = assemble.base(target, archives, _base_key(target, archives))
     facts = {"lan": f"{site.lan.address}/{site.lan.length}" if site.lan else "", "disabled": list(disabled)}
     scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
@@ -167,8 +163,6 @@ def _base_key(target: Target, archives: Sequence[Path]) -> str:
 
 
 def _archives(target: Target, *, whole: bool = False, offline: bool) -> list[Path]:
-    from forge.lab import rootfs
-
     fetch = partial(
         debian_packages.download, suite=SUITE, architecture=target.architecture, whole=whole, offline=offline
     )
@@ -180,8 +174,6 @@ def _archives(target: Target, *, whole: bool = False, offline: bool) -> list[Pat
 
 def _sources() -> list[tuple[str, Path]]:
     """The code that decides what a tree is like."""
-    from forge.lab import python
-
     return [(path.name, path) for path in (*sorted(LAB.glob("*.py")), LAB / "init", python.TABLE)]
 
 

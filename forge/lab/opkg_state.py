@@ -22,7 +22,7 @@ from forge.lab import elf, rootfs
 from forge.lab import tree as trees
 from forge.lab.targets import SUITE, Target
 from forge.lab.unpack import Member
-from forge.packages import ipk, makefile, stage
+from forge.packages import ipk, makefile, minisdk, stage
 from forge.packages.package import Package
 
 STATUS = "usr/lib/opkg/status"
@@ -118,8 +118,6 @@ def named(target: Target, names: Sequence[str], folder: Path, *, offline: bool =
 
     A name is a path, `postfix` (of Debian's), or one of our own, which is built in `folder`.
     """
-    from forge.packages import minisdk
-
     known = offered()
     found: dict[str, list[Path]] = {}
 

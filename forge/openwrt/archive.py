@@ -21,6 +21,7 @@ from typing import IO, Any, cast
 from forge.core import console, paths
 from forge.core.errors import ForgeError
 from forge.openwrt import fetch
+from forge.packages import stage
 
 USER = ".user-"
 MEMBERS = 2_000_000
@@ -37,7 +38,7 @@ def unpacked(archive: Path, sha256: str) -> Path:
     folder = paths.cache("unpacked-openwrt") / sha256[:16]
     with fetch.lock(folder.with_name(f".{folder.name}.lock"), f"is unpacking {archive.name}"):
         if not folder.exists():
-            if not stage_plain(folder):
+            if not stage.PLAIN.fullmatch(str(folder)):
                 raise ForgeError(
                     f"the cache folder {folder.parent} has a space or the like in its path",
                     hint=f"OpenWrt's tools can't work there: set {paths.CACHE_VARIABLE} to a folder with a plain path",
@@ -62,12 +63,6 @@ def in_use(folder: Path) -> bool:
     """Whether another process that works with an unpacked archive is alive."""
     pids = [path.name.removeprefix(USER) for path in folder.glob(f"{USER}*")]
     return any(pid != str(os.getpid()) and Path("/proc", pid).exists() for pid in pids)
-
-
-def stage_plain(path: Path) -> bool:
-    from forge.packages import stage
-
-    return bool(stage.PLAIN.fullmatch(str(path)))
 
 
 def unpack(archive: Path, folder: Path) -> None:

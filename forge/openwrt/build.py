@@ -21,61 +21,69 @@ from forge.packages.minisdk import Built
 
 
 @dataclass(frozen=True)
+class Options:
+    """What the command line asks for."""
+
+    package: str = ""
+    format: str = "all"
+    target: str = ""
+    release: str = ""
+    builder: str = "auto"
+    out: str = ""  # instead of dist/
+    mirror: str = ""
+    offline: bool = False
+    reproducible: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class Choice:
     """Who builds, and why it is them."""
 
     sdk: bool
     why: str
 
+    @property
+    def who(self) -> str:
+        return "the SDK" if self.sdk else "the mini-SDK"
 
-def run(
-    *,
-    package: str = "",
-    format: str = "all",
-    target: str = "",
-    release: str = "",
-    builder: str = "auto",
-    out: str = "",
-    mirror: str = "",
-    offline: bool = False,
-    reproducible: bool = False,
-    dry_run: bool = False,
-) -> list[Built]:
-    """The task. `out` takes the packages instead of dist/. Raises UsageError for what makes no sense together."""
-    cli.choice(builder, choices.BUILDERS, "--builder")
-    cli.choice(format, choices.FORMATS, "--format")
-    folder = minisdk.output(out)
-    if builder == "sdk" and not target:
+
+def run(options: Options) -> list[Built]:
+    """The task. Raise UsageError for what makes no sense together."""
+    cli.choice(options.builder, choices.BUILDERS, "--builder")
+    cli.choice(options.format, choices.FORMATS, "--format")
+    package, reproducible, folder = options.package, options.reproducible, minisdk.output(options.out)
+    if options.builder == "sdk" and not options.target:
         raise UsageError("--builder sdk needs to know whose SDK", hint="add --target ramips, or --target x86/64")
-    if not target and not release:
-        if dry_run:
-            return minisdk.preview(package, choices.formats(format), "the mini-SDK", folder)
+    if not options.target and not options.release:
+        if options.dry_run:
+            return minisdk.preview(package, choices.formats(options.format), "the mini-SDK", folder)
         with logs.kept("build"):
-            return minisdk.run(package=package, format=format, folder=folder, reproducible=reproducible)
-    if format == "deb":
+            return minisdk.run(package=package, format=options.format, folder=folder, reproducible=reproducible)
+    if options.format == "deb":
         raise UsageError(
             "--format deb is for Debian, and the same for all machines", hint="leave --target and --release out"
         )
-    fetcher = fetch.fetcher(mirror, offline=offline)
-    one = _target(fetcher, target) if target else None
+    fetcher = fetch.fetcher(options.mirror, offline=options.offline)
+    target = _target(fetcher, options.target) if options.target else None
     built: list[Built] = []
-    for version in versions(format, release, one.name if one else ""):
-        choice = _choose(fetcher, version, one, builder)
-        console.note(f"OpenWrt {version.number}: {'the SDK' if choice.sdk else 'the mini-SDK'} builds ({choice.why})")
-        if dry_run:
-            who = "the SDK" if choice.sdk else "the mini-SDK"
-            minisdk.preview(package, (version.release.format,), who, folder)
+    for version in versions(options.format, options.release, target.name if target else ""):
+        choice = _choose(fetcher, version, target, options.builder)
+        console.note(f"OpenWrt {version.number}: {choice.who} builds ({choice.why})")
+        if options.dry_run:
+            minisdk.preview(package, (version.release.format,), choice.who, folder)
             continue
-        made = _by_sdk(fetcher, version, one, package, builder, folder, reproducible) if choice.sdk and one else None
-        built += made if made is not None else _by_mini(version, package, folder, reproducible)
-    if dry_run:
+        made = _by_sdk(fetcher, version, target, options, folder) if choice.sdk and target else None
+        built += _by_mini(version, options, folder) if made is None else made
+    if options.dry_run:
         return []
     built = minisdk.signed(built, reproducible)
     minisdk.report(built)
-    if one:
-        name = one.name if release in ("", version.release.series) else f"{one.name} --release {version.number}"
+    if target:
+        newest = options.release in ("", version.release.series)
+        words = target.name if newest else f"{target.name} --release {version.number}"
         console.say("  Firmware with them in it:")
-        console.say(f"    ./inv image --target {name} --profile NAME --site my-site.toml")
+        console.say(f"    ./inv image --target {words} --profile NAME --site my-site.toml")
     return built
 
 
@@ -89,8 +97,7 @@ def versions(format: str, release: str, target: str = "") -> list[Version]:
                 hint=f"leave --format out, or take --release {catalog.for_format(format).series}",
             )
         return [version]
-    formats = choices.formats(format)
-    return [catalog.version(catalog.for_format(one).series, target=target) for one in formats]
+    return [catalog.version(catalog.for_format(one).series, target=target) for one in choices.formats(format)]
 
 
 def _target(fetcher: Fetcher, text: str) -> Target:
@@ -126,45 +133,32 @@ def cached(fetcher: Fetcher, version: Version, target: Target) -> bool:
     return folder.is_dir() and any(release_index.ARCHIVES["sdk"].fullmatch(path.name) for path in folder.iterdir())
 
 
-def _by_sdk(
-    fetcher: Fetcher,
-    version: Version,
-    target: Target,
-    package: str,
-    builder: str,
-    folder: Path,
-    reproducible: bool,
-) -> list[Built] | None:
+def _by_sdk(fetcher: Fetcher, version: Version, target: Target, options: Options, folder: Path) -> list[Built] | None:
     """What the SDK made, or None where the mini-SDK has to: the server was there a moment ago, and is gone."""
+    package = options.package
     try:
         lists = release_index.load(fetcher, version, target)
         directories = minisdk.directories(package)
-        return sdk.run(lists, directories, package=package, folder=folder, reproducible=reproducible)
+        return sdk.run(lists, directories, package=package, folder=folder, reproducible=options.reproducible)
     except (Unreachable, MissingError) as error:
-        if builder == "sdk":
+        if options.builder == "sdk":
             raise
         console.note(f"the SDK can't be had after all ({error.message.splitlines()[0]}): the mini-SDK builds")
         return None
 
 
-def _by_mini(version: Version, package: str, folder: Path, reproducible: bool) -> list[Built]:
+def _by_mini(version: Version, options: Options, folder: Path) -> list[Built]:
     release = version.release
     with logs.kept(f"mini-{version.number}"):
         return minisdk.make(
-            package=package,
+            package=options.package,
             format=release.format,
             release=release.conventions,
             folder=folder,
-            reproducible=reproducible,
+            reproducible=options.reproducible,
         )
 
 
 def scratch(prefix: str) -> tempfile.TemporaryDirectory[str]:
     """A folder for one build, in the cache (TMPDIR is often small), gone afterwards."""
     return tempfile.TemporaryDirectory(prefix=prefix, dir=paths.cache("work"))
-
-
-def is_plain(path: Path) -> bool:
-    from forge.packages import stage
-
-    return bool(stage.PLAIN.fullmatch(str(path)))

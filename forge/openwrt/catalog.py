@@ -17,9 +17,10 @@ import tomllib
 
 from forge.core import cli, paths
 from forge.core.errors import UsageError
+from forge.openwrt import lockfile
 
 SNAPSHOT = "snapshot"
-STABLE, OLD_STABLE = "stable", "old stable"
+STABLE = "stable"
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,6 @@ def for_format(format: str) -> Release:
 
 def version(text: str, *, target: str = "") -> Version:
     """What --release says: a series (its newest; for `target`, the newest that the lock has for it) or one release."""
-    from forge.openwrt import lock
-
     word = text.strip().lower().removeprefix("openwrt-").removeprefix("v")
     if word in ("main", "master", "snapshots", SNAPSHOT):
         word = SNAPSHOT
@@ -139,7 +138,7 @@ def version(text: str, *, target: str = "") -> Version:
         if word == SNAPSHOT == release.series:
             return Version(release, SNAPSHOT)
         if word == release.series:
-            return Version(release, lock.newest(release, target))
+            return Version(release, lockfile.newest(release.series, target) or release.newest)
         if re.fullmatch(rf"{re.escape(release.series)}\.\d+(-rc\d+)?", word):
             return Version(release, word)
     names = [name for release in releases() for name in dict.fromkeys((release.series, release.newest))]

@@ -14,7 +14,7 @@ from typing import Any
 
 from forge.core import console, paths
 from forge.core.errors import ForgeError, MissingError
-from forge.openwrt import catalog, lock
+from forge.openwrt import catalog, lockfile
 from forge.openwrt.catalog import Target, Version
 from forge.openwrt.fetch import Fetcher
 from forge.openwrt.partial import FetchError, NotThere, Unreachable, WrongFile
@@ -56,11 +56,11 @@ class Published:
 
     def archive(self, kind: str) -> Path:
         """The SDK or ImageBuilder ("sdk", "imagebuilder") in the cache, checked against list and lock."""
-        pin, found = lock.pin(self.version, self.target, kind), self.find(kind)
+        pin, found = lockfile.pin(self.version.number, self.target.name, kind), self.find(kind)
         if pin and found and (pin.name, pin.sha256) != found:
-            raise lock.LockError(
-                f"{self.folder}/{found[0]} is not what {paths.shown(lock.file())} says: expected {pin.name}, sha256 "
-                f"{pin.sha256}, found {found[1]} in the signed list",
+            raise lockfile.LockError(
+                f"{self.folder}/{found[0]} is not what {paths.shown(lockfile.file())} says: expected {pin.name}, "
+                f"sha256 {pin.sha256}, found {found[1]} in the signed list",
                 hint="nothing was used. If OpenWrt has built the release again, ./inv lock shows and takes the new one",
             )
         if pin:
@@ -76,8 +76,8 @@ class Published:
             )
         if self.version.number != catalog.SNAPSHOT:
             console.note(
-                f"{found[0]} is not in {paths.shown(lock.file())}: its hash comes from OpenWrt's signed list (pin it: "
-                f"./inv lock --release {self.version.release.series} --target {self.target.name})"
+                f"{found[0]} is not in {paths.shown(lockfile.file())}: its hash comes from OpenWrt's signed list "
+                f"(pin it: ./inv lock --release {self.version.release.series} --target {self.target.name})"
             )
         return self.fetcher.fetch(f"{self.folder}/{found[0]}", sha256=found[1])
 
@@ -116,7 +116,7 @@ def load(fetcher: Fetcher, version: Version, target: Target, *, fresh: bool = Fa
                 f"OpenWrt {version.number} has no target {target.name}: {error.message}",
                 hint=f"./inv targets --release {version.number} lists what there is",
             ) from None
-        pins = {kind: lock.pin(version, target, kind) for kind in lock.KINDS}
+        pins = {kind: lockfile.pin(version.number, target.name, kind) for kind in lockfile.KINDS}
         if not any(pins.values()) or fresh:
             raise
         return Published(fetcher, version, target, {pin.name: pin.sha256 for pin in pins.values() if pin}, error)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from forge.core import console
+from forge.core import cli, console
 from forge.core.errors import UsageError
-from forge.openwrt import catalog, fetch, release_index
+from forge.openwrt import catalog, fetch, lockfile, release_index
 from forge.openwrt.catalog import Target, Version
 
 
@@ -75,9 +76,7 @@ def _release(release: catalog.Release) -> dict[str, str]:
 
 
 def _target(version: Version, target: Target) -> dict[str, Any]:
-    from forge.openwrt import lock
-
-    locked = [kind for kind in lock.KINDS if lock.pin(version, target, kind)]
+    locked = [kind for kind in lockfile.KINDS if lockfile.pin(version.number, target.name, kind)]
     return {"name": target.name, "architecture": target.arch, "locked": locked, "machine": target.machine}
 
 
@@ -107,8 +106,6 @@ def _devices(fetcher: fetch.Fetcher, version: Version, known: Mapping[str, Targe
 
 
 def _profiles(text: str) -> dict[str, Any]:
-    import json
-
     try:
         return dict(json.loads(text)["profiles"])
     except (ValueError, KeyError, TypeError):
@@ -121,6 +118,4 @@ def _matches(word: str, *texts: str) -> bool:
 
 
 def _near(word: str, names: list[str]) -> str:
-    from forge.core import cli
-
     return cli.near(word, names)

@@ -16,8 +16,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from forge.core import console, paths, proc
 from forge.core.errors import ForgeError, UsageError
 from forge.packages import apk, ipk, keys, minisdk, reach, router_lines, stage
@@ -72,18 +70,10 @@ def lay_out(folder: Path, pair: keys.Keys) -> None:
         apk.sign(path, pair.apk)
     index_opkg(folder / "opkg", pair.usign)
     index_apk(folder / "apk", pair)
-    publish_apk_key(folder / "keys", pair.apk.public_key())
+    keys.publish_apk(folder / "keys", pair.apk.public_key())
     (folder / "keys" / pair.usign.public.fingerprint).write_bytes(pair.usign.public.text().encode())
     for path in [folder, *folder.rglob("*")]:  # for a web server that runs as somebody else
         path.chmod(0o755 if path.is_dir() else 0o644)
-
-
-def publish_apk_key(folder: Path, key: ec.EllipticCurvePublicKey) -> Path:
-    """Writes the public key under the name that it gets on a router; returns the file."""
-    folder.mkdir(exist_ok=True)
-    file = folder / f"{NAME}.pem"
-    file.write_bytes(keys.apk_public_text(key))
-    return file
 
 
 def index_opkg(folder: Path, key: keys.UsignSecret, architecture: str = "all") -> None:
@@ -160,7 +150,7 @@ def _report(folder: Path, pair: keys.Keys, url: str, given: bool) -> None:
         "The first line takes the key only if it has the hash that stands in it, whoever the network belongs to:"
     )
     console.say(f"  keys/{pair.usign.public.fingerprint}  {pair.usign.public.text().splitlines()[1]}")
-    console.say(f"  keys/{NAME}.pem      key {adb.key_id(pair.apk.public_key()).hex()}")
+    console.say(f"  keys/{keys.PUBLIC_APK_FILE}      key {adb.key_id(pair.apk.public_key()).hex()}")
     console.say()
     if pair.folder:
         console.say(f"The secret halves are in {pair.folder}; keep a copy of them.")
@@ -185,7 +175,7 @@ def trust(files: Path, url: str, manager: str) -> None:
             "etc/opkg/customfeeds.conf": f"src/gz {NAME} {url}/opkg\n".encode(),
         }
     else:
-        pem = f"etc/apk/keys/{NAME}.pem"
+        pem = f"etc/apk/keys/{keys.PUBLIC_APK_FILE}"
         added = {
             pem: keys.apk_public_text(pair.apk.public_key()),
             "etc/apk/repositories.d/customfeeds.list": f"{url}/apk/packages.adb\n".encode(),

@@ -27,6 +27,7 @@ from forge.core.errors import ForgeError, MachineError, UsageError
 
 USIGN_FILE = "usign.key"
 APK_FILE = "apk.pem"
+PUBLIC_APK_FILE = "mailrelay.pem"  # in /etc/apk/keys
 COMMENT = "untrusted comment: "
 MAX_FILE = 4096  # bytes of a key or a signature; the largest has some 200
 
@@ -168,6 +169,14 @@ def apk_secret(text: bytes) -> ec.EllipticCurvePrivateKey:
 
 def apk_public_text(key: ec.EllipticCurvePublicKey) -> bytes:
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def publish_apk(folder: Path, key: ec.EllipticCurvePublicKey) -> Path:
+    """Write the public key under the name that it gets on a router; return the file."""
+    folder.mkdir(exist_ok=True)
+    file = folder / PUBLIC_APK_FILE
+    file.write_bytes(apk_public_text(key))
+    return file
 
 
 def _apk_secret_text() -> bytes:

@@ -111,8 +111,6 @@ def signed(built: Sequence[Built], reproducible: bool = False) -> list[Built]:
     if reproducible:
         console.note("the .apk files are not signed: a signature would be another one elsewhere")
         return list(built)
-    from forge.packages import feed
-
     try:
         key = keys.load_apk()
     except keys.NoFolderError as error:
@@ -122,7 +120,7 @@ def signed(built: Sequence[Built], reproducible: bool = False) -> list[Built]:
     for one in built:
         if one.path.suffix == ".apk":
             apk.sign(one.path, key)
-            public = feed.publish_apk_key(one.path.parent / "keys", key.public_key())
+            public = keys.publish_apk(one.path.parent / "keys", key.public_key())
             data = one.path.read_bytes()
             one = replace(one, size=len(data), sha256=hashlib.sha256(data).hexdigest(), key=public)
         done.append(one)

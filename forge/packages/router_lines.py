@@ -31,7 +31,7 @@ def _opkg(url: str, public: keys.UsignPublic) -> list[str]:
 
 
 def _apk(url: str, public: bytes) -> list[str]:
-    name, index = f"{NAME}.pem", f"{url}/apk/packages.adb"
+    name, index = keys.PUBLIC_APK_FILE, f"{url}/apk/packages.adb"
     key, keep = f"/etc/apk/keys/{name}", "/etc/sysupgrade.conf"  # no list of OpenWrt's keeps the key at an upgrade
     kept = f"{{ grep -qsxF {key} {keep} || echo {key} >>{keep}; }}"
     return [

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from forge.core import console, hashes, paths
 from forge.host import debian_packages, host
-from forge.inv import cache
+from forge.inv import cache, cache_verify
 from forge.lab import assemble, targets
 from forge.lab import firmware as firmwares
 
@@ -107,23 +107,23 @@ def test_what_has_a_recorded_hash_is_compared_and_removed_if_it_is_wrong(
     folder: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     path = KINDS[kind](folder)
-    cache.verify()
+    cache_verify.verify()
     assert "what they should be" in capsys.readouterr().out
     flip(path)
-    with pytest.raises(cache.UnsoundCache, match=re.escape(str(path)) + ": expected sha256 .*, found"):
-        cache.verify()
+    with pytest.raises(cache_verify.UnsoundCache, match=re.escape(str(path)) + ": expected sha256 .*, found"):
+        cache_verify.verify()
     assert not path.exists()
-    cache.verify()
+    cache_verify.verify()
     for damage in (lambda path: path.write_bytes(b"cut"), Path.unlink):
         again = KINDS[kind](folder.with_name(f"{damage.__name__}"))
         damage(again)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(paths.CACHE_VARIABLE, str(folder.with_name(damage.__name__)))
             if kind == "debs" and damage is Path.unlink:
-                cache.verify()  # what is not there is fetched when it is asked for
+                cache_verify.verify()  # what is not there is fetched when it is asked for
                 continue
-            with pytest.raises(cache.UnsoundCache):
-                cache.verify()
+            with pytest.raises(cache_verify.UnsoundCache):
+                cache_verify.verify()
 
 
 def test_it_is_said_how_much_of_what_was_right_wrong_or_has_no_hash(
@@ -134,8 +134,8 @@ def test_it_is_said_how_much_of_what_was_right_wrong_or_has_no_hash(
     flip(folder / "site" / "3.11-0123" / "some" / "code.py")
     (folder / "serial").mkdir()
     (folder / "serial" / "log").touch()
-    with pytest.raises(cache.UnsoundCache):
-        cache.verify()
+    with pytest.raises(cache_verify.UnsoundCache):
+        cache_verify.verify()
     rows = {line.split("  ")[0]: re.findall(r"\b\d+\b", line) for line in capsys.readouterr().out.splitlines()}
     assert rows["Debian packages"] == ["1", "0", "1"]
     assert rows["the lab's firmware"] == ["3", "0", "0"]
@@ -162,7 +162,7 @@ def test_what_another_run_is_making_is_not_looked_at_before_it_is_done(
     flip(path)
     waiting = threading.Event()
     monkeypatch.setattr(console, "note", lambda text: "another run" in text and waiting.set())
-    thread = threading.Thread(target=cache.verify)
+    thread = threading.Thread(target=cache_verify.verify)
     with FileLock(folder / locked):
         thread.start()
         assert waiting.wait(30)

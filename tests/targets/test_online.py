@@ -9,14 +9,14 @@ import pytest
 from forge.core import paths
 from forge.images import image
 from forge.images.job import Options
-from forge.openwrt import catalog, lock, release_index
+from forge.openwrt import catalog, lockfile, release_index
 from forge.openwrt.fetch import Fetcher
 
 pytestmark = pytest.mark.online
 
 PINNED = [
     (number, target)
-    for number, entries in lock.read().items()
+    for number, entries in lockfile.read().items()
     if number != "newest"
     for target, kinds in entries.items()
     if "imagebuilder" in kinds
@@ -32,7 +32,7 @@ def fetcher() -> Fetcher:
 def test_a_locked_imagebuilder_is_the_one_that_openwrt_signs(fetcher: Fetcher, number: str, target: str) -> None:
     version, one = catalog.version(number), catalog.targets()[target]
     lists = release_index.load(fetcher, version, one)
-    pin = lock.pin(version, one, "imagebuilder")
+    pin = lockfile.pin(version.number, one.name, "imagebuilder")
     assert pin and lists.find("imagebuilder") == (pin.name, pin.sha256)
     assert lists.find("sdk")
 

@@ -17,10 +17,10 @@ import tomllib
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError
 from forge.core.hashes import digest
-from forge.inv import cache
+from forge.inv import cache, cache_verify
 from forge.openwrt import archive, catalog, lock, release_index
 from forge.openwrt.fetch import Fetcher
-from forge.openwrt.lock import LockError
+from forge.openwrt.lockfile import LockError
 from forge.openwrt.partial import NotThere, Unreachable, WrongFile
 from forge.openwrt.release_index import SignatureError
 from forge.packages import keys
@@ -224,20 +224,20 @@ def filled(fetcher: Fetcher) -> Iterator[Path]:
 
 
 def test_the_cache_is_verified_and_what_is_wrong_is_removed(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cache.verify()
+    cache_verify.verify()
     assert "4 files are what they should be" in capsys.readouterr().out
     profiles = filled.with_name("profiles.json")
     profiles.write_text(json.dumps({}))
-    with pytest.raises(cache.UnsoundCache, match=r"profiles\.json: expected .*, found sha256"):
-        cache.verify()
+    with pytest.raises(cache_verify.UnsoundCache, match=r"profiles\.json: expected .*, found sha256"):
+        cache_verify.verify()
     assert not profiles.exists() and filled.exists()
 
 
 def test_a_forged_list_in_the_cache_is_found(filled: Path) -> None:
     sums = filled.with_name("sha256sums")
     sums.write_text(sums.read_text().replace("a", "b"))
-    with pytest.raises(cache.UnsoundCache, match="sha256sums: expected a right signature"):
-        cache.verify()
+    with pytest.raises(cache_verify.UnsoundCache, match="sha256sums: expected a right signature"):
+        cache_verify.verify()
 
 
 def test_pruning_keeps_what_is_needed_and_emptying_keeps_nothing(

@@ -14,6 +14,7 @@ import pytest
 from forge.core import paths
 from forge.core.errors import MissingError, UsageError
 from forge.openwrt import build, openwrt_host, sdk
+from forge.openwrt.build import Options
 from forge.openwrt.partial import Unreachable
 from forge.openwrt.sdk import SdkError
 from forge.packages import keys, minisdk
@@ -62,7 +63,7 @@ def made(place: Place) -> set[str]:
 def test_a_target_alone_gives_an_ipk_by_the_newest_opkg_release_and_an_apk_by_the_stable_one(
     upstream: Upstream, place: Place, relay_alone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    build.run(target="ramips", mirror=upstream.url)
+    build.run(Options(target="ramips", mirror=upstream.url))
     assert made(place) == IPK | APK
     said = capsys.readouterr().out
     assert "ramips means ramips/mt7621" in said
@@ -77,10 +78,10 @@ def test_a_target_alone_gives_an_ipk_by_the_newest_opkg_release_and_an_apk_by_th
 
 
 def test_a_second_build_needs_no_server(upstream: Upstream, place: Place, sample: Path) -> None:
-    build.run(target=MT7621, release="24.10", mirror=upstream.url)
+    build.run(Options(target=MT7621, release="24.10", mirror=upstream.url))
     shutil.rmtree(place.dist)
     upstream.requests.clear()
-    build.run(target=MT7621, release="24.10", mirror=NOWHERE, offline=True, builder="sdk")
+    build.run(Options(target=MT7621, release="24.10", mirror=NOWHERE, offline=True, builder="sdk"))
     assert made(place) == SAMPLE_IPK
     assert not upstream.requests
 
@@ -88,7 +89,7 @@ def test_a_second_build_needs_no_server(upstream: Upstream, place: Place, sample
 def test_without_a_server_the_mini_sdk_builds_and_says_why(
     place: Place, sample: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    build.run(target="ramips", mirror=NOWHERE)
+    build.run(Options(target="ramips", mirror=NOWHERE))
     assert made(place) == SAMPLE_IPK | SAMPLE_APK
     assert (
         "the mini-SDK builds (OpenWrt's is not in the cache, and 127.0.0.1:9 can't be reached: Connection refused)"
@@ -98,9 +99,9 @@ def test_without_a_server_the_mini_sdk_builds_and_says_why(
 
 def test_the_sdk_alone_is_taken_where_it_is_asked_for_alone(place: Place, sample: Path) -> None:
     with pytest.raises(Unreachable, match="sha256sums can't be reached"):
-        build.run(target="ramips", release="25.12", builder="sdk", mirror=NOWHERE)
+        build.run(Options(target="ramips", release="25.12", builder="sdk", mirror=NOWHERE))
     with pytest.raises(MissingError, match="--offline"):
-        build.run(target="ramips", release="25.12", builder="sdk", offline=True)
+        build.run(Options(target="ramips", release="25.12", builder="sdk", offline=True))
     assert made(place) == set()
 
 
@@ -108,20 +109,20 @@ def test_a_locked_imagebuilder_does_not_stand_in_for_what_the_server_would_say(p
     """The lock of a checkout has ImageBuilders, and the SDK's name only the server knows."""
     place.lock(f'["{STABLE}"."{MT7621}".imagebuilder]\nname = "openwrt-imagebuilder"\nsha256 = "{"0" * 64}"\n')
     with pytest.raises(Unreachable, match="sha256sums can't be reached"):
-        build.run(target="ramips", release="25.12", builder="sdk", mirror=NOWHERE)
+        build.run(Options(target="ramips", release="25.12", builder="sdk", mirror=NOWHERE))
     with pytest.raises(MissingError, match=r"--offline: .*sha256sums was not fetched before"):
-        build.run(target="ramips", release="25.12", builder="sdk", offline=True)
+        build.run(Options(target="ramips", release="25.12", builder="sdk", offline=True))
     assert made(place) == set()
 
 
 def test_the_mini_sdk_asks_nobody(upstream: Upstream, place: Place, sample: Path) -> None:
-    build.run(target="ramips", builder="mini", mirror=upstream.url)
+    build.run(Options(target="ramips", builder="mini", mirror=upstream.url))
     assert made(place) == SAMPLE_IPK | SAMPLE_APK
     assert not upstream.requests
 
 
 def test_older_releases_get_packages_by_their_conventions(place: Place, relay_alone: Path) -> None:
-    build.run(release="23.05", package="mailrelay")
+    build.run(Options(release="23.05", package="mailrelay"))
     assert made(place) == {"mailrelay_1.0.0-1_all.ipk"}
 
 
@@ -133,10 +134,10 @@ def test_a_machine_that_the_sdk_does_not_run_on_gets_the_mini_sdk(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(openwrt_host, "MACHINES", ("pdp11",))
-    build.run(target="ramips", release="25.12", mirror=upstream.url)
+    build.run(Options(target="ramips", release="25.12", mirror=upstream.url))
     assert "OpenWrt's tools are for Linux on x86-64" in capsys.readouterr().out
     with pytest.raises(MissingError, match="x86-64"):
-        build.run(target="ramips", release="25.12", mirror=upstream.url, builder="sdk")
+        build.run(Options(target="ramips", release="25.12", mirror=upstream.url, builder="sdk"))
 
 
 @pytest.mark.parametrize(
@@ -152,14 +153,14 @@ def test_a_build_that_did_not_make_a_package_fails_and_says_which(
 ) -> None:
     (upstream.breakage / fault).touch()
     with pytest.raises(SdkError, match=said) as caught:
-        build.run(target="ramips", release="25.12", mirror=upstream.url)
+        build.run(Options(target="ramips", release="25.12", mirror=upstream.url))
     log = place.dist / "logs" / f"sdk-{STABLE}-ramips-mt7621.log"
     assert str(log) in str(caught.value)
     assert "package/sample/compile" in log.read_text()
 
 
 def test_only_our_feed_is_known_to_the_sdk(upstream: Upstream, place: Place, sample: Path) -> None:
-    build.run(target="ramips", release="25.12", mirror=upstream.url)
+    build.run(Options(target="ramips", release="25.12", mirror=upstream.url))
     (tree,) = (place.cache / "unpacked-openwrt").glob("*/openwrt-sdk-*")
     assert {path.name for path in (tree / "feeds").iterdir()} == {"mailrelay", "mailrelay.index"}
     assert {str(path.relative_to(tree)) for path in tree.glob("package/feeds/*/*")} == {
@@ -170,13 +171,13 @@ def test_only_our_feed_is_known_to_the_sdk(upstream: Upstream, place: Place, sam
 
 
 def test_python_is_never_compiled(upstream: Upstream, place: Place, sample: Path) -> None:
-    build.run(target="ramips", release="25.12", mirror=upstream.url)
+    build.run(Options(target="ramips", release="25.12", mirror=upstream.url))
     (tree,) = (place.cache / "unpacked-openwrt").glob("*/openwrt-sdk-*")
     python = tree / "feeds" / "packages" / "python3"  # somebody has indexed the packages feed by hand
     python.mkdir(parents=True)
     (python / "Makefile").write_text("define Package/python3-light\nendef\n")
     (tree / "feeds" / "packages.index").write_text(str(python))
-    build.run(target="ramips", release="25.12", mirror=upstream.url)
+    build.run(Options(target="ramips", release="25.12", mirror=upstream.url))
     assert not (tree / "package" / "feeds" / "packages").exists() or not list(tree.glob("package/feeds/packages/*"))
 
 
@@ -184,14 +185,14 @@ def test_a_build_that_sets_out_to_compile_python_is_stopped(
     upstream: Upstream, place: Place, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sdk, "_prune", lambda *_: None)
-    build.run(target="ramips", release="25.12", mirror=upstream.url)
+    build.run(Options(target="ramips", release="25.12", mirror=upstream.url))
     (tree,) = (place.cache / "unpacked-openwrt").glob("*/openwrt-sdk-*")
     python = tree / "feeds" / "packages" / "python3"
     python.mkdir(parents=True)
     (python / "Makefile").write_text("define Package/python3-light\nendef\n")
     (tree / "feeds" / "packages.index").write_text(str(python))
     with pytest.raises(SdkError, match="sets out to compile Python"):
-        build.run(target="ramips", release="25.12", mirror=upstream.url)
+        build.run(Options(target="ramips", release="25.12", mirror=upstream.url))
 
 
 def test_a_luci_app_is_built_with_luci_base_alone_of_all_foreign_packages(
@@ -205,7 +206,7 @@ def test_a_luci_app_is_built_with_luci_base_alone_of_all_foreign_packages(
         "LUCI_TITLE:=Mail\nLUCI_DEPENDS:=+luci-base +mailrelay-engine\n\ninclude $(TOPDIR)/feeds/luci/luci.mk\n"
     )
     for _ in range(2):  # the second time without fetching LuCI's feed again
-        built = build.run(target="ramips", release="25.12", mirror=upstream.url)
+        built = build.run(Options(target="ramips", release="25.12", mirror=upstream.url))
     assert {one.path.name for one in built} == {*SAMPLE_APK, "luci-app-mailrelay-1.0.0-r1.apk"}
     (tree,) = (place.cache / "unpacked-openwrt").glob("*/openwrt-sdk-*")
     assert {path.name for path in tree.glob("package/feeds/luci/*")} == {"luci-base"}
@@ -214,7 +215,7 @@ def test_a_luci_app_is_built_with_luci_base_alone_of_all_foreign_packages(
 
 
 @pytest.mark.parametrize(
-    ("wishes", "said"),
+    ("options", "said"),
     [
         ({"builder": "sdk"}, "--builder sdk needs to know whose SDK"),
         ({"target": "ramips", "format": "ipk", "release": "25.12"}, r"OpenWrt 25\.12\.5 takes apk"),
@@ -224,10 +225,10 @@ def test_a_luci_app_is_built_with_luci_base_alone_of_all_foreign_packages(
     ],
 )
 def test_what_makes_no_sense_is_told_before_anything_is_fetched(
-    upstream: Upstream, place: Place, relay_alone: Path, wishes: dict[str, str], said: str
+    upstream: Upstream, place: Place, relay_alone: Path, options: dict[str, str], said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        build.run(mirror=upstream.url, **wishes)
+        build.run(Options(mirror=upstream.url, **options))
     assert not upstream.paths("openwrt-sdk")
 
 
@@ -236,5 +237,5 @@ def test_without_a_target_or_release_it_is_the_mini_sdk_as_ever(
 ) -> None:
     seen = []
     monkeypatch.setattr(minisdk, "run", lambda **words: seen.append(words) or [])
-    build.run(package="mailrelay", format="ipk")
+    build.run(Options(package="mailrelay", format="ipk"))
     assert seen == [{"package": "mailrelay", "format": "ipk", "folder": place.dist, "reproducible": False}]
