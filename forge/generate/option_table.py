@@ -1,36 +1,41 @@
-"""Writes /usr/share/mailrelay/options from the relay's schema: the options as a table that awk on a router can read.
+"""Makes /usr/share/mailrelay/options of the relay's schema: types and options, in a table for a router's awk.
 
-The Postfix engine checks and renders the config with it, so that names, kinds, defaults and bounds stand in one place.
-A test compares the committed file with `render`. `python3 -m forge.generate.option_table` brings it up to date.
+The Postfix engine checks and renders the config with it, so that names, expressions, defaults and bounds stand in one
+place.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from forge.core import paths
-from forge.generate import docs
+from forge.generate.relay_schema import LOCAL_PART, NAME, OPTIONS, TYPES, Option
 
-TABLE = paths.ROOT / "package/mailrelay/root/usr/share/mailrelay/options"
-FIELDS = ("section", "option", "kind", "list", "default", "low", "high", "choices", "required")
+TABLE = paths.PACKAGES / "mailrelay/root/usr/share/mailrelay/options"
+TYPE_FIELDS = ("type", "name", "expression", "never", "text")
+FIELDS = ("section", "option", "type", "list", "default", "low", "high", "choices", "required")
 
 
-def render() -> str:
-    """A line for each option, its FIELDS between tabs; "-" where there is nothing to say. Sizes are bytes, durations
-    seconds."""
-    lines = ["# Made from schema.py by `python3 -m forge.generate.option_table`.", "# " + "\t".join(FIELDS)]
-    for section, options in docs._schema().OPTIONS.items():
-        lines += ["\t".join(_cell(cell) for cell in _row(section, option)) for option in options]
+def render(_: str) -> str:
+    """A line for each type ("type" stands first) and each option, its fields between tabs; "-" is an empty one.
+
+    Expressions are POSIX extended ones for the whole value; `never` ones must not match it. Sizes are bytes, durations
+    seconds.
+    """
+    lines = ["# Made from the relay's schema by `./inv generate`."]
+    lines += ["# " + "\t".join(TYPE_FIELDS)]
+    lines += [_line("type", name, type.pattern, type.never, type.text) for name, type in TYPES.items()]
+    lines += [_line("part", name, pattern) for name, pattern in (("name", NAME), ("local_part", LOCAL_PART))]
+    lines += ["# " + "\t".join(FIELDS)]
+    lines += [_option(section, option) for section, options in OPTIONS.items() for option in options]
     return "\n".join(lines) + "\n"
 
 
-def _row(section: str, option: Any) -> tuple[object, ...]:
-    default = " ".join(option.default) if option.many else option.default
+def _option(section: str, option: Option) -> str:
+    default = " ".join(option.default) if isinstance(option.default, tuple) else option.default
     limits = option.limits
-    return (
+    return _line(
         section,
         option.name,
-        option.kind,
+        option.type,
         "list" if option.many else "",
         default,
         limits.low,
@@ -40,18 +45,5 @@ def _row(section: str, option: Any) -> tuple[object, ...]:
     )
 
 
-def _cell(value: object) -> str:
-    return "-" if value in (None, "") else str(value)
-
-
-def write() -> bool:
-    """Brings the table up to date; true if it changed."""
-    before = TABLE.read_text(encoding="ascii") if TABLE.exists() else ""
-    after = render()
-    if after != before:
-        TABLE.write_text(after, encoding="ascii")
-    return after != before
-
-
-if __name__ == "__main__":
-    print(f"{TABLE.name}: {'written' if write() else 'is up to date'}")
+def _line(*cells: str | int | None) -> str:
+    return "\t".join("-" if cell in (None, "") else str(cell) for cell in cells)

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from forge.core import uci_text
-from forge.generate import docs
 from forge.site import types
 from forge.site.toml_document import Bad, Document, Place, Table
 
@@ -93,16 +92,17 @@ def _text(document: Document, option: str, value: Any) -> str:
 
 
 def _check(document: Document, text: str, places: dict[str, Place]) -> None:
-    schema = docs._schema()
+    from forge.generate import relay_schema  # costs what a site without these tables does not need
+
     with _nobodys_addresses():
-        _, faults, warnings = schema.check(text.encode(), str(document.path))
+        _, faults, warnings = relay_schema.check(text.encode(), str(document.path))
     for finding in faults:
         place = places.get(finding.section, ("mailrelay",))
         document.fault(place, finding.option, finding.problem, _as_toml(finding.mend))
-    for finding in warnings:
-        if finding.option not in _OF_THIS_MACHINE:
-            place = places.get(finding.section, ("mailrelay",))
-            document.warn(place, finding.option, finding.problem, _as_toml(finding.mend))
+    for warning in warnings:
+        if warning.option not in _OF_THIS_MACHINE:
+            place = places.get(warning.section, ("mailrelay",))
+            document.warn(place, warning.option, warning.problem, _as_toml(warning.mend))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forge.core import paths
-from forge.generate import docs
+from forge.generate import relay_schema
 from forge.site import overlay, site
 from forge.site.overlay import OverlayError
 from forge.site.site import Site
@@ -89,7 +89,7 @@ def test_the_same_site_gives_the_same_bytes_modes_and_times(full: Site, tmp_path
 def test_the_relay_reads_from_its_settings_what_the_site_file_says(full: Site, tmp_path: Path) -> None:
     overlay.render(full, tmp_path / "out")
     data = (tmp_path / "out/etc/config/mailrelay").read_bytes()
-    settings, faults, _ = docs._schema().check(data, "config")
+    settings, faults, _ = relay_schema.check(data, "config")
     assert not faults
     (smarthost,) = settings.smarthosts
     assert smarthost.username == "it's"
@@ -152,7 +152,7 @@ _line = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_
 @given(_line)
 def test_a_value_stays_one_word_of_the_shell_and_one_of_uci(value: str) -> None:
     assert shlex.split(overlay._sh(value)) == [value]
-    (section,) = docs._schema().uci.parse(f"config x 'y'\n\toption z {overlay._uci(value)}\n".encode())
+    (section,) = relay_schema.uci.parse(f"config x 'y'\n\toption z {overlay._uci(value)}\n".encode())
     assert section.options.get("z", "") == value
 
 

@@ -68,10 +68,6 @@ def places(lines: list[str]) -> list[str]:
     return [re.match(r"CONFIG(:\d+)?: (section '[^']*')?(, option '[^']*')?", line)[0] for line in lines]  # type: ignore[index]
 
 
-def test_the_table_of_options_is_what_the_schema_says() -> None:
-    assert option_table.TABLE.read_text() == option_table.render(), "run python3 -m forge.generate.option_table"
-
-
 def test_every_option_is_carried_out_or_told(relay: Any) -> None:
     """Each option's name stands in the renderer, or in the check's list of what Postfix cannot do."""
     code = "".join(path.read_text() for path in LIB.glob("postfix*.awk") if path.name != "postfix-kinds.awk")

@@ -6,7 +6,6 @@ make it; `uci` works on the router's real file, with changes that a session has 
 
 from __future__ import annotations
 
-import importlib
 import json
 import threading
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from forge.core import paths
-from forge.generate import docs
+from forge.generate.relay_schema import uci
 from forge.packages import po
 from tests.package.router import Router
 
@@ -41,8 +40,6 @@ class Site:
         self.router = router
         self.calls: list[str] = []
         self.pending: list[Values] | None = None
-        docs._schema()
-        self._uci = importlib.import_module("mailrelay.config.uci")
         self._acl: Values = json.loads(ACL.read_text())["luci-app-mailrelay"]
         self._lock = threading.Lock()
         site = self
@@ -118,7 +115,7 @@ class Site:
         if self.pending is not None:
             return self.pending
         found = []
-        for section in self._uci.parse((self.router.root / CONFIG).read_bytes()):
+        for section in uci.parse((self.router.root / CONFIG).read_bytes()):
             facts = {".type": section.type, ".name": section.name or "", ".anonymous": not section.name}
             found.append({**facts, **section.options})
         return found
@@ -133,11 +130,11 @@ class Site:
             return
         made = []
         for section in self.pending:
-            one = self._uci.Section(section[".type"], section[".name"] or None, section[".name"] or "cfg", 0)
+            one = uci.Section(section[".type"], section[".name"] or None, section[".name"] or "cfg", 0)
             one.options = {name: value for name, value in section.items() if not name.startswith(".")}
             made.append(one)
         self.pending = None
-        self.router.write(CONFIG, self._uci.export(made, "mailrelay").partition("\n")[2], 0o600)
+        self.router.write(CONFIG, uci.export(made, "mailrelay").partition("\n")[2], 0o600)
         self.router.ok("reload_config")
 
     def _catalog(self, values: Values) -> dict[str, str]:

@@ -195,7 +195,7 @@ def _synopsis(command: str) -> str:
 
 
 def _meant(word: str, words: Iterable[str]) -> str:
-    from mailrelay.config.option_types import nearest
+    from mailrelay.config.invalid import nearest
 
     near = nearest(word, words)
     return f"; did you mean '{near}'?" if near else ""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mailrelay.config import option_types, uci
+from mailrelay.config import uci
+from mailrelay.config.invalid import printable
 
 
 class Finding:
@@ -30,7 +31,7 @@ class Finding:
         # Where the problem speaks of the section or option itself it is one clause: "option 'port' is a list here".
         colon = ": " if places and self.problem.startswith(("'", "its value", "this URL", "the ")) else " "
         text = ", ".join(places) + (colon if places else "") + self.problem
-        return option_types.printable(f"{where}{self.label}{text}; {self.mend}")
+        return printable(f"{where}{self.label}{text}; {self.mend}")
 
     label = ""
 

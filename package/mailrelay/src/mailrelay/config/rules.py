@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import socket
 
-from mailrelay.config import interfaces, option_types, uci
+from mailrelay.config import addresses, interfaces, uci
 from mailrelay.config.findings import Part
+from mailrelay.config.invalid import InvalidValue, nearest
+from mailrelay.config.option_types import show_duration, show_size
 from mailrelay.core.net import Net, is_private
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -49,8 +51,8 @@ def system_hostname() -> str:
     """The system's name as one that may be used in EHLO; "mailrelay.localdomain" where it has none."""
     name = "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in socket.gethostname()).strip("-.")
     try:
-        return option_types.hostname(name, option_types.Limits())
-    except option_types.Bad:
+        return addresses.hostname(name)
+    except InvalidValue:
         return "mailrelay.localdomain"
 
 
@@ -71,12 +73,12 @@ def _main(main: Part) -> None:
     _programs(main)
     least, most = main["retry_min"], main["retry_max"]
     if least is not None and most is not None and least > most:
-        mend = f"write at least '{option_types.show_duration(least)}', or a shorter retry_min"
-        main.fault("retry_max", f"'{option_types.show_duration(most)}' is shorter than retry_min", mend)
+        mend = f"write at least '{show_duration(least)}', or a shorter retry_min"
+        main.fault("retry_max", f"'{show_duration(most)}' is shorter than retry_min", mend)
     message, queue = main["max_message_size"], main["max_queue_size"]
     if message and queue and message > queue:
         mend = "a mail of that size can never be taken; make one of them fit"
-        main.warn("max_queue_size", f"'{option_types.show_size(queue)}' is smaller than max_message_size", mend)
+        main.warn("max_queue_size", f"'{show_size(queue)}' is smaller than max_message_size", mend)
 
 
 def _networks(main: Part) -> None:
@@ -84,7 +86,7 @@ def _networks(main: Part) -> None:
     known = openwrt_networks() or [name for _, name in socket.if_nameindex()]
     for index, name in enumerate(main["network"] or ()):
         if name not in known:
-            near = option_types.nearest(name, known)
+            near = nearest(name, known)
             mend = f"did you mean '{near}'?" if near else f"this machine has {', '.join(sorted(known))}"
             main.warn("network", f"'{name}' does not exist on this machine", mend, index)
 
@@ -155,7 +157,7 @@ def _smarthost(part: Part, main: Part) -> None:
     _certificate(part)
     if host is None:
         return
-    is_address = option_types.is_ip(host)
+    is_address = addresses.is_ip(host)
     if part["family"] not in (None, "any") and is_address and (":" in host) != (part["family"] == "ipv6"):
         part.fault("family", f"'{part['family']}' does not fit the address in option host", "leave the option out")
     _ourselves(part, main)
@@ -203,7 +205,7 @@ def _certificate(part: Part) -> None:
         part.warn("verify", "is off: whoever sits in between can read the password and the mail", mend)
     if part["ca_file"] and not os.path.isfile(part["ca_file"]):
         part.warn("ca_file", f"'{part['ca_file']}' does not exist", "copy the certificate there, or write another path")
-    if part["host"] and option_types.is_ip(part["host"]) and part["verify"] and not part["fingerprint"]:
+    if part["host"] and addresses.is_ip(part["host"]) and part["verify"] and not part["fingerprint"]:
         part.warn("host", "is an address, which few certificates name", "write the server's name, or set fingerprint")
 
 
@@ -213,7 +215,7 @@ def _cleartext(part: Part) -> None:
         part.warn(
             "tls", "is 'none': mail and password cross the network unencrypted", "write 'starttls' if it is offered"
         )
-    elif option_types.is_ip(host):
+    elif addresses.is_ip(host):
         if not is_private(Net.parse(host)):
             mend = "write 'starttls' or 'tls', or option allow_cleartext '1' if anyone may read the mail"
             part.fault("tls", f"'none' is refused, as '{host}' is not in a private network", mend)
@@ -231,7 +233,7 @@ def _ourselves(part: Part, main: Part) -> None:
     mend = "write the name of the provider's server; for another mail server on this machine its address and port"
     if host == (main["hostname"] or "").lower():
         part.fault("host", f"'{part['host']}' is this relay's own host name", mend)
-    elif ours and (option_types.is_localhost(host) or (option_types.is_ip(host) and interfaces.own(host))):
+    elif ours and (addresses.is_localhost(host) or (addresses.is_ip(host) and interfaces.own(host))):
         part.fault("host", f"'{part['host']}' with port {part['port']} is this relay itself", mend)
 
 

@@ -1,4 +1,4 @@
-"""Every section and option of the config: the one place that knows names, kinds, defaults and help texts.
+"""Every section and option of the config: the one place that knows names, types, defaults and help texts.
 
 `check` turns the text of a config into Settings and names every fault in it; `mailrelay check`, `serve` and the courier
 call it, and the tables of docs/owner/CONFIG.md and the web forms are made from OPTIONS. It never stays in memory.
@@ -11,6 +11,7 @@ from typing import Any
 
 from mailrelay.config import option_types, rules, uci
 from mailrelay.config.findings import Fault, Finding, Part, Warn
+from mailrelay.config.invalid import InvalidValue, nearest, quoted
 from mailrelay.config.settings import Client, Main, Settings, Smarthost
 from mailrelay.core.net import Net
 
@@ -21,12 +22,12 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 class Option:
     """One option. `default` is written as in the file; "" and () say that there is none, or one that is `computed`."""
 
-    __slots__ = ("name", "kind", "default", "help", "many", "limits", "required", "computed", "fills")
+    __slots__ = ("name", "type", "default", "help", "many", "limits", "required", "computed", "fills")
 
     def __init__(
         self,
         name: str,
-        kind: str,
+        type: str,
         default: str | tuple[str, ...],
         help: str,
         low: int | None = None,
@@ -37,21 +38,22 @@ class Option:
         fills: tuple[str, ...] = (),
     ) -> None:
         self.name = name
-        self.kind = kind
+        self.type = type
         self.default = default
         self.help = help
         self.many = isinstance(default, tuple)  # a `list`
-        self.limits = option_types.Limits(low, high, choices)
+        least, most = option_types.TYPES[type].bounds
+        self.limits = option_types.Limits(least if low is None else low, most if high is None else high, choices)
         self.required = required
         self.computed = computed  # where the default comes from when it is not written here
         self.fills = fills or (name,)  # the fields of the settings that take the value, or its parts
 
     @property
     def secret(self) -> bool:
-        return self.kind == "secret"
+        return self.type == "secret"
 
     def read(self, text: str) -> Any:
-        return option_types.READERS[self.kind](text, self.limits)
+        return option_types.TYPES[self.type].read(text, self.limits)
 
     def initial(self) -> Any:
         """The value where the file has none."""
@@ -261,27 +263,27 @@ def _unreadable(error: uci.ParseError, path: str, data: bytes) -> Fault:
     if "unterminated" in error.reason:
         mend = "close the quote; a ' inside single quotes is written as '\\''"
     word = data.split(b"\n")[error.began - 1].split()[:1]
-    near = option_types.nearest(word[0].decode("ascii", "replace"), ("config", "option", "list")) if word else None
+    near = nearest(word[0].decode("ascii", "replace"), ("config", "option", "list")) if word else None
     if error.reason == "invalid command" and near and word[0] != near.encode():
         mend = f"write '{near}'; {mend}"
     return Fault(path, error.began, "", "", f"cannot be parsed ({error.reason})", mend)
 
 
 def _unknown_section(part: Part) -> None:
-    meant = _SECTION_WORDS.get(part.type.lower()) or option_types.nearest(part.type, OPTIONS)
+    meant = _SECTION_WORDS.get(part.type.lower()) or nearest(part.type, OPTIONS)
     known = "the types are " + ", ".join(f"'{name}'" for name in OPTIONS)
     if meant == "mailrelay":
         known = "write config mailrelay 'main'"
     elif meant:
         known = f"did you mean '{meant}'? {known}"
-    part.fault("", f"is of an unknown type {option_types.quoted(part.type)}", known)
+    part.fault("", f"is of an unknown type {quoted(part.type)}", known)
 
 
 def _unknown_option(part: Part, name: str) -> str:
     """Returns the option that was probably meant, or ""."""
     names = [option.name for option in OPTIONS[part.type]]
     meant = _OPTION_WORDS.get(name.lower(), "")
-    meant = meant if meant in names else option_types.nearest(name, names) or ""
+    meant = meant if meant in names else nearest(name, names) or ""
     elsewhere = [kind for kind in OPTIONS for option in OPTIONS[kind] if option.name == name]
     if elsewhere and not (meant and name.lower() in _OPTION_WORDS):
         mend = f"it belongs into a section of type '{elsewhere[0]}'"
@@ -320,7 +322,7 @@ def _read_list(part: Part, option: Option, written: str | list[str]) -> list[Any
     entries = [written] if isinstance(written, str) else written
     values: list[Any] = []
     for index, entry in enumerate(entries):
-        pieces = entry.split(" ") if option.kind in option_types.SPACE_FREE else [entry]
+        pieces = entry.split(" ") if option.type in option_types.SPACE_FREE else [entry]
         values += [_read_value(part, option, piece, index) for piece in pieces if piece]
     return None if None in values else list(dict.fromkeys(values))
 
@@ -328,9 +330,9 @@ def _read_list(part: Part, option: Option, written: str | list[str]) -> list[Any
 def _read_value(part: Part, option: Option, text: str, index: int) -> Any:
     try:
         return option.read(text)
-    except option_types.Bad as bad:
-        subject = "its value" if option.secret else bad.subject or option_types.quoted(text)
-        part.fault(option.name, f"{subject} {bad.problem}", bad.mend, index)
+    except InvalidValue as invalid:
+        subject = "its value" if option.secret else invalid.subject or quoted(text)
+        part.fault(option.name, f"{subject} {invalid.problem}", invalid.hint, index)
         return None
 
 

@@ -3,16 +3,18 @@
 'require mailrelay.options as options';
 
 /*
- * Whether a value is of its kind, as the relay's option_types.py says: tests hold both to the same verdict on the same values.
+ * Whether a value is of its type. What an expression can say of one comes from the relay's schema (options.js); here is
+ * what it cannot: addresses, hosts, aliases. Tests hold both to the relay's verdict on the same values.
  * check() returns true or a text for the field. What options mean to each other is for the relay's check alone.
  */
 
 const HIDDEN = /[\p{C}\p{Zl}\p{Zp}]/u;
 const OTHER_SPACE = /(?! )\p{Zs}/u;
-const LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
-const LOCAL_PART = /^[^\s()<>[\]:;@\\,"]+$/;
 const QUOTED_LOCAL_PART = /^"(?:[^"\\]|\\.)*"$/;
-const INTERFACE = /^[A-Za-z0-9_.:@-]{1,64}$/;
+
+function fits(pattern, value) {
+	return new RegExp('^(?:' + pattern + ')$').test(value);
+}
 
 function isText(value) {
 	return !HIDDEN.test(value) && !OTHER_SPACE.test(value);
@@ -86,8 +88,7 @@ function isNet(value) {
 function isName(value) {
 	const labels = value.split('.');
 
-	return value.length <= 253 && labels.every(function(label) { return LABEL.test(label); })
-		&& !/^[0-9]+$/.test(labels[labels.length - 1]);
+	return value.length <= 253 && fits(options.name, value) && !/^[0-9]+$/.test(labels[labels.length - 1]);
 }
 
 function isLocalhost(value) {
@@ -99,7 +100,7 @@ function isLocalhost(value) {
 function isHost(value) {
 	const bare = value.charAt(0) == '[' && value.charAt(value.length - 1) == ']' ? value.slice(1, -1) : value;
 
-	return isText(value) && (isAddress(bare) || isName(value));
+	return isAddress(bare) || isName(value);
 }
 
 function isDomain(value) {
@@ -112,10 +113,10 @@ function isMail(value) {
 	const at = value.lastIndexOf('@');
 	const local = value.substr(0, at);
 
-	return at > 0 && isText(value) && value.trim() == value && !/^mailto:/i.test(value)
+	return at > 0 && value.trim() == value && !/^mailto:/i.test(value)
 		&& !/<[^<>\s]+@[^<>\s]+>/.test(value)
 		&& !(value.split('@').length > 2 && /@[^@]*[,;\s][^@]*@/.test(value))
-		&& (LOCAL_PART.test(local) || QUOTED_LOCAL_PART.test(local))
+		&& (fits(options.localPart, local) || QUOTED_LOCAL_PART.test(local))
 		&& new TextEncoder().encode(local).length <= 64
 		&& isDomain(value.substr(at + 1));
 }
@@ -123,13 +124,13 @@ function isMail(value) {
 function isAlias(value) {
 	const found = value.match(/^\s*([^=:]*?)\s*[=:]\s*(.*?)\s*$/);
 
-	if (!isText(value) || !found || !found[1] || !found[2] || found[1] == '*')
+	if (!found || !found[1] || !found[2] || found[1] == '*')
 		return false;
 
 	return [ found[1] ].concat(found[2].split(',')).every(function(name, i) {
 		const word = i ? name.trim() : name;
 
-		return word.indexOf('@') >= 0 ? isMail(word) : LOCAL_PART.test(word);
+		return word.indexOf('@') >= 0 ? isMail(word) : fits(options.localPart, word);
 	});
 }
 
@@ -147,83 +148,51 @@ function normal(path) {
 	return '/' + parts.join('/');
 }
 
-function isPath(value) {
-	return isText(value) && value.charAt(0) == '/';
+/* A number with one of its type's units behind it, in the smallest unit. */
+function amount(type, value) {
+	const digits = value.match(/^[0-9]*/)[0];
+
+	return +digits.substr(0, 15) * type.units[value.substr(digits.length)];
 }
 
-function within(number, option) {
-	return number >= (option.low || 0) && (option.high == null || number <= option.high);
+function isWithin(option, type, value) {
+	return !type.units || option.high == null ||
+		(amount(type, value) >= option.low && amount(type, value) <= option.high);
 }
 
-/* A number with one of the units behind it, in the smallest unit; null if it is none. */
-function measure(value, units) {
-	const found = value.match(/^([0-9]+)([A-Za-z]?)$/);
-
-	return found && units[found[2]] ? +found[1].substr(0, 15) * units[found[2]] : null;
-}
-
-function isRate(value) {
-	const seen = {};
-
-	return value.split(/\s+/).filter(Boolean).every(function(piece) {
-		const found = piece.match(/^[1-9][0-9]{0,8}\/(minute|day)$/);
-
-		return found && !seen[found[1]] && (seen[found[1]] = true);
-	});
-}
-
-/* By kind: the test, and what the field asks for. */
-const KINDS = {
-	text: [ isText, _('text on one line, without invisible characters') ],
-	secret: [ isText, _('text on one line, without invisible characters') ],
-	switch: [ function(value) { return options.yes.concat(options.no).indexOf(value) >= 0; }, _('1 or 0') ],
-	choice: [ function(value, option) { return option.choices.indexOf(value) >= 0; }, _('one of the choices') ],
-	integer: [ function(value, option) { return /^[0-9]+$/.test(value) && within(+value.substr(0, 18), option); }, _('a whole number') ],
-	port: [ function(value) { return /^[0-9]+$/.test(value) && +value.substr(0, 9) >= 1 && +value.substr(0, 9) <= 65535; }, _('a port, 1 to 65535') ],
-	size: [ function(value, option) {
-		const bytes = measure(value.replace(/[kmg]$/, function(unit) { return unit.toUpperCase(); }), options.sizes);
-		return bytes != null && within(bytes, option);
-	}, _('a number of bytes, or one with K, M or G behind it, like 25M') ],
-	duration: [ function(value, option) {
-		const seconds = measure(value, options.durations);
-		return seconds != null && within(seconds, option);
-	}, _('a number with s, m, h, d or w behind it, like 5d') ],
-	hostname: [ function(value) {
-		return isText(value) && isName(value) && !isAddress(value.replace(/^[[\]]+|[[\]]+$/g, '')) && !isLocalhost(value);
-	}, _('a name like router.example.org, not localhost') ],
-	host: [ isHost, _('a server\'s name, like smtp.example.org, or an address') ],
-	address: [ isMail, _('a mail address, like name@example.org') ],
-	sender: [ function(value) {
-		return value.charAt(0) == '@' ? isText(value) && isDomain(value.substr(1)) : isMail(value);
-	}, _('a mail address, or a domain like @example.org') ],
-	recipient: [ function(value) {
-		if (value.replace(/^@+/, '').indexOf('@') >= 0)
-			return isMail(value);
-		return value.charAt(0) != '*' && isText(value) && isDomain(value.replace(/^@/, ''));
-	}, _('a mail address or a domain') ],
-	alias: [ isAlias, _('a name, = and an address, like root=owner@example.org') ],
-	net: [ isNet, _('an address or a network, like 192.168.1.0/24') ],
-	network: [ function(value) { return !isAddress(value.split('/')[0]) && INTERFACE.test(value); }, _('the name of a network, like lan') ],
-	path: [ isPath, _('a full path, from / on') ],
-	spool: [ function(value) {
-		return isPath(value) && options.noSpool.indexOf(normal(value)) < 0 && !/^\/(proc|sys|dev)\//.test(normal(value));
-	}, _('the full path of a folder of its own') ],
-	program: [ isPath, _('the full path of a program') ],
-	rate: [ isRate, _('a number and /minute or /day, like 30/minute 500/day') ],
-	fingerprint: [ function(value) {
-		return /^[0-9a-f]{64}$/.test(value.replace(/^\s*sha-?256(?: fingerprint)?\s*[=:]/i, '').replace(/[\s:]/g, '').toLowerCase());
-	}, _('64 hex digits') ]
+/* What the expressions cannot say. */
+const MORE = {
+	choice: function(value, option) { return option.choices.indexOf(value) >= 0; },
+	hostname: function(value) {
+		return isName(value) && !isAddress(value.replace(/^[[\]]+|[[\]]+$/g, '')) && !isLocalhost(value);
+	},
+	host: isHost,
+	address: isMail,
+	sender: function(value) { return value.charAt(0) == '@' ? isDomain(value.substr(1)) : isMail(value); },
+	recipient: function(value) {
+		return value.replace(/^@+/, '').indexOf('@') >= 0 ? isMail(value) : isDomain(value.replace(/^@/, ''));
+	},
+	alias: isAlias,
+	net: isNet,
+	network: function(value) { return !isAddress(value.split('/')[0]); }
 };
+
+function isOfType(option, value) {
+	const type = options.types[option.type];
+
+	return isText(value) && fits(type.pattern, value) && !(type.never && fits(type.never, normal(value)))
+		&& isWithin(option, type, value) && (!MORE[option.type] || MORE[option.type](value, option));
+}
 
 return baseclass.extend({
 	/* Of an option, as options.js has it. Nothing at all is for the form to refuse, where the option is required. */
 	check: function(option, value) {
-		const kind = KINDS[option.kind];
+		const text = options.types[option.type].text;
 
-		if (value == null || value === '' || kind[0](String(value), option))
+		if (value == null || value === '' || isOfType(option, String(value)))
 			return true;
-		if (option.high != null && (option.kind == 'integer' || option.kind == 'size' || option.kind == 'duration'))
-			return _('Expected: %s (%s to %s)').format(kind[1], option.lowText, option.highText);
-		return _('Expected: %s').format(kind[1]);
+		if (option.highText)
+			return _('Expected: %s (%s to %s)').format(text, option.lowText, option.highText);
+		return _('Expected: %s').format(text);
 	}
 });

@@ -101,11 +101,11 @@ function html(text) {
 }
 
 function widgetOf(option) {
-	if (option.kind == 'network')
+	if (option.type == 'network')
 		return widgets.NetworkSelect;
 	if (option.list)
 		return form.DynamicList;
-	return { switch: form.Flag, choice: form.ListValue }[option.kind] || form.Value;
+	return { switch: form.Flag, choice: form.ListValue }[option.type] || form.Value;
 }
 
 /* One field, by what the schema says of its option. */
@@ -113,7 +113,7 @@ function addField(section, type, tab, name, title) {
 	const option = options.sections[type][name];
 	const o = section.taboption(tab, widgetOf(option), name, title, html(option.help));
 
-	if (option.kind == 'network') {
+	if (option.type == 'network') {
 		o.multiple = true;
 		o.nocreate = true;
 	}
@@ -121,18 +121,18 @@ function addField(section, type, tab, name, title) {
 		o.validate = function(section_id, value) { return kinds.check(option, value); };
 	}
 
-	if (option.kind == 'switch') {
+	if (option.type == 'switch') {
 		o.default = option.value;
 		o.load = function(section_id) {
 			const value = uci.get(CONFIG, section_id, name);
 			return options.yes.indexOf(value) >= 0 ? '1' : options.no.indexOf(value) >= 0 ? '0' : value;
 		};
 	}
-	else if (option.kind == 'choice') {
+	else if (option.type == 'choice') {
 		option.choices.forEach(function(choice) { o.value(choice); });
 		o.default = option.value;
 	}
-	else if (option.list && options.spaceFree.indexOf(option.kind) < 0) {
+	else if (option.list && options.spaceFree.indexOf(option.type) < 0) {
 		o.load = function(section_id) {
 			const value = uci.get(CONFIG, section_id, name);
 			return typeof(value) == 'string' ? [ value ] : value;
@@ -141,7 +141,7 @@ function addField(section, type, tab, name, title) {
 
 	if (name == 'enabled')
 		o.rmempty = false;
-	if (option.kind == 'secret')
+	if (option.type == 'secret')
 		o.password = true;
 	if (option.required)
 		o.rmempty = false;

@@ -1,0 +1,54 @@
+"""A value that cannot be used, and how a message speaks of it. `option_types` and `addresses` raise it.
+
+Knows no option and no type. `text` is here because every other reader begins with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class InvalidValue(ValueError):
+    """The value is not of its kind: what is wrong with it (its subject is the value), and what would be right."""
+
+    def __init__(self, problem: str, hint: str, subject: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.hint = hint
+        self.subject = subject  # names the value in the message where the whole of it would mislead
+
+
+def printable(text: str) -> str:
+    """A message for a terminal or a log: on one line, whatever a name or a path holds."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def quoted(text: str) -> str:
+    """A value for a message: on one line, not too long, and without a password that a URL may hold."""
+    if "://" in text and "@" in text:
+        return "this URL"
+    text = printable(text)
+    return f"'{text if len(text) <= 60 else text[:57] + '...'}'"
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """The one of `words` that was probably meant."""
+    import difflib  # costs memory and time that a correct config does not need
+
+    by_folded = {known.lower().replace("-", "_"): known for known in words}
+    near = difflib.get_close_matches(word.lower().replace("-", "_"), by_folded, 1, 0.6)
+    return by_folded[near[0]] if near else None
+
+
+def text(value: str) -> str:
+    """Any text that fits on a line: what goes into an SMTP command must not be able to start another one."""
+    if _CONTROL.search(value):
+        raise InvalidValue(
+            "holds a line break, a control character or bytes that are not UTF-8", "type it anew, on one line"
+        )
+    if not value.isprintable():
+        raise InvalidValue("holds an invisible character, perhaps from a page it was copied from", "type it anew")
+    return value
