@@ -139,7 +139,7 @@ class TestStarttls:
                 )
                 with SmarthostConnection(host, b"r") as up:
                     up.open()
-                    assert "SIZE" in up.session.extensions
+                    assert "SIZE" in up.session.opening.extensions
                     assert [str(outcome.message) for _, outcome in up.deliver([mail()])] == ["250 2.0.0 queued"]
                 assert provider.messages[0].tls
 

@@ -160,7 +160,7 @@ class TestGreeting:
         session.take()
         session.secured()
         assert session.take() == b"EHLO r\r\n"
-        assert session.extensions == {}
+        assert session.opening.extensions == {}
         assert session.receive(b"250 mx\r\n") == [(READY,)]
 
     def test_no_login_and_no_helo_without_the_tls_that_is_due(self) -> None:
@@ -183,7 +183,7 @@ class TestLogin:
         session = self.login("LOGIN PLAIN")
         assert self.said(session) == b"AUTH PLAIN " + base64.b64encode(b"\0user\0" + PASSWORD.encode()) + b"\r\n"
         assert session.receive(b"235 welcome\r\n") == [(READY,)]
-        assert session.mechanism == "PLAIN"
+        assert session.opening.mechanism == "PLAIN"
 
     def test_plain_too_long_for_a_command_waits_for_the_challenge(self) -> None:
         session = self.login("PLAIN", username="u" * 400)
@@ -241,7 +241,7 @@ class TestLogin:
         shown = repr(events) + repr(vars(session))
         assert failed(events) == ("login", "login-refused")
         assert PASSWORD not in shown
-        assert echoed not in shown.replace(repr(session._out), "")
+        assert echoed not in shown.replace(repr(session._pipeline.out), "")
 
 
 class TestTransactions:

@@ -80,7 +80,7 @@ def test_any_chunking_of_the_same_bytes_gives_the_same_result(
         client.receive(greeting)
     queue = list(replies)
     while queue and not whole.session.over:
-        due = len(whole.session._expected) or 1
+        due = len(whole.session._pipeline.expected) or 1
         wire = b"".join(queue[:due])
         del queue[:due]
         whole.receive(wire)

@@ -330,8 +330,8 @@ class SmarthostConnection:
     def _detail(self, stage: str) -> dict[str, str]:
         session = self.session
         if stage == "ehlo":
-            return {"extensions": ", ".join(f"{k} {v}".strip() for k, v in session.extensions.items())}
-        return {"mechanism": session.mechanism} if stage == "login" else {}
+            return {"extensions": ", ".join(f"{k} {v}".strip() for k, v in session.opening.extensions.items())}
+        return {"mechanism": session.opening.mechanism} if stage == "login" else {}
 
     def _step(self, stage: str, text: str, detail: dict[str, str] | None = None, *, ok: bool = True) -> None:
         if self._on_step:
