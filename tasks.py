@@ -338,6 +338,14 @@ def lint(_: Context) -> None:
     checks.run_lint()
 
 
+@cli.task(help={"check": "write nothing, and fail if a file is not as it should be"})
+def generate(_: Context, check: bool = False) -> None:
+    """Write what is made from the code: LuCI's options, the router's table of them, tables in docs, translations."""
+    from forge.inv import generate
+
+    generate.run(check=check)
+
+
 @cli.task(json=True)
 def doctor(_: Context) -> None:
     """Say which task can run now, and what the next start of each would bring."""

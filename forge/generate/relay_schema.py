@@ -1,20 +1,32 @@
-"""The relay's schema for the host side: the one place where forge imports the relay. generate and site call it.
+"""The relay's schema for the host side: the one place where forge imports the relay. generate and site read it.
 
-The relay is imported as on the router, from the folder of its package.
+The relay is imported as on the router, from the folder of its package, and only once something of it is asked for: a
+site file without the relay's tables does not need it.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from forge.core import paths
+
+if TYPE_CHECKING:
+    from mailrelay.config import uci
+    from mailrelay.config.addresses import LOCAL_PART, NAME
+    from mailrelay.config.option_types import FALSE, SPACE_FREE, TRUE, TYPES
+    from mailrelay.config.schema import OPTIONS, Option, check
+
+__all__ = ["FALSE", "LOCAL_PART", "NAME", "OPTIONS", "SPACE_FREE", "TRUE", "TYPES", "Option", "check", "uci"]
 
 if str(paths.RELAY) not in sys.path:
     sys.path.insert(0, str(paths.RELAY))
 
-from mailrelay.config import uci
-from mailrelay.config.addresses import LOCAL_PART, NAME
-from mailrelay.config.option_types import FALSE, SPACE_FREE, TRUE, TYPES
-from mailrelay.config.schema import OPTIONS, Option, check
 
-__all__ = ["FALSE", "LOCAL_PART", "NAME", "OPTIONS", "SPACE_FREE", "TRUE", "TYPES", "Option", "check", "uci"]
+def __getattr__(name: str) -> object:
+    from mailrelay.config import addresses, option_types, schema
+
+    for module in (addresses, option_types, schema):  # schema has the module uci, too
+        if name in __all__ and hasattr(module, name):
+            return getattr(module, name)
+    raise AttributeError(name)

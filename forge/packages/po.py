@@ -2,8 +2,8 @@
 
 `.po` is GNU gettext's format (without plurals, which the app has none of); `.lmo` is LuCI's (po2lmo.c and lib/lmo.c in
 its modules/luci-base/src): the texts, an index of their keys' hashes, and the index's offset, all in network order. The
-mini-SDK runs `python3 -m forge.packages.po IN OUT`; without files it brings the app's template and translations up to
-date.
+mini-SDK's recipes run `python3 -m forge.packages.po IN OUT`; `./inv generate` brings the app's template and
+translations up to date.
 """
 
 from __future__ import annotations
@@ -182,21 +182,15 @@ def _signed(byte: int) -> int:
     return byte - 256 if byte > 127 else byte
 
 
-def write() -> list[Path]:
-    """Brings template and translations up to date; those that changed."""
+def stale() -> dict[Path, str]:
+    """The template and the translations that lack a text of the app or name another place for it, as they should be."""
     entries = scan()
     wanted = {TEMPLATE: template(entries)}
     for path in APP.glob("po/*/mailrelay.po"):
         header = path.read_text(encoding="utf-8").partition("\n\n")[0].rstrip("\n") + "\n"
         wanted[path] = merge(entries, read(path), header)
-    changed = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    for path in changed:
-        path.write_text(wanted[path], encoding="utf-8")
-    return changed
+    return {path: text for path, text in wanted.items() if path.read_text(encoding="utf-8") != text}
 
 
-if __name__ == "__main__":
-    if len(sys.argv) == 3:  # as po2lmo: what the mini-SDK's recipes run
-        Path(sys.argv[2]).write_bytes(compile(Path(sys.argv[1])))
-    else:
-        print("\n".join(f"{path.name}: written" for path in write()) or "all translations are up to date")
+if __name__ == "__main__":  # as po2lmo
+    Path(sys.argv[2]).write_bytes(compile(Path(sys.argv[1])))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from forge.core import uci_text
+from forge.generate import relay_schema
 from forge.site import types
 from forge.site.toml_document import Bad, Document, Place, Table
 
@@ -92,8 +93,6 @@ def _text(document: Document, option: str, value: Any) -> str:
 
 
 def _check(document: Document, text: str, places: dict[str, Place]) -> None:
-    from forge.generate import relay_schema  # costs what a site without these tables does not need
-
     with _nobodys_addresses():
         _, faults, warnings = relay_schema.check(text.encode(), str(document.path))
     for finding in faults:

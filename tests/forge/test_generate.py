@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
-from forge.core.paths import ROOT
+import pytest
+
+from forge.core.errors import ForgeError
 from forge.generate import docs, option_table, registry
 from forge.generate.relay_schema import OPTIONS, TYPES
+from forge.inv import generate
 from tests.option_values import VALUES
 
 
 def test_every_generated_file_is_up_to_date() -> None:
-    assert [str(path.relative_to(ROOT)) for path in registry.stale()] == [], "run ./inv generate"
+    generate.run(check=True)
+
+
+def test_a_file_that_is_not_is_named_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "options"
+    table.write_text("mailrelay\tenabled\n")
+    monkeypatch.setattr(registry, "FILES", {table: registry.FILES[option_table.TABLE]})
+    with pytest.raises(ForgeError, match=str(table)):
+        generate.run(check=True)
+    assert table.read_text() == "mailrelay\tenabled\n"
+    generate.run()
+    assert table.read_text() == option_table.TABLE.read_text()
 
 
 def test_every_option_is_in_the_docs() -> None:

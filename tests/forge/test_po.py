@@ -48,23 +48,6 @@ def test_a_translation_is_packed_as_po2lmo_packs_it(tmp_path: Path) -> None:
     assert po.compile(file) == RECORDED
 
 
-def test_template_and_translations_are_up_to_date() -> None:
-    entries = po.scan()
-    assert po.TEMPLATE.read_text(encoding="utf-8") == po.template(entries), "run python3 -m forge.packages.po"
-    for file in po.APP.glob("po/*/mailrelay.po"):
-        assert [(one.id, one.places) for one in entries] == _places(file), (
-            f"{file.parent.name}: run python3 -m forge.packages.po"
-        )
-
-
-def _places(file: Path) -> list[tuple[str, list[str]]]:
-    blocks = [block for block in file.read_text(encoding="utf-8").split("\n\n") if block.startswith("#: ")]
-    return [
-        (entry.id, re.findall(r"^#: (.*)$", block, re.MULTILINE))
-        for entry, block in zip(po.read(file), blocks, strict=True)
-    ]
-
-
 def test_german_is_complete_and_keeps_what_is_filled_in() -> None:
     entries = po.read(po.APP / "po/de/mailrelay.po")
     for entry in entries:

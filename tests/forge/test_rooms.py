@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "demo": BASE | {"servers", "vm", "lab", "packages"},
     "bench": BASE | {"servers", "vm", "lab", "packages"},
     "checks": BASE | {"servers", "vm", "lab", "packages"},
-    "inv": BASE | {"site", "openwrt", "packages", "lab", "images", "vm"},  # tasks that look into many rooms
+    "inv": BASE | {"generate", "site", "openwrt", "packages", "lab", "images", "vm"},  # tasks that look into many rooms
 }
 # They answer before anything is installed, and import what a command line turns out to need.
 IMPORT_LATE = {"__main__.py", "inv/front.py", "inv/main.py", "inv/names.py"}
