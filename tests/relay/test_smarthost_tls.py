@@ -139,7 +139,7 @@ class TestStarttls:
                 )
                 with SmarthostConnection(host, b"r") as up:
                     up.open()
-                    assert "SIZE" in up.session.opening.extensions
+                    assert "SIZE" in up.dialogue.session.opening.extensions
                     assert [str(outcome.message) for _, outcome in up.deliver([mail()])] == ["250 2.0.0 queued"]
                 assert provider.messages[0].tls
 
@@ -185,7 +185,8 @@ for name in sorted({blocked!r}):
 sys.path.insert(0, {relay!r})
 {localhost}
 from mailrelay.config.settings import Smarthost
-from mailrelay.courier.smarthost import Transaction, SmarthostConnection
+from mailrelay.courier.smarthost import SmarthostConnection
+from mailrelay.smtp.transaction import Transaction
 host = Smarthost(name="x", host="localhost", port={port}, tls={tls!r}, allow_cleartext=False, verify=True,
     ca_file={ca!r}, fingerprint="", auth="cram-md5", username="user", password={password!r}, family="ipv4",
     timeout=10)

@@ -15,8 +15,9 @@ from mailrelay.cli.instance import Stop
 from mailrelay.core import clock
 from mailrelay.core.version import VERSION
 from mailrelay.courier import explain
+from mailrelay.courier.failure import Failure, Step
 from mailrelay.courier.routing import candidates
-from mailrelay.courier.smarthost import Failure, SmarthostConnection, Step, preload
+from mailrelay.courier.smarthost import SmarthostConnection, preload
 from mailrelay.daemon import status_file
 from mailrelay.listener.recipients import Recipients
 from mailrelay.mail import headers

@@ -9,8 +9,9 @@ import os
 
 from mailrelay.config.settings import Smarthost
 from mailrelay.core.paths import DEFAULT_RUN_DIR
-from mailrelay.courier.failure import Failure
-from mailrelay.courier.smarthost import Outcome, SmarthostConnection, Step, Transaction
+from mailrelay.courier.failure import Failure, Step
+from mailrelay.courier.smarthost import SmarthostConnection
+from mailrelay.smtp.transaction import Outcome, Transaction
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False

@@ -14,7 +14,7 @@ from mailrelay.spool import spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrelay.config.settings import Settings, Smarthost
-    from mailrelay.courier.smarthost import Failure
+    from mailrelay.courier.failure import Failure
 
 _PROGRAM_TIMEOUT = 30  # seconds that the notify program may take
 # Beside the relay's folder, where a package has put one: it tells the system's own bus (ubus on OpenWrt).

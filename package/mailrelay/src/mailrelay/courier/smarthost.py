@@ -1,6 +1,6 @@
 """One connection to a smarthost, blocking: name, connect, TLS, greeting, login, then message after message.
 
-The courier and the `test` command call it. The dialogue is smtp/client.py's business, sockets and deadlines are
+The courier and the `test` command call it. What is said when is smtp/client.py's business, waiting is dialogue's and
 transport's.
 
     up = SmarthostConnection(smarthost, b"router.example.org")
@@ -20,13 +20,21 @@ from __future__ import annotations
 from time import monotonic
 
 from mailrelay.core.net import Net, is_private
+from mailrelay.courier.dialogue import Dialogue
 from mailrelay.courier.failure import Failure, Step
-from mailrelay.courier.transport import BLOCK, Deadline, Transport, connect, is_our_timeout, printable, resolve
+from mailrelay.courier.transport import (
+    BLOCK,
+    Deadline,
+    Transport,
+    connect,
+    host_of,
+    is_our_timeout,
+    printable,
+    resolve,
+)
 from mailrelay.smtp import client
 from mailrelay.smtp.client import CONTENT, FAILED, READY, RESULT, STARTTLS, STEP
 from mailrelay.smtp.login import Login
-from mailrelay.smtp.reply import Reply
-from mailrelay.smtp.transaction import Outcome, Transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +43,7 @@ if TYPE_CHECKING:
 
     from mailrelay.config.settings import Smarthost
     from mailrelay.smtp.client import Event
-
-__all__ = ["Failure", "Outcome", "Reply", "Step", "Transaction", "SmarthostConnection"]
+    from mailrelay.smtp.transaction import Outcome, Transaction
 
 GOODBYE = 2.0  # seconds to wait for the answer to QUIT
 
@@ -50,8 +57,7 @@ def preload(smarthosts: list[Smarthost]) -> None:
 
 
 class SmarthostConnection:
-    """A smarthost, to be opened once. `hostname` is what EHLO says. Limits are multiples of smarthost.timeout seconds:
-    one for a reply, three for 64 KiB of content, ten for the answer to the dot (the ratios of RFC 5321 4.5.3.2)."""
+    """A smarthost, to be opened once. `hostname` is what EHLO says."""
 
     def __init__(
         self,
@@ -68,11 +74,9 @@ class SmarthostConnection:
         self._limit = float(smarthost.timeout)
         self._deadline = Deadline()
         self._transport: Transport | None = None
-        self._session: client.Session | None = None
+        self._dialogue: Dialogue | None = None
         self._context: ssl.SSLContext | None = None
         self._step_began = 0.0
-        self._reply_due = 0.0  # for the reply that is awaited
-        self._progress = -1  # of the session when that was set
 
     def __enter__(self) -> SmarthostConnection:
         return self
@@ -81,10 +85,10 @@ class SmarthostConnection:
         self.close()
 
     @property
-    def session(self) -> client.Session:
-        if self._session is None:
+    def dialogue(self) -> Dialogue:
+        if self._dialogue is None:
             raise RuntimeError("not open")
-        return self._session
+        return self._dialogue
 
     def hurry(self, seconds: float) -> None:
         """From now on nothing waits longer than `seconds` from now. May be called by a signal handler."""
@@ -96,37 +100,37 @@ class SmarthostConnection:
         """Connect, greet and log in. Failure."""
         self._step_began = monotonic()
         try:
-            self._connect()
+            transport = self._transport = self._connect()
+            if self.smarthost.tls == "tls":
+                self._secure(transport)
             login = Login(self.smarthost.username, self.smarthost.password, self.smarthost.auth)
-            self._session = client.Session(
+            session = client.Session(
                 self.hostname,
                 starttls=self.smarthost.tls == "starttls",
                 secure=self.smarthost.tls == "tls",
                 login=login if self.smarthost.username and self.smarthost.auth != "none" and self._trust else None,
                 verbose=self._on_step is not None,
             )
-            self._greet(self._session)
+            self._dialogue = Dialogue(session, transport, self._limit, self._deadline)
+            self._greet(self._dialogue, transport)
         except BaseException as error:
             self.drop()
             if isinstance(error, Failure):
                 self._report(error)
             raise
 
-    def _connect(self) -> None:
+    def _connect(self) -> Transport:
         host = self._host()
         addresses = resolve(host, self.smarthost.port, self.smarthost.family, self._limit, self._deadline)
-        self._step("name", ", ".join(address[1][0].decode() for address in addresses))
+        self._step("name", ", ".join(map(host_of, addresses)))
         if self.smarthost.tls == "none" and not self.smarthost.allow_cleartext:
-            addresses = [
-                address for address in addresses if is_private(Net.parse(address[1][0].decode().partition("%")[0]))
-            ]
+            addresses = [one for one in addresses if is_private(Net.parse(host_of(one).partition("%")[0]))]
             if not addresses:
                 text = f"{self.smarthost.host} is not in a private network, and tls is 'none'"
                 raise Failure("connect", "cleartext", text, permanent=True)
-        self._transport, address = connect(addresses, self._limit, self._deadline)
+        transport, address = connect(addresses, self._limit, self._deadline)
         self._step("connect", printable(address))
-        if self.smarthost.tls == "tls":
-            self._secure(self._transport)
+        return transport
 
     def _host(self) -> bytes:
         try:
@@ -135,16 +139,33 @@ class SmarthostConnection:
             text = f"{self.smarthost.host}: write the name in its ASCII form (xn--...)"
             raise Failure("name", "no-such-name", text, permanent=True) from None
 
-    def _greet(self, session: client.Session) -> None:
-        while True:
-            for event in self._write(session.take()) or self._read():
-                if event[0] == STARTTLS and self._transport:
-                    self._secure(self._transport)
-                    session.secured()
-                elif event[0] == READY:
-                    return
-                else:
-                    self._handle(event)
+    def _greet(self, dialogue: Dialogue, transport: Transport) -> None:
+        try:
+            while True:
+                for event in dialogue.exchange():
+                    if event[0] == STARTTLS:
+                        self._secure(transport)
+                        dialogue.session.secured()
+                    elif event[0] == READY:
+                        return
+                    else:
+                        self._handle(event)
+        except Failure as failure:
+            silent = (failure.stage, failure.cause) == ("banner", "timeout")
+            if silent and self.smarthost.tls == "starttls" and self._speaks_tls(transport):
+                text = "the server speaks TLS from the first byte"
+                raise Failure("banner", "tls-protocol", text, permanent=True) from None
+            raise
+
+    def _speaks_tls(self, transport: Transport) -> bool:
+        """Find out whether a server that says nothing waits for a TLS handshake."""
+        from mailrelay.courier import certificate
+
+        try:
+            transport.secure(certificate.context(self.smarthost, trust=False), self._host(), min(self._limit, 5.0))
+            return True
+        except OSError as error:
+            return not certificate.broke_off(error) and getattr(error, "reason", "") != "WRONG_VERSION_NUMBER"
 
     def _secure(self, transport: Transport) -> None:
         from mailrelay.courier import certificate
@@ -197,7 +218,8 @@ class SmarthostConnection:
         content() drops the connection, so that nothing half sent is completed, and comes out unchanged. Leaving the
         loop early drops it too.
         """
-        session, source = self.session, iter(transactions)
+        dialogue, source = self.dialogue, iter(transactions)
+        session = dialogue.session
         events: list[Event] = []
         try:
             while True:
@@ -206,7 +228,7 @@ class SmarthostConnection:
                 if not events:
                     if session.idle:
                         return
-                    events = self._write(session.take()) or self._read()
+                    events = dialogue.exchange()
                 content: Transaction | None = None
                 for event in events:
                     if event[0] == RESULT:
@@ -227,91 +249,29 @@ class SmarthostConnection:
         transaction = next(source, None)
         if transaction is None:
             return False
-        events += self.session.submit(transaction)
+        events += self.dialogue.session.submit(transaction)
         return True
 
     def _send(self, transaction: Transaction, source: Iterator[Transaction]) -> list[Event]:
         """Write the content; the last block, the dot and the next transaction's commands in one write."""
+        dialogue = self.dialogue
         events: list[Event] = []
         block: list[bytes] = []
         size = 0
         tail = b"\r\n"
         for chunk in transaction.content():
             if block and size + len(chunk) > BLOCK:
-                if events := self._write(b"".join(block)) or self._early():
+                if events := dialogue.write(b"".join(block)) or dialogue.read_early():
                     return events
                 block.clear()
                 size = 0
             block.append(chunk)
             size += len(chunk)
             tail = chunk[-2:] if len(chunk) > 1 else (tail + chunk)[-2:]
-        while self.session.wants and self._pull(source, events):
+        while dialogue.session.wants and self._pull(source, events):
             pass
-        block.append(self.session.end_of_data(tail))
-        return events + self._write(b"".join(block))
-
-    # The only places that wait for the server
-
-    def _write(self, data: bytes) -> list[Event]:
-        """Send `data`. Events only if that fails: the connection is over then, maybe with a last answer."""
-        if not data or self._transport is None:
-            return []
-        session = self.session
-        self._progress = -1
-        try:
-            self._transport.write(data, 3 * self._limit)
-            return []
-        except OSError as error:
-            if is_our_timeout(error):
-                return session.abandon("timeout", "the server stopped taking data")
-        events: list[Event] = []
-        deadline = monotonic() + 1.0
-        while not session.over:
-            try:
-                events += session.receive(self._transport.read(deadline))
-            except TimeoutError:
-                events += session.receive(b"")
-        return events
-
-    def _read(self) -> list[Event]:
-        """Read once. The time limit is for the whole reply, however slowly it trickles in."""
-        session = self.session
-        if session.over:
-            raise Failure("lost", "lost", "the connection is over")
-        if self._transport is None:
-            return session.receive(b"")
-        limit = self._limit * (10 if session.stage == "dot" else 1)
-        if session.progress != self._progress:
-            self._progress = session.progress
-            self._reply_due = monotonic() + limit
-        try:
-            events = session.receive(self._transport.read(self._reply_due))
-            if events or session.progress != self._progress or self._deadline.left(self._reply_due) > 0:
-                return events
-        except TimeoutError:
-            pass
-        if session.stage == "banner" and self.smarthost.tls == "starttls" and self._speaks_tls(self._transport):
-            return session.abandon("tls-protocol", "the server speaks TLS from the first byte", permanent=True)
-        return session.abandon("timeout", f"no answer within {limit:g} s")
-
-    def _early(self) -> list[Event]:
-        """An answer to content that is still on its way: a refusal, and there is no use in going on."""
-        if self._transport is None or not self._transport.readable():
-            return []
-        try:
-            return self.session.receive(self._transport.read(monotonic()))
-        except TimeoutError:
-            return []
-
-    def _speaks_tls(self, transport: Transport) -> bool:
-        """A server that says nothing may be waiting for a TLS handshake."""
-        from mailrelay.courier import certificate
-
-        try:
-            transport.secure(certificate.context(self.smarthost, trust=False), self._host(), min(self._limit, 5.0))
-            return True
-        except OSError as error:
-            return not certificate.broke_off(error) and getattr(error, "reason", "") != "WRONG_VERSION_NUMBER"
+        block.append(dialogue.session.end_of_data(tail))
+        return events + dialogue.write(b"".join(block))
 
     def _handle(self, event: Event) -> None:
         if event[0] == STEP:
@@ -321,14 +281,14 @@ class SmarthostConnection:
         elif event[0] == FAILED:
             _, stage, cause, text, last, permanent = event
             failure = Failure(stage, cause, text, reply=last, permanent=permanent)
-            failure.in_flight = self.session.in_flight
-            failure.unsure = self.session.unsure
+            session = self.dialogue.session
+            failure.in_flight, failure.unsure = session.in_flight, session.unsure
             raise failure
 
     # Reporting
 
     def _detail(self, stage: str) -> dict[str, str]:
-        session = self.session
+        session = self.dialogue.session
         if stage == "ehlo":
             return {"extensions": ", ".join(f"{k} {v}".strip() for k, v in session.opening.extensions.items())}
         return {"mechanism": session.opening.mechanism} if stage == "login" else {}
@@ -346,17 +306,16 @@ class SmarthostConnection:
 
     def close(self) -> None:
         """Say goodbye if the dialogue allows it, and close. Never fails."""
-        if self._transport and self._session and self._session.idle:
-            session = self._session
-            self._limit = min(self._limit, GOODBYE)
-            session.quit()
-            self._write(session.take())
-            while not session.over:
-                self._read()
+        if self._dialogue and self._dialogue.session.idle:
+            self._dialogue.limit = min(self._limit, GOODBYE)
+            self._dialogue.session.quit()
+            while not self._dialogue.session.over:
+                self._dialogue.exchange()
         self.drop()
 
     def drop(self) -> None:
         """Close without a word: whatever was not completed stays undone on the server."""
         if self._transport:
             self._transport.close()
-            self._transport = None
+        if self._dialogue:
+            self._dialogue.session.receive(b"")

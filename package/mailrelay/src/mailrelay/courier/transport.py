@@ -19,10 +19,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import TypeVar
 
+    A = TypeVar("A")
     T = TypeVar("T")
-    Address = tuple[int, tuple[Any, ...]]  # family and socket address
+    SocketAddress = tuple[bytes, int] | tuple[bytes, int, int, int]
+    Address = tuple[int, SocketAddress]  # with its family
 
 BLOCK = 65536  # bytes that must be through within one time limit
 SLICE = 0.5  # seconds: how soon a wait notices that it was cut short
@@ -83,8 +85,13 @@ def _addresses(host: bytes, port: int, kind: int, flags: int) -> list[Address]:
     return [(family, (str(address[0]).encode(), *address[1:])) for family, _, _, _, address in found]
 
 
+def host_of(address: Address) -> str:
+    """Return its number, of IPv6 with the interface if there is one: "fe80::1%lan"."""
+    return address[1][0].decode()
+
+
 def printable(address: Address) -> str:
-    return f"{address[1][0].decode()} port {address[1][1]}"
+    return f"{host_of(address)} port {address[1][1]}"
 
 
 def connect(addresses: list[Address], limit: float, deadline: Deadline) -> tuple[Transport, Address]:
@@ -119,7 +126,7 @@ def connect(addresses: list[Address], limit: float, deadline: Deadline) -> tuple
     raise Failure("connect", "unreachable", text)
 
 
-def _connect(sock: socket.socket, target: tuple[Any, ...], until: float, deadline: Deadline) -> int:
+def _connect(sock: socket.socket, target: SocketAddress, until: float, deadline: Deadline) -> int:
     sock.setblocking(False)
     number = sock.connect_ex(target)
     if number != errno.EINPROGRESS:
@@ -142,7 +149,7 @@ class Transport:
         self._deadline = deadline
         self.tls: ssl.SSLSocket | None = None
 
-    def _patiently(self, operation: Callable[..., T], argument: Any, until: float) -> T:
+    def _patiently(self, operation: Callable[[A], T], argument: A, until: float) -> T:
         while True:
             try:
                 return operation(argument)
