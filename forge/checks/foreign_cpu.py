@@ -36,7 +36,7 @@ PACKAGES = (
 PURE = (
     *("certificate", "counters", "explain", "headers", "interfaces", "log", "schema", "settings", "spool", "uci"),
     *("fair_queue", "routing"),
-    *("smtp_in", "smtp_in_data", "smtp_in_limits", "smtp_in_login", "smtp_out", "smarthost"),
+    *("server", "server_data", "server_limits", "server_login", "client", "smarthost"),
 )
 # Of these files, what can't be asked of qemu-user and of Debian's older packages, by the start of its name.
 NOT_THERE = (
@@ -45,7 +45,7 @@ NOT_THERE = (
     "headers.py::test_no_input_takes_quadratic_time",  # times it
     "schema.py::test_runs_with_what_the_router_has",  # starts sys.executable
     "settings.py::test_loads_nothing_that_the_listener_must_not_hold",  # starts sys.executable
-    "smtp_in.py::test_resident_modules_import_nothing_that_costs_memory",  # starts sys.executable
+    "server.py::test_resident_modules_import_nothing_that_costs_memory",  # starts sys.executable
     "smarthost.py::TestConnecting::test_refused",  # qemu-user gives SO_ERROR by this machine's numbers
 )
 LEFT_OUT = (

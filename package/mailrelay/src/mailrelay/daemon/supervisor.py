@@ -15,7 +15,7 @@ from mailrelay.core import clock, counters, log, paths
 from mailrelay.core.net import Net
 from mailrelay.core.version import VERSION
 from mailrelay.daemon import address_watch, processes, status_file
-from mailrelay.listener.sockets import Doors, show
+from mailrelay.listener.sockets import ListenSockets, show
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
@@ -59,7 +59,7 @@ class Supervisor:
         self.at_hand = self.spool.at_hand()  # with the spool's storage missing, all it does is to answer 452
         self.counters = counters.counters()
         self.seen = self.counters.tolist()
-        self.doors = Doors()
+        self.doors = ListenSockets()
         self.moves = address_watch.AddressWatcher(plan.get("follow"))
         self.listener = 0  # pids; 0: none
         self.courier = 0

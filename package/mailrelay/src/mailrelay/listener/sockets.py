@@ -20,7 +20,7 @@ _RETRY = 5.0  # seconds between two tries to bind an address
 _IP_FREEBIND, _IPV6_FREEBIND = 15, 78
 
 
-class Doors:
+class ListenSockets:
     """What is bound (`open`) and what cannot be yet, and why (`missing`). An endpoint is an address and a port."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 from mailrelay.smtp import replies, server
 from mailrelay.smtp.reply import Reply
 from tests.relay.running import SOURCE
-from tests.relay.smtp_in_loop import QUEUED, VERDICT, codes, connect
+from tests.relay.server_loop import QUEUED, VERDICT, codes, connect
 
 ENVELOPE = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
 GO = ENVELOPE + b"DATA\r\n"

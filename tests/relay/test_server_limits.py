@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailrelay.smtp import replies
-from tests.relay.smtp_in_loop import VERDICT, codes, connect
+from tests.relay.server_loop import VERDICT, codes, connect
 
 ENVELOPE = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
 GO = ENVELOPE + b"DATA\r\n"

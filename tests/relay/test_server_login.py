@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from mailrelay.smtp import server
-from tests.relay.smtp_in_loop import VERDICT, Loop, codes, connect
+from tests.relay.server_loop import VERDICT, Loop, codes, connect
 
 ENVELOPE = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
 GO = ENVELOPE + b"DATA\r\n"

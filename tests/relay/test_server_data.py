@@ -9,7 +9,7 @@ import itertools
 
 import pytest
 
-from tests.relay.smtp_in_loop import VERDICT, Loop, connect
+from tests.relay.server_loop import VERDICT, Loop, connect
 
 CRLF_GO = b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"
 LF_GO = CRLF_GO.replace(b"\r\n", b"\n")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mailrelay.smtp import data as smtp_data
 from mailrelay.smtp import server
 from mailrelay.smtp.reply import Reply
-from tests.relay.smtp_in_loop import VERDICT, Loop, connect
+from tests.relay.server_loop import VERDICT, Loop, connect
 
 GO = b"MAIL FROM:<x@y>\r\nRCPT TO:<x@y>\r\nDATA\r\n"
 
