@@ -15,7 +15,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mailrelay.mail.headers import MAX_HEAD, MessageInfo, complete, recipients_from_headers
+from mailrelay.mail.fields import MAX_HEAD
+from mailrelay.mail.headers import MessageInfo, complete, recipients_from_headers
 from tests.relay.letters import ACCOUNT, MARK, OWNER, SENDER, body, fields, info, parsed, sent
 
 COMPLETED = {

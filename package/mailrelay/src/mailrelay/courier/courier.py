@@ -234,7 +234,8 @@ class Courier:
                 for transaction, outcome in connection.deliver(self.transactions(smarthost)):
                     settled += 1
                     self.routes.succeeded(smarthost)
-                    with transaction.tag as message:
+                    message: spool.Message = transaction.tag
+                    with message:
                         self.recorder.record_outcome(message, outcome, smarthost)
                 self.routes.succeeded(smarthost)
                 self.recorder.sync()
@@ -291,7 +292,8 @@ class Courier:
         )
         idle = settled and failure.stage == "mail" and failure.code != 421  # it hung up while nothing was on its way
         for transaction in failure.in_flight:
-            with transaction.tag as message:
+            message: spool.Message = transaction.tag
+            with message:
                 if idle:
                     self.queue.make_ready(smarthost.name, message.id)
                     continue

@@ -173,7 +173,7 @@ class SmarthostConnection:
         if self._context is None:
             self._context = certificate.context(self.smarthost, trust=self._trust)
         try:
-            transport.secure(self._context, self._host().partition(b"%")[0], self._limit)
+            tls = transport.secure(self._context, self._host().partition(b"%")[0], self._limit)
         except OSError as error:
             if is_our_timeout(error):
                 raise Failure("tls", "timeout", f"no TLS handshake within {self._limit:.0f} s") from None
@@ -181,16 +181,13 @@ class SmarthostConnection:
             if failure.stage == "certificate":
                 failure.detail = self._inspect()
             raise failure from None
-        tls = transport.tls
-        der = tls.getpeercert(True) if tls else None
-        facts = certificate.describe(der or b"")
-        cipher = tls.cipher() if tls else None
+        facts = certificate.describe(tls.getpeercert(True) or b"")
+        cipher = tls.cipher() or ("",)
         pinned = self.smarthost.fingerprint.replace(":", "").lower()
         if self._trust and pinned and facts["sha256"] != pinned:
             text = f"the certificate has the fingerprint {facts['sha256']}"
             raise Failure("certificate", "cert-fingerprint", text, permanent=True, detail=facts)
-        if tls and cipher:
-            self._step("tls", f"{tls.version()} {cipher[0]}")
+        self._step("tls", f"{tls.version()} {cipher[0]}")
         self._step("certificate", facts.get("subject", ""), facts)
 
     def _inspect(self) -> dict[str, str]:

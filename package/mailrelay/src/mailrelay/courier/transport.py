@@ -147,7 +147,6 @@ class Transport:
         sock.settimeout(min(SLICE, limit))
         self._sock = sock
         self._deadline = deadline
-        self.tls: ssl.SSLSocket | None = None
 
     def _patiently(self, operation: Callable[[A], T], argument: A, until: float) -> T:
         while True:
@@ -183,16 +182,12 @@ class Transport:
         poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(0))
 
-    def secure(self, context: ssl.SSLContext, host: bytes, limit: float) -> None:
+    def secure(self, context: ssl.SSLContext, host: bytes, limit: float) -> ssl.SSLSocket:
         """Do the TLS handshake. ssl.SSLError, OSError or TimeoutError."""
-        self.tls = context.wrap_socket(
-            self._sock,
-            server_hostname=host,
-            do_handshake_on_connect=False,
-        )
-        self._sock = self.tls
-        tls = self.tls
+        tls = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
+        self._sock = tls
         self._patiently(lambda _: tls.do_handshake(), None, monotonic() + limit)
+        return tls
 
     def close(self) -> None:
         self._sock.close()

@@ -161,11 +161,6 @@ def addr_spec(address: bytes, hostname: bytes) -> bytes:
     return local + b"@" + domain
 
 
-def rewrite_sender(value: bytes, address: bytes) -> bytes:
-    """A From value with its address replaced and its display name kept. `address` must be safe: see addr_spec()."""
-    return named(display_name(value), address)
-
-
 def named(name: bytes, address: bytes) -> bytes:
     return name + b" <" + address + b">" if name else address
 

@@ -15,51 +15,24 @@ from mailrelay.mail.address_list import (
     address_of,
     addresses,
     display_name,
-    encoded_addresses,
-    encoded_words,
     is_public,
     is_utf8,
     named,
     parse,
     phrase,
-    rewrite_sender,
 )
-from mailrelay.mail.body import MAX_LINE, Body, cut_before
+from mailrelay.mail.body import Body, cut_before
+from mailrelay.mail.fields import MAX_HEAD, field_line, has_body, split, without_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = [
-    "MAX_HEAD",
-    "MessageInfo",
-    "RewriteRules",
-    "address_of",
-    "complete",
-    "recipients_from_headers",
-    "rewrite_sender",
-]
+    from mailrelay.mail.fields import Field
 
-MAX_HEAD = 65536  # octets looked at to find the header section, and to guess an unlabelled body's charset
-
-# A name starts with a letter and "//" does not follow the colon: "12:30 pump on" and "http://..." are text;
-# so is what no line can hold.
-_FIELD = re.compile(rb"([A-Za-z][!-9;-~]{0,199})[ \t]*:(?!//)([^\n]*(?:(?:\n[ \t]+)*\n[ \t]+[^ \t\n][^\n]*)*)\n")
-_WHITE_LINE = re.compile(rb"[ \t]+\n")
 _MESSAGE_ID = re.compile(rb"\s*<[^<>\s]+>")
 _BARE_ID = re.compile(rb"[^<>@\s]+@[^<>@\s]+")
 
-# What marks the end of a header section that no body follows. A field in none of these may be the mail's text.
-_KNOWN_PREFIXES = (b"x-", b"resent-", b"list-", b"content-", b"arc-", b"dkim-", b"ms-", b"original-", b"delivered-")
-_KNOWN = frozenset(
-    b"date from sender reply-to to cc bcc message-id in-reply-to references subject comments keywords received "
-    b"return-path mime-version importance priority precedence sensitivity organization organisation user-agent mailer "
-    b"auto-submitted autocrypt disposition-notification-to return-receipt-to errors-to apparently-to mail-followup-to "
-    b"mail-reply-to newsgroups followup-to lines status encoding language accept-language thread-topic thread-index "
-    b"archived-at authentication-results received-spf feedback-id domainkey-signature require-recipient-valid-since "
-    b"tls-required deferred-delivery expires expiry-date supersedes message-context envelope-to envelope-from "
-    b"illegal-object bimi-selector".split()
-)
 # May stand once (RFC 5322 3.6, RFC 2045); Gmail refuses mail with two. The first that says something is kept.
 _SINGLE = frozenset(
     b"date from sender reply-to to cc message-id in-reply-to references subject mime-version content-type "
@@ -70,17 +43,6 @@ _MERGED = frozenset([b"to", b"cc", b"reply-to"])
 _BCC = frozenset([b"bcc", b"resent-bcc"])
 _DROPPED = _BCC | {b"return-path", b"content-length"}
 _MIME = frozenset([b"content-type", b"content-transfer-encoding"])
-_ADDRESS_FIELDS = frozenset(
-    b"from sender reply-to to cc resent-from resent-sender resent-to resent-cc resent-reply-to errors-to "
-    b"disposition-notification-to return-receipt-to mail-followup-to mail-reply-to x-original-from".split()
-)
-# Structured otherwise: an encoded word would break them, so stray 8-bit octets stay.
-_STRUCTURED = frozenset(
-    b"date received message-id in-reply-to references resent-date resent-message-id mime-version content-type "
-    b"content-transfer-encoding content-disposition content-id content-location dkim-signature domainkey-signature "
-    b"arc-seal arc-message-signature arc-authentication-results authentication-results received-spf autocrypt "
-    b"list-id list-unsubscribe list-unsubscribe-post list-post list-help list-archive list-owner archived-at".split()
-)
 
 _DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
@@ -88,23 +50,13 @@ _NOT_HELO = re.compile(rb"[^A-Za-z0-9._:@\[\]-]+")
 _NOT_HOST = re.compile(rb"[^A-Za-z0-9.-]+")
 _NOT_TOKEN = re.compile(rb"[^A-Za-z0-9.:-]+")
 
-Field = tuple[bytes, bytes, bytes]  # lower-case name, name as written, value with its folds as LF + white space
-
 
 class MessageInfo:
     """What the relay knows about a message and the message may not say itself."""
 
     __slots__ = (
-        "client",
-        "date",
-        "helo",
-        "hostname",
-        "original_sender",
-        "queue_id",
-        "recipients",
-        "sender",
-        "smtputf8",
-    )
+        "client", "date", "helo", "hostname", "original_sender", "queue_id", "recipients", "sender", "smtputf8",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -160,11 +112,11 @@ def complete(info: MessageInfo, chunks: Iterable[bytes], rules: RewriteRules | N
         ended = True
         return False
 
-    while len(head) < MAX_HEAD and not _has_body(head) and pull():
+    while len(head) < MAX_HEAD and not has_body(head) and pull():
         pass
-    fields, start = _split(head[:MAX_HEAD])
+    fields, start = split(head[:MAX_HEAD])
     if ended and not head[start:].strip():
-        fields, text = _without_text(fields)
+        fields, text = without_text(fields)
         if text:
             head, start = text, 0
     charset = b""
@@ -195,55 +147,12 @@ def recipients_from_headers(raw: bytes) -> list[bytes]:
     `raw` is a header section or a whole message, with any line ends, not dot-stuffed.
     """
     text = raw.replace(b"\0", b"").replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\n"
-    fields, _ = _split(text)
+    fields, _ = split(text)
     for names in ((b"resent-to", b"resent-cc", b"resent-bcc"), (b"to", b"cc", b"bcc")):
         found = [address for key, _, value in fields if key in names for address in addresses(value)]
         if found:
             return list(dict.fromkeys(found))
     return []
-
-
-def _has_body(head: bytes) -> bool:
-    """Whether a blank line with text after it is there: more data cannot change where the header section ends."""
-    blank = head.find(b"\n\n", 0, MAX_HEAD)
-    return blank >= 0 and not head[blank:MAX_HEAD].isspace()
-
-
-def _split(head: bytes) -> tuple[list[Field], int]:
-    """The header fields at the start of plain text, and where the body starts."""
-    fields: list[Field] = []
-    position = 0
-    if head.startswith((b"From ", b">From ")):  # an mbox file's separator
-        position = head.find(b"\n") + 1 or len(head)
-    while True:
-        match = _FIELD.match(head, position)
-        if match:
-            name, value = match.groups()
-            fields.append((name.lower(), name, value))
-            position = match.end()
-            continue
-        if head.startswith(b"\n", position):
-            return fields, position + 1
-        white = _WHITE_LINE.match(head, position)
-        if not white:
-            return fields, position
-        position = white.end()
-        # A line of white space is the blank line that println(" ") makes, unless the header section evidently goes on.
-        match = _FIELD.match(head, position)
-        if not (match and _is_known(match[1].lower())) and not head.startswith(b"\n", position):
-            return fields, position
-
-
-def _is_known(key: bytes) -> bool:
-    return key in _KNOWN or key.startswith(_KNOWN_PREFIXES)
-
-
-def _without_text(fields: list[Field]) -> tuple[list[Field], bytes]:
-    """No body came: unknown fields after the last known one are what the sender wanted to say."""
-    count = len(fields)
-    while count and not _is_known(fields[count - 1][0]):
-        count -= 1
-    return fields[:count], b"".join([name + b":" + value + b"\n" for _, name, value in fields[count:]])
 
 
 def _charset(text: bytes, whole: bool) -> bytes:
@@ -282,8 +191,8 @@ def _completed(fields: list[Field], info: MessageInfo, rewrite: bytes | None, ch
     lines = [_received(info, hostname, date)]
     for key, name, value in found:
         plain = value.isascii() and len(value) < 900 and b"\n" not in value
-        lines.append(name + b":" + value if plain else _field(key, name, value, info.smtputf8))
-    lines += [_field(name.lower(), name, b" " + value, info.smtputf8) for name, value in added]
+        lines.append(name + b":" + value if plain else field_line(key, name, value, info.smtputf8))
+    lines += [field_line(name.lower(), name, b" " + value, info.smtputf8) for name, value in added]
     lines.append(b"\n")
     return b"\n".join(lines)
 
@@ -389,34 +298,3 @@ def _date(seconds: float) -> bytes:
         year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(2**31 - 1)
     parts = (_DAYS[weekday], day, _MONTHS[month - 1], year, hour, minute, second)
     return b"%s, %d %s %04d %02d:%02d:%02d +0000" % parts
-
-
-def _field(key: bytes, name: bytes, value: bytes, smtputf8: bool) -> bytes:
-    """A field as it goes out: 8-bit text encoded where the message did not announce SMTPUTF8, long lines folded."""
-    if not value.isascii() and not (smtputf8 and is_utf8(value)):
-        if key in _ADDRESS_FIELDS:
-            value = encoded_addresses(value)
-        elif key not in _STRUCTURED:
-            value = b" " + encoded_words(value.replace(b"\n", b"").strip())
-    line = name + b":" + value
-    if b"\n" in line:
-        lines = [part for part in line.split(b"\n") if not part.isspace()]
-        return b"\n".join([_folded(part) for part in lines])
-    return _folded(line) if len(line) > MAX_LINE else line
-
-
-def _folded(line: bytes) -> bytes:
-    """A header line in pieces of at most MAX_LINE octets, broken before white space, else anywhere, a space put in."""
-    pieces: list[bytes] = []
-    while len(line) > MAX_LINE:
-        colon = line.find(b":") + 1 if not pieces else 0
-        first = len(line) - len(line[colon:].lstrip(b" \t"))
-        end = max(line.rfind(b" ", first, MAX_LINE + 1), line.rfind(b"\t", first, MAX_LINE + 1))
-        if end > 0:
-            pieces.append(line[:end])
-            line = line[end:]
-        else:
-            end = cut_before(line, MAX_LINE)
-            pieces.append(line[:end])
-            line = b" " + line[end:]
-    return b"\n".join([piece for piece in [*pieces, line] if not piece.isspace()])
