@@ -16,7 +16,7 @@ import pytest
 
 from tests.docs import pages, places
 from tests.docs.conftest import Checkout
-from tests.package.router import Router
+from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 
@@ -33,17 +33,17 @@ LATER = "1.0.1"  # the version that the pages upgrade to: here the same package 
 
 
 @pytest.fixture
-def router(checkout: Checkout) -> Iterator[Router]:
-    with Router() as router:
+def router(checkout: Checkout) -> Iterator[Container]:
+    with Container() as router:
         status = router.root / "usr/lib/opkg/status"
         stanzas = [f"Package: {name}\nVersion: 0\nStatus: install ok installed\nArchitecture: all\n" for name in OTHERS]
         status.write_text("\n".join([status.read_text().rstrip("\n") + "\n", *stanzas]))
-        router.write("usr/bin/apk", APK, 0o755)
-        router.write("sbin/sysupgrade", STANDIN, 0o755)
+        router.put("/usr/bin/apk", APK, 0o755)
+        router.put("/sbin/sysupgrade", STANDIN, 0o755)
         shutil.copytree(checkout.folder / "dist/feed", router.root / "mnt/feed")
-        router.write("etc/opkg/customfeeds.conf", "src/gz mailrelay file:///mnt/feed/opkg\n")
+        router.put("/etc/opkg/customfeeds.conf", "src/gz mailrelay file:///mnt/feed/opkg\n")
         for key in (checkout.folder / "dist/feed/keys").iterdir():
-            router.write(f"etc/opkg/keys/{key.name}", key.read_text())
+            router.put(f"/etc/opkg/keys/{key.name}", key.read_text())
         for file in (checkout.folder / "dist").glob("*.?[pk]k"):
             shutil.copy(file, router.root / "tmp" / file.name)
             later = file.name.replace("1.0.0", LATER)
@@ -51,7 +51,7 @@ def router(checkout: Checkout) -> Iterator[Router]:
         yield router
 
 
-def on_router(line: pages.Line, checkout: Checkout, router: Router) -> str:
+def on_router(line: pages.Line, checkout: Checkout, router: Container) -> str:
     """The line as the router's shell gets it: what ssh carries there is taken out, scp's file is looked for."""
     text = re.sub(r"\s+# .*", "", line.text).strip()
     if text.startswith("ssh "):
@@ -67,20 +67,20 @@ def on_router(line: pages.Line, checkout: Checkout, router: Router) -> str:
 
 
 @pytest.mark.parametrize("page", sorted({line.page for line in places.of("test_router.py")}), ids=lambda one: one.name)
-def test_a_page_from_its_beginning_to_its_end(page: Path, checkout: Checkout, router: Router) -> None:
+def test_a_page_from_its_beginning_to_its_end(page: Path, checkout: Checkout, router: Container) -> None:
     if "opkg install /tmp/mailrelay_" not in page.read_text():
         router.ok("opkg", "install", "/tmp/mailrelay_1.0.0-r1_all.ipk")
     for line in places.of("test_router.py"):
         if line.page == page:
             text = on_router(line, checkout, router)
-            done = router.sh(text)
-            assert done.returncode == 0, (str(line), text, done.stdout, done.stderr)
+            done = router.run(text)
+            assert done.status == 0, (str(line), text, done.output, done.errors)
 
 
 SPANS = r"`((?:service mailrelay|logread) [^`]*[a-z])`"
 
 
-def test_what_the_tables_name_works_as_well(checkout: Checkout, router: Router) -> None:
+def test_what_the_tables_name_works_as_well(checkout: Checkout, router: Container) -> None:
     router.ok("opkg", "install", "/tmp/mailrelay_1.0.0-r1_all.ipk")
     router.configure()
     router.ok("service", "mailrelay", "reload")
@@ -88,5 +88,5 @@ def test_what_the_tables_name_works_as_well(checkout: Checkout, router: Router) 
     found = {text for page in pages.pages() for text in re.findall(SPANS, page.read_text(encoding="utf-8"))}
     assert {"service mailrelay check", "service mailrelay flush", "logread -e mailrelay"} <= found
     for text in sorted(found):
-        done = router.sh(text)
-        assert done.returncode == 0, (text, done.stdout, done.stderr)
+        done = router.run(text)
+        assert done.status == 0, (text, done.output, done.errors)

@@ -13,15 +13,12 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from forge.lab import firmware as firmwares
 from forge.lab import targets
 from forge.packages import minisdk, stage
 from forge.servers import postfix
-from forge.vm import ssh as sshs
-from forge.vm.guest import Guest
-from tests.lab.machine import LabRouter, RealRouter, Router
 from tests.providers import provider as provider
 from tests.providers import running_provider as running_provider
+from tests.support.router_ssh import SshRouter, asked_for
 
 PACKAGE = Path(__file__).resolve().parents[2] / "package" / "mailrelay"
 
@@ -38,32 +35,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(900))
 
 
-def lab_site(folder: Path) -> Path:
-    """A site file for the lab's firmware: nothing but a way in."""
-    path = folder / "site.toml"
-    path.write_text(f'[root]\nssh_keys = ["{sshs.public_key()}"]\n')
-    return path
-
-
 @pytest.fixture(scope="session")
-def whole_router(
-    pytestconfig: pytest.Config, target: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Router]:
+def whole_router(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshRouter]:
     """Booted, with nothing of ours installed."""
-    if address := pytestconfig.getoption("--host"):
-        real = RealRouter(str(address), tmp_path_factory.mktemp("ssh"))
-        if real.run("opkg status mailrelay | grep -q Status").status == 0:
-            pytest.exit(f"{address} has the package mailrelay already: its settings and queue would be lost", 4)
-        yield real
-        real.clean_up()
-        real.close()
-        return
-    if file := pytestconfig.getoption("--firmware"):
-        folder = Path(str(file))
-    else:
-        folder = firmwares.build(target, site=lab_site(tmp_path_factory.mktemp("site"))).folder
-    with Guest(target, folder, disk=True) as guest:
-        yield LabRouter(guest)
+    with asked_for(pytestconfig, tmp_path_factory.mktemp("router")) as router:
+        yield router
 
 
 @pytest.fixture(scope="session")
@@ -79,14 +55,14 @@ def packed(name: str, folder: Path, directory: Path = PACKAGE) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bare_router(whole_router: Router) -> Router:
+def bare_router(whole_router: SshRouter) -> SshRouter:
     """Only for `installed_router`: the moment before anything was installed is kept here."""
     whole_router.keep_moment("bare")
     return whole_router
 
 
 @pytest.fixture(scope="session")
-def ready_router(bare_router: Router, package: Path, running_provider: postfix.Provider) -> Router:
+def ready_router(bare_router: SshRouter, package: Path, running_provider: postfix.Provider) -> SshRouter:
     bare_router.install(package)
     bare_router.keep_moment("installed")
     bare_router.set_up(running_provider)
@@ -95,7 +71,7 @@ def ready_router(bare_router: Router, package: Path, running_provider: postfix.P
 
 
 @pytest.fixture(scope="module")
-def router(ready_router: Router) -> Router:
+def router(ready_router: SshRouter) -> SshRouter:
     """With the package installed, set up and running; as it was then for each module."""
     ready_router.return_to("ready")
     ready_router.wait_relay()
@@ -103,7 +79,7 @@ def router(ready_router: Router) -> Router:
 
 
 @pytest.fixture
-def changed_router(router: Router) -> Iterator[Router]:
+def changed_router(router: SshRouter) -> Iterator[SshRouter]:
     """The same, for a test that leaves it otherwise than it found it: taken back afterwards."""
     yield router
     router.return_to("ready")
@@ -111,6 +87,6 @@ def changed_router(router: Router) -> Iterator[Router]:
 
 
 @pytest.fixture
-def host(router: Router) -> Host:
-    """The same, as testinfra's own tests have it; Router.host says what holds on busybox."""
+def host(router: SshRouter) -> Host:
+    """The same, as testinfra's own tests have it; SshRouter.host says what holds on busybox."""
     return router.host

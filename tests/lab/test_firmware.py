@@ -12,8 +12,7 @@ from forge.images import lab
 from forge.lab import firmware as firmwares
 from forge.lab import python
 from forge.lab.applets import APPLETS
-from tests.lab.conftest import lab_site
-from tests.lab.machine import Router
+from tests.support.router_ssh import SshRouter, lab_site
 
 # Names found and not found, by the guest's own Python. What is listed but not asked for is found by walking its path.
 ASK = """
@@ -33,7 +32,7 @@ print(json.dumps({"there": [name for name in names if name in own or there(name)
 
 
 @pytest.fixture(scope="module")
-def asked(ready_router: Router) -> dict[str, list[str]]:
+def asked(ready_router: SshRouter) -> dict[str, list[str]]:
     if ready_router.run("opkg status python3-asyncio | grep -q '^Status'").status == 0:
         pytest.skip("this router has more of Python than the package needs")
     names = sorted(python.modules() | foreign())
@@ -59,7 +58,7 @@ def test_python_has_all_that_openwrts_packages_have(asked: dict[str, list[str]])
     assert python.modules() - set(asked["there"]) == set()
 
 
-def test_host_names_as_text_fail_as_on_openwrt(asked: dict[str, list[str]], ready_router: Router) -> None:
+def test_host_names_as_text_fail_as_on_openwrt(asked: dict[str, list[str]], ready_router: SshRouter) -> None:
     done = ready_router.run("python3 -I -S -c 'import socket; socket.getaddrinfo(\"localhost\", 25)'")
     assert done.status != 0 and "unknown encoding: idna" in done.output
     ready_router.ok("python3 -I -S -c 'import socket; socket.getaddrinfo(b\"localhost\", 25)'")
@@ -68,7 +67,9 @@ def test_host_names_as_text_fail_as_on_openwrt(asked: dict[str, list[str]], read
     )
 
 
-def test_the_interpreter_writes_no_bytecode_of_its_library(asked: dict[str, list[str]], ready_router: Router) -> None:
+def test_the_interpreter_writes_no_bytecode_of_its_library(
+    asked: dict[str, list[str]], ready_router: SshRouter
+) -> None:
     """It comes compiled, without sources, as OpenWrt's."""
     found = ready_router.ok("ls /usr/lib/python3*/ssl.py* /usr/lib/python3*/os.py*").split()
     assert found and all(name.endswith(".pyc") for name in found), found
@@ -84,7 +85,7 @@ def firmware(pytestconfig: pytest.Config, target: str, tmp_path_factory: pytest.
     return firmwares.build(target, site=lab_site(tmp_path_factory.mktemp("site")))
 
 
-def test_busybox_is_the_only_userland(firmware: firmwares.Firmware, ready_router: Router) -> None:
+def test_busybox_is_the_only_userland(firmware: firmwares.Firmware, ready_router: SshRouter) -> None:
     own = "python3 python python3.11 flock nft dropbear dropbearkey".split()
     found = ready_router.ok("cd /rom && ls bin/* sbin/* usr/bin/* usr/sbin/*").split()
     linked = ready_router.ok("cd /rom; for f in bin/* sbin/* usr/bin/* usr/sbin/*; do [ \"$(readlink $f)\" != "
@@ -128,7 +129,7 @@ def test_the_same_firmware_is_not_built_twice(firmware: firmwares.Firmware, tmp_
     assert firmwares.build(firmware.target, site=other).folder != firmware.folder
 
 
-def test_a_guest_brought_back_goes_on_at_once(firmware: firmwares.Firmware, ready_router: Router) -> None:
+def test_a_guest_brought_back_goes_on_at_once(firmware: firmwares.Firmware, ready_router: SshRouter) -> None:
     """QEMU's snapshots lack a MIPS CPU's timer, and malta's interrupts get lost: guest.py and init mend that."""
     for _ in range(4):
         ready_router.return_to("bare")

@@ -15,8 +15,7 @@ from forge.lab import firmware as firmwares
 from forge.servers import postfix
 from forge.servers.postfix import Provider
 from forge.vm.guest import Guest
-from tests.lab.conftest import lab_site
-from tests.lab.machine import LabRouter
+from tests.support.router_ssh import GuestRouter, lab_site
 
 PATIENCE = 60.0
 FIRST_DATE = "2020-01-01T00:00:00"
@@ -37,7 +36,7 @@ def new_router(
     package: Path,
     new_provider: Provider,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[LabRouter]:
+) -> Iterator[GuestRouter]:
     if pytestconfig.getoption("--host") or pytestconfig.getoption("--firmware"):
         pytest.skip("the firmware is not one that is built here")
     site = lab_site(tmp_path_factory.mktemp("site"))
@@ -46,7 +45,7 @@ def new_router(
 [mailrelay]
 hostname = "plant7.works.example"
 [smarthost.provider]
-host = "{LabRouter.provider_address}"
+host = "{GuestRouter.provider_address}"
 port = {new_provider.starttls_port}
 verify = "off"
 username = "{new_provider.username}"
@@ -54,11 +53,11 @@ password = "{new_provider.password}"
 """)
     firmware = firmwares.build(target, site=site, packages=[package])
     with Guest(target, firmware.folder, disk=True, clock=FIRST_DATE) as guest:
-        yield LabRouter(guest)
+        yield GuestRouter(guest)
 
 
 def test_mail_accepted_before_the_clock_was_set_gets_the_right_date(
-    new_router: LabRouter, new_provider: Provider
+    new_router: GuestRouter, new_provider: Provider
 ) -> None:
     new_router.wait_relay()
     assert new_router.ok("uname -n").strip() == "plant7"
@@ -77,7 +76,7 @@ def test_mail_accepted_before_the_clock_was_set_gets_the_right_date(
     assert "Authenticated sender" in mail.received
 
 
-def test_settings_of_the_site_file_are_those_of_the_router(new_router: LabRouter) -> None:
+def test_settings_of_the_site_file_are_those_of_the_router(new_router: GuestRouter) -> None:
     assert new_router.ok("uci get mailrelay.main.hostname").strip() == "plant7.works.example"
     assert new_router.mode("/etc/config/mailrelay") == "-rw-------"
     assert new_router.run("service mailrelay enabled").status == 0

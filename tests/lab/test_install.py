@@ -6,17 +6,18 @@ import pytest
 from testinfra.host import Host
 
 from forge.servers import as_provider
-from tests.lab.machine import SPOOL, Router
+from tests.support.router import SPOOL
+from tests.support.router_ssh import SshRouter
 
 
 @pytest.fixture(scope="module")
-def fresh(ready_router: Router) -> Router:
+def fresh(ready_router: SshRouter) -> SshRouter:
     """Right after `opkg install`, nothing set up."""
     ready_router.return_to("installed")
     return ready_router
 
 
-def test_a_fresh_installation_is_complete_but_for_the_provider(fresh: Router) -> None:
+def test_a_fresh_installation_is_complete_but_for_the_provider(fresh: SshRouter) -> None:
     settings = fresh.ok("cat /etc/config/mailrelay")
     assert "option enabled '0'" in settings and "list network 'lan'" in settings, settings
     assert "@HOSTNAME@" not in settings, "uci-defaults has run"
@@ -27,16 +28,16 @@ def test_a_fresh_installation_is_complete_but_for_the_provider(fresh: Router) ->
     assert fresh.run("service mailrelay enabled").status == 0
 
 
-def test_the_password_can_be_read_by_root_alone(fresh: Router) -> None:
+def test_the_password_can_be_read_by_root_alone(fresh: SshRouter) -> None:
     assert (fresh.mode("/etc/config/mailrelay"), fresh.owner("/etc/config/mailrelay")) == ("-rw-------", "0")
 
 
-def test_the_service_has_a_user_of_its_own(fresh: Router) -> None:
+def test_the_service_has_a_user_of_its_own(fresh: SshRouter) -> None:
     assert fresh.ok("grep ^mailrelay: /etc/passwd").split(":")[2] == "587"
     assert fresh.ok("grep ^mailrelay: /etc/group").split(":")[2] == "587"
 
 
-def test_opkg_knows_what_it_installed(fresh: Router) -> None:
+def test_opkg_knows_what_it_installed(fresh: SshRouter) -> None:
     assert "Status: install user installed" in fresh.ok("opkg status mailrelay").replace("install ok", "install user")
     files = fresh.ok("opkg files mailrelay")
     for path in ("/etc/init.d/mailrelay", "/usr/lib/mailrelay/relay/__main__.py", "/usr/sbin/mailrelay"):
@@ -44,12 +45,12 @@ def test_opkg_knows_what_it_installed(fresh: Router) -> None:
         assert fresh.host.file(path).exists
 
 
-def test_sendmail_and_its_like_are_ours(fresh: Router) -> None:
+def test_sendmail_and_its_like_are_ours(fresh: SshRouter) -> None:
     for link in ("/usr/sbin/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases"):
         assert fresh.host.file(link).linked_to == "/usr/lib/mailrelay/sendmail"
 
 
-def test_it_listens_on_lan_and_loopback_only(router: Router, host: Host) -> None:
+def test_it_listens_on_lan_and_loopback_only(router: SshRouter, host: Host) -> None:
     lan = router.lan_ip
     assert host.socket(f"tcp://{lan}:25").is_listening and host.socket("tcp://127.0.0.1:25").is_listening
     found = router.listening(25)
@@ -58,7 +59,7 @@ def test_it_listens_on_lan_and_loopback_only(router: Router, host: Host) -> None
     assert found - own <= {f"{address}:25" for address in ula}, found
 
 
-def test_the_listener_holds_no_secret_and_little_rights(router: Router) -> None:
+def test_the_listener_holds_no_secret_and_little_rights(router: SshRouter) -> None:
     pid = int(router.status()["pid"])
     children = router.children(pid)
     assert children, "the supervisor has a listener"
@@ -67,7 +68,7 @@ def test_the_listener_holds_no_secret_and_little_rights(router: Router) -> None:
     assert "/_ssl" not in router.ok(f"cat /proc/{children[0]}/maps")
 
 
-def test_the_queue_lies_on_storage_that_lasts(router: Router) -> None:
+def test_the_queue_lies_on_storage_that_lasts(router: SshRouter) -> None:
     assert router.status()["spool"] == SPOOL
     assert "tmpfs" not in router.ok(f"df {SPOOL}")
     assert router.owner(SPOOL) == "587"
@@ -87,12 +88,12 @@ rm /tmp/kept
 """
 
 
-def test_settings_and_certificates_are_kept_when_the_firmware_is_upgraded(router: Router) -> None:
+def test_settings_and_certificates_are_kept_when_the_firmware_is_upgraded(router: SshRouter) -> None:
     kept = router.ok("sysupgrade -l").split()
     assert {"/etc/config/mailrelay", as_provider.CA_FILE} <= set(kept), kept
     assert SPOOL not in kept, "a backup that is restored would send old mail again"
     assert router.instance(), "asking for the list stops nothing"
 
 
-def test_the_queue_is_kept_when_the_firmware_is_upgraded(router: Router) -> None:
+def test_the_queue_is_kept_when_the_firmware_is_upgraded(router: SshRouter) -> None:
     assert SPOOL in router.ok(KEPT).split()

@@ -9,7 +9,7 @@ import time
 
 from forge.core import timeouts
 from forge.servers.postfix import Provider
-from tests.lab.machine import Router
+from tests.support.router_ssh import SshRouter
 
 PATIENCE = 30.0  # seconds, times the machine's pace, for a mail to arrive
 
@@ -20,8 +20,8 @@ def arrived(provider: Provider, count: int = 1) -> list[email.message.Message]:
     return [email.message_from_bytes(mail.raw) for mail in mails]
 
 
-def test_what_a_controllino_sends_arrives_over_starttls_with_a_login(router: Router, provider: Provider) -> None:
-    with socket.create_connection(router.smtp_address(), timeout=30) as machine:
+def test_what_a_controllino_sends_arrives_over_starttls_with_a_login(router: SshRouter, provider: Provider) -> None:
+    with socket.create_connection(router.lan(25), timeout=30) as machine:
         lines = machine.makefile("rb")
         assert lines.readline().startswith(b"220 ")
         for line, code in (
@@ -46,7 +46,7 @@ def test_what_a_controllino_sends_arrives_over_starttls_with_a_login(router: Rou
     router.wait(lambda: router.queue() == [], "the queue is empty")
 
 
-def test_mail_arrives_over_tls_from_the_start(changed_router: Router, provider: Provider) -> None:
+def test_mail_arrives_over_tls_from_the_start(changed_router: SshRouter, provider: Provider) -> None:
     changed_router.set_up(provider, tls="tls", port=str(changed_router.reach(provider.tls_port)))
     changed_router.send("Over 465")
     [mail] = arrived(provider)
@@ -54,7 +54,7 @@ def test_mail_arrives_over_tls_from_the_start(changed_router: Router, provider: 
     assert "provider/tls" in provider.log
 
 
-def test_a_wrong_password_keeps_the_mail_and_says_so(changed_router: Router, provider: Provider) -> None:
+def test_a_wrong_password_keeps_the_mail_and_says_so(changed_router: SshRouter, provider: Provider) -> None:
     router = changed_router
     router.set_up(provider, password="wrong")
     router.send("Kept")
@@ -67,7 +67,7 @@ def test_a_wrong_password_keeps_the_mail_and_says_so(changed_router: Router, pro
     assert arrived(provider)[0]["Subject"] == "Kept"
 
 
-def test_what_waits_is_sent_at_once_when_the_way_out_comes_back(router: Router, provider: Provider) -> None:
+def test_what_waits_is_sent_at_once_when_the_way_out_comes_back(router: SshRouter, provider: Provider) -> None:
     provider.stop()
     for number in range(3):
         router.send(f"Alarm {number}")

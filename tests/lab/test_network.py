@@ -7,18 +7,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.machine import Router, greeting
+from tests.support.router import Smtp, greeting
+from tests.support.router_ssh import SshRouter
 
 
-def test_a_machine_on_the_lan_is_served(router: Router) -> None:
-    with router.smtp() as client:
+def test_a_machine_on_the_lan_is_served(router: SshRouter) -> None:
+    with Smtp(router) as client:
         assert client.ehlo()[0] == 250
         assert client.mail("plc@plant.example")[0] == 250
         assert client.rcpt("owner@phone.example")[0] == 250
 
 
 @pytest.fixture
-def closed_lan(changed_router: Router) -> Iterator[Router]:
+def closed_lan(changed_router: SshRouter) -> Iterator[SshRouter]:
     """The zone lan drops what no rule lets in; SSH is let in, for us."""
     router = changed_router
     router.ok("cp /etc/config/firewall /tmp/firewall.before")
@@ -39,17 +40,17 @@ commit firewall
     router.ok("cp /tmp/firewall.before /etc/config/firewall; service firewall reload")
 
 
-def test_a_lan_that_drops_everything_still_lets_its_mail_in(closed_lan: Router) -> None:
+def test_a_lan_that_drops_everything_still_lets_its_mail_in(closed_lan: SshRouter) -> None:
     router = closed_lan
     assert router.ok("uci get firewall.@zone[0].name").strip() == "lan"
-    router.wait(lambda: greeting(router.smtp_address()).startswith("220 "), "the relay greets")
+    router.wait(lambda: greeting(router.lan(25)).startswith("220 "), "the relay greets")
     router.ok("service mailrelay stop")
     router.wait(lambda: "dport 25 " not in router.ok("nft list ruleset"), "the rule has gone with the service")
-    assert greeting(router.smtp_address(), 3) == "", "nothing else lets it in"
+    assert greeting(router.lan(25), 3) == "", "nothing else lets it in"
 
 
-def test_a_strangers_packets_never_reach_the_relay(router: Router) -> None:
-    assert greeting(router.smtp_address()).startswith("220 ")
+def test_a_strangers_packets_never_reach_the_relay(router: SshRouter) -> None:
+    assert greeting(router.lan(25)).startswith("220 ")
     before = router.status()["counts"]["connections"]
     assert greeting(router.stranger_address()) == ""
     assert "mailrelay" not in router.log("203.0.113.2")
@@ -57,7 +58,7 @@ def test_a_strangers_packets_never_reach_the_relay(router: Router) -> None:
 
 
 @pytest.fixture
-def no_firewall(router: Router) -> Iterator[None]:
+def no_firewall(router: SshRouter) -> Iterator[None]:
     """Stopped, and what comes from the WAN is even led to the relay's door."""
     router.stranger_address()
     router.ok("service firewall stop")
@@ -76,11 +77,11 @@ def no_firewall(router: Router) -> Iterator[None]:
     router.ok("nft delete table ip stray; service firewall start")
 
 
-def test_without_a_firewall_the_relay_itself_refuses_strangers(router: Router, no_firewall: None) -> None:
+def test_without_a_firewall_the_relay_itself_refuses_strangers(router: SshRouter, no_firewall: None) -> None:
     host, port = router.stranger_address()
     first = router.wait(lambda: greeting((host, port)), "somebody answers")
     assert first.startswith("554 5.7.1"), first
     with pytest.raises(smtplib.SMTPException):
         smtplib.SMTP(host, port, timeout=10)
-    assert greeting(router.smtp_address()).startswith("220 "), "the LAN is served all the same"
+    assert greeting(router.lan(25)).startswith("220 "), "the LAN is served all the same"
     assert "203.0.113.2" in router.log("refused") or "203.0.113.2" in router.log("554"), router.log("mailrelay")

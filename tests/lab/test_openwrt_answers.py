@@ -10,20 +10,20 @@ from collections.abc import Iterator
 import pytest
 
 from tests import openwrt_answers
-from tests.lab.machine import Router
+from tests.support.router_ssh import SshRouter
 
 RECORDED_LAN = ("192.168.1.1", "fd00:1:2::1")
 
 
 @pytest.fixture
-def fresh_router(bare_router: Router) -> Iterator[Router]:
+def fresh_router(bare_router: SshRouter) -> Iterator[SshRouter]:
     """As it was before it was ever told to reload_config: the first time is recorded too."""
     bare_router.return_to("bare")
     yield bare_router
     bare_router.run("/etc/init.d/demo stop; /etc/init.d/demo disable; rm -f /etc/init.d/demo /etc/config/demo")
 
 
-def test_every_recorded_answer_is_given_again(fresh_router: Router) -> None:
+def test_every_recorded_answer_is_given_again(fresh_router: SshRouter) -> None:
     router = fresh_router
     own = router.ok(
         ". /lib/functions/network.sh; network_get_ipaddr a lan; network_get_ipaddr6 b lan; echo $a $b"
@@ -33,15 +33,12 @@ def test_every_recorded_answer_is_given_again(fresh_router: Router) -> None:
         done = router.run(f"({command}\n) 2>&1")
         return done.output, done.status
 
-    def put(path: str, text: str, mode: int) -> None:
-        router.put(path, text, f"{mode:o}")
-
     def localise(text: str) -> str:
         for here, there in zip(own, RECORDED_LAN):
             text = text.replace(here, there)
         return text
 
     # Its respawn takes seven seconds, and is the relay's own tests' business.
-    asked, differences = openwrt_answers.differences(ask, put, leave_out="^kill -9", localise=localise)
+    asked, differences = openwrt_answers.differences(ask, router.put, leave_out="^kill -9", localise=localise)
     assert not differences, "\n\n".join(differences)
     assert asked > 45

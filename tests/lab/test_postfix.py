@@ -8,7 +8,8 @@ from forge.core import timeouts
 from forge.lab import opkg_state, targets
 from forge.servers.postfix import Provider
 from tests.lab.conftest import packed
-from tests.lab.machine import Router, greeting
+from tests.support.router import greeting
+from tests.support.router_ssh import SshRouter
 
 PATIENCE = 90.0
 
@@ -17,10 +18,10 @@ PATIENCE = 90.0
 def router(
     pytestconfig: pytest.Config,
     target: str,
-    bare_router: Router,
+    bare_router: SshRouter,
     running_provider: Provider,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Router:
+) -> SshRouter:
     built_here = not (pytestconfig.getoption("--host") or pytestconfig.getoption("--firmware"))
     if built_here and targets.find(target).memory < 256:
         pytest.skip("Debian's Postfix with its libraries is too much for a guest of 128 MB")
@@ -38,25 +39,25 @@ def router(
     return bare_router
 
 
-def test_it_listens_on_lan_and_loopback_only(router: Router) -> None:
+def test_it_listens_on_lan_and_loopback_only(router: SshRouter) -> None:
     found = router.listening(25)
     assert {f"{router.lan_ip}:25", "127.0.0.1:25"} <= found
     assert not found & {"0.0.0.0:25", ":::25"}, found
     assert router.run("service postfix enabled").status != 0, "OpenWrt's own instance is off"
 
 
-def test_mail_from_the_lan_arrives_over_tls_with_a_login(router: Router, provider: Provider) -> None:
+def test_mail_from_the_lan_arrives_over_tls_with_a_login(router: SshRouter, provider: Provider) -> None:
     router.send("By Postfix")
     [mail] = provider.wait_for(1, PATIENCE * timeouts.factor())
     assert b"Subject: By Postfix" in mail.header
     assert "TLSv1." in mail.received and "Authenticated sender" in mail.received
 
 
-def test_a_stranger_is_not_served(router: Router) -> None:
+def test_a_stranger_is_not_served(router: SshRouter) -> None:
     assert greeting(router.stranger_address()) == ""
 
 
-def test_mail_that_waits_is_sent_on_flush(router: Router, provider: Provider) -> None:
+def test_mail_that_waits_is_sent_on_flush(router: SshRouter, provider: Provider) -> None:
     provider.stop()
     router.send("Later")
     router.wait(lambda: '"queue": 1' in router.ok("mailrelay status"), "the mail is queued")
@@ -66,17 +67,17 @@ def test_mail_that_waits_is_sent_on_flush(router: Router, provider: Provider) ->
     assert b"Subject: Later" in mail.header
 
 
-def test_sendmail_reaches_the_provider(router: Router, provider: Provider) -> None:
+def test_sendmail_reaches_the_provider(router: SshRouter, provider: Provider) -> None:
     router.ok("/usr/sbin/sendmail owner@phone.example", input="Subject: from a script\n\nx\n")
     [mail] = provider.wait_for(1, PATIENCE * timeouts.factor())
     assert b"Subject: from a script" in mail.header
 
 
-def test_a_killed_master_is_started_again(router: Router, provider: Provider) -> None:
+def test_a_killed_master_is_started_again(router: SshRouter, provider: Provider) -> None:
     before = int(router.instance()["pid"])
     router.ok(f"kill -9 {before}")
     router.wait(lambda: router.instance().get("pid", before) != before, "procd starts another", PATIENCE)
-    router.wait(lambda: greeting(router.smtp_address()).startswith("220 "), "it greets", PATIENCE)
+    router.wait(lambda: greeting(router.lan(25)).startswith("220 "), "it greets", PATIENCE)
     router.send("After the kill")
     [mail] = provider.wait_for(1, PATIENCE * timeouts.factor())
     assert b"Subject: After the kill" in mail.header

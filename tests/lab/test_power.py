@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from forge.core import timeouts
 from forge.servers.postfix import Provider
-from tests.lab.machine import Router, greeting
+from tests.support.router import greeting
+from tests.support.router_ssh import SshRouter
 
 PATIENCE = 60.0
 
 
-def test_mail_that_waits_survives_a_power_cut_and_arrives(router: Router, provider: Provider) -> None:
+def test_mail_that_waits_survives_a_power_cut_and_arrives(router: SshRouter, provider: Provider) -> None:
     provider.stop()
     sent = [f"Alarm {number}" for number in range(5)]
     for subject in sent:
@@ -24,12 +25,12 @@ def test_mail_that_waits_survives_a_power_cut_and_arrives(router: Router, provid
     assert subjects == sent
 
 
-def test_it_runs_again_after_a_reboot(router: Router, provider: Provider) -> None:
+def test_it_runs_again_after_a_reboot(router: SshRouter, provider: Provider) -> None:
     before = router.host.sysctl("kernel.random.boot_id")
     router.reboot()
     assert router.host.sysctl("kernel.random.boot_id") != before
     status = router.wait_relay()
     assert router.instance()["running"] is True and status["pid"] == router.instance()["pid"]
-    router.wait(lambda: greeting(router.smtp_address()).startswith("220 "), "the LAN is served")
+    router.wait(lambda: greeting(router.lan(25)).startswith("220 "), "the LAN is served")
     router.send("After the reboot")
     assert provider.wait_for(1, PATIENCE * timeouts.factor())

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 
 from forge.core import timeouts
 from forge.servers.postfix import Provider
-from tests.lab.machine import Router, greeting
+from tests.support.router import greeting
+from tests.support.router_ssh import SshRouter
 
 PATIENCE = 60.0
 
 
-def test_a_killed_supervisor_is_started_again_and_leaves_no_orphan(router: Router, provider: Provider) -> None:
+def test_a_killed_supervisor_is_started_again_and_leaves_no_orphan(router: SshRouter, provider: Provider) -> None:
     status = router.wait_relay()
     pid = int(status["pid"])
     children = router.children(pid)
@@ -27,12 +28,12 @@ def test_a_killed_supervisor_is_started_again_and_leaves_no_orphan(router: Route
     provider.wait_for(1, PATIENCE * timeouts.factor())
 
 
-def test_a_killed_listener_is_started_again(router: Router, provider: Provider) -> None:
+def test_a_killed_listener_is_started_again(router: SshRouter, provider: Provider) -> None:
     pid = int(router.wait_relay()["pid"])
     [listener] = router.wait(lambda: router.children(pid), "there is a listener")[:1]
     router.ok(f"kill -9 {listener}")
     router.wait(lambda: listener not in router.children(pid), "it is gone")
-    router.wait(lambda: greeting(router.smtp_address()).startswith("220 "), "another one greets")
+    router.wait(lambda: greeting(router.lan(25)).startswith("220 "), "another one greets")
     assert int(router.status()["pid"]) == pid, "the supervisor went on"
     router.send("After the listener")
     provider.wait_for(1, PATIENCE * timeouts.factor())
@@ -55,7 +56,7 @@ def silent_server(port: int) -> Iterator[None]:
         thread.join(10)
 
 
-def test_a_killed_courier_costs_no_mail(router: Router, provider: Provider) -> None:
+def test_a_killed_courier_costs_no_mail(router: SshRouter, provider: Provider) -> None:
     pid = int(router.wait_relay()["pid"])
     idle = router.wait(
         lambda: found if len(found := router.children(pid)) == 1 else [], "the listener is alone: no courier lingers"
@@ -74,7 +75,7 @@ def test_a_killed_courier_costs_no_mail(router: Router, provider: Provider) -> N
     router.wait(lambda: router.queue() == [], "the queue is empty")
 
 
-def test_a_committed_change_is_taken_up(changed_router: Router) -> None:
+def test_a_committed_change_is_taken_up(changed_router: SshRouter) -> None:
     router = changed_router
     router.run("reload_config")  # the first one on a running system only takes the checksums
     before = int(router.wait_relay()["pid"])
@@ -87,7 +88,7 @@ def test_a_committed_change_is_taken_up(changed_router: Router) -> None:
     assert "dport 25 " not in rules, "the old one is shut"
 
 
-def test_faulty_settings_leave_the_good_ones_running(changed_router: Router, provider: Provider) -> None:
+def test_faulty_settings_leave_the_good_ones_running(changed_router: SshRouter, provider: Provider) -> None:
     router = changed_router
     router.ok("uci set mailrelay.provider.port=none; uci commit mailrelay; service mailrelay reload")
     router.wait(lambda: "settings refused" in router.log("mailrelay"), "the fault is told")
@@ -96,7 +97,7 @@ def test_faulty_settings_leave_the_good_ones_running(changed_router: Router, pro
     provider.wait_for(1, PATIENCE * timeouts.factor())
 
 
-def test_disabled_in_its_settings_nothing_runs(changed_router: Router) -> None:
+def test_disabled_in_its_settings_nothing_runs(changed_router: SshRouter) -> None:
     router = changed_router
     router.ok("uci set mailrelay.main.enabled=0; uci commit mailrelay; service mailrelay reload")
     router.wait(lambda: not router.listening(25), "nobody listens")

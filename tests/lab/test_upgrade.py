@@ -12,7 +12,7 @@ import pytest
 from forge.core import timeouts
 from forge.servers.postfix import Provider
 from tests.lab.conftest import PACKAGE, packed
-from tests.lab.machine import Router
+from tests.support.router_ssh import SshRouter
 
 PATIENCE = 60.0
 
@@ -38,7 +38,7 @@ def newer_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_upgrade_keeps_settings_and_queue_and_runs_the_new_code(
-    router: Router, provider: Provider, newer_package: Path
+    router: SshRouter, provider: Provider, newer_package: Path
 ) -> None:
     provider.stop()
     router.send("Before the upgrade")
@@ -58,12 +58,12 @@ def test_an_upgrade_keeps_settings_and_queue_and_runs_the_new_code(
     assert b"Before the upgrade" in mail.header
 
 
-def files(router: Router) -> set[str]:
+def files(router: SshRouter) -> set[str]:
     """Everything but what is in memory."""
     return set(router.ok("find / -xdev ! -path '/overlay/*' ! -path '/rom/*' 2>/dev/null; true").splitlines())
 
 
-def test_removal_leaves_nothing_but_settings_and_queue(ready_router: Router) -> None:
+def test_removal_leaves_nothing_but_settings_and_queue(ready_router: SshRouter) -> None:
     ready_router.return_to("bare")
     before = files(ready_router)
     ready_router.return_to("ready")

@@ -23,7 +23,7 @@ from forge.host import host
 from forge.servers.postfix import Provider
 from tests.luci.browser import Browser
 from tests.luci.standin.server import Site
-from tests.package.router import Router
+from tests.support.router_container import Container
 
 HOST = "mail.provider.example"
 _CLONE_NEWNET = 0x40000000
@@ -32,7 +32,7 @@ _CLONE_NEWNET = 0x40000000
 class Door:
     """A port on the router's loopback that leads to one on the host's."""
 
-    def __init__(self, router: Router, port: int, target: int) -> None:
+    def __init__(self, router: Container, port: int, target: int) -> None:
         made: list[socket.socket] = []
         thread = threading.Thread(target=self._open, args=(router.pid, port, made))
         thread.start()
@@ -83,12 +83,12 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture(scope="session")
-def router(provider: Provider) -> Iterator[Router]:
+def router(provider: Provider) -> Iterator[Container]:
     """With the package, a way to the provider, and settings as they are after installation: switched off."""
-    with Router() as router:
+    with Container() as router:
         router.lay_out()
-        router.write("usr/bin/logread", '#!/bin/sh\n# Stands in for logread -e PATTERN\ngrep "$2" /tmp/log\n', 0o755)
-        router.write("etc/hosts", f"127.0.0.1 localhost {HOST}\n")
+        router.put("/usr/bin/logread", '#!/bin/sh\n# Stands in for logread -e PATTERN\ngrep "$2" /tmp/log\n', 0o755)
+        router.put("/etc/hosts", f"127.0.0.1 localhost {HOST}\n")
         shutil.copy(provider.ca_file, router.root / "etc/provider.pem")
         router.configure(enabled="0", rest="")
         router.ok("ip", "addr", "add", "192.168.1.1/24", "dev", "lo")
@@ -102,7 +102,7 @@ def router(provider: Provider) -> Iterator[Router]:
 
 
 @pytest.fixture(scope="session")
-def site(router: Router) -> Iterator[Site]:
+def site(router: Container) -> Iterator[Site]:
     with Site(router) as site:
         yield site
 
@@ -115,13 +115,13 @@ def browser(site: Site) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def call(router: Router) -> Any:
+def call(router: Container) -> Any:
     """rpcd's object, as rpcd calls it."""
     import json
 
     def call(method: str, **values: object) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(
-            router.ok("/usr/libexec/rpcd/mailrelay", "call", method, stdin=json.dumps(values))
+            router.ok("/usr/libexec/rpcd/mailrelay", "call", method, input=json.dumps(values))
         )
         return found
 

@@ -14,7 +14,7 @@ import pytest
 from forge.servers.postfix import Provider
 from tests.luci.conftest import HOST
 from tests.luci.standin.server import ACL, APP, CONFIG
-from tests.package.router import Router
+from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 RUN = "var/run/mailrelay"
@@ -28,7 +28,7 @@ def draft(provider: Provider, password: str = "") -> str:
     )
 
 
-def finish(router: Router, call: Any) -> dict[str, Any]:
+def finish(router: Container, call: Any) -> dict[str, Any]:
     """The last step of the test that is under way."""
     answer: dict[str, Any] = router.wait(
         lambda: found if not (found := call("test_status"))["running"] else None, "the test ends"
@@ -37,11 +37,11 @@ def finish(router: Router, call: Any) -> dict[str, Any]:
     return last
 
 
-def drafts(router: Router) -> list[Path]:
+def drafts(router: Container) -> list[Path]:
     return list((router.root / RUN).glob("draft-*"))
 
 
-def test_a_draft_is_checked_and_not_kept(router: Router, call: Any, provider: Provider) -> None:
+def test_a_draft_is_checked_and_not_kept(router: Container, call: Any, provider: Provider) -> None:
     before = (router.root / CONFIG).read_text()
     assert call("check_draft", settings=draft(provider)) == {"ok": True, "text": ""}
     answer = call("check_draft", settings=draft(provider).replace("'lan'", "'wan'"))
@@ -55,7 +55,7 @@ def test_a_draft_is_checked_and_not_kept(router: Router, call: Any, provider: Pr
     assert not drafts(router)
 
 
-def test_a_test_by_a_draft_reaches_the_provider(router: Router, call: Any, provider: Provider) -> None:
+def test_a_test_by_a_draft_reaches_the_provider(router: Container, call: Any, provider: Provider) -> None:
     provider.forget()
     assert call("test_draft", address="owner@example.org", settings=draft(provider))["ok"]
     assert finish(router, call)["result"] == "accepted"
@@ -64,7 +64,7 @@ def test_a_test_by_a_draft_reaches_the_provider(router: Router, call: Any, provi
 
 
 def test_a_password_of_a_draft_is_in_no_command_line_and_no_readable_file(
-    router: Router, call: Any, provider: Provider
+    router: Container, call: Any, provider: Provider
 ) -> None:
     """Looked for in every process and every file of the run directory, again and again while the test runs."""
     secret = "Xk7-such-a-secret"
@@ -105,7 +105,7 @@ def test_a_password_of_a_draft_is_in_no_command_line_and_no_readable_file(
     assert secret not in router.log()
 
 
-def test_a_draft_with_faults_is_not_tried(router: Router, call: Any, provider: Provider) -> None:
+def test_a_draft_with_faults_is_not_tried(router: Container, call: Any, provider: Provider) -> None:
     provider.forget()
     bad = draft(provider).replace("'lan'", "'wan'")
     assert call("test_draft", address="owner@example.org", settings=bad)["ok"]
@@ -114,7 +114,7 @@ def test_a_draft_with_faults_is_not_tried(router: Router, call: Any, provider: P
     assert not provider.messages()
 
 
-def test_a_test_that_dies_has_a_result(router: Router, call: Any) -> None:
+def test_a_test_that_dies_has_a_result(router: Container, call: Any) -> None:
     python = router.root / "usr/bin/python3"
     text = python.read_text()
     python.write_text("#!/bin/sh\necho 'no room' >&2\nexit 1\n")
@@ -125,7 +125,7 @@ def test_a_test_that_dies_has_a_result(router: Router, call: Any) -> None:
         python.write_text(text)
 
 
-def test_one_test_at_a_time(router: Router, call: Any, provider: Provider) -> None:
+def test_one_test_at_a_time(router: Container, call: Any, provider: Provider) -> None:
     lock = router.root / RUN / "test.lock"
     with lock.open("w") as file:
         import fcntl
@@ -145,7 +145,7 @@ def test_one_test_at_a_time(router: Router, call: Any, provider: Provider) -> No
         "config smarthost\n\toption host '-oProxyCommand=x'\n", "\\%s%n\u202e\U0001f4a9", "ü" * 40000,
     ],
 )  # fmt: skip
-def test_hostile_settings_are_refused_and_never_run(router: Router, call: Any, settings: object) -> None:
+def test_hostile_settings_are_refused_and_never_run(router: Container, call: Any, settings: object) -> None:
     answer = call("check_draft", settings=settings)
     assert set(answer) == {"ok", "text"} and not answer["ok"] and answer["text"]
     assert not (router.root / "tmp/owned").exists()
@@ -156,25 +156,25 @@ def test_hostile_settings_are_refused_and_never_run(router: Router, call: Any, s
     "address",
     ["-f@x", "a@b@c", "$(touch /tmp/owned)@x", "a@b\nc", "`id`@x", None, ["a@b"], "a@" + "b" * 300, "a\tb@c"],
 )
-def test_hostile_addresses_are_refused(router: Router, call: Any, provider: Provider, address: object) -> None:
+def test_hostile_addresses_are_refused(router: Container, call: Any, provider: Provider, address: object) -> None:
     answer = call("test_draft", address=address, settings=draft(provider))
     assert answer == {"ok": False, "text": "that is not a mail address"}
     assert not (router.root / "tmp/owned").exists()
     assert not drafts(router)
 
 
-def test_what_is_no_call_is_answered(router: Router) -> None:
+def test_what_is_no_call_is_answered(router: Container) -> None:
     for method, bodies in {
         "check_draft": ('{"settings": "x"', "\xff"),
         "test_draft": ("", "{"),
         "log": ("[]", "x"),
     }.items():
         for body in bodies:
-            found = json.loads(router.ok("/usr/libexec/rpcd/mailrelay", "call", method, stdin=body))
+            found = json.loads(router.ok("/usr/libexec/rpcd/mailrelay", "call", method, input=body))
             assert set(found) == {"ok", "text"}
 
 
-def test_the_log_is_filtered_by_an_id_that_is_one(router: Router, call: Any) -> None:
+def test_the_log_is_filtered_by_an_id_that_is_one(router: Container, call: Any) -> None:
     router.ok("/usr/sbin/mailrelay", "check")
     assert call("log", id="x; touch /tmp/owned") == {"ok": False, "text": "that is not a queue id; 'queue' lists them"}
     assert not call("log", limit="1;reboot")["ok"]
@@ -183,7 +183,7 @@ def test_the_log_is_filtered_by_an_id_that_is_one(router: Router, call: Any) -> 
     assert len(call("log")["text"]) <= 49152
 
 
-def test_the_access_lists_name_every_call_once_and_give_readers_nothing_secret(router: Router) -> None:
+def test_the_access_lists_name_every_call_once_and_give_readers_nothing_secret(router: Container) -> None:
     methods = set(json.loads(router.ok("/usr/libexec/rpcd/mailrelay", "list")))
     acl = json.loads(ACL.read_text())["luci-app-mailrelay"]
     read, write = (acl[level]["ubus"]["mailrelay"] for level in ("read", "write"))
@@ -193,17 +193,17 @@ def test_the_access_lists_name_every_call_once_and_give_readers_nothing_secret(r
     assert set(acl["write"]) == {"ubus", "uci"}
 
 
-def test_the_check_for_readers_never_shows_a_password(router: Router, call: Any) -> None:
+def test_the_check_for_readers_never_shows_a_password(router: Container, call: Any) -> None:
     before = (router.root / CONFIG).read_text()
     secrets = ["p\u200bssw0rd1", "p\tssw0rd2"]
     try:
         for secret in secrets:
             login = f"\toption username 'u'\n\toption password '{secret}'\n"
-            router.write(CONFIG, f"{MAIN}\nconfig smarthost\n\toption host 'x.org'\n{login}", 0o600)
+            router.put(CONFIG, f"{MAIN}\nconfig smarthost\n\toption host 'x.org'\n{login}", 0o600)
             answer = call("check")
             assert not answer["ok"] and "ssw0rd" not in answer["text"]
     finally:
-        router.write(CONFIG, before, 0o600)
+        router.put(CONFIG, before, 0o600)
 
 
 def test_the_menu_leads_to_views_that_exist() -> None:

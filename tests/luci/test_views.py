@@ -14,7 +14,7 @@ from forge.servers.postfix import Provider
 from tests.luci.browser import Browser
 from tests.luci.conftest import HOST
 from tests.luci.standin.server import CONFIG, Site
-from tests.package.router import Router
+from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 
@@ -35,12 +35,12 @@ def settings(provider: Provider, **smarthost: str) -> str:
 
 
 @pytest.fixture
-def relay(router: Router, provider: Provider, site: Site) -> Router:
+def relay(router: Container, provider: Provider, site: Site) -> Container:
     """A relay that runs with a provider, an empty queue, and nothing unsaved."""
     site.pending = None
     before = (router.root / CONFIG).read_text()
     router.configure(rest=settings(provider))
-    if (router.root / CONFIG).read_text() != before or not router.relay_status():
+    if (router.root / CONFIG).read_text() != before or not router.status():
         router.ok("/etc/init.d/mailrelay", "reload")
         router.wait_relay("192.168.1.1:25")
     clear(router)
@@ -48,16 +48,16 @@ def relay(router: Router, provider: Provider, site: Site) -> Router:
     return router
 
 
-def clear(router: Router) -> None:
+def clear(router: Container) -> None:
     if any(file.is_file() for file in (router.root / "etc/mailrelay/spool").rglob("1*")):
         router.ok("/usr/sbin/mailrelay", "delete", "--all")
 
 
-def stop_provider(router: Router, provider: Provider, password: str) -> None:
+def stop_provider(router: Container, provider: Provider, password: str) -> None:
     """From here on every login is refused."""
     router.configure("option retry_min '1s'", settings(provider, password=password))
     router.ok("/etc/init.d/mailrelay", "reload")
-    router.wait(lambda: router.relay_status().get("pid") == router.service().get("pid"), "the relay is back")
+    router.wait(lambda: router.status().get("pid") == router.instance().get("pid"), "the relay is back")
     router.wait_relay("192.168.1.1:25")
 
 
@@ -65,7 +65,7 @@ def stop_provider(router: Router, provider: Provider, password: str) -> None:
 
 
 def test_a_provider_is_set_up_tried_saved_and_takes_mail(
-    browser: Browser, site: Site, router: Router, provider: Provider
+    browser: Browser, site: Site, router: Container, provider: Provider
 ) -> None:
     site.pending = None
     router.configure(enabled="0", rest="")
@@ -92,7 +92,7 @@ def test_a_provider_is_set_up_tried_saved_and_takes_mail(
     assert "The mail was not sent" in browser.text("#mailrelay-test-result")
     assert "refuses username and password" in browser.text("#mailrelay-test-result .mailrelay-advice")
     assert "password 'wrong'" not in (router.root / CONFIG).read_text(), "nothing was saved for the test"
-    assert router.relay_status() == {}, "and nothing was started"
+    assert router.status() == {}, "and nothing was started"
 
     browser.click(".cbi-button-edit")
     section = browser.dialog_section()
@@ -113,18 +113,18 @@ def test_a_provider_is_set_up_tried_saved_and_takes_mail(
     saved = (router.root / CONFIG).read_text()
     assert f"option password '{provider.password}'" in saved
     assert "newe" not in saved and "_provider" not in saved
-    assert router.smtp().startswith("250")
-    assert message_from_bytes(provider.wait_for(2)[1].raw)["Subject"] == "Alarm"
+    router.send()
+    assert message_from_bytes(provider.wait_for(2)[1].raw)["Subject"] == "Pump 3 stopped"
     browser.open("overview")
     browser.wait(lambda: "1 taken, 1 sent, 0 failed" in browser.text("#mailrelay-status"), "the mail is counted")
     overview = browser.text("#mailrelay-status")
     assert "running" in overview and "reachable" in overview and f"{HOST}:587" in overview
 
 
-def test_a_broken_password_is_explained_on_the_overview(browser: Browser, relay: Router, provider: Provider) -> None:
+def test_a_broken_password_is_explained_on_the_overview(browser: Browser, relay: Container, provider: Provider) -> None:
     stop_provider(relay, provider, "broken")
     browser.open("overview")
-    assert relay.smtp().startswith("250")
+    relay.send()
     browser.wait(lambda: "Last failure" in browser.text("#mailrelay-failure"), "without a reload of the page")
     assert "refuses username and password" in browser.text("#mailrelay-failure strong")
     assert "1 waiting" in browser.text("#mailrelay-status")
@@ -133,7 +133,7 @@ def test_a_broken_password_is_explained_on_the_overview(browser: Browser, relay:
     clear(relay)
 
 
-def test_the_overview_starts_no_interpreter(browser: Browser, relay: Router, site: Site) -> None:
+def test_the_overview_starts_no_interpreter(browser: Browser, relay: Container, site: Site) -> None:
     python = relay.root / "usr/bin/python3"
     text = python.read_text()
     python.write_text(text.replace("exec ", "echo started >>/tmp/started; exec "))
@@ -147,11 +147,11 @@ def test_the_overview_starts_no_interpreter(browser: Browser, relay: Router, sit
     assert not (relay.root / "tmp/started").exists()
 
 
-def test_a_relay_that_cannot_run_says_why(browser: Browser, relay: Router, provider: Provider) -> None:
+def test_a_relay_that_cannot_run_says_why(browser: Browser, relay: Container, provider: Provider) -> None:
     relay.configure("option port 'abc'", settings(provider))
     (relay.root / "var/run/mailrelay/config").unlink()
     relay.ok("/etc/init.d/mailrelay", "restart")
-    relay.wait(lambda: relay.relay_status() == {}, "it has ended")
+    relay.wait(lambda: relay.status() == {}, "it has ended")
     browser.open("overview")
     browser.wait(lambda: "have faults" in browser.text("#mailrelay-status"), "the reason")
     assert "'abc' is not a port" in browser.text("#mailrelay-status")
@@ -160,7 +160,7 @@ def test_a_relay_that_cannot_run_says_why(browser: Browser, relay: Router, provi
 # ---- settings -------------------------------------------------------------------------------------------------------
 
 
-def test_a_network_that_faces_the_internet_is_refused_with_the_reason(browser: Browser, relay: Router) -> None:
+def test_a_network_that_faces_the_internet_is_refused_with_the_reason(browser: Browser, relay: Container) -> None:
     before = (relay.root / CONFIG).read_text()
     browser.open("settings")
     browser.choose("main", "network", "lan", "wan")
@@ -171,7 +171,7 @@ def test_a_network_that_faces_the_internet_is_refused_with_the_reason(browser: B
     assert (relay.root / CONFIG).read_text() == before
 
 
-def test_a_dialog_refuses_what_the_check_refuses(browser: Browser, relay: Router, site: Site) -> None:
+def test_a_dialog_refuses_what_the_check_refuses(browser: Browser, relay: Container, site: Site) -> None:
     browser.open("settings")
     browser.click("#cbi-mailrelay-client .cbi-button-add")
     section = browser.dialog_section()
@@ -185,7 +185,7 @@ def test_a_dialog_refuses_what_the_check_refuses(browser: Browser, relay: Router
     browser.wait(lambda: "192.168.1.40" in browser.text("#cbi-mailrelay-client table"), "the machine is in the table")
 
 
-def test_a_value_that_is_not_of_its_kind_is_told_at_once(browser: Browser, relay: Router, site: Site) -> None:
+def test_a_value_that_is_not_of_its_kind_is_told_at_once(browser: Browser, relay: Container, site: Site) -> None:
     browser.open("settings")
     browser.fill("main", sender="nobody")
     site.calls.clear()
@@ -194,14 +194,14 @@ def test_a_value_that_is_not_of_its_kind_is_told_at_once(browser: Browser, relay
     assert "mailrelay.check_draft" not in site.calls
 
 
-def test_settings_written_by_hand_are_shown_and_kept(browser: Browser, relay: Router, site: Site) -> None:
+def test_settings_written_by_hand_are_shown_and_kept(browser: Browser, relay: Container, site: Site) -> None:
     text = (
         "config mailrelay main\n\toption enabled yes\n\tlist network lan\n\toption port '25 2525'\n"
         "\tlist alias 'root = owner@example.org, night@example.org'\n\toption notify_after 2h\n"
         "\nconfig smarthost 'main_one'\n\toption host mail.provider.example\n\toption verify off\n"
         "\toption password 'it'\\''s $HOME `id` \"x\"'\n\toption username 'a b'\n"
     )
-    relay.write(CONFIG, text, 0o600)
+    relay.put(CONFIG, text, 0o600)
     browser.open("settings")
     assert browser.field("main", "enabled").is_selected()
     browser.press('[data-page-action="handleSave"]')
@@ -214,7 +214,7 @@ def test_settings_written_by_hand_are_shown_and_kept(browser: Browser, relay: Ro
     assert "verify" in browser.text(".notification") or "Verify the server" in browser.text(".notification")
 
 
-def test_passwords_are_hidden(browser: Browser, relay: Router, provider: Provider) -> None:
+def test_passwords_are_hidden(browser: Browser, relay: Container, provider: Provider) -> None:
     browser.open("settings")
     browser.click(".cbi-button-edit")
     field = browser.field(browser.dialog_section(), "password")
@@ -226,22 +226,22 @@ def test_passwords_are_hidden(browser: Browser, relay: Router, provider: Provide
 
 
 def test_the_queue_is_looked_through_held_tried_and_emptied(
-    browser: Browser, relay: Router, provider: Provider
+    browser: Browser, relay: Container, provider: Provider
 ) -> None:
     stop_provider(relay, provider, "broken")
     for _ in range(3):
-        assert relay.smtp().startswith("250")
-    relay.wait(lambda: relay.relay_status().get("last_failure"), "it was tried")
+        relay.send()
+    relay.wait(lambda: relay.status().get("last_failure"), "it was tried")
     browser.open("queue")
     browser.wait(lambda: len(page_ids(browser)) == 3, "all three")
     ids = page_ids(browser)
     row = browser.text(f'tr[data-id="{ids[0]}"]')
-    assert "plc@example.net" in row and "owner@example.org" in row
+    assert "plc@plant.example" in row and "owner@phone.example" in row
 
     browser.press(f'[data-show="{ids[0]}"]')
     headers = browser.text("#mailrelay-headers")
-    assert "Subject: Alarm" in headers and "plc@example.net" in headers
-    assert "pump 3" not in headers, "headers, and not what it says"
+    assert "Subject: Pump 3 stopped" in headers and "plc@plant.example" in headers
+    assert "Tank level" not in headers, "headers, and not what it says"
     browser.click(".modal .cbi-button")
 
     browser.click(f'input[data-id="{ids[0]}"]')
@@ -252,7 +252,7 @@ def test_the_queue_is_looked_through_held_tried_and_emptied(
     assert len(provider.wait_for(2)) == 2
 
     stop_provider(relay, provider, "broken")
-    assert relay.smtp().startswith("250")
+    relay.send()
     browser.wait(lambda: len(page_ids(browser)) == 2, "a new one, without a reload of the page")
     browser.click("#mailrelay-all")
     browser.click('[data-action="remove"]')
@@ -271,8 +271,8 @@ def page_ids(browser: Browser) -> list[str]:
     return found
 
 
-def test_the_log_is_that_of_one_mail(browser: Browser, relay: Router, provider: Provider) -> None:
-    reply = relay.smtp()
+def test_the_log_is_that_of_one_mail(browser: Browser, relay: Container, provider: Provider) -> None:
+    reply = relay.send()
     queue_id = re.findall(r"[0-9a-z]{16}", reply)[0]
     provider.wait_for(1)
     browser.open("log", id=queue_id)
@@ -287,12 +287,12 @@ def test_the_log_is_that_of_one_mail(browser: Browser, relay: Router, provider: 
 
 
 def test_who_may_only_look_sees_no_password_and_no_mail(
-    browser: Browser, relay: Router, provider: Provider, site: Site
+    browser: Browser, relay: Container, provider: Provider, site: Site
 ) -> None:
     stop_provider(relay, provider, "broken")
-    assert relay.smtp().startswith("250")
+    relay.send()
     browser.open("queue", "viewer")
-    browser.wait(lambda: "plc@example.net" in browser.text("#mailrelay-queue"), "the queue")
+    browser.wait(lambda: "plc@plant.example" in browser.text("#mailrelay-queue"), "the queue")
     assert not browser.driver.find_elements("css selector", "[data-action], [data-show]")
     browser.open("settings", "viewer")
     assert "only a user who may change them may see them" in browser.text()
@@ -315,12 +315,12 @@ def test_who_may_only_look_sees_no_password_and_no_mail(
 # ---- other engines, other languages ---------------------------------------------------------------------------------
 
 
-def test_what_an_engine_cannot_do_is_not_offered(browser: Browser, relay: Router, provider: Provider) -> None:
+def test_what_an_engine_cannot_do_is_not_offered(browser: Browser, relay: Container, provider: Provider) -> None:
     """As with Postfix, whose status says little, and which sends no test mail."""
     engine = relay.root / "usr/lib/mailrelay/python.sh"
     text = engine.read_text()
     stop_provider(relay, provider, "broken")
-    assert relay.smtp().startswith("250")
+    relay.send()
     little = """engine_status() { echo '{"running": true, "pid": 1, "queue": 1, "hold": 0, "failed": 0}'; }"""
     engine.write_text(f"{text}\n{little}\nunset -f engine_test engine_hold engine_show\n")
     try:
@@ -337,7 +337,7 @@ def test_what_an_engine_cannot_do_is_not_offered(browser: Browser, relay: Router
         clear(relay)
 
 
-def test_what_strangers_say_is_shown_as_text(browser: Browser, relay: Router) -> None:
+def test_what_strangers_say_is_shown_as_text(browser: Browser, relay: Container) -> None:
     """A provider's answer, a machine's sender: neither becomes a part of the page."""
     engine = relay.root / "usr/lib/mailrelay/python.sh"
     text = engine.read_text()
@@ -347,9 +347,9 @@ def test_what_strangers_say_is_shown_as_text(browser: Browser, relay: Router) ->
     status |= {"warnings": [evil], "not_listening": {evil: evil}, "queue": 1, "hold": 0, "failed": 0}
     message = {"id": "1m81x5813g42b6mg", "state": "queue", "sending": False, "damage": None, "age": 1, "size": 1}
     message |= {"sender": evil, "recipients": [{"address": evil, "state": evil}], "last_answer": evil, "attempts": 1}
-    relay.write("tmp/evil-status", json.dumps({**status, "last_failure": failure, "last_success": None}))
-    relay.write("tmp/evil-queue", json.dumps({"messages": [message], "total": 1}))
-    relay.write("tmp/evil-mail", f"id  1m81x5813g42b6mg\n\nSubject: {evil}\n\nbody\n")
+    relay.put("/tmp/evil-status", json.dumps({**status, "last_failure": failure, "last_success": None}))
+    relay.put("/tmp/evil-queue", json.dumps({"messages": [message], "total": 1}))
+    relay.put("/tmp/evil-mail", f"id  1m81x5813g42b6mg\n\nSubject: {evil}\n\nbody\n")
     pages = "engine_status() { cat /tmp/evil-status; }\nengine_queue_json() { cat /tmp/evil-queue; }\n"
     engine.write_text(f"{text}\n{pages}engine_show() {{ cat /tmp/evil-mail; }}\n")
     try:
@@ -364,7 +364,7 @@ def test_what_strangers_say_is_shown_as_text(browser: Browser, relay: Router) ->
         engine.write_text(text)
 
 
-def test_the_pages_speak_german(browser: Browser, relay: Router) -> None:
+def test_the_pages_speak_german(browser: Browser, relay: Container) -> None:
     browser.open("overview", language="de")
     assert "läuft" in browser.text("#mailrelay-status") and "Testmail senden" in browser.text()
     browser.open("settings", language="de")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from forge.packages import apk, ipk, stage
 from forge.packages.package import Package
-from tests.package.router import PACKAGE, Router
+from tests.support.router_container import PACKAGE, Container
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def packages() -> Iterator[dict[str, Package]]:
 class Manager:
     """One package manager on one router."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Container) -> None:
         self.router = router
         self.installed: dict[str, tuple[Package, list[str]]] = {}
 
@@ -45,20 +45,14 @@ class Manager:
             if place.is_dir() and not any(place.iterdir()) and folder.parts[1] == "usr":
                 place.rmdir()
 
-    def script(self, path: Path, *arguments: str, upgrade: bool = False) -> None:
-        inside = f"/{path.relative_to(self.router.root)}"
-        done = self.router.run("sh", inside, *arguments, env={"PKG_UPGRADE": "1" if upgrade else "0"})
-        assert done.returncode == 0, (path.name, done.stdout, done.stderr)
-        assert not done.stderr, (path.name, done.stderr)
-
 
 class Opkg(Manager):
     """The stand-in's opkg (forge/lab/standin/usr/lib/standin/opkg.py), with the package packed as .ipk."""
 
     def _opkg(self, *words: str) -> str:
         done = self.router.run("opkg", *words)
-        assert (done.returncode, done.stderr) == (0, ""), (words, done)
-        return done.stdout
+        assert (done.status, done.errors) == (0, ""), (words, done)
+        return done.output
 
     def install(self, package: Package) -> None:
         [packed] = ipk.pack(package, self.router.root / "tmp")
@@ -84,7 +78,9 @@ class Apk(Manager):
     def _run(self, package: Package, name: str) -> None:
         text = apk._scripts(package).get(name)
         if text is not None:
-            self.script(self.router.write(f"tmp/{name}", text, 0o755))
+            self.router.put(f"/tmp/{name}", text)
+            done = self.router.run("env", "PKG_UPGRADE=0", "sh", f"/tmp/{name}")
+            assert (done.status, done.errors) == (0, ""), (name, *done)
 
     def install(self, package: Package) -> None:
         self._write(package)

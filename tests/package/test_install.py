@@ -13,7 +13,8 @@ import pytest
 
 from forge.packages.package import Package
 from tests.package.managers import Apk, Manager, Opkg, packages
-from tests.package.router import PROVIDER, Router
+from tests.support.router import PROVIDER
+from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 LINKS = ("usr/sbin/sendmail", "usr/bin/mailq", "usr/bin/newaliases")
@@ -26,13 +27,13 @@ def built() -> Iterator[dict[str, Package]]:
 
 
 @pytest.fixture
-def router() -> Iterator[Router]:
-    with Router() as router:
+def router() -> Iterator[Container]:
+    with Container() as router:
         yield router
 
 
 @pytest.fixture(params=[Opkg, Apk], ids=["opkg", "apk"])
-def manager(request: pytest.FixtureRequest, router: Router) -> Manager:
+def manager(request: pytest.FixtureRequest, router: Container) -> Manager:
     made: Manager = request.param(router)
     return made
 
@@ -44,7 +45,7 @@ def install(manager: Manager, package: Package) -> None:
     router.configure()
     router.ok("/etc/init.d/mailrelay", "reload")
     router.wait_relay()
-    assert router.smtp().startswith("250")
+    router.send()
 
 
 def next_release(package: Package, folder: Path) -> Package:
@@ -66,18 +67,18 @@ def test_a_fresh_installation_is_complete_but_for_the_provider(manager: Manager,
     assert "option hostname 'plant7.works.example'" in text
     assert router.ok("mailrelay", "check").count("fault") == 0
     assert not (router.root / "etc/uci-defaults/60-mailrelay").exists()
-    assert router.service() == {}
-    assert router.run("/etc/init.d/mailrelay", "enabled").returncode == 0, "set up once, it starts at every boot"
+    assert router.instance() == {}
+    assert router.run("/etc/init.d/mailrelay", "enabled").status == 0, "set up once, it starts at every boot"
 
     settings.write_text(text.replace("enabled '0'", "enabled '1'") + PROVIDER)
     router.ok("/etc/init.d/mailrelay", "reload")
     router.wait_relay("192.168.1.1:25")
     for link in LINKS:
         assert str((router.root / link).readlink()) == "/usr/lib/mailrelay/sendmail"
-    sent = router.run("sendmail", "owner@example.org", stdin="Subject: Battery\n\nlow\n")
-    assert (sent.returncode, len(router.queue())) == (0, 1)
+    sent = router.run("sendmail", "owner@example.org", input="Subject: Battery\n\nlow\n")
+    assert (sent.status, len(router.queue())) == (0, 1)
     assert router.queue()[0] in router.ok("mailq")
-    assert router.run("newaliases").returncode == 0
+    assert router.run("newaliases").status == 0
 
 
 def test_an_upgrade_restarts_the_relay_and_keeps_settings_and_mail(
@@ -85,17 +86,17 @@ def test_an_upgrade_restarts_the_relay_and_keeps_settings_and_mail(
 ) -> None:
     router = manager.router
     install(manager, built["mailrelay"])
-    before = router.service()["pid"]
+    before = router.instance()["pid"]
     settings = (router.root / "etc/config/mailrelay").read_text()
     waiting = router.queue()
     manager.upgrade(next_release(built["mailrelay"], tmp_path))
-    router.wait(lambda: router.service().get("pid", before) != before, "the new code runs")
+    router.wait(lambda: router.instance().get("pid", before) != before, "the new code runs")
     router.wait_relay()
     assert (router.root / "etc/config/mailrelay").read_text() == settings
     assert router.queue() == waiting
     assert (router.root / "var/run/mailrelay/config").exists()
     router.wait(lambda: f"exit mailrelay::relay {before}" in router.procd_log(), "the old one has ended")
-    assert router.run("/etc/init.d/mailrelay", "enabled").returncode == 0
+    assert router.run("/etc/init.d/mailrelay", "enabled").status == 0
 
 
 def test_an_upgrade_while_the_settings_are_faulty_keeps_the_relay_going(
@@ -103,10 +104,12 @@ def test_an_upgrade_while_the_settings_are_faulty_keeps_the_relay_going(
 ) -> None:
     router = manager.router
     install(manager, built["mailrelay"])
-    before = router.service()["pid"]
+    before = router.instance()["pid"]
     router.configure("option port 'abc'")
     manager.upgrade(next_release(built["mailrelay"], tmp_path))
-    router.wait(lambda: router.service().get("pid", before) != before, "the new code runs, with the last good settings")
+    router.wait(
+        lambda: router.instance().get("pid", before) != before, "the new code runs, with the last good settings"
+    )
     router.wait_relay()
 
 
@@ -162,16 +165,16 @@ def test_both_packages_have_the_same_files_but_for_the_engine(built: dict[str, P
     assert built["mailrelay-postfix"].alternatives == []
 
 
-def test_the_package_and_the_relay_have_one_version(built: dict[str, Package], router: Router) -> None:
+def test_the_package_and_the_relay_have_one_version(built: dict[str, Package], router: Container) -> None:
     manager = Opkg(router)
     manager.lay_out(built["mailrelay"])
     assert router.ok("mailrelay", "--version") == f"mailrelay {built['mailrelay'].version}\n"
 
 
-def test_defaults_never_touch_what_is_there(router: Router, built: dict[str, Package]) -> None:
+def test_defaults_never_touch_what_is_there(router: Container, built: dict[str, Package]) -> None:
     manager = Opkg(router)
     manager.lay_out(built["mailrelay"])
-    router.write("etc/config/mailrelay", "config mailrelay 'main'\n", 0o644)
+    router.put("/etc/config/mailrelay", "config mailrelay 'main'\n", 0o644)
     for _ in range(2):
         router.ok("sh", "/etc/uci-defaults/60-mailrelay")
     settings = router.root / "etc/config/mailrelay"
@@ -190,7 +193,7 @@ def test_defaults_never_touch_what_is_there(router: Router, built: dict[str, Pac
     ],
 )
 def test_the_host_name_is_the_systems_and_never_localhost(
-    router: Router, built: dict[str, Package], hostname: str, domain: str, expected: str | None
+    router: Container, built: dict[str, Package], hostname: str, domain: str, expected: str | None
 ) -> None:
     Opkg(router).lay_out(built["mailrelay"])
     router.ok("uci", "set", f"system.@system[0].hostname={hostname}")
@@ -198,4 +201,4 @@ def test_the_host_name_is_the_systems_and_never_localhost(
     router.ok("sh", "/etc/uci-defaults/60-mailrelay")
     text = (router.root / "etc/config/mailrelay").read_text()
     assert (expected in text) if expected else ("hostname" not in text)
-    assert router.run("mailrelay", "check").returncode == 0
+    assert router.run("mailrelay", "check").status == 0

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from forge.packages import feed, keys, minisdk, router_lines, stage
-from tests.package.router import Router
+from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 URL = "http://[::1]:8000"
@@ -40,13 +40,11 @@ def packed(tmp_path_factory: pytest.TempPathFactory, pair: keys.Keys) -> Path:
 
 
 @pytest.fixture
-def router(packed: Path) -> Iterator[Router]:
-    with Router() as router:
+def router(packed: Path) -> Iterator[Container]:
+    with Container() as router:
         subprocess.run(["cp", "-r", packed, router.root / "mnt/feed"], check=True)
-        router.write(
-            "etc/opkg/customfeeds.conf", "# add your custom package feeds here\nsrc/gz own http://[::1]:8000/x"
-        )
-        router.write("etc/sysupgrade.conf", "/etc/own\n")
+        router.put("etc/opkg/customfeeds.conf", "# add your custom package feeds here\nsrc/gz own http://[::1]:8000/x")
+        router.put("/etc/sysupgrade.conf", "/etc/own\n")
         status = router.root / "usr/lib/opkg/status"
         status.write_text(status.read_text().rstrip("\n") + "\n" + LUCI_BASE)
         serving = subprocess.Popen(
@@ -55,14 +53,14 @@ def router(packed: Path) -> Iterator[Router]:
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            router.wait(lambda: router.sh("wget -q -O /dev/null http://[::1]:8000/").returncode == 0, "it serves")
+            router.wait(lambda: router.run("wget -q -O /dev/null http://[::1]:8000/").status == 0, "it serves")
             yield router
         finally:
             serving.kill()
             serving.wait()
 
 
-def test_three_lines_bring_relay_and_luci_app_and_do_so_twice_over(router: Router, pair: keys.Keys) -> None:
+def test_three_lines_bring_relay_and_luci_app_and_do_so_twice_over(router: Container, pair: keys.Keys) -> None:
     lines = router_lines.lines(URL, pair)["opkg"]
     assert len(lines) == 3
     for _ in range(2):
@@ -80,7 +78,7 @@ def test_three_lines_bring_relay_and_luci_app_and_do_so_twice_over(router: Route
     assert "mailrelay - " in installed and "luci-app-mailrelay - " in installed
 
 
-def test_a_feed_that_has_moved_has_one_line_all_the_same(router: Router, pair: keys.Keys) -> None:
+def test_a_feed_that_has_moved_has_one_line_all_the_same(router: Container, pair: keys.Keys) -> None:
     for url in ("http://192.168.1.2:8000", "file:///mnt/feed"):
         lines = router_lines.lines(url, pair)["opkg"]
         router.ok("sh", "-c", lines[1])
@@ -92,25 +90,25 @@ def test_a_feed_that_has_moved_has_one_line_all_the_same(router: Router, pair: k
 
 @pytest.mark.parametrize("manager", ["opkg", "apk"])
 def test_another_key_than_the_printed_one_does_not_get_in_nor_push_the_right_one_out(
-    router: Router, pair: keys.Keys, manager: str
+    router: Container, pair: keys.Keys, manager: str
 ) -> None:
     line = router_lines.lines(URL, pair)[manager][0]
     name = pair.usign.public.fingerprint if manager == "opkg" else "mailrelay.pem"
     there, served = router.root / f"etc/{manager}/keys/{name}", router.root / f"mnt/feed/keys/{name}"
     right = served.read_bytes()
     served.write_bytes(right + b"\n")
-    assert router.sh(line).returncode != 0
+    assert router.run(line).status != 0
     assert not there.exists()
     served.write_bytes(right)
     router.ok("sh", "-c", line)
     served.unlink()
-    assert router.sh(line).returncode != 0
+    assert router.run(line).status != 0
     assert there.read_bytes() == right
 
 
-def test_on_apk_the_key_is_kept_by_upgrades_of_the_firmware(router: Router, pair: keys.Keys) -> None:
+def test_on_apk_the_key_is_kept_by_upgrades_of_the_firmware(router: Container, pair: keys.Keys) -> None:
     """There is no apk here: what it is started with is looked at."""
-    router.write("usr/bin/apk", '#!/bin/sh\necho "$*" >>/tmp/apk\n', 0o755)
+    router.put("/usr/bin/apk", '#!/bin/sh\necho "$*" >>/tmp/apk\n', 0o755)
     lines = router_lines.lines(URL, pair)["apk"]
     assert len(lines) == 3
     for _ in range(2):

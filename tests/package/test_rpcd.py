@@ -8,32 +8,33 @@ from typing import Any
 
 import pytest
 
-from tests.package.router import PROVIDER, Router
+from tests.support.router import PROVIDER
+from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 RPCD = "/usr/libexec/rpcd/mailrelay"
 
 
 @pytest.fixture(scope="module")
-def router() -> Iterator[Router]:
-    with Router() as router:
+def router() -> Iterator[Container]:
+    with Container() as router:
         router.enabled_router()
         yield router
 
 
-def call(router: Router, method: str, **arguments: object) -> dict[str, Any]:
+def call(router: Container, method: str, **arguments: object) -> dict[str, Any]:
     """As rpcd does it: the method as an argument, a JSON object on standard input, one on standard output."""
-    found: dict[str, Any] = json.loads(router.ok(RPCD, "call", method, stdin=json.dumps(arguments)))
+    found: dict[str, Any] = json.loads(router.ok(RPCD, "call", method, input=json.dumps(arguments)))
     return found
 
 
-def test_the_list_of_methods_is_one_that_rpcd_takes(router: Router) -> None:
+def test_the_list_of_methods_is_one_that_rpcd_takes(router: Container) -> None:
     methods = json.loads(router.ok(RPCD, "list"))
     assert set(methods) >= {"status", "queue", "show", "flush", "hold", "release", "delete", "test", "test_status"}
     assert methods["delete"] == {"ids": []}
 
 
-def test_status_starts_no_interpreter(router: Router) -> None:
+def test_status_starts_no_interpreter(router: Container) -> None:
     python = router.root / "usr/bin/python3"
     text = python.read_text()
     python.write_text(text.replace("exec ", "echo started >>/tmp/started; exec "))
@@ -46,14 +47,14 @@ def test_status_starts_no_interpreter(router: Router) -> None:
     assert not (router.root / "tmp/started").exists()
 
 
-def test_the_queue_is_listed_shown_held_released_and_deleted(router: Router) -> None:
+def test_the_queue_is_listed_shown_held_released_and_deleted(router: Container) -> None:
     for _ in range(3):
-        assert router.smtp().startswith("250")
+        router.send()
     found = call(router, "queue", limit=2)
     assert (len(found["messages"]), found["total"]) == (2, 3)
     first, second = (one["id"] for one in found["messages"])
     shown = call(router, "show", id=first)
-    assert shown["ok"] and "pump 3" in shown["text"] and "plc@example.net" in shown["text"]
+    assert shown["ok"] and "Tank level" in shown["text"] and "plc@plant.example" in shown["text"]
     assert call(router, "hold", ids=[first, second])["ok"]
     assert len(list((router.root / "etc/mailrelay/spool/hold").iterdir())) == 2
     assert call(router, "release", ids=[first])["ok"]
@@ -67,7 +68,7 @@ def test_the_queue_is_listed_shown_held_released_and_deleted(router: Router) -> 
 @pytest.mark.parametrize(
     "bad", ["", "../../../etc/passwd", "--all", "1m81x5813g42b6m", "1M81X5813G42B6MG", "1m81x5813g42b6m;", "a" * 17, 7]
 )
-def test_an_id_is_sixteen_small_letters_and_digits(router: Router, bad: object) -> None:
+def test_an_id_is_sixteen_small_letters_and_digits(router: Container, bad: object) -> None:
     for answer in (call(router, "delete", ids=[bad]), call(router, "show", id=bad), call(router, "delete", ids=bad)):
         assert not answer["ok"]
         assert "queue id" in answer["text"]
@@ -76,20 +77,20 @@ def test_an_id_is_sixteen_small_letters_and_digits(router: Router, bad: object) 
 @pytest.mark.parametrize(
     "bad", ["", "owner", "-f@x", "a@b@c", "a b@c.example", "$(reboot)@x.example", "a@b\nc", "`id`@x"]
 )
-def test_an_address_is_checked(router: Router, bad: str) -> None:
+def test_an_address_is_checked(router: Container, bad: str) -> None:
     assert call(router, "test", address=bad) == {"ok": False, "text": "that is not a mail address"}
 
 
-def test_what_is_no_call_is_answered_and_not_obeyed(router: Router) -> None:
+def test_what_is_no_call_is_answered_and_not_obeyed(router: Container) -> None:
     for text in ("[1]", "{", "nonsense"):
-        assert not json.loads(router.ok(RPCD, "call", "status", stdin=text))["ok"]
+        assert not json.loads(router.ok(RPCD, "call", "status", input=text))["ok"]
     assert not call(router, "methods")["ok"]
     assert not call(router, "queue", limit="1;reboot")["ok"]
     assert not call(router, "hold")["ok"]
     assert json.loads(router.ok(RPCD, "call", "check"))["ok"], "without any arguments at all"
 
 
-def test_a_test_mail_goes_in_the_background_and_is_polled(router: Router) -> None:
+def test_a_test_mail_goes_in_the_background_and_is_polled(router: Container) -> None:
     assert call(router, "test", address="owner@example.org")["ok"]
     done = router.wait(
         lambda: (found := call(router, "test_status"))["running"] is False and found["steps"] and found, "it ends"
@@ -99,7 +100,7 @@ def test_a_test_mail_goes_in_the_background_and_is_polled(router: Router) -> Non
     assert (router.root / "var/run/mailrelay/test.jsonl").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_check_names_the_fault(router: Router) -> None:
+def test_the_check_names_the_fault(router: Container) -> None:
     router.configure("option port 'abc'")
     answer = call(router, "check")
     router.configure()
@@ -108,11 +109,11 @@ def test_the_check_names_the_fault(router: Router) -> None:
 
 
 def test_a_relay_that_does_not_run_has_a_status_too() -> None:
-    with Router() as router:
+    with Container() as router:
         router.lay_out()
         router.configure(enabled="0")
         (router.root / "etc/mailrelay/spool/queue").mkdir(parents=True)
-        router.write("etc/mailrelay/spool/queue/1m81x5813g42b6mg", "")
+        router.put("/etc/mailrelay/spool/queue/1m81x5813g42b6mg", "")
         found = call(router, "status")
         assert (found["running"], found["enabled"], found["queue"], found["failed"]) == (False, False, 1, 0)
         assert not call(router, "flush")["ok"]
@@ -120,26 +121,26 @@ def test_a_relay_that_does_not_run_has_a_status_too() -> None:
 
 def test_failed_and_stuck_mail_is_told_on_the_bus() -> None:
     """By the courier, which is not root: /usr/share/acl.d lets it."""
-    with Router() as router:
+    with Container() as router:
         router.lay_out()
         router.ok("killall", "-HUP", "ubusd")  # as postinst does: the rights are read again
         router.configure("option notify_after '1s'\noption retry_min '1s'\noption retry_max '1s'")
         router.ok("/etc/init.d/mailrelay", "start")
         router.wait_relay()
-        router.smtp()
+        router.send()
         events = router.root / "tmp/events"
         router.wait(lambda: events.exists() and "stuck" in events.read_text(), "mail is stuck")
         told = json.loads(events.read_text().splitlines()[0])["mailrelay"]
         assert (told["event"], told["id"], told["count"]) == ("stuck", router.queue()[0], "1")
 
         router.configure("option queue_lifetime '1s'", PROVIDER)
-        router.write("var/run/mailrelay/clock-set", "")
+        router.put("/var/run/mailrelay/clock-set", "")
         router.ok("/etc/init.d/mailrelay", "reload")
         router.wait(lambda: '"failed"' in events.read_text(), "and then it has failed")
         told = json.loads(events.read_text().splitlines()[-1])["mailrelay"]
-        assert (told["event"], told["recipient"]) == ("failed", "owner@example.org")
+        assert (told["event"], told["recipient"]) == ("failed", "owner@phone.example")
 
 
-def test_the_courier_is_let_onto_the_bus_for_this_and_nothing_else(router: Router) -> None:
+def test_the_courier_is_let_onto_the_bus_for_this_and_nothing_else(router: Container) -> None:
     acl = json.loads((router.root / "usr/share/acl.d/mailrelay.json").read_text())
     assert acl == {"user": "mailrelay", "send": ["mailrelay"]}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from forge.site import overlay, site
-from tests.package.router import Router
+from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 HASH = "$6$saltsalt$" + "a" * 86
@@ -50,28 +50,28 @@ APPLY = "cd /etc/uci-defaults && for file in *; do ( . ./$file ) && rm -f $file;
 
 
 @pytest.fixture
-def router() -> Iterator[Router]:
-    with Router() as router:
-        router.write("etc/config/network", NETWORK)
-        router.write("etc/config/dropbear", "config dropbear\n\toption PasswordAuth 'on'\n")
-        router.write("etc/shadow", SHADOW, 0o600)
+def router() -> Iterator[Container]:
+    with Container() as router:
+        router.put("/etc/config/network", NETWORK)
+        router.put("/etc/config/dropbear", "config dropbear\n\toption PasswordAuth 'on'\n")
+        router.put("/etc/shadow", SHADOW, 0o600)
         yield router
 
 
-def first_boot(router: Router, tmp_path: Path, text: str = SITE) -> None:
+def first_boot(router: Container, tmp_path: Path, text: str = SITE) -> None:
     (tmp_path / "site.toml").write_text(text)
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     overlay.render(site.load(tmp_path / "site.toml"), tmp_path / "out")
     shutil.copytree(tmp_path / "out", router.root, dirs_exist_ok=True)
-    done = router.sh(APPLY)
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    done = router.run(APPLY)
+    assert done.status == 0 and not done.errors, done.errors
 
 
-def get(router: Router, *places: str) -> list[str]:
-    return [router.run("uci", "-q", "get", place).stdout.removesuffix("\n") for place in places]
+def get(router: Container, *places: str) -> list[str]:
+    return [router.run("uci", "-q", "get", place).output.removesuffix("\n") for place in places]
 
 
-def test_every_setting_is_applied_to_what_the_device_made_of_its_own(router: Router, tmp_path: Path) -> None:
+def test_every_setting_is_applied_to_what_the_device_made_of_its_own(router: Container, tmp_path: Path) -> None:
     first_boot(router, tmp_path)
     assert get(router, *(f"system.@system[0].{name}" for name in ("hostname", "zonename", "timezone"))) == [
         "pump-house", "America/New_York", "EST5EDT,M3.2.0,M11.1.0",
@@ -91,7 +91,7 @@ def test_every_setting_is_applied_to_what_the_device_made_of_its_own(router: Rou
     assert (router.root / "etc/config/mailrelay").stat().st_mode & 0o777 == 0o600
 
 
-def test_what_the_owner_changed_survives_an_upgrade_that_keeps_settings(router: Router, tmp_path: Path) -> None:
+def test_what_the_owner_changed_survives_an_upgrade_that_keeps_settings(router: Container, tmp_path: Path) -> None:
     first_boot(router, tmp_path)
     router.ok("uci", "set", "system.@system[0].hostname=renamed")
     router.ok("uci", "commit", "system")
@@ -104,18 +104,18 @@ def test_what_the_owner_changed_survives_an_upgrade_that_keeps_settings(router: 
     assert get(router, "system.@system[0].hostname") == ["pump-house"]
 
 
-def test_a_setting_that_fails_is_tried_again_at_the_next_boot(router: Router, tmp_path: Path) -> None:
+def test_a_setting_that_fails_is_tried_again_at_the_next_boot(router: Container, tmp_path: Path) -> None:
     (router.root / "etc/config/system").unlink()
     first_boot(router, tmp_path, 'hostname = "pump-house"\n')
     assert (router.root / "etc/uci-defaults/50-site").exists()
     assert "cannot set system.@system[0].hostname" in router.log()
-    router.write("etc/config/system", "config system\n")
-    assert router.sh(APPLY).returncode == 0
+    router.put("/etc/config/system", "config system\n")
+    assert router.run(APPLY).status == 0
     assert get(router, "system.@system[0].hostname") == ["pump-house"]
     assert not (router.root / "etc/uci-defaults/50-site").exists()
 
 
-def test_the_packages_own_defaults_see_the_sites_host_name(router: Router, tmp_path: Path) -> None:
+def test_the_packages_own_defaults_see_the_sites_host_name(router: Container, tmp_path: Path) -> None:
     """Without relay settings in the site file the package writes its own at the first boot, after ours."""
     router.lay_out()
     first_boot(router, tmp_path, 'hostname = "pump-house"\n')

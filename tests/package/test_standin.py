@@ -8,27 +8,24 @@ from collections.abc import Iterator
 import pytest
 
 from tests import openwrt_answers
-from tests.package.router import LAN, WAN, Router
+from tests.support.router_container import LAN, WAN, Container
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
-def router() -> Iterator[Router]:
-    with Router() as router:
+def router() -> Iterator[Container]:
+    with Container() as router:
         router.network(LAN, WAN)
         yield router
 
 
-def test_every_recorded_answer_is_given_again(router: Router) -> None:
+def test_every_recorded_answer_is_given_again(router: Container) -> None:
     def ask(command: str) -> tuple[str, int]:
         # Here /sbin/procd's stand-in is faster than the recorded waits.
-        done = router.sh(re.sub(r"sleep \d+;", "sleep 1;", command))
-        return done.stdout + done.stderr, done.returncode
+        done = router.run(re.sub(r"sleep \d+;", "sleep 1;", command))
+        return done.output + done.errors, done.status
 
-    def put(path: str, text: str, mode: int) -> None:
-        router.write(path[1:], text, mode)
-
-    asked, differences = openwrt_answers.differences(ask, put)
+    asked, differences = openwrt_answers.differences(ask, router.put)
     assert not differences, "\n\n".join(differences)
     assert asked > 45

@@ -11,7 +11,7 @@ import pytest
 
 from forge.packages import ipk
 from forge.packages.package import SCRIPTS, Package
-from tests.package.router import Router
+from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 # The wrappers hand the package's own scripts their file's name before the action.
@@ -19,8 +19,8 @@ NOTE = '#!/bin/sh\ncase "$1" in /*) shift ;; esac\necho "{who} {version} $1 $PKG
 
 
 @pytest.fixture
-def router() -> Iterator[Router]:
-    with Router() as router:
+def router() -> Iterator[Container]:
+    with Container() as router:
         yield router
 
 
@@ -39,19 +39,19 @@ def made(folder: Path, name: str, version: str = "1.0.0", **files: str) -> Packa
     )  # fmt: skip
 
 
-def placed(router: Router, package: Package) -> str:
+def placed(router: Container, package: Package) -> str:
     [packed] = ipk.pack(package, router.root / "tmp")
     return f"/tmp/{packed.name}"
 
 
-def order(router: Router) -> list[str]:
+def order(router: Container) -> list[str]:
     path = router.root / "tmp/order"
     lines = path.read_text().splitlines()
     path.unlink()
     return lines
 
 
-def test_scripts_run_in_opkgs_order(router: Router, tmp_path: Path) -> None:
+def test_scripts_run_in_opkgs_order(router: Container, tmp_path: Path) -> None:
     old = made(tmp_path, "thing", usr_old="", usr_both="1")
     new = made(tmp_path, "thing", "1.0.1", usr_both="2")
     router.ok("opkg", "install", placed(router, old))
@@ -71,16 +71,16 @@ def test_scripts_run_in_opkgs_order(router: Router, tmp_path: Path) -> None:
     assert not list((router.root / "usr/lib/opkg/info").iterdir())
 
 
-def test_a_file_of_another_package_is_not_taken(router: Router, tmp_path: Path) -> None:
+def test_a_file_of_another_package_is_not_taken(router: Container, tmp_path: Path) -> None:
     router.ok("opkg", "install", placed(router, made(tmp_path, "one", usr_file="1")))
     done = router.run("opkg", "install", placed(router, made(tmp_path, "two", usr_file="2")))
-    assert done.returncode == 255
-    assert "already provided by package  * one" in done.stderr
+    assert done.status == 255
+    assert "already provided by package  * one" in done.errors
     assert (router.root / "usr/file").read_text() == "1"
     assert "two" not in router.ok("opkg", "list-installed")
 
 
-def test_settings_that_the_owner_changed_stay(router: Router, tmp_path: Path) -> None:
+def test_settings_that_the_owner_changed_stay(router: Container, tmp_path: Path) -> None:
     settings = router.root / "etc/config/some"
     router.ok("opkg", "install", placed(router, made(tmp_path, "thing", etc_config_some="1")))
     settings.write_text("owner's")
@@ -91,13 +91,13 @@ def test_settings_that_the_owner_changed_stay(router: Router, tmp_path: Path) ->
     assert settings.read_text() == "owner's"
 
 
-def test_what_is_needed_must_be_there_or_in_a_feed(router: Router, tmp_path: Path) -> None:
+def test_what_is_needed_must_be_there_or_in_a_feed(router: Container, tmp_path: Path) -> None:
     needed = made(tmp_path, "needed", usr_needed="")
     package = made(tmp_path, "thing", usr_thing="")
     package.depends.append("needed")
     path = placed(router, package)
     done = router.run("opkg", "install", path)
-    assert (done.returncode, "Cannot satisfy the following dependencies for thing" in done.stderr) == (255, True)
+    assert (done.status, "Cannot satisfy the following dependencies for thing" in done.errors) == (255, True)
 
     feed = router.root / "mnt/feed"
     feed.mkdir()
@@ -105,24 +105,24 @@ def test_what_is_needed_must_be_there_or_in_a_feed(router: Router, tmp_path: Pat
     digest = hashlib.sha256(packed.read_bytes()).hexdigest()
     entry = f"Package: needed\nVersion: 1.0.0-r1\nFilename: {packed.name}\nSHA256sum: {digest}\n\n"
     (feed / "Packages.gz").write_bytes(gzip.compress(entry.encode()))
-    router.write("etc/opkg/customfeeds.conf", "src/gz ours file:///mnt/feed\n")
+    router.put("/etc/opkg/customfeeds.conf", "src/gz ours file:///mnt/feed\n")
     router.ok("opkg", "update")
     router.ok("opkg", "install", path)
     assert (router.root / "usr/needed").exists()
     done = router.run("opkg", "remove", "needed")
-    assert "is depended upon by packages" in done.stderr
+    assert "is depended upon by packages" in done.errors
     packed.write_bytes(b"something else")
-    assert router.run("opkg", "--force-reinstall", "install", "needed").returncode == 255
+    assert router.run("opkg", "--force-reinstall", "install", "needed").status == 255
 
 
-def test_with_another_root_a_firmware_is_filled_and_nothing_started(router: Router, tmp_path: Path) -> None:
+def test_with_another_root_a_firmware_is_filled_and_nothing_started(router: Container, tmp_path: Path) -> None:
     package = made(tmp_path, "thing", usr_thing="")
     place = package.root / "etc/init.d/thing"
     place.parent.mkdir(parents=True)
     place.write_text("#!/bin/sh /etc/rc.common\nSTART=95\nstart() { echo started >/tmp/started; }\n")
     place.chmod(0o755)
     for name in ("lib/functions.sh", "etc/rc.common", "usr/lib/opkg/status"):
-        router.write(f"mnt/root/{name}", (router.root / name).read_text(), 0o755)
+        router.put(f"/mnt/root/{name}", (router.root / name).read_text(), 0o755)
     for name in ("etc/rc.d", "tmp"):
         (router.root / "mnt/root" / name).mkdir()
     router.ok("opkg", "-o", "/mnt/root", "install", placed(router, package))

@@ -8,24 +8,24 @@ from collections.abc import Iterator
 import pytest
 
 from forge.host.namespaces import enter
-from tests.package.router import Router
+from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 SPOOL = "etc/mailrelay/spool"
 
 
 @pytest.fixture
-def router() -> Iterator[Router]:
+def router() -> Iterator[Container]:
     """The relay runs, a mail waits, and the owner has a file of his own beside the spool."""
-    with Router() as router:
+    with Container() as router:
         router.enabled_router()
-        router.write("lib/upgrade/keep.d/mailrelay", "/etc/config/mailrelay\n")
-        router.write("etc/mailrelay/ca.pem", "a certificate\n")
-        assert router.smtp().startswith("250")
+        router.put("/lib/upgrade/keep.d/mailrelay", "/etc/config/mailrelay\n")
+        router.put("/etc/mailrelay/ca.pem", "a certificate\n")
+        router.send()
         yield router
 
 
-def upgrade(router: Router, *options: str) -> subprocess.Popen[bytes]:
+def upgrade(router: Container, *options: str) -> subprocess.Popen[bytes]:
     """sysupgrade, up to where procd would take over."""
     into = enter(router.pid, "--net", "--pid", "--wd")
     process = subprocess.Popen([*into, "/sbin/sysupgrade", *options])
@@ -34,16 +34,16 @@ def upgrade(router: Router, *options: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def archived(router: Router, name: str = "/tmp/sysupgrade.tgz") -> list[str]:
+def archived(router: Container, name: str = "/tmp/sysupgrade.tgz") -> list[str]:
     return router.ok("tar", "tzf", name).split()
 
 
-def abandon(router: Router, process: subprocess.Popen[bytes]) -> None:
-    router.write("tmp/sysupgrade.refused", "")
+def abandon(router: Container, process: subprocess.Popen[bytes]) -> None:
+    router.put("/tmp/sysupgrade.refused", "")
     process.wait(20)
 
 
-def test_an_upgrade_takes_settings_queue_and_the_owners_files_along(router: Router) -> None:
+def test_an_upgrade_takes_settings_queue_and_the_owners_files_along(router: Container) -> None:
     process = upgrade(router)
     message = router.queue()[0]
     members = archived(router)
@@ -55,46 +55,46 @@ def test_an_upgrade_takes_settings_queue_and_the_owners_files_along(router: Rout
     abandon(router, process)
 
 
-def test_between_the_archive_and_the_reboot_no_mail_is_taken_or_sent(router: Router) -> None:
-    before = router.service()["pid"]
+def test_between_the_archive_and_the_reboot_no_mail_is_taken_or_sent(router: Container) -> None:
+    before = router.instance()["pid"]
     process = upgrade(router)
     assert f"exit mailrelay::relay {before}" in router.procd_log(), "it had ended when the archive was made"
-    assert "refused" in router.smtp().lower()
-    assert router.service() == {}
+    assert "refused" in router.try_to_send().lower()
+    assert router.instance() == {}
     abandon(router, process)
 
 
-def test_an_abandoned_upgrade_thaws_the_relay(router: Router) -> None:
+def test_an_abandoned_upgrade_thaws_the_relay(router: Container) -> None:
     process = upgrade(router)
     abandon(router, process)
-    router.wait(router.service, "it is started again")
+    router.wait(router.instance, "it is started again")
     router.wait_relay("192.168.1.1:25")
     assert len(router.queue()) == 1
 
 
-def test_an_upgrade_that_is_killed_thaws_the_relay_too(router: Router) -> None:
+def test_an_upgrade_that_is_killed_thaws_the_relay_too(router: Container) -> None:
     process = upgrade(router)
     router.ok("kill", "-9", (router.root / "tmp/sysupgrade.ready").read_text().strip())
     process.wait(20)
-    router.wait(router.service, "it is started again")
+    router.wait(router.instance, "it is started again")
     router.wait_relay()
 
 
-def test_a_relay_that_its_owner_had_stopped_stays_stopped(router: Router) -> None:
+def test_a_relay_that_its_owner_had_stopped_stays_stopped(router: Container) -> None:
     router.ok("/etc/init.d/mailrelay", "stop")
     router.wait(lambda: "exit mailrelay" in router.procd_log(), "it ends")
     process = upgrade(router)
     assert f"{SPOOL}/queue/" in archived(router)
     abandon(router, process)
     router.wait(lambda: "mailrelay.sh" not in router.ok("ps", "-o", "args"), "nobody watches any more")
-    assert router.service() == {}
+    assert router.instance() == {}
 
 
 @pytest.mark.parametrize("keep", ["", "/etc/mailrelay/\n"])
-def test_a_backup_does_not_carry_the_queue_and_disturbs_nobody(router: Router, keep: str) -> None:
+def test_a_backup_does_not_carry_the_queue_and_disturbs_nobody(router: Container, keep: str) -> None:
     """A restore would send old mail again. Not even where the owner has told sysupgrade to keep the whole folder."""
-    router.write("etc/sysupgrade.conf", keep)
-    before = router.service()["pid"]
+    router.put("/etc/sysupgrade.conf", keep)
+    before = router.instance()["pid"]
     router.ok("/sbin/sysupgrade", "-b", "/tmp/backup.tgz")
     listed = router.ok("/sbin/sysupgrade", "-l").split()
     router.ok("/sbin/sysupgrade", "-T")
@@ -102,23 +102,23 @@ def test_a_backup_does_not_carry_the_queue_and_disturbs_nobody(router: Router, k
         assert "etc/config/mailrelay" in members
         assert members.count("etc/mailrelay/ca.pem") == 1
         assert not [name for name in members if SPOOL in name]
-    assert router.service()["pid"] == before
+    assert router.instance()["pid"] == before
 
 
-def test_all_changed_files_carry_the_queue_once(router: Router) -> None:
+def test_all_changed_files_carry_the_queue_once(router: Container) -> None:
     process = upgrade(router, "-c")
     members = archived(router)
     assert members.count(f"{SPOOL}/queue/{router.queue()[0]}") == 1
     abandon(router, process)
 
 
-def test_a_queue_on_a_stick_stays_there(router: Router) -> None:
-    router.write("etc/config/fstab", "config mount\n\toption target '/mnt/usb'\n")
+def test_a_queue_on_a_stick_stays_there(router: Container) -> None:
+    router.put("/etc/config/fstab", "config mount\n\toption target '/mnt/usb'\n")
     (router.root / "mnt/usb").mkdir()
     router.ok("mount", "-t", "tmpfs", "none", "/mnt/usb")
     router.configure("option spool '/mnt/usb/mail'")
     router.ok("/etc/init.d/mailrelay", "reload")
-    router.wait(lambda: router.relay_status().get("spool") == "/mnt/usb/mail", "it runs there")
+    router.wait(lambda: router.status().get("spool") == "/mnt/usb/mail", "it runs there")
     process = upgrade(router)
     members = archived(router)
     assert not [name for name in members if "usb" in name]
@@ -128,13 +128,13 @@ def test_a_queue_on_a_stick_stays_there(router: Router) -> None:
     assert not [name for name in archived(router, "/tmp/backup.tgz") if SPOOL in name], "but in no backup"
 
 
-def test_without_the_engine_the_hook_is_harmless(router: Router) -> None:
+def test_without_the_engine_the_hook_is_harmless(router: Container) -> None:
     """As on the new firmware before the package is installed again, or while it is being removed."""
     (router.root / "usr/lib/mailrelay/common.sh").unlink()
     assert "/etc/config/mailrelay" in router.ok("/sbin/sysupgrade", "-l").split()
 
 
-def test_what_came_back_is_used_by_the_package_when_it_is_installed_again(router: Router) -> None:
+def test_what_came_back_is_used_by_the_package_when_it_is_installed_again(router: Container) -> None:
     process = upgrade(router)
     message = router.queue()[0]
     router.ok("cp", "/tmp/sysupgrade.tgz", "/tmp/kept.tgz")

@@ -16,7 +16,7 @@ from typing import Any
 from forge.core import paths
 from forge.generate.relay_schema import uci
 from forge.packages import po
-from tests.package.router import Router
+from tests.support.router_container import Container
 
 HERE = Path(__file__).resolve().parent
 APP = paths.PACKAGES / "luci-app-mailrelay"
@@ -36,7 +36,7 @@ class Denied(Exception):
 class Site:
     """One web server for one router. `calls` notes each object and method that was asked for."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Container) -> None:
         self.router = router
         self.calls: list[str] = []
         self.pending: list[Values] | None = None
@@ -105,7 +105,7 @@ class Site:
         if object == "mailrelay":
             if not self.allows(session, "ubus", object, method):
                 raise Denied
-            return json.loads(self.router.ok(RPCD, "call", method, stdin=json.dumps(values)))
+            return json.loads(self.router.ok(RPCD, "call", method, input=json.dumps(values)))
         if object == "uci" and not self.allows(session, "uci", "mailrelay", "read" if method == "get" else "write"):
             raise Denied
         with self._lock:
@@ -134,7 +134,7 @@ class Site:
             one.options = {name: value for name, value in section.items() if not name.startswith(".")}
             made.append(one)
         self.pending = None
-        self.router.write(CONFIG, uci.export(made, "mailrelay").partition("\n")[2], 0o600)
+        self.router.put(CONFIG, uci.export(made, "mailrelay").partition("\n")[2], 0o600)
         self.router.ok("reload_config")
 
     def _catalog(self, values: Values) -> dict[str, str]:

@@ -1,32 +1,37 @@
-"""A router for tests: a file system of its own with busybox' shell, the stand-in's parts of OpenWrt and our files, in
-its own mount, process and network namespaces, so that every path and port is as on a router.
+"""A router in a container: a file system of its own with busybox' shell, the stand-in's parts of OpenWrt and our files,
+in its own mount, process and network namespaces, so that every path and port is as on a router.
 
 What it cannot show: other users' rights on sockets, real nftables, flash.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from forge.core import timeouts
 from forge.host.namespaces import apart, enter
+from tests.support.router import PATIENCE, STATUS, Result, Router, as_instance, as_status
+from tests.support.tunnel import Tunnel
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "package" / "mailrelay"
 STANDIN = ROOT / "forge" / "lab" / "standin"
-PATIENCE = 40.0  # seconds until something that should happen soon counts as not happening
+_CLONE_NEWNET = 0x40000000
 
 LAN = {
     "interface": "lan",
@@ -58,26 +63,6 @@ config zone
 	list network 'wan'
 	list network 'wan6'
 """
-PROVIDER = """
-config smarthost 'provider'
-	option host '10.9.9.9'
-	option tls 'none'
-	option auth 'none'
-	option timeout '1'
-"""
-_CLIENT = r"""
-import smtplib, sys
-try:
-    with smtplib.SMTP(sys.argv[1], 25, timeout=20) as smtp:
-        smtp.ehlo("plc")
-        print(*smtp.mail("plc@example.net"), flush=True)
-        if smtp.rcpt(sys.argv[2])[0] == 250:
-            print(*smtp.data(b"Subject: Alarm\r\n\r\npump 3\r\n"))
-except smtplib.SMTPResponseException as error:
-    print(error.smtp_code, error.smtp_error)
-except OSError as error:
-    print(error)
-"""
 # What of the stand-in is for a booted guest alone.
 GUESTS_OWN = (
     "etc/config",
@@ -96,18 +81,21 @@ def _open_to_all(python: Path) -> bool:
     return all(place.exists() and place.stat().st_mode & 0o001 for place in (python, *python.parents))
 
 
-class Router:
-    """`with Router() as router`. Commands run by `sh`; files of the router are under `root`."""
+class Container(Router):
+    """`with Container() as router`. Its files are under `root`."""
+
+    provider_address = served_ip = "127.0.0.1"
 
     def __init__(self) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="mailrelay-router-"))
         self.root.chmod(0o755)
         self.process: subprocess.Popen[bytes] | None = None
         self._asked = 0
+        self._tunnels: dict[tuple[str, int], Tunnel] = {}
         own, systems = Path(os.path.realpath(sys.executable)), Path(os.path.realpath("/usr/bin/python3"))
         self._python = systems if not _open_to_all(own) and _open_to_all(systems) else own
 
-    def __enter__(self) -> Router:
+    def __enter__(self) -> Container:
         self._furnish()
         self._boot()
         return self
@@ -118,6 +106,8 @@ class Router:
         if kind is not None:
             print(self.log(), self.procd_log(), sep="\n")
         self.halt()
+        for tunnel in self._tunnels.values():
+            tunnel.close()
         shutil.rmtree(self.root, ignore_errors=True)
 
     # What it is made of.
@@ -146,13 +136,13 @@ class Router:
         self._lay_standin()
         self._program("usr/bin/python3", 'exec "$PYTHON" "$@"')
         owner = 587 if _open_to_all(self._python) else 0
-        self.write("etc/passwd", f"root:x:0:0:root:/root:/bin/ash\nmailrelay:x:{owner}:{owner}::/var/run:/bin/false\n")
-        self.write("etc/group", f"root:x:0:\nmailrelay:x:{owner}:\n")
-        self.write("etc/config/firewall", FIREWALL)
-        self.write("etc/config/network", "config interface 'lan'\n\nconfig interface 'wan'\n")
-        self.write("etc/config/system", "config system\n\toption hostname 'plant7'\n\toption log_file '/tmp/log'\n")
-        self.write("etc/config/dhcp", "config dnsmasq\n\toption domain 'works.example'\n")
-        self.write("var/run/fw4.state", "")
+        self.put("/etc/passwd", f"root:x:0:0:root:/root:/bin/ash\nmailrelay:x:{owner}:{owner}::/var/run:/bin/false\n")
+        self.put("/etc/group", f"root:x:0:\nmailrelay:x:{owner}:\n")
+        self.put("/etc/config/firewall", FIREWALL)
+        self.put("/etc/config/network", "config interface 'lan'\n\nconfig interface 'wan'\n")
+        self.put("/etc/config/system", "config system\n\toption hostname 'plant7'\n\toption log_file '/tmp/log'\n")
+        self.put("/etc/config/dhcp", "config dnsmasq\n\toption domain 'works.example'\n")
+        self.put("/var/run/fw4.state", "")
         self.network(LAN, WAN)
 
     def _lay_standin(self) -> None:
@@ -166,18 +156,24 @@ class Router:
         shutil.copy(PACKAGE / "src/mailrelay/config/uci.py", self.root / "usr/lib/standin/uci.py")
 
     def _program(self, name: str, command: str) -> None:
-        self.write(name, f"#!/bin/sh\nPYTHON='/host{self._python}'\n{command}\n", 0o755)
+        self.put(name, f"#!/bin/sh\nPYTHON='/host{self._python}'\n{command}\n", 0o755)
 
-    def write(self, name: str, text: str, mode: int = 0o644) -> Path:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        path.chmod(mode)
-        return path
+    def put(self, path: str, text: str, mode: int = 0o644) -> None:
+        place = self.root / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+        place.chmod(mode)
+
+    def read(self, path: str) -> str:
+        return (self.root / path.lstrip("/")).read_text(errors="replace")
+
+    def upload(self, files: Iterable[Path]) -> None:
+        for file in files:
+            shutil.copy(file, self.root / "tmp")
 
     def network(self, *interfaces: dict[str, Any]) -> None:
         """What netifd knows of from now on."""
-        self.write("tmp/network.json", json.dumps(interfaces))
+        self.put("/tmp/network.json", json.dumps(interfaces))
 
     def event(self, kind: str, **data: str) -> None:
         """As netifd and block-mount send it."""
@@ -212,7 +208,7 @@ class Router:
         self.halt()
         shutil.rmtree(self.root / "var/run")
         (self.root / "var/run").mkdir()
-        self.write("var/run/fw4.state", "")
+        self.put("/var/run/fw4.state", "")
         self._boot()
         for link in sorted((self.root / "etc/rc.d").glob("S*")):
             self.ok(f"/etc/rc.d/{link.name}", "boot")
@@ -224,29 +220,44 @@ class Router:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(children[0])
 
-    def run(self, *argv: str, stdin: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        into = enter(self.pid, "--net", "--pid", "--wd")
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(env or {})}
-        return subprocess.run(
-            [*into, *argv],
-            input=stdin,
+    def run(self, *words: str, input: str = "") -> Result:
+        done = subprocess.run(
+            [*enter(self.pid, "--net", "--pid", "--wd"), *(words if len(words) > 1 else ("sh", "-c", *words))],
+            input=input,
             capture_output=True,
             text=True,
-            env=environment,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
             timeout=120 * timeouts.factor(),
             errors="replace",
         )
+        return Result(done.returncode, done.stdout, done.stderr)
 
-    def ok(self, *argv: str, **options: Any) -> str:
-        done = self.run(*argv, **options)
-        assert done.returncode == 0, (argv, done.returncode, done.stdout, done.stderr)
-        return done.stdout
+    # Its network.
 
-    def sh(self, script: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        return self.run("sh", "-c", script, **options)
+    def inside(self, action: Callable[[], T]) -> T:
+        """In its network: a thread enters a namespace, and a socket stays in the one it was made in."""
+        with ThreadPoolExecutor(1, initializer=self._enter_network) as thread:
+            return thread.submit(action).result()
 
-    def python(self, script: str, *arguments: str) -> str:
-        return self.ok("python3", "-I", "-c", script, *arguments)
+    def _enter_network(self) -> None:
+        with Path(f"/proc/{self.pid}/ns/net").open() as namespace:
+            if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    def connect(self, port: int, timeout: float = 30.0, *, ip: str = "") -> socket.socket:
+        return self.inside(lambda: socket.create_connection((ip or "127.0.0.1", port), timeout))
+
+    def lan(self, port: int) -> tuple[str, int]:
+        if ("lan", port) not in self._tunnels:
+            server = socket.create_server(("127.0.0.1", 0))
+            self._tunnels["lan", port] = Tunnel(server, lambda: self.connect(port))
+        return self._tunnels["lan", port].address
+
+    def reach(self, port: int) -> int:
+        if ("wan", port) not in self._tunnels:
+            server = self.inside(lambda: socket.create_server(("127.0.0.1", port)))
+            self._tunnels["wan", port] = Tunnel(server, lambda: socket.create_connection(("127.0.0.1", port)))
+        return port
 
     # What a test asks.
 
@@ -277,12 +288,12 @@ class Router:
         assert status.startswith("0 "), (words, text)
         return rest
 
-    def log(self) -> str:
+    def log(self, text: str = "") -> str:
         """What the system's log and the standard error of services say."""
         if self.process is not None:
             self._ask("logread")  # it has written down by then what was said before
         path = self.root / "tmp/log"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return "".join(line for line in path.open(errors="replace") if text in line) if path.exists() else ""
 
     def procd_log(self) -> str:
         path = self.root / "tmp/procd.log"
@@ -292,62 +303,27 @@ class Router:
         """How often procd started an instance."""
         return self.procd_log().count("start mailrelay::")
 
-    def service(self) -> dict[str, Any]:
-        """The one instance, {} without any."""
-        found: dict[str, Any] = self.ask("list", {"name": "mailrelay"})
-        instances = found.get("mailrelay", {}).get("instances", {})
-        return dict(next(iter(instances.values()), {}))
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        try:
+            told = self.read(STATUS)
+        except FileNotFoundError:
+            told = ""
+        return as_status(told), as_instance(self.ask("list", {"name": "mailrelay"}))
+
+    def is_leaving(self, pid: int) -> bool:
+        return f"terminate mailrelay::relay {pid}\n" in self.procd_log()
 
     def given(self, option: str) -> list[str]:
         """The values of that option in the instance's command."""
-        command = self.service().get("command", [])
+        command = self.instance().get("command", [])
         return [value for name, value in pairwise(command) if name == option]
 
     def rules(self) -> list[dict[str, str]]:
         found = self.ask("get_data", {"type": "firewall"})
         return [rule for instance in found.get("mailrelay", {}).values() for rule in instance["firewall"]]
 
-    def relay_status(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = json.loads((self.root / "var/run/mailrelay/status.json").read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return found
-
-    def wait_relay(self, listening: str = "127.0.0.1:25") -> dict[str, Any]:
-        """Until the instance that procd has now, and has not told to end, says that it listens there."""
-
-        def up() -> dict[str, Any]:
-            status, pid = self.relay_status(), self.service().get("pid", 0)
-            ours = status.get("pid") == pid and listening in status.get("listening", [])
-            leaving = f"terminate mailrelay::relay {pid}\n" in self.procd_log()
-            return status if ours and not leaving else {}
-
-        return dict(self.wait(up, f"the relay listens on {listening}"))
-
-    def smtp(self, host: str = "127.0.0.1", *, recipient: str = "owner@example.org") -> str:
-        """Hand in one mail there, as a machine on the LAN would; the last reply."""
-        return self.python(
-            _CLIENT,
-            host,
-            recipient,
-        ).splitlines()[-1]
-
-    def queue(self) -> list[str]:
-        return sorted(path.name for path in (self.root / "etc/mailrelay/spool/queue").glob("*"))
-
-    def wait(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-        deadline = timeouts.deadline(patience)
-        while not (found := condition()):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {patience:.0f} s: {what}")
-            time.sleep(0.02)
-        return found
-
-    def configure(self, main: str = "", rest: str = PROVIDER, enabled: str = "1") -> None:
-        lines = "".join(f"\t{line.strip()}\n" for line in main.strip().splitlines())
-        head = f"config mailrelay 'main'\n\toption enabled '{enabled}'\n\tlist network 'lan'\n"
-        self.write("etc/config/mailrelay", f"{head}\toption hostname 'relay.example.net'\n{lines}{rest}", 0o600)
+    def wait(self, condition: Callable[[], T], what: str, patience: float = PATIENCE, pause: float = 0.02) -> T:
+        return super().wait(condition, what, patience, pause)
 
     def enabled_router(self) -> None:
         """The package's files, good settings, and the relay running on the LAN's address."""
@@ -376,5 +352,5 @@ class Router:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, place)
             installed.append(f"/{name}")
-        self.write("usr/lib/mailrelay/version", f"{version}\n")
+        self.put("/usr/lib/mailrelay/version", f"{version}\n")
         return [*installed, "/usr/lib/mailrelay/version"]

@@ -1,0 +1,209 @@
+"""Routers that are reached by SSH: a guest in QEMU, of the lab's firmware or an image of OpenWrt's, and one that is on
+the network.
+
+What only a guest can do is skipped on a router that runs already, and said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import subprocess
+import time
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+from forge.core import timeouts
+from forge.lab import firmware as firmwares
+from forge.lab import targets
+from forge.servers import as_provider
+from forge.vm import machines
+from forge.vm.guest import Guest, Snapshot
+from forge.vm.ssh import Ssh, public_key
+from tests.support.router import SETTINGS, Result, Router
+
+
+class SshRouter(Router):
+    """Either of them."""
+
+    @property
+    @abstractmethod
+    def ssh(self) -> Ssh: ...
+
+    @abstractmethod
+    def keep_moment(self, name: str) -> None:
+        """Remember its state, as far as that is possible."""
+
+    @abstractmethod
+    def return_to(self, name: str) -> None:
+        """Bring its state back as it was then, as far as that is possible; the tests mend the rest."""
+
+    def run(self, *words: str, input: str = "") -> Result:
+        done = self.ssh.run(words[0] if len(words) == 1 else shlex.join(words), check=False, input=input)
+        return Result(done.status, done.output)
+
+    def upload(self, files: Iterable[Path]) -> None:
+        self.ssh.put(list(files))
+
+    @property
+    def host(self) -> Host:
+        """As testinfra sees it, over the same connection. Of its modules file (but for mode, owner and size, which ask
+        stat), socket, sysctl, interface and mount_point hold on OpenWrt's busybox."""
+        self.ssh.connect()
+        return testinfra.get_host(self.ssh.testinfra)
+
+    def listening(self, port: int = 0) -> set[str]:
+        """address:port of every TCP server, or of those with that port."""
+        found = self.host.socket.get_listening_sockets()
+        own = {name.removeprefix("tcp://") for name in found if name.startswith("tcp://")}
+        return {name for name in own if not port or name.endswith(f":{port}")}
+
+
+class GuestRouter(SshRouter):
+    """Everything can be done to it."""
+
+    provider_address = machines.HOST_FROM_WAN
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        self._moments: dict[str, Snapshot] = {}
+
+    @property
+    def ssh(self) -> Ssh:
+        return self.guest.ssh
+
+    def lan(self, port: int) -> tuple[str, int]:
+        return self.guest.lan(port)
+
+    def stranger_address(self) -> tuple[str, int]:
+        return self.guest.wan(25)
+
+    def cut_power(self) -> None:
+        self.guest.cut_power()
+        self.guest.power_on()
+        self.guest.wait()
+
+    def reboot(self) -> None:
+        self.guest.reboot()
+
+    def keep_moment(self, name: str) -> None:
+        self.ok("sync")  # what was set up long ago is on disk; a power cut soon after shall not take it
+        self._moments[name] = self.guest.save(name)
+
+    def return_to(self, name: str) -> None:
+        self.guest.restore(self._moments[name])
+
+    def reach(self, port: int) -> int:
+        return port
+
+
+class NetworkRouter(SshRouter):
+    """A router on the network, by --host. Its LAN is where this machine is."""
+
+    provider_address = "127.0.0.1"
+
+    def __init__(self, address: str, folder: Path) -> None:
+        found = re.fullmatch(
+            r"(?:ssh://)?(?:(?P<user>[^@/]+)@)?(?P<host>[^@/:]+|\[[^]]+\])(?::(?P<port>\d+))?/?", address
+        )
+        if not found:
+            raise pytest.UsageError(f"--host {address}: write ssh://root@192.168.1.1")
+        self._ssh = Ssh(found["host"], int(found["port"] or 22), user=found["user"] or "root", folder=folder)
+        self._tunnels: dict[int, subprocess.Popen[bytes]] = {}
+        self._moments: dict[str, str] = {}
+
+    def refuse_if_used(self) -> None:
+        """End the run where settings and queue are somebody's."""
+        if self.run("opkg status mailrelay | grep -q Status").status == 0:
+            pytest.exit(f"{self._ssh.host} has the package mailrelay already: its settings and queue would be lost", 4)
+
+    @property
+    def ssh(self) -> Ssh:
+        return self._ssh
+
+    def lan(self, port: int) -> tuple[str, int]:
+        return self._ssh.host, port
+
+    def reboot(self) -> None:
+        self.run("(sleep 1; reboot) >/dev/null 2>&1 </dev/null &")
+        self.close()
+        end = timeouts.deadline(240)
+        gone = False
+        while time.monotonic() < end:
+            there = self._ssh.banner(2.0)
+            if gone and there:
+                for port in list(self._tunnels):
+                    self._open_tunnel(port)
+                return
+            gone = gone or not there
+            time.sleep(0.5)
+        raise AssertionError("the router did not come back within four minutes")
+
+    def keep_moment(self, name: str) -> None:
+        self._moments[name] = self.ok(f"cat {SETTINGS} 2>/dev/null; true")
+
+    def return_to(self, name: str) -> None:
+        settings = self._moments[name]
+        if not settings:
+            pytest.skip("a router that has the package cannot be taken back to before")
+        self.empty_queue()
+        self.put(SETTINGS, settings, 0o600)
+        self.ok("service mailrelay restart")
+        if "option enabled '1'" in settings:
+            self.wait_relay()
+        else:
+            self.wait(lambda: not self.listening(25), "the service has ended, as the settings say")
+
+    def reach(self, port: int) -> int:
+        """Through the SSH connection, as the router has no other way here."""
+        if port not in self._tunnels:
+            self._open_tunnel(port)
+        return port
+
+    def _open_tunnel(self, port: int) -> None:
+        argv = [*self._ssh.argv[:-1], "-N", "-o", "ControlPath=none", "-R", f"127.0.0.1:{port}:127.0.0.1:{port}"]
+        self._tunnels[port] = subprocess.Popen([*argv, self._ssh.argv[-1]], stdin=subprocess.DEVNULL)
+        self.wait(
+            lambda: f"127.0.0.1:{port}" in self.listening(), f"port {port} of this machine is there on the router"
+        )
+
+    def clean_up(self) -> None:
+        """Leave nothing of the tests on it. The package was not there before."""
+        self.run(f"opkg remove mailrelay mailrelay-postfix; rm -rf {SETTINGS} /etc/mailrelay")
+        self.run(f"sed -i '/ {re.escape(as_provider.NAME)}$/d' /etc/hosts")
+
+    def close(self) -> None:
+        for process in self._tunnels.values():
+            process.terminate()
+            process.wait()
+        self._ssh.close()
+
+
+def lab_site(folder: Path) -> Path:
+    """A site file for the lab's firmware: nothing but a way in."""
+    path = folder / "site.toml"
+    path.write_text(f'[root]\nssh_keys = ["{public_key()}"]\n')
+    return path
+
+
+@contextlib.contextmanager
+def asked_for(config: pytest.Config, folder: Path) -> Iterator[SshRouter]:
+    """The router that pytest's options name, else a guest of the lab's; up, with nothing of ours installed."""
+    if address := config.getoption("--host"):
+        router = NetworkRouter(str(address), folder)
+        router.refuse_if_used()
+        yield router
+        router.clean_up()
+        router.close()
+        return
+    target = str(config.getoption("--target") or targets.DEFAULT)
+    image = config.getoption("--firmware")
+    firmware = Path(str(image)) if image else firmwares.build(target, site=lab_site(folder)).folder
+    with Guest(target, firmware, disk=True) as guest:
+        yield GuestRouter(guest)
