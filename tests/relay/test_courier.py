@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +13,6 @@ from mailrelay.config import schema
 from mailrelay.core import clock, counters
 from mailrelay.courier import notify
 from mailrelay.courier.courier import Courier
-from mailrelay.daemon import processes
-from mailrelay.daemon.supervisor import Supervisor
 from mailrelay.spool import spool
 from mailrelay.spool.spool import Envelope, Spool
 
@@ -156,58 +151,3 @@ def test_failed_mail_without_a_known_age_is_not_asked_after_every_minute(
     monkeypatch.setattr(clock, "boottime", lambda: 90 * 86400.0)
     assert notify.expire_failed(box, 7 * 86400) == 86400.0
     assert box.ids(spool.FAIL) == [queue_id]
-
-
-def test_ids_go_into_the_pipe_whole_or_not_at_all() -> None:
-    reader, writer = os.pipe2(os.O_NONBLOCK)
-    ids = ["0123456789abcdef"] * 1000
-    told = 0
-    while spool.announce(writer, ids):
-        told += 1000
-    words = b""
-    while True:
-        try:
-            words += os.read(reader, 65536)
-        except BlockingIOError:
-            break
-    assert set(words.split()) == {b"0123456789abcdef"} and len(words.split()) >= told
-    os.close(reader)
-    os.close(writer)
-
-
-@pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    plan = {"spool": str(tmp_path), "mount": "", "run_dir": str(tmp_path), "owner": None, "smarthosts": ["x:25"]}
-    yield Supervisor([], plan)
-
-
-@pytest.mark.parametrize(
-    "line", [b"leaving\tnan\t0", b"leaving\t1\tinf", b"leaving\t-1\t0", b"leaving\t1", b"remember"]
-)
-def test_what_a_courier_says_is_taken_as_from_a_stranger(supervisor: Supervisor, line: bytes) -> None:
-    supervisor.report_r, writer = os.pipe2(os.O_NONBLOCK)
-    os.write(writer, line + b"\n")
-    supervisor.read_reports()
-    assert (supervisor.scan_due, supervisor.blocked_until, supervisor.memory) == (None, 0.0, {})
-    assert not supervisor.told
-
-
-# ---- children -------------------------------------------------------------------------------------------------------
-
-
-def test_a_signal_to_a_child_that_was_just_forked_never_rings_the_parents_bell() -> None:
-    bell_r, bell_w = os.pipe2(os.O_NONBLOCK)
-    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGCHLD)}
-    before = signal.set_wakeup_fd(bell_w, warn_on_full_buffer=False)
-    try:
-        for _ in range(50):
-            pid = processes.fork(lambda: time.sleep(20), ())
-            os.kill(pid, signal.SIGTERM)
-            assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGTERM
-    finally:
-        signal.set_wakeup_fd(before)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    assert set(os.read(bell_r, 4096)) == {signal.SIGCHLD}
-    os.close(bell_r)
-    os.close(bell_w)

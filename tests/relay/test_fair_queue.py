@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mailrelay.courier.fair_queue import NEVER, FairQueue
+from mailrelay.core.ipc import NEVER
+from mailrelay.courier.fair_queue import FairQueue
 
 Step = tuple[str, Any, Any]  # method, its arguments as words, what it returns
 

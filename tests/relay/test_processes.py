@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mailrelay.daemon import processes
 from mailrelay.spool import spool
 from tests.relay.running import Relay, alive, free_port, smarthost, user, wait
 from tests.relay.scripted import Hang, ScriptedProvider
@@ -218,3 +219,21 @@ def test_file_limits_follow_the_settings_at_a_reload(provider: ScriptedProvider)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     files = next(int(line.split()[3]) for line in limits.splitlines() if line.startswith("Max open files"))
     assert files >= 3000, "a socket and a file for each connection"
+
+
+def test_a_signal_to_a_child_that_was_just_forked_never_rings_the_parents_bell() -> None:
+    bell_r, bell_w = os.pipe2(os.O_NONBLOCK)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGCHLD)}
+    before = signal.set_wakeup_fd(bell_w, warn_on_full_buffer=False)
+    try:
+        for _ in range(50):
+            pid = processes.fork(lambda: time.sleep(20), ())
+            os.kill(pid, signal.SIGTERM)
+            assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGTERM
+    finally:
+        signal.set_wakeup_fd(before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert set(os.read(bell_r, 4096)) == {signal.SIGCHLD}
+    os.close(bell_r)
+    os.close(bell_w)

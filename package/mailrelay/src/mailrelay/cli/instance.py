@@ -10,7 +10,7 @@ import os
 import select
 import stat
 
-from mailrelay.core import clock, paths
+from mailrelay.core import clock, ipc, paths
 from mailrelay.core.paths import DEFAULT_CONFIG, DEFAULT_RUN_DIR
 from mailrelay.spool import spool
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from mailrelay.config.settings import Settings
 
-
-_IDS_A_WRITE = 200  # queue ids that fit into PIPE_BUF: the supervisor never reads half of one
 _PATIENCE = 5.0  # seconds for the supervisor to read what we say
 
 
@@ -151,16 +149,15 @@ class Control:
         self._fd = fd
 
     def flush(self) -> None:
-        """Everything is due now."""
-        self._say(["flush"])
+        """Have everything tried now."""
+        self.request([ipc.FLUSH])
 
-    def announce(self, ids: Sequence[str]) -> None:
-        """These messages are in the queue and due."""
-        for start in range(0, len(ids), _IDS_A_WRITE):
-            self._say(ids[start : start + _IDS_A_WRITE])
+    def request(self, words: Sequence[str]) -> None:
+        """Tell of messages that are in the queue and due."""
+        for lines in ipc.encode_lines(words):
+            self._write(lines)
 
-    def _say(self, words: Sequence[str]) -> None:
-        data = "".join([f"{word}\n" for word in words]).encode()
+    def _write(self, data: bytes) -> None:
         deadline = clock.boottime() + _PATIENCE
         while True:
             try:

@@ -1,7 +1,7 @@
 """What the owner does to single messages: show, delete, hold, release, flush.
 
 Each works on the files through spool.Message, locked, and syncs the directories it changed, so that it lasts. Called by
-admin as the spool's owner; the running relay hears of it through its control FIFO.
+`main` as the spool's owner; the running relay hears of it through its control FIFO.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def release(where: spool.Spool, ids: Sequence[str], control: Control | None) -> 
     for state in touched:
         where.sync(state)
     if control is not None:
-        control.announce(done)
+        control.request(done)
     _say("released" if control else "released, to be sent when the relay runs:", done)
     return code
 
@@ -179,7 +179,7 @@ def flush(where: spool.Spool, ids: Sequence[str], control: Control) -> int:
             message.note_attempt(message.attempts, 0.0, message.answer)
 
     done, code = _each("flush", ids, act)
-    control.announce(done)
+    control.request(done)
     _say("due now", done)
     return code
 

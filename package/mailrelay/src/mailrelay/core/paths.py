@@ -7,5 +7,5 @@ DEFAULT_RUN_DIR = "/var/run/mailrelay"
 
 # In the run directory:
 FILE = "status.json"
-CONTROL = "control"  # a FIFO: "flush" or a queue id, a line each
+CONTROL = "control"  # a FIFO, see ipc
 ACCEPTED_CONFIG = "config"  # the settings that the relay runs by, readable by its starter alone

@@ -12,10 +12,10 @@ import os
 import select
 import signal
 
-from mailrelay.core import clock, log
+from mailrelay.core import clock, ipc, log
 from mailrelay.courier import explain, notify, outgoing
 from mailrelay.courier.failure import Failure
-from mailrelay.courier.fair_queue import NEVER, FairQueue
+from mailrelay.courier.fair_queue import FairQueue
 from mailrelay.courier.recorder import Recorder
 from mailrelay.courier.routing import Routes
 from mailrelay.courier.smarthost import SmarthostConnection, preload
@@ -156,14 +156,10 @@ class Courier:
         """Take the ids of new mail from the pipe, within `wait` seconds. Return whether there were any."""
         if self.wake_fd not in select.select([self.wake_fd, self.bell_r], [], [], wait)[0]:
             return False
-        try:
-            data = os.read(self.wake_fd, 65536)
-        except BlockingIOError:
-            return False
-        for word in data.decode("ascii", "replace").split():
-            if spool.is_id(word) and not forget:
-                self.enqueue(word, fresh=True)
-        return True
+        words = ipc.read_lines(self.wake_fd)
+        for queue_id in filter(spool.is_id, () if forget else words):
+            self.enqueue(queue_id, fresh=True)
+        return bool(words)
 
     def next_smarthost(self) -> Smarthost | None:
         """Return one that something is ready for and that may be tried; look into the next messages to find out."""
@@ -330,7 +326,7 @@ class Courier:
             # However long that is, somebody has to see what is stuck or too old.
             look = min(blocked, clock.boottime() + _LOOK)
             due = look if self.spool.ids(spool.QUEUE) else max(look, due)
-        self.report("leaving", "" if due == NEVER else f"{due:.3f}", f"{blocked:.3f}")
+        self.report("leaving", ipc.encode_time(due), ipc.encode_time(blocked))
 
     def all_unavailable(self) -> bool:
         return self.routes.first_available_at() > clock.boottime()
@@ -349,9 +345,8 @@ class Courier:
 
     def report(self, *words: str) -> None:
         """Write a line for the supervisor."""
-        line = "\t".join(" ".join(word.split()) for word in words).encode("utf-8", "replace")
         select.select([], [self.report_fd], [], 5.0)
         try:
-            os.write(self.report_fd, line[:2000] + b"\n")
+            os.write(self.report_fd, ipc.encode_report(*words))
         except BlockingIOError:
             pass

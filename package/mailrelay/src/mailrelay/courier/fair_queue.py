@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 
+from mailrelay.core.ipc import NEVER
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-NEVER = float("inf")
 
 
 class ClientQueue:

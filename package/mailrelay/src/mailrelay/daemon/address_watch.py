@@ -11,6 +11,8 @@ import os
 import select
 import struct
 
+from mailrelay.core.ipc import NEVER
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +27,6 @@ _MESSAGE = struct.Struct("=BBBBI")
 _ATTRIBUTE = struct.Struct("=HH")
 _SETTLE = 1.0  # seconds: addresses come in groups
 _PATIENCE = 1.0  # seconds for the kernel to tell which addresses there are
-NEVER = float("inf")
 
 
 class AddressWatcher:

@@ -17,7 +17,7 @@ from mailrelay.core import log
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from mailrelay.config.settings import Settings
@@ -25,7 +25,7 @@ else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
 
 _SOFTWARE = 70  # sysexits.h
-_HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 _FILES = 128  # beside those of connections
 
 
@@ -83,10 +83,10 @@ def fork(run: Callable[[], None], not_theirs: Iterable[int]) -> int:
 
     No signal meets a child that still has our handlers: it would ring our bell instead.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     pid = os.fork()
     if pid:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         return pid
     code = _SOFTWARE
     try:
@@ -95,7 +95,7 @@ def fork(run: Callable[[], None], not_theirs: Iterable[int]) -> int:
             signal.signal(number, signal.SIG_DFL)
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, signal.SIG_IGN)  # for the supervisor, though a terminal tells the whole group
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         for fd in not_theirs:
             os.close(fd)
         run()
@@ -109,6 +109,18 @@ def fork(run: Callable[[], None], not_theirs: Iterable[int]) -> int:
         log.event("crashed", log.ERROR, error=type(error).__name__, reason=reason, where=where)
     finally:
         os._exit(code)
+
+
+def ended() -> Iterator[tuple[int, int]]:
+    """Reap the children that have ended: the pid and exit code of each."""
+    while True:
+        try:
+            pid, code = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        yield pid, os.waitstatus_to_exitcode(code)
 
 
 def drop_rights(owner: tuple[int, int] | None) -> None:
@@ -130,16 +142,3 @@ def raise_limits(connections: int) -> None:
         except (ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             log.event("few-files", log.WARNING, limit=hard, wanted=wanted)
-
-
-def seconds(word: str) -> float:
-    """A time that the courier tells. ValueError if it cannot be one."""
-    found = float(word)
-    if not 0.0 <= found < 1e10:
-        raise ValueError(word)
-    return found
-
-
-def without_hosts(memory: dict[str, list[str]]) -> dict[str, list[str]]:
-    """What stays when every smarthost is to be tried again."""
-    return {name: words for name, words in memory.items() if not name.startswith("host ")}

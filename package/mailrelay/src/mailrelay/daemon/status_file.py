@@ -10,7 +10,6 @@ from _json import encode_basestring_ascii
 
 from mailrelay.core import log
 from mailrelay.core.paths import CONTROL, FILE
-from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,45 +50,3 @@ def remove(run_dir: str) -> None:
             os.unlink(f"{run_dir}/{name}")
         except FileNotFoundError:
             pass
-
-
-def open_control(run_dir: str) -> int:
-    """Make the FIFO anew and open it: for the supervisor."""
-    path = f"{run_dir}/{CONTROL}"
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-    os.mkfifo(path, 0o600)
-    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-
-
-def census(root: str) -> tuple[dict[str, int], str]:
-    """How many messages are in each state, and the queue id of the oldest that waits ("" for none).
-
-    Names only: the supervisor may be root, and the folders belong to somebody who is not.
-    """
-    counts = {}
-    oldest = ""
-    for state in spool.STATES:
-        counts[state] = 0
-        try:
-            with os.scandir(f"{root}/{state}") as entries:
-                for entry in entries:
-                    counts[state] += 1
-                    if state == spool.QUEUE and (not oldest or entry.name < oldest) and spool.is_id(entry.name):
-                        oldest = entry.name
-        except OSError:
-            pass
-    return counts, oldest
-
-
-def stamp(root: str) -> list[int]:
-    """When each state's directory was last changed: by whom ever, so that what the owner deletes is noticed too."""
-    found = []
-    for state in spool.STATES:
-        try:
-            found.append(os.stat(f"{root}/{state}").st_mtime_ns)
-        except OSError:
-            found.append(0)
-    return found

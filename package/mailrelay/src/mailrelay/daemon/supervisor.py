@@ -1,7 +1,7 @@
-"""The supervisor: binds the ports, starts and reaps listener and courier, writes the status file.
+"""The supervisor: binds the ports, starts and reaps listener and courier, takes signals and requests.
 
-Single-threaded; root where it was started as root; reads nothing from the network and parses no secret. What children
-say to it is taken as text from a stranger. Called by `serve`.
+Single-threaded; root where it was started as root; reads nothing from the network and parses no secret. `dispatcher`
+knows what couriers are to do, `schedule` when, `status` what is written of it all. Called by `serve`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import os
 import select
 
 from mailrelay.config import settings
-from mailrelay.core import clock, counters, log, paths
+from mailrelay.core import clock, counters, ipc, log, paths
 from mailrelay.core.net import Net
 from mailrelay.core.version import VERSION
-from mailrelay.daemon import address_watch, processes, status_file
+from mailrelay.daemon import address_watch, processes, status, status_file
+from mailrelay.daemon.dispatcher import Dispatcher
 from mailrelay.listener.sockets import ListenSockets, show
 from mailrelay.spool import spool
 
@@ -28,7 +29,6 @@ else:
 
 _STOP = 3.5  # seconds that children have to end
 _TAKEOVER = 10.0  # seconds that an earlier instance's children have to let go of the spool
-_STATUS = 1.0  # seconds between two writes of the status file, at least
 _HEARTBEAT = 10.0  # seconds without any event after which counters are looked at
 _UNAVAILABLE = 69  # sysexits.h
 
@@ -58,40 +58,24 @@ class Supervisor:
         self.spool = spool.Spool(plan["spool"], plan["mount"])
         self.at_hand = self.spool.at_hand()  # with the spool's storage missing, all it does is to answer 452
         self.counters = counters.counters()
-        self.seen = self.counters.tolist()
-        self.doors = ListenSockets()
-        self.moves = address_watch.AddressWatcher(plan.get("follow"))
-        self.listener = 0  # pids; 0: none
-        self.courier = 0
-        self.retired: set[int] = set()
+        self.listen_sockets = ListenSockets()
+        self.addresses = address_watch.AddressWatcher(plan.get("follow"))
+        self.dispatcher = Dispatcher(self.delivers(), self.counters)
+        self.status = status.Status(plan["run_dir"], plan["spool"], self.counters)
+        self.listener = 0  # pid; 0: none
         self.listener_due = 0.0  # when the next one may be started
-        self.courier_due = 0.0
-        self.crashes = 0  # of the courier, in a row
-        self.scan_due: float | None = None  # when the queue wants a courier that looks through it; None: never
-        self.blocked_until = 0.0  # before then no smarthost is to be tried
-        self.flushing = False
-        self.asked: list[str] = []  # queue ids that the owner wants to be tried now
-        self.memory: dict[str, list[str]] = {}  # what couriers leave for their successors
-        self.report = b""  # the running courier's words that are not a line yet
-        self.told = False  # it has said when the queue is due again
-        self.last: dict[str, Any] = {"success": None, "failure": None}
-        self.stamp: list[int] = []
+        self.retired: set[int] = set()  # pids of listeners whose sessions come to their end
         self.refused = ""  # why newer settings are not in force
-        self.started = clock.wall()
-        self.day = counters.Day(self.seen, self.started)
-        self.status_due = 0.0
-        self.dirty = True
-        self.stopping = 0.0
+        self.stopping = 0.0  # when the children are killed; 0: not stopping
 
     # Start.
 
     def run(self) -> int:
-        self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        """Serve until a signal ends it; the exit code."""
         self.lifeline_r, self.lifeline_w = os.pipe2(os.O_CLOEXEC)
-        self.report_r, self.report_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.signal_r, self.signal_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self.signal_w, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        for number in processes.HANDLED:
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         if not self.at_hand:
@@ -99,10 +83,10 @@ class Supervisor:
             log.event("no-spool", log.ERROR, mount=self.plan["mount"], text=text)
         elif not self.take_spool():
             return _UNAVAILABLE
-        self.adopt()
-        self.control = status_file.open_control(self.plan["run_dir"])
-        self.doors.bind(self.plan["listen"])
-        if not self.doors.open:
+        self.accept_config()
+        self.control = ipc.make_control(self.plan["run_dir"])
+        self.listen_sockets.bind(self.plan["listen"])
+        if not self.listen_sockets.open:
             log.event("failed", log.ERROR, reason="there is no address to listen on")
             return _UNAVAILABLE
         processes.raise_limits(self.plan["public"]["main"]["max_connections"])
@@ -110,7 +94,7 @@ class Supervisor:
             "started",
             log.NOTICE,
             version=VERSION,
-            listen=",".join(self.doors.names()),
+            listen=",".join(self.listen_sockets.names()),
             allow=",".join(self.plan["allow"]) or "loopback only",
             spool=self.plan["spool"],
             smarthosts=",".join(self.plan["smarthosts"]) or "none",
@@ -141,8 +125,8 @@ class Supervisor:
             if clock.boottime() > deadline:
                 log.event("failed", log.ERROR, reason=f"{path}: another relay uses this spool; stop it or use --spool")
                 return False
-            told = os.read(self.signal_r, 64) if select.select([self.signal_r], [], [], 0.1)[0] else b""
-            if signal.SIGTERM in told or signal.SIGINT in told:
+            signals = os.read(self.signal_r, 64) if select.select([self.signal_r], [], [], 0.1)[0] else b""
+            if signal.SIGTERM in signals or signal.SIGINT in signals:
                 return False
 
         def prepare() -> None:
@@ -152,12 +136,12 @@ class Supervisor:
         pid = self.fork(prepare)
         if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
             return False
-        if any(status_file.census(path)[0].values()) or not os.access(f"{path}/{spool.QUEUE}", os.R_OK):  # or who knows
-            self.scan_due = 0.0
+        if any(status.census(path)[0].values()) or not os.access(f"{path}/{spool.QUEUE}", os.R_OK):  # or who knows
+            self.dispatcher.schedule.scan()
         return True
 
-    def adopt(self) -> None:
-        """The config that the plan was made from is the courier's from now on."""
+    def accept_config(self) -> None:
+        """Let couriers read the config that the plan was made from."""
         path = f"{self.plan['run_dir']}/{paths.ACCEPTED_CONFIG}"
         os.rename(f"{path}.new", path)
 
@@ -174,10 +158,12 @@ class Supervisor:
     def drop_rights(self) -> None:
         processes.drop_rights(self.plan["owner"])
 
-    def start_listener(self) -> None:
-        self.listener = self.fork(self.run_listener, self.control, self.wake_r, self.report_r, self.report_w)
-        self.listener_due = clock.boottime() + 1.0
-        self.dirty = True
+    def start_listener(self, now: float) -> None:
+        dispatcher = self.dispatcher
+        not_theirs = (self.control, dispatcher.wake_r, dispatcher.report_r, dispatcher.report_w)
+        self.listener = self.fork(self.run_listener, *not_theirs)
+        self.listener_due = now + 1.0
+        self.status.changed = True
 
     def run_listener(self) -> None:
         from mailrelay.listener import listener
@@ -186,235 +172,160 @@ class Supervisor:
         listener.Listener(
             settings.restore(self.plan["public"]),
             [Net.parse(net) for net in self.plan["allow"]],
-            self.doors.sockets(),
+            self.listen_sockets.sockets(),
             self.spool,
             self.counters,
-            self.wake_w,
+            self.dispatcher.wake_w,
             self.lifeline_r,
         ).run()
+
+    def replace_listener(self) -> None:
+        """Have a new one take over; the sessions of the old one may come to their end."""
+        if self.listener:
+            os.kill(self.listener, signal.SIGUSR2)
+            self.retired.add(self.listener)
+        self.start_listener(clock.boottime())
 
     def delivers(self) -> bool:
         return self.at_hand and bool(self.plan["smarthosts"])
 
-    def wants_courier(self, now: float) -> bool:
-        """True when mail is due: told by a pipe, by the last courier, or by the owner."""
-        if self.courier or self.stopping or not self.delivers() or now < self.courier_due:
-            return False
-        if self.flushing:
-            return True
-        if self.scan_due is not None and now >= self.scan_due:
-            return True
-        if now < self.blocked_until:
-            return False
-        if self.counters[counters.OVERFLOW]:
-            self.scan_due = 0.0
-            return True
-        return bool(select.select([self.wake_r], [], [], 0)[0])
-
     def start_courier(self, now: float) -> None:
-        scan = self.flushing or (self.scan_due is not None and now >= self.scan_due)
-        flush, self.flushing = self.flushing, False
-        if scan:
-            self.scan_due = None
-            self.counters[counters.OVERFLOW] = 0
-        if flush:
-            self.memory = processes.without_hosts(self.memory)
-        self.report = b""
-        self.told = False
+        scan, flush = self.dispatcher.start(now)
 
         def run() -> None:
             from mailrelay.courier import courier
 
-            for door in self.doors.sockets():
-                door.close()
+            for sock in self.listen_sockets.sockets():
+                sock.close()
             courier.run(
                 processes.accepted_settings(f"{self.plan['run_dir']}/{paths.ACCEPTED_CONFIG}"),
                 self.spool,
                 self.counters,
-                wake=self.wake_r,
-                report=self.report_w,
+                wake=self.dispatcher.wake_r,
+                report=self.dispatcher.report_w,
                 lifeline=self.lifeline_r,
-                carried_state=self.memory,
+                carried_state=self.dispatcher.carried_state,
                 drop_rights=self.drop_rights,
                 scan=scan,
                 flush=flush,
             )
 
-        self.courier = self.fork(run, self.control, self.wake_w, self.report_r)
+        self.dispatcher.pid = self.fork(run, self.control, self.dispatcher.wake_w, self.dispatcher.report_r)
+        self.status.changed = True
+
+    def children(self) -> list[int]:
+        return [pid for pid in (self.listener, self.dispatcher.pid, *self.retired) if pid]
 
     def reap(self) -> None:
-        while True:
-            try:
-                pid, code = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            exit_code = os.waitstatus_to_exitcode(code)
-            if pid in self.retired and exit_code:
-                self.scan_due = 0.0  # it may have promised mail that it could not announce any more
+        for pid, exit_code in processes.ended():
+            if pid in self.retired:
+                self.retired.remove(pid)
+                if exit_code:
+                    self.dispatcher.schedule.scan()  # it may have promised mail that it could not announce any more
             elif pid == self.listener:
                 self.listener = 0
-                self.scan_due = 0.0
+                self.dispatcher.schedule.scan()
                 if not self.stopping:
                     log.event("listener-ended", log.ERROR, code=exit_code)
-            elif pid == self.courier:
-                self.read_reports()
-                self.courier = 0
-                self.send_asked()
-                if exit_code or not self.told:
-                    self.crashes += 1
-                    pause = min(2.0 ** (self.crashes - 1), 60.0)
-                    self.courier_due = clock.boottime() + (pause if self.crashes > 1 else 0.0)
-                    self.scan_due = 0.0
-                    if not self.stopping:
-                        log.event("courier-ended", log.ERROR, code=exit_code)
-                else:
-                    self.crashes = 0
-            self.retired.discard(pid)
-            self.dirty = True
-
-    def read_reports(self) -> None:
-        """Take the courier's report: tab-separated words, a line each, from an unprivileged process."""
-        try:
-            self.report += os.read(self.report_r, 65536)
-        except BlockingIOError:
-            return
-        *lines, self.report = self.report[-65536:].split(b"\n")
-        for line in lines:
-            words = line.decode("utf-8", "replace").split("\t")
-            try:
-                self.note(words[0], words[1:])
-            except (ValueError, IndexError):
-                log.event("bad-report", log.ERROR, line=line[:200])
-        self.dirty = True
-
-    def note(self, kind: str, words: list[str]) -> None:
-        if kind == "leaving":  # when the queue is due again, and until when no smarthost is to be tried
-            dues = [processes.seconds(word) for word in words[:1] if word]
-            dues += [due for due in (self.scan_due,) if due is not None]
-            self.scan_due, self.blocked_until = min(dues, default=None), processes.seconds(words[1])
-            self.told = True
-        elif kind == "success":
-            self.last["success"] = {"time": clock.wall(), "id": words[0], "smarthost": words[1]}
-        elif kind == "failure":
-            names = ("id", "smarthost", "stage", "answer", "advice")
-            self.last["failure"] = {"time": clock.wall(), **dict(zip(names, words))}
-        elif kind == "remember":
-            self.memory[words[0]] = words[1:]
-        elif kind == "forget":
-            self.memory.pop(words[0], None)
+            elif (
+                pid == self.dispatcher.pid
+                and not self.dispatcher.end(exit_code, clock.boottime())
+                and not self.stopping
+            ):
+                log.event("courier-ended", log.ERROR, code=exit_code)
+            self.status.changed = True
 
     # The loop.
 
     def loop(self) -> int:
+        schedule = self.dispatcher.schedule
+        handlers: dict[int, Callable[[], None]] = {
+            self.signal_r: self.on_signals,
+            self.control: self.on_control,
+            self.dispatcher.report_r: self.on_report,
+        }
+        if self.addresses.fd >= 0:
+            handlers[self.addresses.fd] = self.on_addresses
         poll = select.poll()
-        poll.register(self.signal_r, select.POLLIN)
-        poll.register(self.control, select.POLLIN)
-        poll.register(self.report_r, select.POLLIN)
-        if self.moves.fd >= 0:
-            poll.register(self.moves.fd, select.POLLIN)
-        watching = False
+        for fd in handlers:
+            poll.register(fd, select.POLLIN)
+        wake_r = self.dispatcher.wake_r
+        handlers[wake_r] = schedule.ids_waiting
+        listening = False
         while True:
             now = clock.boottime()
-            if self.stopping:
-                if not (self.listener or self.courier or self.retired) or now >= self.stopping:
-                    return self.leave()
-            else:
-                if self.spool.at_hand() != self.at_hand:  # whoever looks after us starts us anew
-                    text = "came" if self.spool.at_hand() else "went away"
-                    log.event("stopping", log.NOTICE, mount=self.plan["mount"], text=f"the spool's storage {text}")
-                    self.stop()
-                    continue
-                if now >= self.moves.due:
-                    self.moves.due = address_watch.NEVER
-                    log.event("addresses-changed", log.NOTICE, interfaces=",".join(self.plan["follow"]))
-                    self.reload()
-                if self.doors.missing and now >= self.doors.retry_due and self.doors.bind(self.plan["listen"]):
-                    self.replace_listener()
-                if not self.listener and now >= self.listener_due:
-                    self.start_listener()
-                if self.wants_courier(now):
-                    self.start_courier(now)
-            if self.day.turn(self.seen, clock.wall()):
-                self.dirty = True
-            if self.counters.tolist() != self.seen or status_file.stamp(self.plan["spool"]) != self.stamp:
-                self.dirty = True
-            if self.dirty and now >= self.status_due:
-                self.write_status()
-            at_rest = self.courier or self.stopping or now < max(self.blocked_until, self.courier_due)
-            listening_for_mail = self.delivers() and not at_rest
-            if listening_for_mail != watching:
-                watching = listening_for_mail
-                (poll.register if watching else poll.unregister)(*((self.wake_r, select.POLLIN)[: 1 + watching]))
+            if not self.stopping:
+                self.do_what_is_due(now)
+            if self.stopping and (not self.children() or now >= self.stopping):
+                return self.leave()
+            self.status.look()
+            if now >= self.status.next_due():
+                self.write_status(now)
+            if (now >= schedule.ids_due()) != listening:
+                listening = not listening
+                poll.register(wake_r, select.POLLIN) if listening else poll.unregister(wake_r)
             for fd, _ in poll.poll(self.pause(now) * 1000):
-                if fd == self.signal_r:
-                    for number in dict.fromkeys(os.read(self.signal_r, 4096)):
-                        self.on_signal(number)
-                elif fd == self.control:
-                    self.on_control()
-                elif fd == self.report_r:
-                    self.read_reports()
-                elif fd == self.moves.fd:
-                    self.moves.read_changes(self.plan["follow"], now)
+                handlers[fd]()
+
+    def do_what_is_due(self, now: float) -> None:
+        """Start what is to be started; or stop, if the storage says so."""
+        if self.spool.at_hand() != self.at_hand:  # whoever looks after us starts us anew
+            text = "went away" if self.at_hand else "came"
+            log.event("stopping", log.NOTICE, mount=self.plan["mount"], text=f"the spool's storage {text}")
+            self.stop()
+            return
+        if now >= self.addresses.due:
+            self.addresses.due = ipc.NEVER
+            log.event("addresses-changed", log.NOTICE, interfaces=",".join(self.plan["follow"]))
+            self.reload()
+            if self.stopping:
+                return
+        if (
+            self.listen_sockets.missing
+            and now >= self.listen_sockets.retry_due
+            and self.listen_sockets.bind(self.plan["listen"])
+        ):
+            self.replace_listener()
+        if not self.listener and now >= self.listener_due:
+            self.start_listener(now)
+        if self.dispatcher.due_now(now):
+            self.start_courier(now)
 
     def pause(self, now: float) -> float:
         """Seconds until something is to be done without anybody's asking."""
-        dues = [now + _HEARTBEAT]
+        dues = [now + _HEARTBEAT, self.status.next_due()]
         if self.stopping:
             dues.append(self.stopping)
         else:
-            dues.append(self.moves.due)
-            if self.dirty:
-                dues.append(self.status_due)
-            if self.doors.missing:
-                dues.append(self.doors.retry_due)
+            ids_due = self.dispatcher.schedule.ids_due()
+            dues += [self.addresses.due, self.dispatcher.schedule.next_due(), ids_due if ids_due > now else ipc.NEVER]
+            if self.listen_sockets.missing:
+                dues.append(self.listen_sockets.retry_due)
             if not self.listener:
                 dues.append(self.listener_due)
-            if not self.courier and self.delivers():
-                if self.scan_due is not None:
-                    dues.append(max(self.scan_due, self.courier_due))
-                if self.flushing or self.courier_due > now:
-                    dues.append(self.courier_due)
-                if self.blocked_until > now:
-                    dues.append(self.blocked_until)
         return max(min(dues) - now, 0.0) + 0.001
 
-    def on_signal(self, number: int) -> None:
-        if number == signal.SIGCHLD:
-            self.reap()
-        elif number in (signal.SIGTERM, signal.SIGINT):
-            self.stop()
-        elif number == signal.SIGHUP:
-            self.reload()
-        elif number == signal.SIGUSR1:
-            self.flush()
+    def on_signals(self) -> None:
+        for number in dict.fromkeys(os.read(self.signal_r, 4096)):
+            if number == signal.SIGCHLD:
+                self.reap()
+            elif number in (signal.SIGTERM, signal.SIGINT):
+                self.stop()
+            elif number == signal.SIGHUP:
+                self.reload()
+            elif number == signal.SIGUSR1:
+                self.dispatcher.flush()
 
     def on_control(self) -> None:
-        """Words of `flush` and `release`: queue ids go the way of new mail."""
-        for line in os.read(self.control, 65536).decode("ascii", "replace").split():
-            if line == "flush":
-                self.flush()
-            elif spool.is_id(line):
-                self.asked.append(line)
-        self.send_asked()
-        self.dirty = True
+        self.dispatcher.request(ipc.read_lines(self.control))
+        self.status.changed = True
 
-    def send_asked(self) -> None:
-        """A courier at work has its own view of who rests; when it leaves, these are for the next one, too."""
-        if self.asked:
-            self.blocked_until = 0.0
-            self.memory = processes.without_hosts(self.memory)
-            if not spool.announce(self.wake_w, self.asked):
-                self.flush()
-            if not self.courier:
-                self.asked.clear()
+    def on_report(self) -> None:
+        self.dispatcher.read_reports()
+        self.status.changed = True
 
-    def flush(self) -> None:
-        """Every message is due now, and so is every smarthost."""
-        log.event("flush", log.NOTICE)
-        self.flushing = True
-        self.blocked_until = self.courier_due = 0.0
+    def on_addresses(self) -> None:
+        self.addresses.read_changes(self.plan["follow"], clock.boottime())
 
     def reload(self) -> None:
         """Take the config as it is now, or go on with the old one and say so."""
@@ -422,7 +333,7 @@ class Supervisor:
         if isinstance(plan, int):
             self.refused = "the settings now have faults (see the log, or mailrelay check); the old ones are in force"
             log.event("reload-refused", log.ERROR, text=self.refused)
-            self.dirty = True
+            self.status.changed = True
             return
         self.refused = ""
         if not plan["public"]["main"]["enabled"]:
@@ -434,24 +345,15 @@ class Supervisor:
                 log.event("restart-needed", log.WARNING, option=name, text="takes effect at the next start")
                 plan[name] = self.plan[name]
         self.plan = plan
-        self.adopt()
+        self.accept_config()
         processes.raise_limits(plan["public"]["main"]["max_connections"])
-        self.doors.bind(self.plan["listen"])
+        self.listen_sockets.bind(self.plan["listen"])
         self.replace_listener()
-        self.memory = {name: words for name, words in self.memory.items() if name.startswith("rate ")}
-        self.blocked_until = self.courier_due = 0.0
-        self.scan_due = 0.0
-        if self.courier:
-            os.kill(self.courier, signal.SIGTERM)
-        log.event("reloaded", log.NOTICE, listen=",".join(self.doors.names()))
+        self.dispatcher.new_settings(self.delivers())
+        if self.dispatcher.pid:
+            os.kill(self.dispatcher.pid, signal.SIGTERM)
+        log.event("reloaded", log.NOTICE, listen=",".join(self.listen_sockets.names()))
         self.warn()
-
-    def replace_listener(self) -> None:
-        """A new one takes over; the sessions of the old one may come to their end."""
-        if self.listener:
-            os.kill(self.listener, signal.SIGUSR2)
-            self.retired.add(self.listener)
-        self.start_listener()
 
     # The end.
 
@@ -459,51 +361,31 @@ class Supervisor:
         if self.stopping:
             return
         self.stopping = clock.boottime() + _STOP
-        for pid in (self.listener, self.courier, *self.retired):
-            if pid:
-                os.kill(pid, signal.SIGTERM)
+        self.dispatcher.schedule.stop()
+        for pid in self.children():
+            os.kill(pid, signal.SIGTERM)
 
     def leave(self) -> int:
-        for pid in (self.listener, self.courier, *self.retired):
-            if pid:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+        for pid in self.children():
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
         status_file.remove(self.plan["run_dir"])
         log.event("stopped", log.NOTICE)
         return 0
 
-    # The status file.
-
-    def write_status(self) -> None:
-        self.dirty = False
-        self.status_due = clock.boottime() + _STATUS
-        self.seen = self.counters.tolist()
-        self.stamp = status_file.stamp(self.plan["spool"])
-        counts, oldest = status_file.census(self.plan["spool"])
-        now = clock.boottime()
-        found = {
-            "version": VERSION,
-            "pid": os.getpid(),
-            "started": self.started,
-            "updated": clock.wall(),
-            "clock_trusted": clock.trusted(),
-            "listening": self.doors.names(),
-            "not_listening": {show(endpoint): reason for endpoint, reason in self.doors.missing.items()},
+    def write_status(self, now: float) -> None:
+        blocked_until = self.dispatcher.schedule.blocked_until
+        facts = {
+            "listening": self.listen_sockets.names(),
+            "not_listening": {show(endpoint): reason for endpoint, reason in self.listen_sockets.missing.items()},
             "allow": self.plan["allow"],
-            "spool": self.plan["spool"],
             "spool_missing": not self.at_hand,
             "provider": bool(self.plan["smarthosts"]),
             "smarthosts": self.plan["smarthosts"],
-            "counts": {name: self.seen[place] for place, name in counters.NAMES.items()},
-            "today": self.day.counts(self.seen),
-            "queue": counts[spool.QUEUE],
-            "hold": counts[spool.HOLD],
-            "failed": counts[spool.FAIL],
-            "oldest": spool.arrival(oldest) if oldest else None,
-            "delivering": bool(self.courier),
-            "next_try": clock.wall() + self.blocked_until - now if self.blocked_until > now else None,
-            "last_success": self.last["success"],
-            "last_failure": self.last["failure"],
+            "delivering": bool(self.dispatcher.pid),
+            "next_try": clock.wall() + blocked_until - now if blocked_until > now else None,
+            "last_success": self.dispatcher.last_success,
+            "last_failure": self.dispatcher.last_failure,
             "warnings": [*self.plan["warnings"], *([self.refused] if self.refused else [])],
         }
-        status_file.write(self.plan["run_dir"], found)
+        self.status.write(facts, now)

@@ -13,7 +13,7 @@ import select
 import time
 
 from mailrelay.config.settings import Settings
-from mailrelay.core import counters, log
+from mailrelay.core import counters, ipc, log
 from mailrelay.core.net import Net
 from mailrelay.listener.connection import Connection, login_of
 from mailrelay.listener.limits import Rates, Refusals
@@ -405,7 +405,7 @@ class Listener:
 
     def announce(self, ids: list[str]) -> None:
         """Tell the courier. A full pipe means that it is far behind: it looks into the directory then."""
-        if not spool.announce(self.wake, ids):
+        if not ipc.write_ids(self.wake, ids):
             self.counters[counters.OVERFLOW] = 1
 
     # Time passes.

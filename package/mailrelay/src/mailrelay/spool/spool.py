@@ -30,13 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DELIVERED", "FAIL", "FAILED", "HOLD", "ID_LENGTH", "PENDING", "QUEUE", "STATES",
-    "Busy", "Damaged", "Draft", "Envelope", "Message", "Spool", "announce", "arrival", "is_id",
+    "Busy", "Damaged", "Draft", "Envelope", "Message", "Spool", "arrival", "is_id",
 ]  # fmt: skip
 
 _TMP = "tmp"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 ID_LENGTH = 16
-_IDS_A_WRITE = 200  # fit into PIPE_BUF: all of them go into a pipe or none
 
 
 class Draft:
@@ -226,16 +225,6 @@ class Spool:
             draft.discard()
             raise
         return draft.id
-
-
-def announce(pipe: int, ids: list[str]) -> bool:
-    """Tell the courier of mail in the queue. False if the pipe is too full for all of it."""
-    try:
-        for start in range(0, len(ids), _IDS_A_WRITE):
-            os.write(pipe, "".join([f"{one}\n" for one in ids[start : start + _IDS_A_WRITE]]).encode())
-    except BlockingIOError:
-        return False
-    return True
 
 
 def is_id(name: str) -> bool:

@@ -1,0 +1,139 @@
+"""What the roles tell each other, as bytes: the one place that encodes and decodes it.
+
+| message        | through        | from → to                      | bytes                                       |
+|----------------|----------------|--------------------------------|---------------------------------------------|
+| ids            | a pipe         | listener, supervisor → courier | queue ids, a line each; no write is torn    |
+| requests       | FIFO `control` | commands → supervisor          | `flush` or queue ids, likewise              |
+| report         | a pipe         | courier → supervisor           | words between tabs, a line of 2,001 at most |
+| counters       | shared memory  | listener, courier → supervisor | 64 bits each, see `counters`                |
+| settings       | file `config`  | supervisor → courier           | the config that was found good              |
+| plan, settings | a pipe         | parsing child → its parent     | one value of `marshal`                      |
+| the end        | lifeline       | nobody → listener, courier     | it closes when the supervisor is gone       |
+
+Reports, and what they say (times are CLOCK_BOOTTIME seconds, with three digits after the point):
+
+    leaving   DUE BLOCKED_UNTIL     when the queue is due again, "" for never; when a smarthost may be tried again
+    success   ID SMARTHOST          a message went out
+    failure   ID SMARTHOST STAGE ANSWER ADVICE    a message or a smarthost failed; "" for what does not apply
+    remember  NAME VALUE...         carried state: what the next courier is to know
+    forget    NAME                  carried state that holds no more
+
+Carried state is text that couriers write for couriers. The supervisor keeps it and knows names only:
+
+    host SMARTHOST                  until when it rests, failures in a row
+    rate SMARTHOST                  start and count of the minute, start and count of the day
+    told SMARTHOST                  the trouble that the owner was told of, and when
+    stuck                           until when stuck mail was told of
+"""
+
+from __future__ import annotations
+
+import os
+
+from mailrelay.core import paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Literal, TypeAlias
+
+    Report: TypeAlias = (
+        tuple[Literal["leaving"], float, float]
+        | tuple[Literal["success"], str, str]
+        | tuple[Literal["failure"], list[str]]
+        | tuple[Literal["remember"], str, list[str]]
+        | tuple[Literal["forget"], str]
+    )
+
+NEVER = float("inf")  # the time of what is not due
+FAILURE_FIELDS = ("id", "smarthost", "stage", "answer", "advice")
+FLUSH = "flush"
+_LINES_A_WRITE = 200  # queue ids that fit into PIPE_BUF: all of them go into a pipe or none
+_READ = 65536
+_REPORT_SIZE = 2000
+_LATEST = 1e10  # seconds since boot that nobody will see
+
+
+def make_control(run_dir: str) -> int:
+    """Make the FIFO anew and open it to read requests."""
+    path = f"{run_dir}/{paths.CONTROL}"
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    os.mkfifo(path, 0o600)
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def encode_lines(words: Sequence[str]) -> Iterator[bytes]:
+    """Ids or requests, in pieces to be written whole."""
+    for start in range(0, len(words), _LINES_A_WRITE):
+        yield "".join([f"{word}\n" for word in words[start : start + _LINES_A_WRITE]]).encode()
+
+
+def write_ids(pipe: int, ids: Sequence[str]) -> bool:
+    """Tell the courier of mail in the queue. False if the pipe is too full for all of it."""
+    try:
+        for lines in encode_lines(ids):
+            os.write(pipe, lines)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def read_lines(pipe: int) -> list[str]:
+    """The ids or requests that wait in a pipe; each is still to be judged."""
+    try:
+        return os.read(pipe, _READ).decode("ascii", "replace").split()
+    except BlockingIOError:
+        return []
+
+
+def encode_report(*words: str) -> bytes:
+    """Make one line of a report's kind and words; cut what is too long."""
+    return "\t".join([" ".join(word.split()) for word in words]).encode("utf-8", "replace")[:_REPORT_SIZE] + b"\n"
+
+
+def encode_time(seconds: float) -> str:
+    return "" if seconds == NEVER else f"{seconds:.3f}"
+
+
+def read_reports(pipe: int, rest: bytes) -> tuple[list[bytes], bytes]:
+    """The whole lines that wait in a pipe behind `rest`, and what is no line yet, which is the next call's `rest`."""
+    try:
+        rest += os.read(pipe, _READ)
+    except BlockingIOError:
+        pass
+    *lines, rest = rest[-_READ:].split(b"\n")
+    return lines, rest
+
+
+def decode_report(line: bytes) -> Report:
+    """Judge a line of an unprivileged process. ValueError if it is no report."""
+    kind, *words = line.decode("utf-8", "replace").split("\t")
+    if kind == "leaving":
+        due, blocked_until = words
+        return "leaving", _seconds(due) if due else NEVER, _seconds(blocked_until)
+    if kind == "success":
+        queue_id, smarthost = words
+        return "success", queue_id, smarthost
+    if kind == "failure" and words:
+        return "failure", words
+    if kind == "remember" and words:
+        return "remember", words[0], words[1:]
+    if kind == "forget":
+        (name,) = words
+        return "forget", name
+    raise ValueError(kind)
+
+
+def _seconds(word: str) -> float:
+    found = float(word)
+    if not 0.0 <= found < _LATEST:
+        raise ValueError(word)
+    return found
+
+
+def keep_state(state: dict[str, list[str]], *kinds: str) -> dict[str, list[str]]:
+    """Of the carried state what is of these kinds."""
+    return {name: values for name, values in state.items() if name.partition(" ")[0] in kinds}

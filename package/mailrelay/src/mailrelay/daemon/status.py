@@ -1,0 +1,96 @@
+"""What the relay tells of itself: gathered when something has changed, written once a second at most.
+
+For the supervisor's loop. Counts messages by their names only: the supervisor may be root, and the folders belong to
+somebody who is not.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mailrelay.core import clock, counters
+from mailrelay.core.ipc import NEVER
+from mailrelay.core.version import VERSION
+from mailrelay.daemon import status_file
+from mailrelay.spool import spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_PAUSE = 1.0  # seconds between two writes, at least
+
+
+class Status:
+    """`changed`: something is to be written that only the supervisor knows of."""
+
+    def __init__(self, run_dir: str, spool_dir: str, counts: memoryview) -> None:
+        self.changed = True
+        self._run_dir = run_dir
+        self._spool_dir = spool_dir
+        self._counters = counts
+        self._counted: list[int] = counts.tolist()
+        self._stamp: list[int] = []
+        self._started = clock.wall()
+        self._day = counters.Day(self._counted, self._started)
+        self._write_due = 0.0
+
+    def look(self) -> None:
+        """Notice what changes without anybody's telling: the date, counters, the spool's folders."""
+        another_day = self._day.turn(self._counted, clock.wall())
+        if another_day or self._counters.tolist() != self._counted or _stamp(self._spool_dir) != self._stamp:
+            self.changed = True
+
+    def next_due(self) -> float:
+        return self._write_due if self.changed else NEVER
+
+    def write(self, facts: dict[str, Any], now: float) -> None:
+        """Write the file: `facts`, and what this object knows."""
+        self.changed = False
+        self._write_due = now + _PAUSE
+        self._counted = self._counters.tolist()
+        self._stamp = _stamp(self._spool_dir)
+        counts, oldest = census(self._spool_dir)
+        known = {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "started": self._started,
+            "updated": clock.wall(),
+            "clock_trusted": clock.trusted(),
+            "spool": self._spool_dir,
+            "counts": {name: self._counted[place] for place, name in counters.NAMES.items()},
+            "today": self._day.counts(self._counted),
+            "queue": counts[spool.QUEUE],
+            "hold": counts[spool.HOLD],
+            "failed": counts[spool.FAIL],
+            "oldest": spool.arrival(oldest) if oldest else None,
+        }
+        status_file.write(self._run_dir, {**known, **facts})
+
+
+def census(root: str) -> tuple[dict[str, int], str]:
+    """How many messages are in each state, and the queue id of the oldest that waits ("" for none)."""
+    counts = {}
+    oldest = ""
+    for state in spool.STATES:
+        counts[state] = 0
+        try:
+            with os.scandir(f"{root}/{state}") as entries:
+                for entry in entries:
+                    counts[state] += 1
+                    if state == spool.QUEUE and (not oldest or entry.name < oldest) and spool.is_id(entry.name):
+                        oldest = entry.name
+        except OSError:
+            pass
+    return counts, oldest
+
+
+def _stamp(root: str) -> list[int]:
+    """When each state's directory was last changed: by whom ever, so that what the owner deletes is noticed too."""
+    found = []
+    for state in spool.STATES:
+        try:
+            found.append(os.stat(f"{root}/{state}").st_mtime_ns)
+        except OSError:
+            found.append(0)
+    return found

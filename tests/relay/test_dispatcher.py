@@ -1,0 +1,78 @@
+"""dispatcher: what couriers report is taken as from a stranger; what the owner asks for is handed on."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from mailrelay.core import counters, ipc
+from mailrelay.core.ipc import NEVER
+from mailrelay.daemon.dispatcher import Dispatcher
+
+ID = "0123456789abcdef"
+
+
+def leaving(due: float, blocked_until: float) -> bytes:
+    return ipc.encode_report("leaving", ipc.encode_time(due), ipc.encode_time(blocked_until))
+
+
+@pytest.fixture
+def dispatcher() -> Dispatcher:
+    return Dispatcher(delivers=True, counts=counters.counters())
+
+
+def courier(dispatcher: Dispatcher, *lines: bytes, exit_code: int = 0) -> bool:
+    """One that starts, says this, and ends."""
+    dispatcher.start(0.0)
+    dispatcher.pid = 1
+    os.write(dispatcher.report_w, b"".join(lines))
+    return dispatcher.end(exit_code, 0.0)
+
+
+@pytest.mark.parametrize(
+    "line", [b"leaving\tnan\t0", b"leaving\t1\tinf", b"leaving\t-1\t0", b"leaving\t1", b"remember"]
+)
+def test_what_a_courier_says_is_taken_as_from_a_stranger(dispatcher: Dispatcher, line: bytes) -> None:
+    dispatcher.start(0.0)
+    os.write(dispatcher.report_w, line + b"\n")
+    dispatcher.read_reports()
+    assert (dispatcher.schedule.blocked_until, dispatcher.carried_state) == (0.0, {})
+    assert not dispatcher.end(0, 0.0), "it has not reported"
+
+
+def test_what_one_courier_remembers_the_next_one_is_given(dispatcher: Dispatcher) -> None:
+    remember = [ipc.encode_report("remember", name, "1", "2") for name in ("host a", "rate a", "told a", "stuck")]
+    assert courier(dispatcher, *remember, ipc.encode_report("forget", "stuck"), leaving(NEVER, 0.0))
+    assert set(dispatcher.carried_state) == {"host a", "rate a", "told a"}
+    dispatcher.request([ID])
+    assert set(dispatcher.carried_state) == {"rate a", "told a"}, "every smarthost may be tried"
+    dispatcher.new_settings(True)
+    assert set(dispatcher.carried_state) == {"rate a"}, "what the provider counts does not start anew"
+
+
+def test_half_a_line_of_one_courier_is_not_the_next_ones(dispatcher: Dispatcher) -> None:
+    assert not courier(dispatcher, b"remember\thost a", exit_code=-9)
+    assert courier(dispatcher, leaving(NEVER, 0.0))
+    assert dispatcher.carried_state == {}
+
+
+def test_what_is_requested_while_a_courier_is_at_work_is_requested_again_when_it_leaves(dispatcher: Dispatcher) -> None:
+    dispatcher.start(0.0)
+    dispatcher.pid = 1
+    dispatcher.request([ID, "no-id", "../../etc/passwd"])
+    assert ipc.read_lines(dispatcher.wake_r) == [ID], "the courier has read it"
+    os.write(dispatcher.report_w, leaving(NEVER, 500.0))
+    assert dispatcher.end(0, 0.0)
+    assert ipc.read_lines(dispatcher.wake_r) == [ID]
+    assert dispatcher.schedule.blocked_until == 0.0
+    assert courier(dispatcher, leaving(NEVER, 0.0))
+    assert ipc.read_lines(dispatcher.wake_r) == [], "once"
+
+
+def test_ids_that_were_lost_are_looked_for(dispatcher: Dispatcher) -> None:
+    assert not dispatcher.due_now(0.0)
+    dispatcher._counters[counters.OVERFLOW] = 1
+    assert dispatcher.due_now(0.0)
+    assert dispatcher.start(0.0) == (True, False)
+    assert dispatcher._counters[counters.OVERFLOW] == 0
