@@ -130,6 +130,28 @@ class Settings(Values):
         return "<settings>"
 
 
+class Plan(Values):
+    """What `serve` runs by: the command line and the config in one."""
+
+    __slots__ = (
+        "config", "listen", "allow", "spool", "mount", "follow", "run_dir", "owner", "log", "warnings", "settings",
+        "smarthosts",
+    )  # fmt: skip
+
+    config: str  # the file's path
+    listen: list[tuple[str, int]]
+    allow: list[str]  # networks, as Net.parse takes them
+    spool: str
+    mount: str  # mount point that the spool lies under, or ""
+    follow: list[str] | None  # interfaces whose addresses are to be followed
+    run_dir: str
+    owner: tuple[int, int] | None  # uid and gid to run as; None: stay who we are
+    log: str
+    warnings: list[str]
+    settings: Settings  # without secrets
+    smarthosts: list[str]  # "host:port"
+
+
 def pack(values: Values) -> dict[str, Any]:
     """The fields of one object as a dict that `marshal` takes."""
     return {name: getattr(values, name) for name in values.__slots__}
@@ -157,3 +179,12 @@ def restore(values: dict[str, Any]) -> Settings:
         clients=[Client(**client) for client in values["clients"]],
         provider=values["provider"],
     )
+
+
+def pack_plan(plan: Plan) -> dict[str, Any]:
+    """Plain types only, for `marshal`; of the settings what is public."""
+    return {**pack(plan), "settings": public(plan.settings)}
+
+
+def restore_plan(values: dict[str, Any]) -> Plan:
+    return Plan(**{**values, "settings": restore(values["settings"])})

@@ -11,14 +11,11 @@ import os
 import pwd
 import socket
 
-from mailrelay.config import interfaces, rules, schema, settings
+from mailrelay.config import interfaces, rules, schema
+from mailrelay.config.settings import Plan, pack_plan
 from mailrelay.core import log, paths
 from mailrelay.core.net import Net
 from mailrelay.core.paths import DEFAULT_CONFIG, DEFAULT_RUN_DIR
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 DEFAULT_USER = "mailrelay"
 
@@ -69,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def plan(arguments: list[str]) -> dict[str, Any]:
+def plan(arguments: list[str]) -> Plan:
     """Everything that `serve` runs by. Raises Refused, or SystemExit for --help and wrong options."""
     options = parser().parse_args(arguments)
     log.setup(options.log)
@@ -104,20 +101,20 @@ def plan(arguments: list[str]) -> dict[str, Any]:
 
     os.makedirs(options.run_dir, mode=0o755, exist_ok=True)
     _keep(f"{kept}.new", data)  # in force once the supervisor has the spool
-    return {
-        "config": options.config,
-        "listen": listen,
-        "allow": allow,
-        "spool": os.path.abspath(options.spool or main.spool),
-        "mount": options.spool_mount,
-        "follow": None if options.listen else main.network,  # interfaces whose addresses are to be followed
-        "run_dir": os.path.abspath(options.run_dir),
-        "owner": owner,
-        "log": options.log,
-        "warnings": [*map(str, warnings), *_warnings(options.spool)],
-        "public": settings.public(found),
-        "smarthosts": [f"{one.host}:{one.port}" for one in found.smarthosts],
-    }
+    return Plan(
+        config=options.config,
+        listen=listen,
+        allow=allow,
+        spool=os.path.abspath(options.spool or main.spool),
+        mount=options.spool_mount,
+        follow=None if options.listen else main.network,
+        run_dir=os.path.abspath(options.run_dir),
+        owner=owner,
+        log=options.log,
+        warnings=[*map(str, warnings), *_warnings(options.spool)],
+        settings=found,
+        smarthosts=[f"{one.host}:{one.port}" for one in found.smarthosts],
+    )
 
 
 def _warnings(spool: str | None) -> list[str]:
@@ -198,5 +195,5 @@ def main(arguments: list[str], answer: int) -> int:
         log.event("refused-to-run", log.ERROR, reason=f"{error.filename}: {error.strerror}")
         return EX_CANTCREAT
     with os.fdopen(answer, "wb") as pipe:
-        marshal.dump(found, pipe)
+        marshal.dump(pack_plan(found), pipe)
     return 0

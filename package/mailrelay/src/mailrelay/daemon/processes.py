@@ -18,9 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
 
-    from mailrelay.config.settings import Settings
+    from mailrelay.config.settings import Plan, Settings
 else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
 
@@ -29,7 +28,7 @@ HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.
 _FILES = 128  # beside those of connections
 
 
-def load(arguments: list[str]) -> dict[str, Any] | int:
+def load(arguments: list[str]) -> Plan | int:
     """Have a child read options and config; the plan, or the exit code of a child that has said what is wrong."""
 
     def read(answer: int) -> int:
@@ -38,7 +37,7 @@ def load(arguments: list[str]) -> dict[str, Any] | int:
         return startup.main(arguments, answer)
 
     code, data = _ask_child(read)
-    return marshal.loads(data) if code == 0 and data else code
+    return settings.restore_plan(marshal.loads(data)) if code == 0 and data else code
 
 
 def accepted_settings(path: str) -> Settings:

@@ -50,7 +50,7 @@ class Status:
         self._write_due = now + _PAUSE
         self._counted = self._counters.tolist()
         self._stamp = _stamp(self._spool_dir)
-        counts, oldest = census(self._spool_dir)
+        counts, oldest = _census(self._spool_dir)
         known = {
             "version": VERSION,
             "pid": os.getpid(),
@@ -68,7 +68,12 @@ class Status:
         status_file.write(self._run_dir, {**known, **facts})
 
 
-def census(root: str) -> tuple[dict[str, int], str]:
+def may_hold_mail(root: str) -> bool:
+    """Return whether anything lies in the spool, or nobody may look."""
+    return any(_census(root)[0].values()) or not os.access(f"{root}/{spool.QUEUE}", os.R_OK)
+
+
+def _census(root: str) -> tuple[dict[str, int], str]:
     """How many messages are in each state, and the queue id of the oldest that waits ("" for none)."""
     counts = {}
     oldest = ""

@@ -10,11 +10,10 @@ import gc
 import os
 import select
 
-from mailrelay.config import settings
 from mailrelay.core import clock, counters, ipc, log, paths
 from mailrelay.core.net import Net
 from mailrelay.core.version import VERSION
-from mailrelay.daemon import address_watch, processes, status, status_file
+from mailrelay.daemon import address_watch, processes, status, status_file, takeover
 from mailrelay.daemon.dispatcher import Dispatcher
 from mailrelay.listener.sockets import ListenSockets, show
 from mailrelay.spool import spool
@@ -23,12 +22,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
-    from typing import Any
+
+    from mailrelay.config.settings import Plan
 else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
 
 _STOP = 3.5  # seconds that children have to end
-_TAKEOVER = 10.0  # seconds that an earlier instance's children have to let go of the spool
 _HEARTBEAT = 10.0  # seconds without any event after which counters are looked at
 _UNAVAILABLE = 69  # sysexits.h
 
@@ -38,9 +37,9 @@ def main(arguments: list[str]) -> int:
     plan = processes.load(arguments)
     if isinstance(plan, int):
         return plan
-    log.setup(plan["log"])
-    if not plan["public"]["main"]["enabled"]:
-        log.event("switched-off", log.NOTICE, config=plan["config"], text="option enabled is '0' in section 'main'")
+    log.setup(plan.log)
+    if not plan.settings.main.enabled:
+        log.event("switched-off", log.NOTICE, config=plan.config, text="option enabled is '0' in section 'main'")
         return 0
     try:
         return Supervisor(arguments, plan).run()
@@ -52,16 +51,16 @@ def main(arguments: list[str]) -> int:
 class Supervisor:
     """One running relay."""
 
-    def __init__(self, arguments: list[str], plan: dict[str, Any]) -> None:
+    def __init__(self, arguments: list[str], plan: Plan) -> None:
         self.arguments = arguments
         self.plan = plan
-        self.spool = spool.Spool(plan["spool"], plan["mount"])
+        self.spool = spool.Spool(plan.spool, plan.mount)
         self.at_hand = self.spool.at_hand()  # with the spool's storage missing, all it does is to answer 452
         self.counters = counters.counters()
         self.listen_sockets = ListenSockets()
-        self.addresses = address_watch.AddressWatcher(plan.get("follow"))
+        self.addresses = address_watch.AddressWatcher(plan.follow)
         self.dispatcher = Dispatcher(self.delivers(), self.counters)
-        self.status = status.Status(plan["run_dir"], plan["spool"], self.counters)
+        self.status = status.Status(plan.run_dir, plan.spool, self.counters)
         self.listener = 0  # pid; 0: none
         self.listener_due = 0.0  # when the next one may be started
         self.retired: set[int] = set()  # pids of listeners whose sessions come to their end
@@ -80,73 +79,39 @@ class Supervisor:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         if not self.at_hand:
             text = "nothing is mounted there; all mail is refused for now"
-            log.event("no-spool", log.ERROR, mount=self.plan["mount"], text=text)
-        elif not self.take_spool():
+            log.event("no-spool", log.ERROR, mount=self.plan.mount, text=text)
+        elif not takeover.take(self.spool, self.plan.owner, self.signal_r, self.fork):
             return _UNAVAILABLE
+        elif status.may_hold_mail(self.plan.spool):
+            self.dispatcher.schedule.scan()
         self.accept_config()
-        self.control = ipc.make_control(self.plan["run_dir"])
-        self.listen_sockets.bind(self.plan["listen"])
+        self.control = ipc.make_control(self.plan.run_dir)
+        self.listen_sockets.bind(self.plan.listen)
         if not self.listen_sockets.open:
             log.event("failed", log.ERROR, reason="there is no address to listen on")
             return _UNAVAILABLE
-        processes.raise_limits(self.plan["public"]["main"]["max_connections"])
+        processes.raise_limits(self.plan.settings.main.max_connections)
         log.event(
             "started",
             log.NOTICE,
             version=VERSION,
             listen=",".join(self.listen_sockets.names()),
-            allow=",".join(self.plan["allow"]) or "loopback only",
-            spool=self.plan["spool"],
-            smarthosts=",".join(self.plan["smarthosts"]) or "none",
+            allow=",".join(self.plan.allow) or "loopback only",
+            spool=self.plan.spool,
+            smarthosts=",".join(self.plan.smarthosts) or "none",
         )
         self.warn()
         gc.collect()
         gc.freeze()
         return self.loop()
 
-    def take_spool(self) -> bool:
-        """Make, lock and recover the spool; only the last as its owner, because root trusts nothing in there."""
-        path = self.plan["spool"]
-        owner = self.plan["owner"]
-        try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            os.mkdir(path, 0o700)
-            if owner:
-                os.chown(path, *owner)
-        except FileExistsError:
-            uid = os.stat(path).st_uid
-            if uid != (owner[0] if owner else os.geteuid()):
-                log.event(
-                    "failed", log.ERROR, reason=f"{path}: belongs to uid {uid}; give it to the relay or use --spool"
-                )
-                return False
-        deadline = clock.boottime() + _TAKEOVER
-        while not self.spool.lock():
-            if clock.boottime() > deadline:
-                log.event("failed", log.ERROR, reason=f"{path}: another relay uses this spool; stop it or use --spool")
-                return False
-            signals = os.read(self.signal_r, 64) if select.select([self.signal_r], [], [], 0.1)[0] else b""
-            if signal.SIGTERM in signals or signal.SIGINT in signals:
-                return False
-
-        def prepare() -> None:
-            self.drop_rights()
-            self.spool.prepare()
-
-        pid = self.fork(prepare)
-        if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
-            return False
-        if any(status.census(path)[0].values()) or not os.access(f"{path}/{spool.QUEUE}", os.R_OK):  # or who knows
-            self.dispatcher.schedule.scan()
-        return True
-
     def accept_config(self) -> None:
         """Let couriers read the config that the plan was made from."""
-        path = f"{self.plan['run_dir']}/{paths.ACCEPTED_CONFIG}"
+        path = f"{self.plan.run_dir}/{paths.ACCEPTED_CONFIG}"
         os.rename(f"{path}.new", path)
 
     def warn(self) -> None:
-        for warning in self.plan["warnings"]:
+        for warning in self.plan.warnings:
             log.event("warning", log.WARNING, text=warning)
 
     # Children.
@@ -156,7 +121,7 @@ class Supervisor:
         return processes.fork(run, (self.lifeline_w, self.signal_r, self.signal_w, *not_theirs))
 
     def drop_rights(self) -> None:
-        processes.drop_rights(self.plan["owner"])
+        processes.drop_rights(self.plan.owner)
 
     def start_listener(self, now: float) -> None:
         dispatcher = self.dispatcher
@@ -170,8 +135,8 @@ class Supervisor:
 
         self.drop_rights()
         listener.Listener(
-            settings.restore(self.plan["public"]),
-            [Net.parse(net) for net in self.plan["allow"]],
+            self.plan.settings,
+            [Net.parse(net) for net in self.plan.allow],
             self.listen_sockets.sockets(),
             self.spool,
             self.counters,
@@ -187,7 +152,7 @@ class Supervisor:
         self.start_listener(clock.boottime())
 
     def delivers(self) -> bool:
-        return self.at_hand and bool(self.plan["smarthosts"])
+        return self.at_hand and bool(self.plan.smarthosts)
 
     def start_courier(self, now: float) -> None:
         scan, flush = self.dispatcher.start(now)
@@ -198,7 +163,7 @@ class Supervisor:
             for sock in self.listen_sockets.sockets():
                 sock.close()
             courier.run(
-                processes.accepted_settings(f"{self.plan['run_dir']}/{paths.ACCEPTED_CONFIG}"),
+                processes.accepted_settings(f"{self.plan.run_dir}/{paths.ACCEPTED_CONFIG}"),
                 self.spool,
                 self.counters,
                 wake=self.dispatcher.wake_r,
@@ -227,13 +192,10 @@ class Supervisor:
                 self.dispatcher.schedule.scan()
                 if not self.stopping:
                     log.event("listener-ended", log.ERROR, code=exit_code)
-            elif (
-                pid == self.dispatcher.pid
-                and not self.dispatcher.end(exit_code, clock.boottime())
-                and not self.stopping
-            ):
-                log.event("courier-ended", log.ERROR, code=exit_code)
-            self.status.changed = True
+            elif pid == self.dispatcher.pid:
+                well = self.dispatcher.end(exit_code, clock.boottime())
+                if not well and not self.stopping:
+                    log.event("courier-ended", log.ERROR, code=exit_code)
 
     # The loop.
 
@@ -241,8 +203,8 @@ class Supervisor:
         schedule = self.dispatcher.schedule
         handlers: dict[int, Callable[[], None]] = {
             self.signal_r: self.on_signals,
-            self.control: self.on_control,
-            self.dispatcher.report_r: self.on_report,
+            self.control: lambda: self.dispatcher.request(ipc.read_lines(self.control)),
+            self.dispatcher.report_r: self.dispatcher.read_reports,
         }
         if self.addresses.fd >= 0:
             handlers[self.addresses.fd] = self.on_addresses
@@ -266,24 +228,25 @@ class Supervisor:
                 poll.register(wake_r, select.POLLIN) if listening else poll.unregister(wake_r)
             for fd, _ in poll.poll(self.pause(now) * 1000):
                 handlers[fd]()
+                self.status.changed = True
 
     def do_what_is_due(self, now: float) -> None:
         """Start what is to be started; or stop, if the storage says so."""
         if self.spool.at_hand() != self.at_hand:  # whoever looks after us starts us anew
             text = "went away" if self.at_hand else "came"
-            log.event("stopping", log.NOTICE, mount=self.plan["mount"], text=f"the spool's storage {text}")
+            log.event("stopping", log.NOTICE, mount=self.plan.mount, text=f"the spool's storage {text}")
             self.stop()
             return
         if now >= self.addresses.due:
             self.addresses.due = ipc.NEVER
-            log.event("addresses-changed", log.NOTICE, interfaces=",".join(self.plan["follow"]))
+            log.event("addresses-changed", log.NOTICE, interfaces=",".join(self.plan.follow or ()))
             self.reload()
             if self.stopping:
                 return
         if (
             self.listen_sockets.missing
             and now >= self.listen_sockets.retry_due
-            and self.listen_sockets.bind(self.plan["listen"])
+            and self.listen_sockets.bind(self.plan.listen)
         ):
             self.replace_listener()
         if not self.listener and now >= self.listener_due:
@@ -316,16 +279,8 @@ class Supervisor:
             elif number == signal.SIGUSR1:
                 self.dispatcher.flush()
 
-    def on_control(self) -> None:
-        self.dispatcher.request(ipc.read_lines(self.control))
-        self.status.changed = True
-
-    def on_report(self) -> None:
-        self.dispatcher.read_reports()
-        self.status.changed = True
-
     def on_addresses(self) -> None:
-        self.addresses.read_changes(self.plan["follow"], clock.boottime())
+        self.addresses.read_changes(self.plan.follow or [], clock.boottime())
 
     def reload(self) -> None:
         """Take the config as it is now, or go on with the old one and say so."""
@@ -333,21 +288,20 @@ class Supervisor:
         if isinstance(plan, int):
             self.refused = "the settings now have faults (see the log, or mailrelay check); the old ones are in force"
             log.event("reload-refused", log.ERROR, text=self.refused)
-            self.status.changed = True
             return
         self.refused = ""
-        if not plan["public"]["main"]["enabled"]:
-            log.event("switched-off", log.NOTICE, config=plan["config"])
+        if not plan.settings.main.enabled:
+            log.event("switched-off", log.NOTICE, config=plan.config)
             self.stop()
             return
         for name in ("spool", "mount", "run_dir", "owner"):
-            if plan[name] != self.plan[name]:
+            if getattr(plan, name) != getattr(self.plan, name):
                 log.event("restart-needed", log.WARNING, option=name, text="takes effect at the next start")
-                plan[name] = self.plan[name]
+                setattr(plan, name, getattr(self.plan, name))
         self.plan = plan
         self.accept_config()
-        processes.raise_limits(plan["public"]["main"]["max_connections"])
-        self.listen_sockets.bind(self.plan["listen"])
+        processes.raise_limits(plan.settings.main.max_connections)
+        self.listen_sockets.bind(self.plan.listen)
         self.replace_listener()
         self.dispatcher.new_settings(self.delivers())
         if self.dispatcher.pid:
@@ -369,7 +323,7 @@ class Supervisor:
         for pid in self.children():
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        status_file.remove(self.plan["run_dir"])
+        status_file.remove(self.plan.run_dir)
         log.event("stopped", log.NOTICE)
         return 0
 
@@ -378,14 +332,14 @@ class Supervisor:
         facts = {
             "listening": self.listen_sockets.names(),
             "not_listening": {show(endpoint): reason for endpoint, reason in self.listen_sockets.missing.items()},
-            "allow": self.plan["allow"],
+            "allow": self.plan.allow,
             "spool_missing": not self.at_hand,
-            "provider": bool(self.plan["smarthosts"]),
-            "smarthosts": self.plan["smarthosts"],
+            "provider": bool(self.plan.smarthosts),
+            "smarthosts": self.plan.smarthosts,
             "delivering": bool(self.dispatcher.pid),
             "next_try": clock.wall() + blocked_until - now if blocked_until > now else None,
             "last_success": self.dispatcher.last_success,
             "last_failure": self.dispatcher.last_failure,
-            "warnings": [*self.plan["warnings"], *([self.refused] if self.refused else [])],
+            "warnings": [*self.plan.warnings, *([self.refused] if self.refused else [])],
         }
         self.status.write(facts, now)
