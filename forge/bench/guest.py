@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from forge.bench import load
-from forge.core import console, paths, proc, timeouts
+from forge.core import console, paths, proc
 from forge.core.errors import ForgeError, UsageError
 from forge.lab import firmware as firmwares
 from forge.packages import minisdk
@@ -26,11 +25,10 @@ from forge.servers import as_provider
 from forge.servers.postfix import Provider
 from forge.vm import machines, registry, relay
 from forge.vm.guest import Guest
+from forge.vm.relay import SILENCE, until
 
 SESSIONS = 15  # a round, for the median of one session
 CONNECTIONS = 50  # held open in the middle of a mail, for the memory under load
-SILENCE = 2.0
-PATIENCE = 60.0  # seconds on a machine like ours, for anything that should happen soon
 BYTECODE = " ".join(f"/usr/lib/mailrelay/relay/{folder}__pycache__" for folder in ("", "mailrelay/", "mailrelay/*/"))
 VARIANTS = ("with bytecode", "without")
 
@@ -155,7 +153,7 @@ class _Router:
 
     def _start(self) -> Figures:
         self._ask("service mailrelay stop")
-        _until("the relay has ended", lambda: not relay.greeting(self.guest.lan(25), SILENCE))
+        until("the relay has ended", lambda: not relay.greeting(self.guest.lan(25), SILENCE))
         started = time.monotonic()
         self._ask("service mailrelay start >/dev/null 2>&1 </dev/null &")
         greeted = self._until_it_greets()
@@ -192,7 +190,7 @@ class _Router:
                 came = any(len(sample) == len(relay.ROLES) for sample in samples)
                 return came and len(samples[-1]) < len(relay.ROLES)
 
-            _until("a courier has come and gone", courier_has_left)
+            until("a courier has come and gone", courier_has_left)
             self.provider.wait_for(1, 60)
         return _by_role("loaded", samples)
 
@@ -202,22 +200,20 @@ class _Router:
         try:
             port = self.guest.lan(25)[1]
             load.session(port, timeout=60.0)
-            _until("the courier has given up for now", lambda: self._failed() and len(self._memory()) == 2)
+            until("the courier has given up for now", lambda: self._failed() and len(self._memory()) == 2)
             times = sorted(load.session(port, timeout=60.0) for _ in range(SESSIONS))
         finally:
             self.provider.start()
         return {"session": statistics.median(times) * 1000, "session_most": times[-1] * 1000}
 
     def _failed(self) -> bool:
-        with contextlib.suppress(ValueError):
-            return bool(json.loads(self._ask("cat /var/run/mailrelay/status.json")).get("last_failure"))
-        return False
+        return bool(relay.status(self.guest).get("last_failure"))
 
     def _memory(self) -> list[list[int]]:
         return relay.memory(self.guest)
 
     def _until_it_greets(self) -> float:
-        _until("the relay greets", lambda: relay.greeting(self.guest.lan(25), SILENCE).startswith("220 "))
+        relay.until_it_greets(self.guest)
         return time.monotonic()
 
     def _ask(self, command: str, *, input: str | None = None) -> str:
@@ -254,14 +250,6 @@ def _by_role(when: str, samples: Sequence[Sequence[Sequence[int]]]) -> Figures:
                 key = f"{when}_{role}_{kind}"
                 figures[key] = max(size, figures.get(key, 0))
     return figures
-
-
-def _until(what: str, reached: Callable[[], object]) -> None:
-    end = timeouts.deadline(PATIENCE)
-    while not reached():
-        if time.monotonic() > end:
-            raise ForgeError(f"not within {PATIENCE:.0f} s: {what}")
-        time.sleep(0.02)
 
 
 def _cell(row: Row, rounds: Sequence[Figures]) -> str:

@@ -18,9 +18,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
 
-from forge.core import paths
+from forge.core import paths, timeouts
 from forge.core.errors import ForgeError
 from forge.servers.postfix import Instance
 
@@ -49,9 +48,7 @@ class Sink:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -62,14 +59,12 @@ class Sink:
             [*self._tools.tool("smtp-sink"), "-c", *user, f"127.0.0.1:{self.port}", "256"], stdout=subprocess.PIPE
         )
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
-        deadline = time.monotonic() + 5
-        while True:
+
+        def listens() -> bool:
             with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            if time.monotonic() > deadline:
-                raise ForgeError("smtp-sink does not listen")
-            time.sleep(0.005)
+                return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+        timeouts.wait(listens, time.monotonic() + 5, lambda: ForgeError("smtp-sink does not listen"), 0.005)
 
     def stop(self) -> None:
         if self._process is not None:

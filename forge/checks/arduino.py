@@ -1,4 +1,4 @@
-"""Compiles the Arduino library and its sketches: with avr-gcc and Debian's Arduino core for boards, else for tests.
+"""Compiles the Arduino library and its sketches: with avr-gcc and Debian's Arduino core.
 
 The flags are those of the core's platform.txt, so that sizes are what the Arduino IDE would say. The Ethernet library
 is in no package registry: a stand-in of its interface takes its place (tests/arduino/standin). Called by the tests;
@@ -21,15 +21,11 @@ from forge.host import host
 
 LIBRARY = paths.ROOT / "examples" / "arduino" / "MailRelay"
 STANDIN = paths.TESTS / "arduino" / "standin"
-HOST = paths.TESTS / "arduino" / "host"
 CORE = Path("/usr/share/arduino/hardware/arduino/avr")
 DOC = paths.DOCS / "owner/send-from-arduino.md"
 
 TIMEOUT = 120.0  # seconds for one compiler
 WARNINGS = ("-Wall", "-Wextra")
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
-# Parts of the core that know nothing of a chip: the host takes them as they are.
-PORTABLE = ("Client.h", "IPAddress.cpp", "IPAddress.h", "Print.cpp", "Print.h", "Printable.h", "Stream.h", "WString.h")
 
 _TABLE = re.compile(r"(<!-- sizes[^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -125,36 +121,6 @@ def sizes(folder: Path) -> dict[str, dict[str, Size]]:
         found[board.name] = {"library": size(avr.program(measure, "LIBRARY")) - size(avr.program(measure))}
         found[board.name] |= {sketch.stem: size(avr.program(sketch)) for sketch in sketches()}
     return found
-
-
-# ---- for tests on this machine --------------------------------------------------------------------------------------
-
-
-def host_program(source: Path, folder: Path, *defines: str) -> Path:
-    """A program for this machine, with sanitizers, of `source`, the library and the board's stand-in."""
-    host.require("arduino")
-    core = folder / "core"
-    if not core.exists():
-        core.mkdir()
-        for name in PORTABLE:  # side by side with no Arduino.h, so that they include the host's
-            (core / name).symlink_to(CORE / "cores/arduino" / name)
-    argv = ["g++", "-std=gnu++11", "-g", "-O1", *SANITIZERS, f"-I{HOST}", f"-isystem{core}", f"-I{STANDIN}"]
-    argv += [f"-I{LIBRARY / 'src'}", *(f"-D{one}" for one in defines)]
-    ours = [source, HOST / "board.cpp", *sorted((LIBRARY / "src").glob("*.cpp"))]
-    theirs = [core / name for name in PORTABLE if name.endswith(".cpp")]
-    name = source.stem + "-".join(re.sub(r"\W+", "-", one) for one in defines)
-
-    def compile(path: Path) -> Path:
-        output = folder / f"{name}-{path.name}.o"
-        warnings = ["-w"] if path in theirs else [*WARNINGS, "-Werror"]
-        proc.run([*argv, *warnings, "-c", path, "-o", output], timeout=TIMEOUT)
-        return output
-
-    with ThreadPoolExecutor(2) as pool:
-        objects = list(pool.map(compile, [*ours, *theirs]))
-    program = folder / name
-    proc.run(["g++", *SANITIZERS, *objects, "-o", program], timeout=TIMEOUT)
-    return program
 
 
 # ---- the table ------------------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 """How slow this machine is right now, so that deadlines hold on a busy or small one and still end what hangs.
 
-Deadlines only: nothing waits because of it.
+It makes deadlines longer, and nothing else: what wait() waits for ends it at once.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from forge.core.errors import UsageError
 
@@ -16,6 +18,7 @@ ROUNDS = 300_000
 FRESH = 20.0  # seconds that a measurement counts: load comes and goes
 MOST = 20.0
 
+T = TypeVar("T")
 _measured = (0.0, -FRESH)  # the factor, and when it was taken
 
 
@@ -37,6 +40,16 @@ def factor() -> float:
 def deadline(seconds: float) -> float:
     """The end on time.monotonic's clock of what takes a machine like ours at most `seconds`."""
     return time.monotonic() + seconds * factor()
+
+
+def wait(reached: Callable[[], T | None], end: float, failure: Callable[[], Exception], pause: float = 0.02) -> T:
+    """Ask `reached` every `pause` seconds until it returns something true, and return that; raise what `failure` makes
+    once time.monotonic's clock is past `end`."""
+    while not (found := reached()):
+        if time.monotonic() > end:
+            raise failure()
+        time.sleep(pause)
+    return found
 
 
 def _patience() -> float:

@@ -7,14 +7,10 @@ through its WAN. What is shown is measured there and then. Nothing is left behin
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
-import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from forge.core import console, logs, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
@@ -25,9 +21,7 @@ from forge.servers import as_provider
 from forge.servers.postfix import Provider
 from forge.vm import machines, registry, relay
 from forge.vm.guest import Guest
-
-PATIENCE = 60.0  # seconds on a machine like ours, for anything that should happen soon
-SILENCE = 2.0  # seconds without a byte that count as silence
+from forge.vm.relay import PATIENCE, SILENCE
 
 
 @logs.kept("demo")
@@ -62,15 +56,9 @@ def run(target: str = "", keep: bool = False) -> None:
         _show_costs(guest, package)
         _outage(guest, provider)
 
-        console.say()
-        took = console.seconds(time.monotonic() - started)
-        console.good(f"It works: 2 mails in by plain SMTP, 2 out by TLS with a login, none lost ({took}).")
+        story.show_end(time.monotonic() - started, keep=keep)
         if keep:
             _keep(guest, provider)
-        else:
-            console.note(
-                "Next: ./inv demo --keep to try it by hand, ./inv test to see it proved, README.md to set it up."
-            )
 
 
 def _build(target: str, folder: Path) -> tuple[Path, Path]:
@@ -111,7 +99,7 @@ def _configure(guest: Guest, provider: Provider) -> None:
     console.say("  $ uci commit mailrelay; service mailrelay reload", "dim")
     _ask(guest, "uci batch", input="\n".join([*lines, "commit mailrelay", ""]))
     _ask(guest, "sync; service mailrelay reload")  # settings are not mail: only a sync makes them outlive a power cut
-    _wait("the relay greets on the LAN", lambda: relay.greeting(guest.lan(25), SILENCE).startswith("220 "))
+    relay.until_it_greets(guest)
     for line in _ask(guest, "logread | grep 'mailrelay'").splitlines():
         console.say(f"  {line}", "dim")
 
@@ -125,7 +113,7 @@ def _show_stranger(guest: Guest) -> None:
 
 def _show_costs(guest: Guest, package: Path) -> None:
     story.title(f"What it takes of the router ({guest.machine.target})")
-    _wait("the courier has left", lambda: _status(guest).get("queue") == 0 and len(relay.memory(guest)) == 2)
+    relay.until("the courier has left", lambda: relay.status(guest).get("queue") == 0 and len(relay.memory(guest)) == 2)
     rows = relay.memory(guest)
     table = [(role, *(f"{kilobytes:,} kB" for kilobytes in row)) for role, row in zip(relay.ROLES, rows)]
     totals = [sum(column) for column in zip(*rows)]
@@ -143,11 +131,14 @@ def _outage(guest: Guest, provider: Provider) -> None:
     provider.stop()
     console.say("  (the provider's ports are closed)", "dim")
     story.play(guest.lan(25)[1], story.SECOND_ALARM, brief=True, patience=PATIENCE * timeouts.factor())
-    _wait("the failure is told", lambda: _status(guest).get("last_failure") and _status(guest).get("queue") == 1)
+
+    def told() -> bool:
+        status = relay.status(guest)
+        return bool(status.get("last_failure")) and status.get("queue") == 1
+
+    relay.until("the failure is told", told)
     _show_command(guest, "mailrelay queue")
-    failure = _status(guest)["last_failure"]
-    console.say(f"  why: {failure['answer']}", "yellow")
-    console.say(f"       {failure['advice']}", "yellow")
+    story.show_failure(relay.status(guest))
 
     story.title("Somebody pulls the router's plug; then both come back")
     guest.cut_power()
@@ -161,10 +152,8 @@ def _outage(guest: Guest, provider: Provider) -> None:
     except ForgeError as error:
         log = guest.ssh.run("ls -l /etc/mailrelay; logread | grep mailrelay | tail", check=False).output
         raise ForgeError(error.message, hint=f"the router's log ends:\n{log}") from None
-    if story.SECOND_ALARM[0].encode() not in mails[1].header or len(mails) != 2:
-        raise ForgeError("what arrived is not the mail that was queued", hint=f"{mails[1:]}")
-    console.say(f"  arrived: {story.SECOND_ALARM[0]} / {mails[1].body.decode().strip()}", "green")
-    _wait("the queue is empty", lambda: _status(guest).get("queue") == 0)
+    story.show_second(mails)
+    relay.until("the queue is empty", lambda: relay.status(guest).get("queue") == 0)
     _show_command(guest, "mailrelay queue")
 
 
@@ -177,36 +166,9 @@ def _show_command(guest: Guest, command: str) -> None:
     story.show(_ask(guest, command))
 
 
-def _status(guest: Guest) -> dict[str, Any]:
-    """The relay's own account of itself; {} before it has written one."""
-    try:
-        found: dict[str, Any] = json.loads(guest.ssh.run("cat /var/run/mailrelay/status.json", check=False).output)
-    except ValueError:
-        return {}
-    return found
-
-
-def _wait(what: str, reached: Callable[[], object]) -> None:
-    end = timeouts.deadline(PATIENCE)
-    while not reached():
-        if time.monotonic() > end:
-            raise ForgeError(f"not within {PATIENCE:.0f} s: {what}")
-        time.sleep(0.1)
-
-
-@contextlib.contextmanager
-def _until_interrupted() -> Iterator[None]:
-    with contextlib.suppress(KeyboardInterrupt):
-        yield
-        signal.pause()
-
-
 def _keep(guest: Guest, provider: Provider) -> None:
-    with _until_interrupted():
-        story.title("Router and provider stay up until Ctrl-C")
+    with story.until_interrupted("Router and provider stay up until Ctrl-C"):
         console.say(f"  send     swaks --server 127.0.0.1:{guest.lan(25)[1]} --to {story.RECIPIENT}")
         console.say("  log in   ./inv ssh")
         console.say(f"  ask      ./inv ssh -- {shlex.quote('mailrelay queue; mailrelay status; logread')}")
         console.say(f"  arrived  {provider.ca_file.parents[1] / 'mail/box/new'}")
-    console.say()
-    console.good("ended; nothing is left")

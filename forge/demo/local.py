@@ -8,13 +8,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import signal
 import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
-from forge.core import console, logs, proc
+from forge.core import console, logs, proc, timeouts
 from forge.core.errors import ForgeError
 from forge.core.ports import free_ports
 from forge.core.uci_text import uci
@@ -50,15 +49,9 @@ def run(keep: bool = False) -> None:
         _show_command(relay, "queue")
         _show_command(relay, "status")
 
-        console.say()
-        took = console.seconds(time.monotonic() - started)
-        console.good(f"It works: 2 mails in by plain SMTP, 2 out by TLS with a login, none lost ({took}).")
+        story.show_end(time.monotonic() - started, keep=keep)
         if keep:
             _keep(relay, provider)
-        else:
-            console.note(
-                "Next: ./inv demo --keep to try it by hand, ./inv test to see it proved, README.md to set it up."
-            )
 
 
 def _config(provider: Provider) -> str:
@@ -113,8 +106,7 @@ def _outage(provider: Provider, relay: Relay) -> None:
     status = _status(relay, "it tells why nothing goes out", lambda now: now["queue"] == 1 and now["last_failure"])
     _show_command(relay, "queue")
     console.say()
-    console.say(f"  why: {status['last_failure']['answer']}", "yellow")
-    console.say(f"       {status['last_failure']['advice']}", "yellow")
+    story.show_failure(status)
 
     story.title("The power goes: kill -9 of the whole relay, then a new start")
     killed = relay.processes()
@@ -124,9 +116,7 @@ def _outage(provider: Provider, relay: Relay) -> None:
     relay.start()
     console.say(f"  started again as process {relay.pid}; the provider is back as well", "green")
     mails = provider.wait_for(2, story.WAIT)
-    if story.SECOND_ALARM[0].encode() not in mails[1].header or len(mails) != 2:
-        raise ForgeError("what arrived is not the mail that was queued", hint=f"{mails[1:]}")
-    console.say(f"  arrived: {story.SECOND_ALARM[0]} / {mails[1].body.decode().strip()}", "green")
+    story.show_second(mails)
     _status(relay, "the queue is empty", lambda now: now["queue"] == 0 and now["counts"]["delivered"])
 
     story.title("One line an event, greppable by the mail's queue id")
@@ -140,14 +130,15 @@ def _outage(provider: Provider, relay: Relay) -> None:
 
 def _status(relay: Relay, what: str, reached: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     """The relay's own account of itself, as soon as it has come that far."""
-    deadline = time.monotonic() + story.WAIT
-    while True:
-        status: dict[str, Any] = json.loads(relay.run("status", "--json"))
-        if reached(status):
-            return status
-        if time.monotonic() > deadline:
-            raise ForgeError(f"the relay's status does not say that {what}", hint=f"its log:\n{relay.log}")
-        time.sleep(0.05)
+
+    def status() -> dict[str, Any] | None:
+        now: dict[str, Any] = json.loads(relay.run("status", "--json"))
+        return now if reached(now) else None
+
+    def failure() -> ForgeError:
+        return ForgeError(f"the relay's status does not say that {what}", hint=f"its log:\n{relay.log}")
+
+    return timeouts.wait(status, time.monotonic() + story.WAIT, failure, 0.05)
 
 
 def _show_command(relay: Relay, *words: str) -> None:
@@ -160,13 +151,9 @@ def _keep(relay: Relay, provider: Provider) -> None:
     box = provider.ca_file.parents[1] / "mail/box/new"
     command = "python3 -I -S package/mailrelay/src"
     options = f"--config {relay.config} --spool {relay.spool} --run-dir {relay.run_dir}"
-    with contextlib.suppress(KeyboardInterrupt):
-        story.title("Both stay up until Ctrl-C")
+    with story.until_interrupted("Both stay up until Ctrl-C"):
         console.say(f"  send     swaks --server 127.0.0.1:{relay.port} --to {story.RECIPIENT}")
         console.say(f"  ask      {command} queue {options}")
         console.say(f"           {command} status {options}")
         console.say(f"  the log  tail -f {relay.folder}/log")
         console.say(f"  arrived  {box}")
-        signal.pause()
-    console.say()
-    console.good("ended; nothing is left")

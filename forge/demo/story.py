@@ -6,10 +6,13 @@ Postfix plays the provider (postfix.py), and a plain socket says what a Controll
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from forge.core import console
 from forge.core.errors import ForgeError
@@ -108,6 +111,37 @@ def show_mail(mail: Mail, sent: tuple[str, ...]) -> None:
         raise ForgeError(f"the mail arrived without {', '.join(lacking)}")
     if mail.body.decode() != sent[1] + "\n":
         raise ForgeError(f"the text arrived changed: {mail.body!r}")
+
+
+def show_failure(status: dict[str, Any]) -> None:
+    console.say(f"  why: {status['last_failure']['answer']}", "yellow")
+    console.say(f"       {status['last_failure']['advice']}", "yellow")
+
+
+def show_second(mails: Sequence[Mail]) -> None:
+    """That the mail of the outage has arrived, once."""
+    if SECOND_ALARM[0].encode() not in mails[1].header or len(mails) != 2:
+        raise ForgeError("what arrived is not the mail that was queued", hint=f"{mails[1:]}")
+    console.say(f"  arrived: {SECOND_ALARM[0]} / {mails[1].body.decode().strip()}", "green")
+
+
+def show_end(seconds: float, *, keep: bool) -> None:
+    console.say()
+    took = console.seconds(seconds)
+    console.good(f"It works: 2 mails in by plain SMTP, 2 out by TLS with a login, none lost ({took}).")
+    if not keep:
+        console.note("Next: ./inv demo --keep to try it by hand, ./inv test to see it proved, README.md to set it up.")
+
+
+@contextlib.contextmanager
+def until_interrupted(text: str) -> Iterator[None]:
+    """Stay after the block, which says what can be tried, until Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt):
+        title(text)
+        yield
+        signal.pause()
+    console.say()
+    console.good("ended; nothing is left")
 
 
 def title(text: str) -> None:

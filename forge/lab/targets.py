@@ -26,7 +26,6 @@ class Target:
     loader: str  # the C library's, where the programs expect it
     qemu: str  # the program, and the Debian package it is in
     qemu_package: str
-    user_mode: str  # qemu-user's program
     machine: str
     cpu: str
     memory: int  # MB
@@ -55,7 +54,6 @@ TARGETS = {
             loader="lib/ld.so.1",
             qemu="qemu-system-mipsel",
             qemu_package="qemu-system-mips",
-            user_mode="qemu-mipsel",
             machine="malta",
             # A 24Kc's TLB of 16 entries makes CPython ten to two hundred times slower under emulation.
             cpu="P5600",
@@ -71,7 +69,6 @@ TARGETS = {
             loader="lib64/ld-linux-x86-64.so.2",
             qemu="qemu-system-x86_64",
             qemu_package="qemu-system-x86",
-            user_mode="qemu-x86_64",
             machine="q35",
             cpu="max",
             memory=256,
@@ -85,7 +82,6 @@ TARGETS = {
             loader="lib/ld-linux-aarch64.so.1",
             qemu="qemu-system-aarch64",
             qemu_package="qemu-system-arm",
-            user_mode="qemu-aarch64",
             machine="virt",
             cpu="cortex-a53",
             memory=256,
@@ -99,7 +95,6 @@ TARGETS = {
             loader="lib/ld-linux-armhf.so.3",
             qemu="qemu-system-arm",
             qemu_package="qemu-system-arm",
-            user_mode="qemu-arm",
             machine="virt",
             cpu="cortex-a15",
             memory=256,

@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from forge.core import paths
 from forge.packages import apk_archive, keys
 from forge.packages.adb import adb
-from forge.packages.adb import dump as adb_dump
 from forge.packages.adb.schema import INDEX, INDEX_SCHEMA, INFO, PACKAGE
 from forge.packages.apk_archive import ApkError, Member
 from forge.packages.package import Contents, Entry, Package
@@ -110,14 +109,6 @@ def inspect(path: Path, key: ec.EllipticCurvePublicKey | None = None) -> Content
         + [f"the signature {name}" for name, good in signatures if not good],
         signatures=[name for name, _ in signatures],
     )
-
-
-def dump(path: Path, keys: Sequence[ec.EllipticCurvePublicKey] = ()) -> str:
-    """A package or an index as the text that `apk adbdump` prints."""
-    try:
-        return adb_dump.dump(path.read_bytes(), keys)
-    except adb.AdbError as error:
-        raise ApkError(f"{path}: {error.message}", hint=error.hint) from None
 
 
 def _signature(file: adb.File, signature: bytes, key: ec.EllipticCurvePublicKey | None) -> tuple[str, bool]:

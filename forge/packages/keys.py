@@ -145,17 +145,6 @@ def _check_algorithm(algorithm: bytes, what: str) -> None:
 # apk's
 
 
-def apk_public(text: bytes) -> ec.EllipticCurvePublicKey:
-    """The public key in a PEM file, as a router has it in /etc/apk/keys."""
-    try:
-        key = serialization.load_pem_public_key(text)
-    except (ValueError, UnsupportedAlgorithm):
-        raise KeyFileError("this is no public key in a PEM file") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise KeyFileError("the public key is not of an elliptic curve", hint="OpenWrt's are EC P-256")
-    return key
-
-
 def apk_secret(text: bytes) -> ec.EllipticCurvePrivateKey:
     """The secret key in a PEM file without a passphrase."""
     try:

@@ -15,10 +15,8 @@ import secrets
 import selectors
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from forge.core import timeouts
@@ -208,9 +206,7 @@ class Instance:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -344,9 +340,7 @@ class Provider:
         self.instance.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.instance.close()
 
     def start(self) -> None:
@@ -398,17 +392,17 @@ class Provider:
 
         `timeout` is in seconds on a machine like ours (timeouts.py).
         """
-        deadline = timeouts.deadline(timeout)
-        while True:
-            if len(self._names()) >= count:
-                mails = self.messages()
-                if len(mails) >= count:
-                    return mails
-            if time.monotonic() > deadline:
-                last = "\n  ".join(self.log.splitlines()[-8:])
-                arrived = f"{len(self.messages())} of {count} mails arrived within {timeout:g} s"
-                raise ForgeError(f"{arrived}; the provider's log ends:\n  {last}")
-            time.sleep(0.02)
+
+        def arrived() -> list[Mail] | None:
+            mails = self.messages() if len(self._names()) >= count else []
+            return mails if len(mails) >= count else None
+
+        def lacking() -> ForgeError:
+            last = "\n  ".join(self.log.splitlines()[-8:])
+            arrived = f"{len(self.messages())} of {count} mails arrived within {timeout:g} s"
+            return ForgeError(f"{arrived}; the provider's log ends:\n  {last}")
+
+        return timeouts.wait(arrived, timeouts.deadline(timeout), lacking)
 
     @property
     def _box(self) -> Path:

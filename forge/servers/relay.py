@@ -19,9 +19,8 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
-from forge.core import paths, proc
+from forge.core import paths, proc, timeouts
 from forge.core.errors import ForgeError
 from forge.servers import postfix_holder
 
@@ -59,9 +58,7 @@ class Relay:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -104,14 +101,15 @@ class Relay:
             self._process = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + timeout
-        while not self._greets():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                last = "\n  ".join(self.log.splitlines()[-12:])
-                raise ForgeError(f"the relay does not greet on port {self.port}; its log ends:\n  {last}")
-            time.sleep(0.002)
+        timeouts.wait(self._greets, time.monotonic() + timeout, self._silent, 0.002)
+
+    def _silent(self) -> ForgeError:
+        last = "\n  ".join(self.log.splitlines()[-12:])
+        return ForgeError(f"the relay does not greet on port {self.port}; its log ends:\n  {last}")
 
     def _greets(self) -> bool:
+        if self._process and self._process.poll() is not None:
+            raise self._silent()
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as client:
                 return client.recv(3) == b"220"
@@ -158,13 +156,15 @@ class Relay:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 10
-    while (group := postfix_holder.processes(process.pid)) and time.monotonic() < deadline:
+    def ended() -> bool:
+        group = postfix_holder.processes(process.pid)
         for pid in group:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.poll()
-        time.sleep(0.002)
+        return not group
+
+    timeouts.wait(ended, time.monotonic() + 10, lambda: ForgeError("the relay's processes do not end"), 0.002)
     process.wait(10)
 
 

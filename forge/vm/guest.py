@@ -17,11 +17,10 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from typing import TypeVar
 
 from forge.core import console, paths, timeouts
 from forge.core.errors import ForgeError, MissingError
@@ -40,6 +39,7 @@ TAIL = 15  # lines of the console that an error shows
 LOGS_KEPT = 20
 READY = re.compile(rb"procd: - init complete -")
 DEAD = re.compile(rb"Kernel panic - not syncing.*|^lab: .*", re.MULTILINE)
+T = TypeVar("T")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\n\t -~\u00a0-\U0010ffff]")
 
 
@@ -101,9 +101,7 @@ class Guest:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def open(self) -> None:
@@ -209,16 +207,9 @@ class Guest:
         return "".join(letter for letter in lines[-1] if letter.isprintable())[:50] if lines else "QEMU starts"
 
     def wait_console(self, pattern: re.Pattern[bytes], *, end: float, what: str = "") -> bytes:
-        """Until this boot's part of the console matches; the match. `end` is on time.monotonic's clock."""
-        found: list[bytes] = []
-
-        def matches() -> bool:
-            match = pattern.search(self._console())
-            found.extend([match[0]] if match else [])
-            return bool(match)
-
-        self._until(matches, end, what or f"does not print {pattern.pattern.decode(errors='replace')}")
-        return found[0]
+        """Wait until this boot's part of the console matches; return the match. `end` is as in timeouts.wait."""
+        what = what or f"does not print {pattern.pattern.decode(errors='replace')}"
+        return self._until(lambda: pattern.search(self._console()), end, what)[0]
 
     def reboot(self) -> None:
         """By its own `reboot`, as an owner would; returns when it is up again, on other ports.
@@ -226,23 +217,12 @@ class Guest:
         A new QEMU boots it: one that has run a system before takes three times as long to load the next.
         """
         self.monitor.run("set-action", {"reboot": "shutdown"})
-        self._end("reboot", "does not reboot")
+        self.ssh.run("reboot >/dev/null 2>&1 </dev/null &")
+        end = timeouts.deadline(POWER_SECONDS)
+        timeouts.wait(lambda: not self.running(), end, lambda: self._error("does not reboot"))
+        self.cut_power()
         self.power_on()
         self.wait()
-
-    def shut_down(self) -> None:
-        """By its own `poweroff`: everything is synced. The guest can be powered on again."""
-        self._end("poweroff", "does not power off")
-
-    def _end(self, command: str, failure: str) -> None:
-        """Until QEMU has ended because of that command in the guest."""
-        self.ssh.run(f"({command}) >/dev/null 2>&1 </dev/null &")
-        end = timeouts.deadline(POWER_SECONDS)
-        while self.running():
-            if time.monotonic() > end:
-                raise self._error(failure)
-            time.sleep(0.02)
-        self.cut_power()
 
     # ---- snapshots -------------------------------------------------------------------------------------------------
 
@@ -295,11 +275,13 @@ class Guest:
         port.unlink(missing_ok=True)
 
     def _migrated(self, what: str) -> None:
-        end = timeouts.deadline(SNAPSHOT_SECONDS)
-        while (status := self.monitor.run("query-migrate").get("status")) != "completed":
-            if status in ("failed", "cancelled") or time.monotonic() > end or not self.running():
+        def completed() -> bool:
+            status = self.monitor.run("query-migrate").get("status")
+            if status in ("failed", "cancelled") or not self.running():
                 raise self._error(f"{what} ({status})")
-            time.sleep(0.01)
+            return bool(status == "completed")
+
+        timeouts.wait(completed, timeouts.deadline(SNAPSHOT_SECONDS), lambda: self._error(what), 0.01)
 
     # ---- ways in ---------------------------------------------------------------------------------------------------
 
@@ -360,17 +342,19 @@ class Guest:
         except FileNotFoundError:
             return b""
 
-    def _until(self, reached: Callable[[], bool], end: float, what: str) -> None:
-        while not reached():
+    def _until(self, reached: Callable[[], T | None], end: float, what: str) -> T:
+        def reached_alive() -> T | None:
+            if found := reached():
+                return found
             if not self.running():
                 status = self._process.returncode if self._process else 0
                 how = "powered itself off" if status == 0 else f"QEMU ended with status {status}"
                 raise self._error(f"is gone: {how}")
             if dead := DEAD.search(self._console()):
                 raise self._error(f"has died: {_CONTROL.sub('', dead[0].decode(errors='replace')).strip()}")
-            if time.monotonic() > end:
-                raise self._error(what)
-            time.sleep(0.02)
+            return None
+
+        return timeouts.wait(reached_alive, end, lambda: self._error(what))
 
     def _error(self, what: str) -> GuestError:
         lines = [line for line in self.console.splitlines() if line.strip()][-TAIL:]

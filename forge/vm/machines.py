@@ -154,7 +154,6 @@ def argv(
     forwards: Forwards = FORWARDS,
     memory: int = 0,
     clock: str = "",
-    reboots: bool = True,
     incoming: bool = False,
 ) -> list[str]:
     """QEMU's command line. Its sockets and its serial log lie in `folder`; `lan` is the router's own address there.
@@ -164,8 +163,6 @@ def argv(
     """
     words = [machine.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-accel", "tcg"]
     words += ["-machine", machine.machine, "-cpu", machine.cpu, "-m", str(memory or machine.memory)]
-    if not reboots:
-        words.append("-no-reboot")
     words += ["-chardev", f"socket,id=console,path={_escape(folder / 'console')},server=on,wait=off,"
               f"logfile={_escape(folder / 'serial.log')},logappend=on", "-serial", "chardev:console"]  # fmt: skip
     words += ["-chardev", f"socket,id=qmp,path={_escape(folder / 'qmp')},server=on,wait=off", "-mon",

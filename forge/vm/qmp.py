@@ -1,4 +1,4 @@
-"""QEMU's control connection (QMP): commands and their answers, and what QEMU tells by itself.
+"""QEMU's control connection (QMP): commands and their answers; what QEMU tells by itself is passed over.
 
 One JSON object a line over a socket in the file system; guest.py is the only caller.
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from forge.core import timeouts
 from forge.core.errors import ForgeError
 
 TIMEOUT = 60.0  # seconds for one answer
@@ -26,21 +27,27 @@ class Monitor:
     """One connection. Not for several threads at a time."""
 
     def __init__(self, path: Path, *, timeout: float, alive: Callable[[], bool]) -> None:
-        """Connects as soon as QEMU listens; QmpError when it ends before that, or not in time."""
-        self.events: list[dict[str, Any]] = []
+        """Connect as soon as QEMU listens; raise QmpError when it ends before that, or not in time."""
         self._socket = socket.socket(socket.AF_UNIX)
-        deadline = time.monotonic() + timeout
-        while True:
+        self._buffer = b""
+
+        silent = QmpError("QEMU does not open its control socket")
+
+        def connected() -> bool:
             try:
                 self._socket.connect(str(path))
-                break
             except OSError:
-                if not alive() or time.monotonic() > deadline:
-                    self._socket.close()
-                    raise QmpError("QEMU does not open its control socket") from None
-                time.sleep(0.01)
+                if not alive():
+                    raise silent from None
+                return False
+            return True
+
+        try:
+            timeouts.wait(connected, time.monotonic() + timeout, lambda: silent, 0.01)
+        except QmpError:
+            self._socket.close()
+            raise
         self._socket.settimeout(TIMEOUT)
-        self._buffer = b""
         self._message()  # its greeting
         self.run("qmp_capabilities")
 
@@ -57,35 +64,14 @@ class Monitor:
             raise QmpError(f"QEMU is gone: {error.strerror}") from None
         while True:
             message = self._message()
-            if "event" in message:
-                self.events.append(message)
-            elif "error" in message:
+            if "error" in message:
                 raise QmpError(f"QEMU refuses {command}: {message['error']['desc']}")
-            else:
+            if "event" not in message:
                 return message.get("return")
 
     def ask(self, words: str) -> str:
         """What the monitor for people prints: for the little that only it can say."""
         return str(self.run("human-monitor-command", {"command-line": words}))
-
-    def wait_for(self, event: str, timeout: float) -> dict[str, Any]:
-        """The next event of that name, one that has already come included."""
-        deadline = time.monotonic() + timeout
-        while True:
-            for message in self.events:
-                if message["event"] == event:
-                    self.events.remove(message)
-                    return message
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise QmpError(f"QEMU does not tell {event} within {timeout:g} s")
-            self._socket.settimeout(left)
-            try:
-                message = self._message()
-            finally:
-                self._socket.settimeout(TIMEOUT)
-            if "event" in message:
-                self.events.append(message)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

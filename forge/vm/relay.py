@@ -1,10 +1,15 @@
-"""The relay on a guest of the lab, as the demo and the bench see it: a way in, its greeting, its roles' memory."""
+"""The relay on a guest of the lab, as the demo and the bench see it: a way in, greeting, status, the roles' memory."""
 
 from __future__ import annotations
 
+import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from forge.core import timeouts
+from forge.core.errors import ForgeError
 from forge.vm import ssh
 from forge.vm.guest import Guest
 
@@ -16,6 +21,8 @@ for p in $pid $(cat /proc/$pid/task/$pid/children); do
 done
 """
 ROLES = ("supervisor", "listener", "courier")
+PATIENCE = 60.0  # seconds on a machine like ours, for anything that should happen soon
+SILENCE = 2.0  # seconds without a byte that count as silence
 
 
 def site(folder: Path) -> Path:
@@ -39,3 +46,22 @@ def greeting(address: tuple[str, int], timeout: float) -> str:
             return client.makefile("rb").readline().decode(errors="replace").strip()
     except OSError:
         return ""
+
+
+def until(what: str, reached: Callable[[], object]) -> None:
+    """Wait until it is so; raise ForgeError with `what` did not come to be."""
+    late = ForgeError(f"not within {PATIENCE:.0f} s: {what}")
+    timeouts.wait(reached, timeouts.deadline(PATIENCE), lambda: late)
+
+
+def until_it_greets(guest: Guest) -> None:
+    until("the relay greets on the LAN", lambda: greeting(guest.lan(25), SILENCE).startswith("220 "))
+
+
+def status(guest: Guest) -> dict[str, Any]:
+    """The relay's own account of itself; {} before it has written one."""
+    try:
+        found: dict[str, Any] = json.loads(guest.ssh.run("cat /var/run/mailrelay/status.json", check=False).output)
+    except ValueError:
+        return {}
+    return found

@@ -21,7 +21,6 @@ NAME = "guest"  # what the host is called in the config file
 ALIVE_INTERVAL, ALIVE_COUNT = 5, 6  # seconds between questions, and how many may go unanswered
 CONNECT_SECONDS = 15.0
 RUN_SECONDS = 120.0
-GROUP = "lab"  # of forge/system-packages: the client
 
 
 class SshError(ForgeError):
@@ -50,14 +49,11 @@ def public_key() -> str:
 class Ssh:
     """A way into one host. `folder` takes the config file and the shared connection's socket: keep its path short."""
 
-    def __init__(
-        self, host: str, port: int = 22, *, user: str = "root", folder: Path | None = None, identity: Path | None = None
-    ) -> None:
+    def __init__(self, host: str, port: int = 22, *, user: str = "root", folder: Path | None = None) -> None:
         self.host, self.port, self.user = host, port, user
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="mailrelay-ssh-")
         self.folder = folder or Path(self._temporary.name if self._temporary else "")
         self.config = self.folder / "ssh_config"
-        self._identity = identity or key()
         self.config.write_text(self._config())
         self.config.chmod(0o600)
 
@@ -69,7 +65,7 @@ class Ssh:
             "HostName": self.host,
             "Port": self.port,
             "User": self.user,
-            "IdentityFile": f'"{self._identity}"',
+            "IdentityFile": f'"{key()}"',
             "BatchMode": "yes",
             "StrictHostKeyChecking": "no",
             "UserKnownHostsFile": "/dev/null",
@@ -119,7 +115,7 @@ class Ssh:
             said = log.read_text(errors="replace").strip().splitlines()
             raise SshError(
                 f"no SSH to {self.user}@{self.host} port {self.port}: {said[-1] if said else 'no answer'}",
-                hint="root must let this key in, or have no password yet: " + str(self._identity.with_suffix(".pub")),
+                hint="root must let this key in, or have no password yet: " + str(key().with_suffix(".pub")),
             )
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from forge.checks import arduino
-from tests.arduino.conftest import PATIENCE, run
+from tests.arduino.conftest import HOST, PATIENCE, host_program, run
 from tests.relay.running import free_port
 from tests.relay.scripted import Drop, Hang, ScriptedProvider
 
@@ -21,7 +21,7 @@ RATE = 20  # the board's clock runs this many times faster: ten seconds are half
 
 def program(workshop: Path, name: str) -> Path:
     sketch = arduino.LIBRARY / "examples" / name / f"{name}.ino"
-    return arduino.host_program(arduino.HOST / "sketch.cpp", workshop, f'SKETCH="{sketch}"')
+    return host_program(HOST / "sketch.cpp", workshop, f'SKETCH="{sketch}"')
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,21 @@ import shutil
 import tarfile
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 GOLDEN = Path(__file__).resolve().parents[1] / "data" / "package-golden"
 MADE = GOLDEN / "made"
 SOURCE = "feeds/base/sample"  # where it lay in OpenWrt's tree
 EPOCHS = {"23.05": 1755295850, "24.10": 1786491911, "25.12": 1782770622}
 LINK = Path("root/usr/sbin/sample-sendmail")
+
+
+def apk_public(pem: bytes) -> ec.EllipticCurvePublicKey:
+    """The public key in a PEM file, as a router has it in /etc/apk/keys."""
+    key = serialization.load_pem_public_key(pem)
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    return key
 
 
 def copy_sample(folder: Path, name: str = "sample") -> Path:

@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forge.packages import apk, apk_archive, keys
-from forge.packages.adb import adb, dump
+from forge.packages import apk, apk_archive
+from forge.packages.adb import adb
 from forge.packages.adb.schema import INDEX, INDEX_SCHEMA, INFO, PACKAGE, PACKAGE_SCHEMA, SCHEMAS
+from tests.forge import adb_dump
+from tests.forge.samples import apk_public
 
 RECORDED = Path(__file__).parent.parent / "data" / "package-golden" / "made" / "25.12"
 FILES = ["packages.adb", "sample-1.2.3-r4.apk", "sample-shell-1.2.3-r4.apk"]
@@ -38,7 +40,7 @@ def with_body(body: bytes, schema: int = INDEX_SCHEMA) -> bytes:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_recorded_file_reads_like_its_recorded_dump(name: str) -> None:
-    assert dump.dump(recorded(name)) == (RECORDED / f"{name}.dump.txt").read_text()
+    assert adb_dump.dump(recorded(name)) == (RECORDED / f"{name}.dump.txt").read_text()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -47,16 +49,16 @@ def test_a_recorded_file_is_written_again_byte_for_byte(name: str) -> None:
 
 
 def test_the_recorded_index_is_signed_by_the_recorded_key_and_no_other() -> None:
-    key = keys.apk_public(recorded("public-key.pem"))
+    key = apk_public(recorded("public-key.pem"))
     file = adb.decode(recorded("packages.adb"))
     assert adb.verify(file, key)
     assert not adb.verify(file, ec.generate_private_key(ec.SECP256R1()).public_key())
-    assert dump.dump(recorded("packages.adb"), [key]).endswith(": OK\n")
+    assert adb_dump.dump(recorded("packages.adb"), [key]).endswith(": OK\n")
 
 
 @pytest.mark.parametrize("place", range(0, 696, 29))
 def test_a_changed_byte_breaks_the_signature(place: int) -> None:
-    key = keys.apk_public(recorded("public-key.pem"))
+    key = apk_public(recorded("public-key.pem"))
     file = adb.decode(recorded("packages.adb"))
     body = bytearray(file.body)
     body[place] ^= 1
@@ -70,7 +72,7 @@ def test_a_signature_of_ours_verifies_beside_others() -> None:
     again = adb.decode(file.encode())
     assert len(again.signatures) == 2
     assert adb.verify(again, ours.public_key())
-    assert adb.verify(again, keys.apk_public(recorded("public-key.pem")))
+    assert adb.verify(again, apk_public(recorded("public-key.pem")))
 
 
 # Values
@@ -109,7 +111,7 @@ def test_a_tree_of_values_is_written_and_read_back(packages: list[dict[str, obje
         if "depends" in one:
             one["depends"] = sorted(one["depends"])
     assert found == sorted(packages, key=lambda one: str(one["name"]))
-    dump.dump(with_body(body))
+    adb_dump.dump(with_body(body))
 
 
 def test_dependencies_are_sorted_and_written_once() -> None:
@@ -169,7 +171,7 @@ def test_versions_are_those_of_apk(version: str, good: bool) -> None:
 
 def survives(content: bytes) -> None:
     for look in (
-        dump.dump,
+        adb_dump.dump,
         apk_archive.read,
         apk.read_index,
         lambda content: [adb.read(adb.decode(content).body, kind) for kind in SCHEMAS.values()],
@@ -236,7 +238,7 @@ def test_a_tree_that_shares_its_way_to_endlessness_is_refused(monkeypatch: pytes
     folder = writer.object({1: writer.blob(b"folder"), 3: files})
     body = bytes(writer.finish(writer.object({PACKAGE.slot("paths"): writer.array([folder] * 4000)})))
     with pytest.raises(adb.AdbError, match="more than"):
-        dump.dump(with_body(body, PACKAGE_SCHEMA))
+        adb_dump.dump(with_body(body, PACKAGE_SCHEMA))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +259,7 @@ def test_a_tree_that_shares_its_way_to_endlessness_is_refused(monkeypatch: pytes
 )
 def test_what_is_wrong_with_a_file_is_said(content: bytes, why: str) -> None:
     with pytest.raises(adb.AdbError, match=why):
-        dump.dump(content)
+        adb_dump.dump(content)
 
 
 @pytest.mark.parametrize(
@@ -280,20 +282,20 @@ def test_what_is_wrong_with_a_file_is_said(content: bytes, why: str) -> None:
 def test_a_text_is_shown_in_quotes_or_lines_of_its_own_as_apk_does_it(text: str, shown: str) -> None:
     writer = adb.Writer()
     body = bytes(writer.finish(writer.value(INDEX, {"packages": [{"name": "a", "description": text}]})))
-    assert dump.dump(with_body(body)).endswith(f"    description:{shown}\n")
+    assert adb_dump.dump(with_body(body)).endswith(f"    description:{shown}\n")
 
 
 def test_hashes_are_shown_whole_up_to_128_bytes() -> None:
     for size, shown in ((39, " " + "61" * 39), (128, " |\n      " + "61" * 128), (129, " (129 bytes)")):
         writer = adb.Writer()
         body = bytes(writer.finish(writer.value(INDEX, {"packages": [{"name": "a", "hashes": b"a" * size}]})))
-        assert dump.dump(with_body(body)).endswith(f"    hashes:{shown}\n")
+        assert adb_dump.dump(with_body(body)).endswith(f"    hashes:{shown}\n")
 
 
 def test_a_dump_does_a_terminal_no_harm() -> None:
     writer = adb.Writer()
     body = bytes(writer.finish(writer.value(INDEX, {"packages": [{"name": "a", "description": "\x1b[2J\udcff"}]})))
-    assert "description: \\x1b[2J\\udcff\n" in dump.dump(with_body(body))
+    assert "description: \\x1b[2J\\udcff\n" in adb_dump.dump(with_body(body))
 
 
 def test_numbers_that_the_format_cannot_hold_are_refused() -> None:

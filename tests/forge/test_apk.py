@@ -21,6 +21,7 @@ from forge.packages.adb import adb
 from forge.packages.adb.schema import INDEX_SCHEMA, PACKAGE, PACKAGE_SCHEMA
 from forge.packages.apk_archive import ApkError, Member
 from forge.packages.package import Package
+from tests.forge import adb_dump
 
 GOLDEN = Path(__file__).parent.parent / "data" / "package-golden"
 RECORDED = GOLDEN / "made" / "25.12"
@@ -67,7 +68,7 @@ def packed(package: Package, folder: Path) -> apk_archive.Archive:
 @pytest.mark.parametrize("name", FILES)
 def test_the_sample_package_has_the_recorded_bytes(staged: dict[str, Package], tmp_path: Path, name: str) -> None:
     assert apk.pack(staged[name], tmp_path) == [tmp_path / name]
-    assert apk.dump(tmp_path / name) == (RECORDED / f"{name}.dump.txt").read_text()
+    assert adb_dump.dump((tmp_path / name).read_bytes()) == (RECORDED / f"{name}.dump.txt").read_text()
     assert (tmp_path / name).read_bytes() == (RECORDED / name).read_bytes()
     assert list(tmp_path.iterdir()) == [tmp_path / name]
 
@@ -359,9 +360,8 @@ def test_a_damaged_package_does_not_get_into_an_index(tmp_path: Path) -> None:
 def test_an_error_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "broken.apk"
     path.write_bytes((RECORDED / FILES[0]).read_bytes()[:-9])
-    for look in (apk.inspect, apk.dump):
-        with pytest.raises(ApkError, match=r"broken\.apk: it is cut off"):
-            look(path)
+    with pytest.raises(ApkError, match=r"broken\.apk: it is cut off"):
+        apk.inspect(path)
     path.write_bytes(adb.File(INDEX_SCHEMA, bytes(8)).encode())
     with pytest.raises(ApkError, match="no package, but an index"):
         apk.inspect(path)

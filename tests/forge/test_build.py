@@ -19,7 +19,7 @@ from forge.packages import apk, ipk, keys, makefile, minisdk
 from forge.packages.adb import adb
 
 from .checkouts import WHEN, git, use
-from .samples import EPOCHS, GOLDEN, MADE, copy_sample, edit
+from .samples import EPOCHS, GOLDEN, MADE, apk_public, copy_sample, edit
 
 ROOT = GOLDEN.parents[2]
 NAMES = [
@@ -57,7 +57,7 @@ def test_every_package_is_made_in_both_formats_and_shown(checkout: Path, capsys:
 
 def test_loose_apks_are_signed_with_the_feeds_key_whose_public_half_lies_beside_them(checkout: Path) -> None:
     minisdk.run(format="apk")
-    key = keys.apk_public((checkout / "dist" / "keys" / "mailrelay.pem").read_bytes())
+    key = apk_public((checkout / "dist" / "keys" / "mailrelay.pem").read_bytes())
     assert key == keys.load().apk.public_key()
     for path in (checkout / "dist").glob("*.apk"):
         assert adb.verify(adb.decode(path.read_bytes()), key)

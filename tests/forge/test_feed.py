@@ -16,6 +16,8 @@ from forge.core import paths
 from forge.core.errors import ForgeError, UsageError
 from forge.packages import apk, feed, keys, reach, stage
 from forge.packages.adb import adb
+from tests.forge import adb_dump
+from tests.forge.samples import apk_public
 
 GOLDEN = Path(__file__).parent.parent / "data" / "package-golden"
 OPKG, APK = GOLDEN / "made" / "24.10", GOLDEN / "made" / "25.12"
@@ -48,9 +50,9 @@ def test_the_index_for_apk_says_what_the_recorded_one_says(folder: Path, pair: k
     assert (folder / "apk" / "index.json").read_bytes() == (APK / "index.json").read_bytes()
     made, recorded = (folder / "apk" / "packages.adb"), (APK / "packages.adb")
     assert adb.decode(made.read_bytes()).body == adb.decode(recorded.read_bytes()).body
-    unsigned = [line for line in apk.dump(recorded).splitlines() if not line.startswith("# sig ")]
-    assert apk.dump(made, [pair.apk.public_key()]).splitlines()[:-1] == unsigned
-    assert apk.dump(made, [pair.apk.public_key()]).endswith(": OK\n")
+    unsigned = [line for line in adb_dump.dump(recorded.read_bytes()).splitlines() if not line.startswith("# sig ")]
+    assert adb_dump.dump(made.read_bytes(), [pair.apk.public_key()]).splitlines()[:-1] == unsigned
+    assert adb_dump.dump(made.read_bytes(), [pair.apk.public_key()]).endswith(": OK\n")
 
 
 def test_the_signature_is_over_the_uncompressed_index_and_signify_takes_it(folder: Path, pair: keys.Keys) -> None:
@@ -77,7 +79,7 @@ def test_every_package_is_found_under_the_name_and_hash_that_the_indexes_give(fo
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if not line.startswith(" "))
         content = (folder / "opkg" / fields["Filename"]).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (int(fields["Size"]), fields["SHA256sum"])
-    public = keys.apk_public((folder / "keys" / "mailrelay.pem").read_bytes())
+    public = apk_public((folder / "keys" / "mailrelay.pem").read_bytes())
     packages = apk.read_index((folder / "apk" / "packages.adb").read_bytes(), public)
     assert len(packages) == 2
     for info in packages:
@@ -199,7 +201,7 @@ def test_the_task_lays_out_all_and_prints_what_a_router_needs(
 
 def test_the_feeds_apks_are_signed_so_that_a_router_takes_them_as_loose_files(checkout: Path) -> None:
     feed.run(url="https://example.org/feed")
-    key = keys.apk_public((checkout / "dist/feed/keys/mailrelay.pem").read_bytes())
+    key = apk_public((checkout / "dist/feed/keys/mailrelay.pem").read_bytes())
     packages = list((checkout / "dist/feed/apk").glob("*.apk"))
     assert len(packages) == 2
     assert all(adb.verify(adb.decode(path.read_bytes()), key) for path in packages)

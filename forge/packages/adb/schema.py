@@ -1,6 +1,6 @@
 """The trees of values in packages and indexes: apk's fields, in the order of their slots (apk-tools' apk_adb.c).
 
-adb.py reads and writes by them, dump.py shows them, apk.py fills them.
+adb.py reads and writes by them, apk.py fills them, the tests show them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An ADB file as text, line for line what `apk adbdump` prints: to look into one, or to compare it with a recording."""
+"""An ADB file as text, line for line what `apk adbdump` prints: for comparing one with a recording."""
 
 from __future__ import annotations
 
