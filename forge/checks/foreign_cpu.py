@@ -36,7 +36,7 @@ PACKAGES = (
 PURE = (
     *("certificate", "counters", "explain", "headers", "interfaces", "log", "schema", "settings", "spool", "uci"),
     *("fair_queue", "routing"),
-    *("server", "server_data", "server_limits", "server_login", "client", "smarthost"),
+    *("server", "server_data", "server_dialogues", "client", "smarthost"),
 )
 # Of these files, what can't be asked of qemu-user and of Debian's older packages, by the start of its name.
 NOT_THERE = (

@@ -13,7 +13,6 @@ from tests.relay.server_loop import VERDICT, Loop, connect
 
 CRLF_GO = b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"
 LF_GO = CRLF_GO.replace(b"\r\n", b"\n")
-LINE_ENDS = (b"\n", b"\r", b"\r\n")
 SECOND = b"MAIL FROM:<evil@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nsmuggled\r\n.\r\n"
 
 
@@ -27,43 +26,6 @@ def in_data(go: bytes, content: bytes = b"") -> Loop:
 
 def contents(loop: Loop) -> list[bytes]:
     return [message.content for message in loop.messages]
-
-
-@pytest.mark.parametrize("go", [CRLF_GO, LF_GO])
-def test_crlf_dot_crlf_ends(go: bytes) -> None:
-    loop = in_data(go, b"hello\r\n.\r\n")
-    assert contents(loop) == [b"hello\r\n"]
-    assert loop.send(go + b"again\r\n.\r\n").endswith(VERDICT)
-
-
-def test_a_dot_right_after_data_is_an_empty_message() -> None:
-    assert contents(in_data(CRLF_GO, b".\r\n")) == [b""]
-    assert contents(in_data(LF_GO, b".\n")) == [b""]
-
-
-def test_lf_dot_lf_ends_for_a_client_that_speaks_lf_and_it_may_go_on() -> None:
-    loop = in_data(LF_GO, b"hello\n.\n")
-    assert contents(loop) == [b"hello\n"]
-    assert loop.send(LF_GO + b"again\n.\n").endswith(VERDICT)
-    assert len(loop.messages) == 2
-
-
-def test_lf_dot_lf_after_crlf_commands_ends_and_nothing_more_is_taken() -> None:
-    loop = in_data(CRLF_GO)
-    assert loop.send(b"hello\n.\n" + SECOND).endswith(b"connect again\r\n")
-    assert contents(loop) == [b"hello\n"] and loop.begun == 1
-    assert loop.closed
-    loop = in_data(CRLF_GO, b"hello\n.\n\r\n")
-    assert loop.send(b"QUIT\r\n").startswith(b"221 ")
-    assert loop.closed
-    loop = in_data(CRLF_GO, b"hello\n.\n")
-    assert loop.send(b"x" * 3000 + b"\r\n").startswith(b"421 ")
-
-
-def test_one_crlf_command_is_enough_to_make_it_unclear() -> None:
-    loop = connect()
-    loop.send(b"NOOP\r\n" + LF_GO + b"hello\n.\n" + LF_GO)
-    assert len(loop.messages) == 1 and loop.closed
 
 
 @pytest.mark.parametrize(
@@ -112,43 +74,6 @@ def test_an_odd_lone_dot_does_not_end_for_a_client_that_left(go: bytes, content:
     loop = in_data(go, content)
     loop.disconnect()
     assert (loop.messages, loop.aborted, loop.quiet()) == ([], 1, b"")
-
-
-def test_a_lone_dot_alone_is_not_doubtful() -> None:
-    for content in (b".", b"x\n.", b"x\r.", b"x\r\n.", b"x\r\n.\r", b"..\n", b"x\n..\n", b" .\n", b"x.\n"):
-        loop = in_data(CRLF_GO, content)
-        assert not loop.session.ambiguous_end and loop.session.in_data
-
-
-def test_cr_may_be_half_of_crlf() -> None:
-    loop = in_data(CRLF_GO, b".\r")
-    assert loop.session.ambiguous_end
-    assert loop.send(b"\n") == VERDICT and not loop.closed
-    assert loop.send(CRLF_GO + b"x\r\n.\r\n").endswith(VERDICT)  # that end was clear
-
-    loop = in_data(LF_GO, b"x\n.\r")
-    assert loop.session.ambiguous_end
-    loop.send(b"\n")
-    assert loop.session.ambiguous_end
-    assert loop.quiet() == VERDICT
-    assert contents(loop) == [b"x\n"]
-
-
-def test_a_doubtful_line_that_is_content_is_its_first_crlf_line() -> None:
-    loop = in_data(LF_GO, b"x\n.\r\n")
-    loop.send(b".\r\n")
-    assert contents(loop) == [b"x\n.\r\n"]
-    loop = in_data(LF_GO, b"x\n.\r\n")
-    loop.send(b"y\n.\n")
-    assert loop.session.in_data and not loop.session.ambiguous_end
-
-
-def test_a_doubtful_end_of_a_refused_message_is_answered_too() -> None:
-    loop = connect(max_message_size=10)
-    loop.send(LF_GO + b"x" * 20 + b"\n.\r\n")
-    assert loop.aborted == 1 and loop.session.ambiguous_end
-    assert loop.quiet().startswith(b"552 5.3.4 ")
-    assert loop.send(LF_GO).startswith(b"421 ") and loop.closed
 
 
 def test_every_cut_of_every_short_content_agrees() -> None:
