@@ -287,10 +287,10 @@ class Courier:
             advice=hint,
         )
         idle = settled and failure.stage == "mail" and failure.code != 421  # it hung up while nothing was on its way
-        for transaction in failure.in_flight:
+        for place, transaction in enumerate(failure.in_flight):
             message: spool.Message = transaction.tag
             with message:
-                if idle:
+                if idle or place > 0:  # only its envelope went, behind the message that the connection broke over
                     self.queue.make_ready(smarthost.name, message.id)
                     continue
                 if transaction is failure.unsure:
