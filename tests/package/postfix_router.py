@@ -15,7 +15,6 @@ import shutil
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,6 +24,7 @@ from pathlib import Path
 from forge.core import paths, timeouts
 from forge.host import host
 from forge.host.namespaces import apart, enter
+from tests.package.postfix_sending import export
 
 ROOT = paths.ROOT / "package/mailrelay/root"
 NAMES = ("postfix", "lib")  # of the packages that are unpacked: itself, and all the libraries that the machine lacks
@@ -272,15 +272,6 @@ class Router:
             assert time.monotonic() < deadline, f"{pattern!r} is not in the log:\n{self.log}"
             time.sleep(0.02)
         return found
-
-
-def export(data: bytes) -> str:
-    """What `uci export` prints."""
-    if str(paths.RELAY) not in sys.path:
-        sys.path.insert(0, str(paths.RELAY))
-    from mailrelay.config import uci
-
-    return uci.export(uci.parse(data))
 
 
 def listens(address: str, port: int) -> bool:

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import smtplib
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
-from forge.core import timeouts
+from forge.core import paths, timeouts
 from forge.servers import postfix
 
+PACKAGE = paths.ROOT / "package/mailrelay/root"
 # Spaces, quotes, an expansion, a backslash, comment marks, a brace, a colon: all that a config can hold on a line.
 PASSWORD = "p'a\"ss $myhostname ${x} \\n {y} #;= a:b"
+
+
+def export(data: bytes) -> str:
+    """What `uci export` prints."""
+    if str(paths.RELAY) not in sys.path:
+        sys.path.insert(0, str(paths.RELAY))
+    from mailrelay.config import uci
+
+    return uci.export(uci.parse(data))
+
+
+def scripts(settings: str, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the Postfix engine in busybox ash, with the settings as its scripts read them."""
+    script = (
+        f"LIB={PACKAGE}/usr/lib/mailrelay\n. $LIB/postfix-facts.sh\nuci() {{ cat; }}\n"
+        f'awk() {{ busybox awk "$@"; }}\nsettings_lines /x/y | {command}'
+    )
+    return subprocess.run(
+        ["busybox", "sh", "-c", script],
+        input=export(settings.encode(errors="surrogateescape")),
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+    )
 
 
 def quoted(value: object) -> str:

@@ -156,7 +156,7 @@ def test_the_next_provider_takes_over_and_priority_decides(
     router.configure(main() + at(provider, "spare", priority=20) + at(provider, "first", port=closed, priority=1))
     assert router.check() == (0, [])
     router.start(port)
-    assert router.postconf("relayhost") == [f"[localhost]:{closed}"]
+    assert router.postconf("default_transport") == [f"out1:[localhost]:{closed}"]
     send(port)
     provider.wait_for(1)
 
@@ -261,7 +261,7 @@ def test_a_mail_cannot_hide_a_second_one(
     version: str, end: bytes, router: Router, provider: postfix.Provider, port: int
 ) -> None:
     if version == "openwrt":  # 3.8.2 does not know the parameter, and this one does nothing until it is set
-        router._add("usr/bin/postconf", '#!/bin/sh\n/usr/sbin/postconf "$@" | grep -v bare_newline\n', 0o755)
+        router._add("usr/bin/postconf", '#!/bin/sh\n/usr/sbin/postconf "$@" | grep -v bare_newline_reject\n', 0o755)
         path = "PATH=/usr/bin:/usr/sbin:/bin:/sbin"
     else:
         path = "PATH=/usr/sbin:/usr/bin:/bin:/sbin"

@@ -101,11 +101,13 @@ def test_all_mail_goes_to_the_owners_of_the_override(router: Router, provider: p
     assert {mail.recipients for mail in provider.wait_for(3)} == {("a@example.net", "b@example.net")}
 
 
-def test_only_allowed_recipients_are_served(router: Router, provider: postfix.Provider, port: int) -> None:
+def test_only_allowed_recipients_and_the_owners_aliases_are_served(
+    router: Router, provider: postfix.Provider, port: int
+) -> None:
     router.configure(
         main(
             allowed_recipient=["example.net", "boss@example.com"],
-            alias=["root=x@example.net", "evil=x@example.org", "both=x@example.net,y@example.org", "chain=root"],
+            alias=["root=x@example.org", "chain=root"],
         )
         + at(provider)
     )

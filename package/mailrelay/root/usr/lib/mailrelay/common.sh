@@ -26,7 +26,7 @@
 #   engine_prepare      Before engine_instance, outside of the message to procd: makes what the daemon needs, stops what
 #                       must not run beside it (OpenWrt's own Postfix service). Prints nothing; status 1: do not start.
 #   engine_freeze       For sysupgrade: returns when nothing is taken or sent any more, within 20 s.
-#   engine_thaw         The upgrade was abandoned: goes on.
+#   relay_pid           Prints the process id of the instance, if it lives; status 1: it does not.
 #   engine_flush        Everything that waits is due now. Quick, never blocks, no interpreter; status 1: not running.
 #   engine_queue        Prints the queue for people.
 #   engine_status       Prints one JSON object, quickly: at least running (bool), queue, hold, failed (numbers).
@@ -75,6 +75,17 @@ load_settings() {
 
 is_running() {
 	[ "$(ubus call service list '{"name":"mailrelay"}' | jsonfilter -e '@.mailrelay.instances.relay.running')" = true ]
+}
+
+# Ends the instance; returns when it is gone, or after 20 s.
+stop_relay() {
+	local pid left=20
+	pid="$(relay_pid)"
+	"$INIT" stop
+	while [ -n "$pid" ] && [ -d "/proc/$pid" ] && [ "$left" -gt 0 ]; do
+		sleep 1
+		left=$((left - 1))
+	done
 }
 
 make_run_dir() {
@@ -316,7 +327,7 @@ keep_list() {
 		(
 			trap '' HUP
 			while [ -d "/proc/$$" ]; do sleep 1; done # sysupgrade; where it goes through, init ends us all
-			engine_thaw
+			"$INIT" start
 		) </dev/null >/dev/null 2>&1 &
 	fi
 }

@@ -10,7 +10,7 @@ POSTFIX_PID="$RUN_DIR/postfix.pid"
 
 engine_check() {
 	local text
-	if ! text="$(settings_export "$1" 2>&1)"; then
+	if ! text="$(settings_lines "$1" 2>&1)"; then
 		printf '%s\n' "$text" | sed -n -e "s/.*(\(.*\)) at line \([0-9]*\).*/\2 \1/p" | {
 			read -r line reason || reason="uci cannot read it"
 			echo "$SETTINGS${line:+:$line}: cannot be parsed ($reason);" \
@@ -19,7 +19,7 @@ engine_check() {
 		return 1
 	fi
 	postfix_facts
-	printf '%s\n' "$text" | RAW="$1" FILE="$SETTINGS" HOSTNAME="$(postfix_hostname)" postfix_awk check
+	printf '%s' "$text" | FILE="$SETTINGS" LIMITS="$LIB/postfix-limits" postfix_awk option-types check
 }
 
 # Where mail waits: within the spool's folder, so that sysupgrade keeps it; a folder of root's, in root's hands alone.
@@ -43,17 +43,18 @@ postfix_queue() {
 	chown 0:0 "${1%/*}" && chmod 0755 "${1%/*}" || return 1
 	[ ! -L "$1" ] || rm -f "$1"
 	[ ! -e "$1" ] || [ -O "$1" ] || return 1
-	for name in active bounce corrupt defer deferred flush hold incoming private saved trace public pid; do
-		[ ! -L "$1/$name" ] || rm -f "$1/$name"
-	done
-	for name in "" /pid; do
-		mkdir -p "$1$name" && chown 0:0 "$1$name" && chmod 0755 "$1$name" || return 1
-	done
+	postfix_folder "$1" 0:0 0755 && postfix_folder "$1/pid" 0:0 0755 || return 1
 	for name in active bounce corrupt defer deferred flush hold incoming private saved trace; do
-		mkdir -p "$1/$name" && chown "$PF_OWNER:0" "$1/$name" && chmod 0700 "$1/$name" || return 1
+		postfix_folder "$1/$name" "$PF_OWNER:0" 0700 || return 1
 	done
-	mkdir -p "$1/public" && chown "$PF_OWNER:$PF_GROUP" "$1/public" && chmod 0710 "$1/public" || return 1
+	postfix_folder "$1/public" "$PF_OWNER:$PF_GROUP" 0710 || return 1
 	postfix_maildrop "$1/maildrop"
+}
+
+# postfix_folder PATH OWNER MODE: makes it one, whatever it was
+postfix_folder() {
+	[ ! -L "$1" ] || rm -f "$1"
+	mkdir -p "$1" && chown "$2" "$1" && chmod "$3" "$1"
 }
 
 # /usr/sbin/sendmail is Postfix's own and knows nothing of us: it leaves mail in the maildrop of OpenWrt's instance.
@@ -65,8 +66,7 @@ postfix_maildrop() {
 		ln -s "$PF_MAILDROP" "$1"
 		return
 	fi
-	[ ! -L "$1" ] || rm -f "$1"
-	mkdir -p "$1" && chown "$PF_OWNER:$PF_GROUP" "$1" && chmod 0730 "$1"
+	postfix_folder "$1" "$PF_OWNER:$PF_GROUP" 0730
 }
 
 engine_instance() {
@@ -85,46 +85,29 @@ engine_stop_foreign() {
 	if "$script" enabled >/dev/null 2>&1; then
 		"$script" disable >/dev/null 2>&1
 		say notice "OpenWrt's own Postfix service is stopped and disabled; mailrelay runs an instance of its own"
-	elif ! foreign_runs; then
+	elif ! is_master "$(cat "${PF_MAILDROP%/maildrop}/pid/master.pid" 2>/dev/null)"; then
 		return 0
 	fi
 	"$script" stop >/dev/null 2>&1
 	return 0
 }
 
-foreign_runs() {
-	is_master "$(cat "${PF_MAILDROP%/maildrop}/pid/master.pid" 2>/dev/null)"
-}
-
 # is_master PID
 is_master() {
-	local pid
-	pid="$(printf '%s' "$1" | tr -cd 0-9)"
-	[ -n "$pid" ] && grep -qs master "/proc/$pid/cmdline"
+	[ -n "$1" ] && grep -qs master "/proc/${1##* }/cmdline"
 }
 
 # The pid of our master, if it lives.
 relay_pid() {
-	local pid
-	pid="$(cat "$POSTFIX_PID" 2>/dev/null)"
-	is_master "$pid" && echo "$pid"
+	is_master "$(cat "$POSTFIX_PID" 2>/dev/null)" && cat "$POSTFIX_PID"
 }
 
 engine_freeze() {
-	local pid queue left=20
-	pid="$(relay_pid)"
+	local queue
 	queue="$(postfix_queue_now)"
-	"$INIT" stop
-	while [ -n "$pid" ] && [ -d "/proc/$pid" ] && [ "$left" -gt 0 ]; do
-		sleep 1
-		left=$((left - 1))
-	done
+	stop_relay
 	# Sockets and locks are nothing to archive.
 	[ -z "$queue" ] || rm -f "$queue"/private/* "$queue"/public/* "$queue"/pid/*
-}
-
-engine_thaw() {
-	"$INIT" start
 }
 
 # The queue that the running instance has.

@@ -52,17 +52,7 @@ relay_pid() {
 }
 
 engine_freeze() {
-	local pid left=20
-	pid="$(relay_pid)"
-	"$INIT" stop
-	while [ -n "$pid" ] && [ -d "/proc/$pid" ] && [ "$left" -gt 0 ]; do
-		sleep 1
-		left=$((left - 1))
-	done
-}
-
-engine_thaw() {
-	"$INIT" start
+	stop_relay
 }
 
 engine_flush() {
