@@ -8,18 +8,11 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
+import sys
 from collections.abc import Iterable
 
+from mailrelay.core import rtnetlink
 from mailrelay.core.net import Net
-
-_GETADDR, _DONE, _ERROR = 22, 3, 2  # nlmsg_type: RTM_GETADDR, NLMSG_DONE, NLMSG_ERROR
-_DUMP_REQUEST = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
-_PEER, _LOCAL, _LABEL = 1, 2, 3  # IFA_ADDRESS, IFA_LOCAL, IFA_LABEL
-_TEMPORARY, _DAD_FAILED = 0x01, 0x08  # IFA_F_*; IPv6 only
-_HEADER = struct.Struct("=IHHII")
-_MESSAGE = struct.Struct("=BBBBI")
-_ATTRIBUTE = struct.Struct("=HH")
 
 
 class UnknownInterface(ValueError):
@@ -69,45 +62,31 @@ def addresses() -> list[Address]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as netlink:
         netlink.settimeout(5)
         netlink.bind((0, 0))
-        body = _MESSAGE.pack(0, 0, 0, 0, 0)
-        netlink.send(_HEADER.pack(_HEADER.size + len(body), _GETADDR, _DUMP_REQUEST, 1, 0) + body)
+        netlink.send(rtnetlink.GET_ADDRESSES)
         while True:
-            data = netlink.recv(1 << 16)
-            while len(data) >= _HEADER.size:
-                length, kind = _HEADER.unpack_from(data)[:2]
-                if length < _HEADER.size:
-                    raise OSError("the kernel's list of addresses is malformed")
-                message, data = data[_HEADER.size : length], data[(length + 3) & ~3 :]
-                if kind == _DONE:
+            for kind, body in rtnetlink.messages(netlink.recv(1 << 16)):
+                if kind == rtnetlink.DONE:
                     return found
-                if kind == _ERROR:
-                    code = -struct.unpack_from("=i", message)[0]
+                if kind == rtnetlink.ERROR:
+                    code = -int.from_bytes(body[:4], sys.byteorder, signed=True)
                     raise OSError(code, os.strerror(code))
-                entry = _address(message)
+                entry = _address(body)
                 if entry:
                     found.append(entry)
 
 
-def _address(message: bytes) -> Address | None:
-    """One RTM_NEWADDR message, see rtnetlink(7)."""
-    family, length, flags, _, index = _MESSAGE.unpack_from(message)
+def _address(body: bytes) -> Address | None:
+    """Read one NEWADDR message."""
+    family, length, flags, index, attributes = rtnetlink.address(body)
     if family not in (socket.AF_INET, socket.AF_INET6):
         return None
     try:
         interface = socket.if_indextoname(index)
     except OSError:  # it went away meanwhile
         return None
-    attributes: dict[int, bytes] = {}
-    rest = message[_MESSAGE.size :]
-    while len(rest) >= _ATTRIBUTE.size:
-        size, kind = _ATTRIBUTE.unpack_from(rest)
-        if size < _ATTRIBUTE.size:
-            break
-        attributes[kind] = rest[_ATTRIBUTE.size : size]
-        rest = rest[(size + 3) & ~3 :]
-    peer = attributes.get(_PEER, b"")
-    local = attributes.get(_LOCAL, peer)  # differs from the peer on point-to-point links
-    if not peer or (family == socket.AF_INET6 and flags & _DAD_FAILED):
+    peer = attributes.get(rtnetlink.ADDRESS, b"")
+    local = attributes.get(rtnetlink.LOCAL, peer)
+    if not peer or (family == socket.AF_INET6 and flags & rtnetlink.DAD_FAILED):
         return None
     width = len(peer) * 8
     base = int.from_bytes(peer, "big") >> (width - length) << (width - length)
@@ -116,10 +95,10 @@ def _address(message: bytes) -> Address | None:
         address += "%" + interface
     return Address(
         interface,
-        attributes.get(_LABEL, b"").rstrip(b"\0").decode("utf-8", "replace") or interface,
+        attributes.get(rtnetlink.LABEL, b"").rstrip(b"\0").decode("utf-8", "replace") or interface,
         address,
         f"{socket.inet_ntop(family, base.to_bytes(len(peer), 'big'))}/{length}",
-        family == socket.AF_INET or not flags & _TEMPORARY,
+        family == socket.AF_INET or not flags & rtnetlink.TEMPORARY,
     )
 
 

@@ -9,22 +9,11 @@ from __future__ import annotations
 import _socket
 import os
 import select
-import struct
 
+from mailrelay.core import rtnetlink
 from mailrelay.core.ipc import NEVER
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _GROUPS = 0x10 | 0x100  # RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
-_NEWADDR, _DELADDR, _GETADDR, _DONE = 20, 21, 22, 3
-_DUMP_REQUEST = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
-_ADDRESS, _LOCAL, _LABEL = 1, 2, 3  # IFA_*
-_TEMPORARY = 0x01  # IFA_F_TEMPORARY: IPv6's privacy addresses, on which the relay does not listen
-_HEADER = struct.Struct("=IHHII")
-_MESSAGE = struct.Struct("=BBBBI")
-_ATTRIBUTE = struct.Struct("=HH")
 _SETTLE = 1.0  # seconds: addresses come in groups
 _PATIENCE = 1.0  # seconds for the kernel to tell which addresses there are
 
@@ -42,8 +31,7 @@ class AddressWatcher:
         try:
             self._socket = _socket.socket(_socket.AF_NETLINK, kind, 0)
             self._socket.bind((0, _GROUPS))
-            body = _MESSAGE.pack(0, 0, 0, 0, 0)
-            self._socket.send(_HEADER.pack(_HEADER.size + len(body), _GETADDR, _DUMP_REQUEST, 1, 0) + body)
+            self._socket.send(rtnetlink.GET_ADDRESSES)
         except OSError:  # a kernel or a sandbox without it: then a reload takes new addresses
             return
         self.fd = self._socket.fileno()
@@ -57,52 +45,32 @@ class AddressWatcher:
     def _take(self, names: list[str], now: float) -> bool:
         """True once the kernel has told all addresses that there are."""
         try:
-            data = self._socket.recv(1 << 16)
+            for kind, body in rtnetlink.messages(self._socket.recv(1 << 16)):
+                if kind == rtnetlink.DONE:
+                    return True
+                if kind in (rtnetlink.NEWADDR, rtnetlink.DELADDR) and self._changes(kind, body).intersection(names):
+                    self.due = now + _SETTLE
         except BlockingIOError:
-            return False
-        except OSError:  # more was said than we could hear
+            pass
+        except OSError:  # more was said than we could read
             self.due = now + _SETTLE
-            return False
-        done = False
-        for kind, message in _messages(data):
-            done = done or kind == _DONE
-            if kind in (_NEWADDR, _DELADDR) and self._changes(kind, message).intersection(names):
-                self.due = now + _SETTLE
-        return done
+        return False
 
-    def _changes(self, kind: int, message: bytes) -> set[str]:
+    def _changes(self, kind: int, body: bytes) -> set[str]:
         """The names of the interface whose addresses this changes; none for what is known already."""
-        family, _, flags, _, index = _MESSAGE.unpack_from(message)
-        if family == _socket.AF_INET6 and flags & _TEMPORARY:
+        family, _, flags, index, attributes = rtnetlink.address(body)
+        if family == _socket.AF_INET6 and flags & rtnetlink.TEMPORARY:  # the relay does not listen on these
             return set()
-        found = dict(_attributes(message[_MESSAGE.size :]))
-        key = (index, found.get(_LOCAL) or found.get(_ADDRESS, b""))
-        if kind == _DELADDR:
+        key = (index, attributes.get(rtnetlink.LOCAL) or attributes.get(rtnetlink.ADDRESS, b""))
+        if kind == rtnetlink.DELADDR:
             return self._known.pop(key, set())
         if key in self._known:  # its lifetime was renewed
             return set()
-        names = {os.fsdecode(found[_LABEL].rstrip(b"\0"))} if _LABEL in found else set()
+        label = attributes.get(rtnetlink.LABEL)
+        names = {os.fsdecode(label.rstrip(b"\0"))} if label else set()
         try:
             names.add(_socket.if_indextoname(index))
         except OSError:
             pass  # it is gone again
         self._known[key] = names
         return names
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= _HEADER.size:
-        length, kind = _HEADER.unpack_from(data)[:2]
-        if length < _HEADER.size:
-            return
-        yield kind, data[_HEADER.size : length]
-        data = data[(length + 3) & ~3 :]
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= _ATTRIBUTE.size:
-        size, kind = _ATTRIBUTE.unpack_from(data)
-        if size < _ATTRIBUTE.size:
-            return
-        yield kind, data[_ATTRIBUTE.size : size]
-        data = data[(size + 3) & ~3 :]
