@@ -208,7 +208,7 @@ def test_a_disk_that_fails_gets_no_message_acknowledged_and_none_left_behind(
 
     real_write = os.write
     if call == "write":
-        monkeypatch.setattr(spool, "_write_all", fail)
+        monkeypatch.setattr(spool, "write_all", fail)
     else:
         monkeypatch.setattr(os, call, fail)
     assert real_write

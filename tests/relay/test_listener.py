@@ -299,7 +299,7 @@ def test_without_memory_a_mail_is_refused_and_the_next_one_taken(
         return verdict()
 
     with monkeypatch.context() as patch:
-        patch.setattr(spool, "_write_all", exhausted)
+        patch.setattr(spool, "write_all", exhausted)
         error = seal()
         assert error is not None and error.errno == errno.ENOMEM
     assert seal() is None

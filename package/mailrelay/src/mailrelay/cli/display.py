@@ -10,6 +10,8 @@ import os
 import sys
 import time
 
+from mailrelay.core.text import escaped
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,21 +19,9 @@ if TYPE_CHECKING:
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
-def printable(value: str | bytes, kept: str = "") -> str:
-    """Text without anything that a terminal would obey; control characters become \\x1b. `kept` ones stay."""
-    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
-    if text.isprintable():
-        return text
-    return "".join([c if c.isprintable() or c in kept else _escaped(ord(c)) for c in text])
-
-
-def _escaped(code: int) -> str:
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
-
-
 def address(value: bytes) -> str:
     """An envelope address; the null sender is <>."""
-    return printable(value) or "<>"
+    return escaped(value) or "<>"
 
 
 def duration(seconds: float) -> str:
@@ -76,8 +66,8 @@ def for_terminal(chunks: Iterable[bytes]) -> Iterator[str]:
     """The text of a mail, LF line ends, for a terminal: whatever is not a character or a line end is escaped."""
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
     for chunk in chunks:
-        yield printable(decoder.decode(chunk), "\n\t")
-    yield printable(decoder.decode(b"", True), "\n\t")
+        yield escaped(decoder.decode(chunk), "\n\t")
+    yield escaped(decoder.decode(b"", True), "\n\t")
 
 
 def prepare_streams() -> None:
@@ -96,4 +86,4 @@ def prepare_streams() -> None:
 def complain(program: str, text: str) -> None:
     """One line on stderr."""
     sys.stdout.flush()
-    print(f"{program}: {printable(text)}", file=sys.stderr, flush=True)
+    print(f"{program}: {escaped(text)}", file=sys.stderr, flush=True)

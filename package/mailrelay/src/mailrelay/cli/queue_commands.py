@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
-from mailrelay.cli.display import address, complain, count, duration, for_terminal, in_bytes, moment, printable
+from mailrelay.cli.display import address, complain, count, duration, for_terminal, in_bytes, moment
 from mailrelay.cli.instance import Stop
 from mailrelay.cli.queue_view import RECIPIENT_STATES, Glance
+from mailrelay.core.text import escaped
 from mailrelay.mail.body import Body
 from mailrelay.spool import spool
 
@@ -46,16 +47,16 @@ def show(where: spool.Spool, queue_id: str) -> int:
             print("\n".join(_facts(message)), end="\n\n", flush=True)
             _print(_text(message))
         return 0
-    raise Stop(os.EX_NOINPUT, f"{printable(queue_id)}: no such message; 'mailrelay queue' lists them")
+    raise Stop(os.EX_NOINPUT, f"{escaped(queue_id)}: no such message; 'mailrelay queue' lists them")
 
 
 def _facts(message: Glance) -> Iterator[str]:
     envelope = message.envelope
     yield f"id           {message.id}"
     yield f"state        {message.state}"
-    helo = f" (it said {printable(envelope.helo)})" if envelope.helo else ""
+    helo = f" (it said {escaped(envelope.helo)})" if envelope.helo else ""
     yield f"received     {moment(envelope.date())}, {duration(envelope.age())} ago"
-    yield f"client       {printable(envelope.client)}{helo}"
+    yield f"client       {escaped(envelope.client)}{helo}"
     yield f"sender       {address(envelope.sender)}"
     for recipient, settled in zip(envelope.recipients, message.statuses):
         yield f"recipient    {address(recipient)}  {RECIPIENT_STATES.get(settled, 'unknown')}"
@@ -73,7 +74,7 @@ def _facts(message: Glance) -> Iterator[str]:
         yield f"flags        {', '.join(flags)}"
     yield f"attempts     {message.attempts}"
     if message.answer:
-        yield f"last answer  {printable(message.answer)}"
+        yield f"last answer  {escaped(message.answer)}"
 
 
 def _text(message: Glance) -> Iterator[bytes]:
@@ -199,7 +200,7 @@ def _open(where: spool.Spool, queue_id: str) -> spool.Message:
             raise _Sending(os.EX_TEMPFAIL, f"{queue_id}: is being delivered right now; try again in a moment") from None
         except spool.Damaged as damaged:
             raise Damage(state, str(damaged)) from None
-    raise Stop(os.EX_NOINPUT, f"{printable(queue_id)}: no such message; 'mailrelay queue' lists them")
+    raise Stop(os.EX_NOINPUT, f"{escaped(queue_id)}: no such message; 'mailrelay queue' lists them")
 
 
 def _each(command: str, ids: Sequence[str], act: Callable[[str], None]) -> tuple[list[str], int]:

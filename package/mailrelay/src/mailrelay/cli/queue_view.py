@@ -10,8 +10,9 @@ import sys
 import time
 from itertools import islice
 
-from mailrelay.cli.display import address, count, duration, in_bytes, printable, size
+from mailrelay.cli.display import address, count, duration, in_bytes, size
 from mailrelay.core import clock
+from mailrelay.core.text import escaped
 from mailrelay.daemon import status_file
 from mailrelay.spool import spool
 
@@ -115,7 +116,7 @@ def table(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int |
         numbers[entry.word] = numbers.get(entry.word, 0) + 1
         total += entry.bytes()
         if entry.message is None:
-            print(row.format(entry.id, entry.word, "-", "-", "-", "-", printable(entry.damage)))
+            print(row.format(entry.id, entry.word, "-", "-", "-", "-", escaped(entry.damage)))
             continue
         message = entry.message
         when = entry.next_try(rest)
@@ -129,7 +130,7 @@ def table(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int |
             note = "" if settled == spool.PENDING else f" ({RECIPIENT_STATES.get(settled, 'unknown')})"
             print(f"{line if not place else indent} > {address(recipient)}{note}")
         if message.answer:
-            print(f"{'':<16}  {printable(message.answer)}")
+            print(f"{'':<16}  {escaped(message.answer)}")
     shown = sum(numbers.values())
     left = 0 if limit is None else max(sum(len(where.ids(state)) for state in spool.STATES) - shown, 0)
     if numbers:
@@ -210,14 +211,14 @@ def mailq(where: spool.Spool) -> None:
         total += entry.bytes()
         mark = {"sending": "*", "held": "!", "failed": "#", "damaged": "#"}.get(entry.word, " ")
         if entry.message is None:
-            print(f"{entry.id}{mark} {0:>8} {'':<19}  (damaged: {printable(entry.damage)})\n")
+            print(f"{entry.id}{mark} {0:>8} {'':<19}  (damaged: {escaped(entry.damage)})\n")
             continue
         envelope = entry.message.envelope
         arrival = time.strftime("%a %b %d %H:%M:%S", time.localtime(envelope.date()))
         sender = address(envelope.sender) if envelope.sender else "MAILER-DAEMON"
         print(f"{entry.id}{mark} {entry.message.size:>8} {arrival}  {sender}")
         if entry.message.answer:
-            print(f"({printable(entry.message.answer)})".rjust(80))
+            print(f"({escaped(entry.message.answer)})".rjust(80))
         for recipient, settled in zip(envelope.recipients, entry.message.statuses):
             if settled != spool.DELIVERED:
                 print(f"{'':<47}{address(recipient)}")

@@ -10,9 +10,10 @@ import os
 import sys
 
 from mailrelay.cli import instance
-from mailrelay.cli.display import address, moment, printable
+from mailrelay.cli.display import address, moment
 from mailrelay.cli.instance import Stop
 from mailrelay.core import clock
+from mailrelay.core.text import escaped
 from mailrelay.core.version import VERSION
 from mailrelay.courier import explain
 from mailrelay.courier.failure import Failure, Step
@@ -158,9 +159,9 @@ class Report:
     def step(self, step: Step) -> None:
         name = _NAMES.get(step.stage, step.stage)
         result = "ok" if step.ok else "FAILED"
-        print(f"  {name:<12} {result:<6} {step.seconds * 1000:>6.0f} ms  {printable(step.text)}", flush=True)
+        print(f"  {name:<12} {result:<6} {step.seconds * 1000:>6.0f} ms  {escaped(step.text)}", flush=True)
         for label, text in step_facts(step):
-            print(f"  {'':<12} {'':<6} {'':>9}  {label} {printable(text)}", flush=True)
+            print(f"  {'':<12} {'':<6} {'':>9}  {label} {escaped(text)}", flush=True)
 
     def next(self, text: str, advice: str) -> None:
         """This smarthost could not be used, the next one is tried."""
@@ -169,11 +170,11 @@ class Report:
 
     def end(self, ok: bool, text: str, advice: str) -> int:
         if ok:
-            print(f"\nAccepted by the provider: {printable(text)}")
+            print(f"\nAccepted by the provider: {escaped(text)}")
         else:
-            print(f"\nFailed: {printable(text)}")
+            print(f"\nFailed: {escaped(text)}")
             if advice:
-                print(printable(advice, "\n"))
+                print(escaped(advice, "\n"))
         sys.stdout.flush()
         return 0 if ok else 1
 

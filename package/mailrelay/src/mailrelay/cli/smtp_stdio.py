@@ -8,6 +8,7 @@ import socket
 
 from mailrelay.cli.display import complain
 from mailrelay.cli.submission import endpoints
+from mailrelay.spool.spool import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def run(relay: Relay) -> int:
     door = _connect(relay)
     if door is None:
         name = os.uname().nodename.encode("ascii", "replace")
-        _write(1, b"421 4.3.2 " + name + b" The mail relay is not running, try again later\r\n")
+        write_all(1, b"421 4.3.2 " + name + b" The mail relay is not running, try again later\r\n")
         complain("sendmail", "the relay is not running; start it, or try again later")
         return os.EX_TEMPFAIL
     with door:
@@ -65,9 +66,4 @@ def _carry(door: socket.socket) -> None:
                     data = b""
                 if not data:
                     return
-                _write(1, data)
-
-
-def _write(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
+                write_all(1, data)

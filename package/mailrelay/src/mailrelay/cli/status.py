@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mailrelay.cli.display import count, duration, moment, printable
+from mailrelay.cli.display import count, duration, moment
 from mailrelay.core import clock, paths
+from mailrelay.core.text import escaped
 from mailrelay.daemon import status_file
 
 TYPE_CHECKING = False
@@ -26,7 +27,7 @@ def run(relay: Relay, as_json: bool) -> int:
         print(status_file.dump({"running": relay.running, **relay.status}))
     else:
         for name, text in _lines(relay):
-            print(f"{name:<13} {printable(text)}".rstrip())
+            print(f"{name:<13} {escaped(text)}".rstrip())
     return 0 if relay.running else NOT_RUNNING
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from mailrelay.spool.spool import write_all
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,12 +71,12 @@ class StdinMessage:
             if self._fd < 0 and self._size > _IN_MEMORY:
                 self._fd = _nameless_file()
                 for part in self._parts:
-                    _write(self._fd, part)
+                    write_all(self._fd, part)
                 self._parts.clear()
             if self._fd < 0:
                 self._parts.append(chunk)
             else:
-                _write(self._fd, chunk)
+                write_all(self._fd, chunk)
 
     def _read(self, at: int, count: int) -> bytes:
         if self._fd >= 0:
@@ -130,9 +132,3 @@ def _nameless_file() -> int:
         except OSError:  # no such folder, or a file system without such files
             pass
     return os.memfd_create("mail")
-
-
-def _write(fd: int, data: bytes) -> None:
-    written = os.write(fd, data)
-    while written < len(data):
-        written += os.write(fd, data[written:])

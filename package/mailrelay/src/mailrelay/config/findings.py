@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from mailrelay.config import uci
-from mailrelay.config.invalid import printable
+from mailrelay.core.text import printable
 
 
 class Finding:

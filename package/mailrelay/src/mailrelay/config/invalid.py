@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from mailrelay.core.text import printable
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -19,11 +21,6 @@ class InvalidValue(ValueError):
         self.problem = problem
         self.hint = hint
         self.subject = subject  # names the value in the message where the whole of it would mislead
-
-
-def printable(text: str) -> str:
-    """A message for a terminal or a log: on one line, whatever a name or a path holds."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def quoted(text: str) -> str:

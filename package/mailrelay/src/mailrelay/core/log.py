@@ -10,7 +10,9 @@ import os
 import sys
 import time
 
-ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
+from mailrelay.core.text import escaped
+
+ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
 _MAIL = 2 << 3
 _SYSLOG = "/dev/log"
 
@@ -32,9 +34,7 @@ def event(name: str, level: int = INFO, **fields: object) -> None:
 
 
 def _quote(value: object) -> str:
-    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+    text = escaped(value if isinstance(value, bytes) else str(value))
     if not text or " " in text or '"' in text:
         return '"' + text.replace('"', "'") + '"'
     return text

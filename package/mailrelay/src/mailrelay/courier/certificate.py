@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 
+from mailrelay.core.text import printable
 from mailrelay.courier.failure import Failure
 
 TYPE_CHECKING = False
@@ -121,12 +122,12 @@ def _name(data: bytes) -> str:
         for _, attribute in _items(attributes):
             (_, oid), (_, value) = list(_items(attribute))[:2]
             if oid in _NAMES:
-                parts.append(f"{_NAMES[oid]}={_printable(value)}")
+                parts.append(f"{_NAMES[oid]}={printable(value)}")
     return ", ".join(parts)
 
 
 def _time(tag: int, value: bytes) -> str:
-    text = _printable(value)
+    text = printable(value)
     if tag == 23:  # UTCTime: two digits of the year
         text = ("20" if text[:2] < "50" else "19") + text
     return f"{text[:4]}-{text[4:6]}-{text[6:8]} {text[8:10]}:{text[10:12]} UTC"
@@ -138,10 +139,6 @@ def _alternative_names(extensions: bytes) -> Iterator[str]:
         if parts[0][1] == _SUBJECT_ALT_NAME:
             for tag, value in _items(next(_items(parts[-1][1]))[1]):
                 if tag == 0x82:
-                    yield _printable(value)
+                    yield printable(value)
                 elif tag == 0x87:
                     yield ".".join(map(str, value)) if len(value) == 4 else value.hex(":", 2)
-
-
-def _printable(value: bytes) -> str:
-    return "".join(c if c.isprintable() else "?" for c in value.decode("utf-8", "replace"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mailrelay.core.text import printable
 from mailrelay.smtp.reply import Reply
 
 TYPE_CHECKING = False
@@ -71,9 +72,7 @@ def as_reply(code: int, lines: Sequence[bytes]) -> Reply:
         length += len(line)
         if length > MAX_TEXT:
             break
-    text = " ".join(filter(None, words))[:MAX_TEXT]
-    printable = "".join(c if c.isprintable() else "?" for c in text)
-    return Reply(code, _enhanced(lines[0], code), printable)
+    return Reply(code, _enhanced(lines[0], code), printable(" ".join(filter(None, words))[:MAX_TEXT]))
 
 
 def _enhanced(line: bytes, code: int) -> str:

@@ -10,10 +10,6 @@ import _thread
 from mailrelay.core import log
 from mailrelay.spool import spool
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 _SOON, _LATE = 2.0, 60.0  # seconds between two looks: from the first, doubling to the second while nothing changes
 
 

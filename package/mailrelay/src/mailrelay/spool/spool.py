@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DELIVERED", "FAIL", "FAILED", "HOLD", "ID_LENGTH", "PENDING", "QUEUE", "STATES",
-    "Busy", "Damaged", "Draft", "Envelope", "Message", "Spool", "arrival", "is_id",
+    "Busy", "Damaged", "Draft", "Envelope", "Message", "Spool", "arrival", "is_id", "write_all",
 ]  # fmt: skip
 
 _TMP = "tmp"
@@ -71,7 +71,7 @@ class Draft:
         if self._fd < 0:
             self._fd = os.open(self._path(), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             parts = [self.envelope.encode(), *parts]
-        _write_all(self._fd, b"".join(parts))
+        write_all(self._fd, b"".join(parts))
 
     def discard(self) -> None:
         """Leave nothing behind, however far it came."""
@@ -240,7 +240,8 @@ def arrival(queue_id: str) -> float:
     return number / 1000
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
+    """Write however many calls it takes. OSError."""
     written = os.write(fd, data)
     while written < len(data):
         written += os.write(fd, data[written:])
