@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mailrelay.config import schema
-from mailrelay.courier.availability import retry_wait
 from mailrelay.courier.failure import Failure
-from mailrelay.courier.routing import Routes
+from mailrelay.courier.routing import Routes, retry_wait
 from mailrelay.smtp.reply import Reply
 from mailrelay.smtp.transaction import Transaction
 

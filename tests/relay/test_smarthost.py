@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from mailrelay.courier import smarthost as smarthost_module
 from mailrelay.courier import transport
 from mailrelay.courier.failure import Failure, Step
 from mailrelay.courier.smarthost import SmarthostConnection
@@ -472,14 +471,14 @@ def test_without_tls_nothing_goes_to_a_public_address_unless_the_owner_says_so(m
         tried.extend(addresses)
         raise Failure("connect", "refused", "no")
 
-    monkeypatch.setattr(smarthost_module, "connect", connect)
+    monkeypatch.setattr(transport, "connect", connect)
     for found, allowed, expected in (
         (public[:1], False, "cleartext"),
         (public, False, "refused"),
         (public, True, "refused"),
     ):
         tried.clear()
-        monkeypatch.setattr(smarthost_module, "resolve", lambda *_, found=found: found)
+        monkeypatch.setattr(transport, "resolve", lambda *_, found=found: found)
         with pytest.raises(Failure) as caught:
             SmarthostConnection(smarthost(host="mail.example.org", allow_cleartext=allowed), b"relay.test").open()
         assert caught.value.cause == expected

@@ -20,17 +20,12 @@ if TYPE_CHECKING:
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h
 _CAUSES = {9: "cert-not-yet-valid", 10: "cert-expired", 62: "cert-wrong-name", 64: "cert-wrong-name"}
-_NAMES = {
-    b"\x55\x04\x03": "CN",
-    b"\x55\x04\x0a": "O",
-    b"\x55\x04\x0b": "OU",
-    b"\x55\x04\x06": "C",
-}
+_NAMES = {b"\x55\x04\x03": "CN", b"\x55\x04\x0a": "O", b"\x55\x04\x0b": "OU", b"\x55\x04\x06": "C"}
 _SUBJECT_ALT_NAME = b"\x55\x1d\x11"
 
 
 def context(smarthost: Smarthost, *, trust: bool = True) -> ssl.SSLContext:
-    """TLS 1.2 or newer, with the trust that the settings ask for. Failure 'ca-file' where the file cannot be used."""
+    """Return a context for TLS 1.2 or newer that trusts what the settings ask for. Raise Failure 'ca-file'."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     if not (trust and smarthost.verify) or smarthost.fingerprint:
@@ -50,7 +45,7 @@ def context(smarthost: Smarthost, *, trust: bool = True) -> ssl.SSLContext:
 
 
 def failure(error: OSError) -> Failure:
-    """What the error of a handshake means."""
+    """Return what the error of a handshake means."""
     if isinstance(error, ssl.SSLCertVerificationError):
         cause = _CAUSES.get(error.verify_code, "cert-untrusted")
         return Failure("certificate", cause, error.verify_message, permanent=cause != "cert-not-yet-valid")
@@ -60,7 +55,7 @@ def failure(error: OSError) -> Failure:
 
 
 def broke_off(error: OSError) -> bool:
-    """Whether the connection ended, which says nothing of the TLS that the server speaks."""
+    """Return whether the connection ended, which says nothing of the TLS that the server speaks."""
     return isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or not isinstance(error, ssl.SSLError)
 
 
@@ -69,14 +64,9 @@ def _words(error: OSError) -> str:
     return str(reason).replace("_", " ").lower() if reason else error.strerror or type(error).__name__
 
 
-def fingerprint(der: bytes) -> str:
-    """SHA-256 of the whole certificate: 64 hex digits."""
-    return hashlib.sha256(der).hexdigest()
-
-
 def describe(der: bytes) -> dict[str, str]:
-    """subject, issuer, names, not_before, not_after, sha256. What cannot be read is left out."""
-    facts = {"sha256": fingerprint(der)}
+    """Return subject, issuer, names, not_before, not_after, sha256 (64 hex digits); leave out what cannot be read."""
+    facts = {"sha256": hashlib.sha256(der).hexdigest()}
     try:
         facts.update(_facts(der))
     except (IndexError, ValueError, StopIteration, RuntimeError):
@@ -85,7 +75,7 @@ def describe(der: bytes) -> dict[str, str]:
 
 
 def _facts(der: bytes) -> dict[str, str]:
-    """RFC 5280 4.1: Certificate > TBSCertificate > version? serial algorithm issuer validity subject key extensions."""
+    """Read RFC 5280 4.1: Certificate > TBSCertificate > version? serial algorithm issuer validity subject key ..."""
     fields = list(_items(next(_items(next(_items(der))[1]))[1]))
     if fields[0][0] == 0xA0:
         del fields[0]
@@ -103,7 +93,7 @@ def _facts(der: bytes) -> dict[str, str]:
 
 
 def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The (tag, content) pairs that DER `data` consists of."""
+    """Yield the (tag, content) pairs that DER `data` consists of."""
     at = 0
     while at < len(data):
         tag, length = data[at], data[at + 1]

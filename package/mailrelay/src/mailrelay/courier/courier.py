@@ -48,7 +48,7 @@ def run(
     scan: bool,
     flush: bool,
 ) -> None:
-    """Live the life of one courier, in a child that still has the supervisor's rights.
+    """Deliver what is due, in a child that still has the supervisor's rights.
 
     wake, report, lifeline: the pipes that bring ids, take reports, and close when the supervisor is gone. scan: look
     through the whole queue. flush: everything is due.
@@ -82,7 +82,7 @@ class Courier:
         *,
         flush: bool = False,
     ) -> None:
-        self.smarthosts = {one.name: one for one in settings.smarthosts}
+        self.smarthosts = {smarthost.name: smarthost for smarthost in settings.smarthosts}
         self.main = settings.main
         self.spool = where
         self.wake_fd = wake
@@ -97,6 +97,7 @@ class Courier:
         self.connection: SmarthostConnection | None = None
 
     def run(self, *, scan: bool) -> None:
+        """Go on until nothing is due that may be sent. scan: look through the whole queue first."""
         if scan:
             self.read_wakeups(forget=True)
             self.scan()
@@ -110,7 +111,7 @@ class Courier:
         self.leave()
 
     def stop(self) -> None:
-        """From a signal: finish the message under way, if it goes quickly."""
+        """Finish the message under way if it goes quickly, and end. Called by a signal handler."""
         self.stopping = True
         os.write(self.bell_w, b"\0")
         if self.connection is not None:
@@ -127,6 +128,7 @@ class Courier:
             self.queue.postpone(clock.boottime() + expired)
 
     def enqueue(self, queue_id: str, *, fresh: bool) -> None:
+        """Put a message into its client's queue if it is due."""
         try:
             client, attempts, due = self.spool.peek(queue_id)
         except FileNotFoundError:
@@ -138,7 +140,7 @@ class Courier:
             self.queue.add(client, queue_id, attempts, fresh=fresh)
 
     def unreadable(self, queue_id: str, error: Exception) -> None:
-        """A file that is no whole message goes where the owner sees it; what the disk or the memory refuses waits."""
+        """Let wait what the disk or the memory refuses; put a file that is no whole message where the owner sees it."""
         if isinstance(error, (OSError, MemoryError)):
             log.event("not-read", log.ERROR, id=queue_id, reason=getattr(error, "strerror", "out of memory"))
             self.queue.postpone(clock.boottime() + self.main.retry_max)
@@ -332,7 +334,7 @@ class Courier:
         return self.routes.first_available_at() > clock.boottime()
 
     def give_up_expired(self) -> None:
-        """While no smarthost can be reached, mail still gets too old; oldest first, as far as needed."""
+        """Let fail what got too old while no smarthost could be reached: oldest first, as far as needed."""
         for queue_id in self.spool.ids(spool.QUEUE):
             message = self.open_message(queue_id)
             if message is None:

@@ -1,4 +1,4 @@
-"""A failure in plain words, and what to change: for the status page, the log, notices and the `test` command.
+"""What to change so that a failure does not come again: for the status page, the log, notices and the `test` command.
 
 Finds the words in advice.py. Decides nothing: the courier goes by causes and reply codes.
 """
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from mailrelay.courier.failure import Failure
     from mailrelay.smtp.reply import Reply
 
-    Rule = tuple[dict[str, list[str]], str]  # conditions, advice
+    Rule = tuple[dict[str, list[str]], str]  # conditions, hint
 
 _rules: list[Rule] = []
 
 
 def explain(failure: Failure, smarthost: Smarthost) -> str:
-    """Why the smarthost could not be used and what to change."""
+    """Return the hint for a smarthost that could not be used."""
     facts = {
         "stage": failure.stage,
         "cause": failure.cause,
@@ -29,13 +29,13 @@ def explain(failure: Failure, smarthost: Smarthost) -> str:
 
 
 def explain_reply(reply: Reply, stage: str, smarthost: Smarthost) -> str:
-    """Why a message or a recipient was refused or deferred, at an Outcome's stage, and what to change."""
+    """Return the hint for a message or a recipient that was refused or deferred at an Outcome's stage."""
     facts = {"stage": stage, "cause": "", "code": str(reply.code), "enhanced": reply.enhanced, "text": reply.text}
     return _explain(facts, smarthost, {})
 
 
 def rules() -> list[Rule]:
-    """The table of advice, read when first needed."""
+    """Return the table of hints, read when first needed."""
     if not _rules:
         from mailrelay.courier.advice import TABLE
 
@@ -57,9 +57,9 @@ def _explain(facts: dict[str, str], smarthost: Smarthost, detail: dict[str, str]
     facts["host"] = smarthost.host.lower().rstrip(".")
     facts["port"] = str(smarthost.port)
     facts["tls"] = smarthost.tls
-    for conditions, advice in rules():
+    for conditions, hint in rules():
         if all(_holds(name, values, facts[name]) for name, values in conditions.items()):
-            return _fill(advice, {**facts, **detail})
+            return _fill(hint, {**facts, **detail})
     return ""
 
 
@@ -76,9 +76,9 @@ def _holds(name: str, alternatives: list[str], fact: str) -> bool:
     return False
 
 
-def _fill(advice: str, facts: dict[str, str]) -> str:
+def _fill(hint: str, facts: dict[str, str]) -> str:
     """Put facts into {braces}; not by str.format, since they come from elsewhere and may hold braces themselves."""
-    parts = advice.split("{")
+    parts = hint.split("{")
     for i, part in enumerate(parts[1:], 1):
         name, _, rest = part.partition("}")
         parts[i] = facts.get(name, "(unknown)") + rest

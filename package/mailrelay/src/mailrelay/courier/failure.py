@@ -62,6 +62,3 @@ class Step:
         self.text = text
         self.seconds = seconds
         self.detail = detail
-
-    def __repr__(self) -> str:
-        return f"<Step {self.stage} {'ok' if self.ok else 'failed'}: {self.text}>"

@@ -23,7 +23,7 @@ _REMIND = 86400.0  # seconds until the owner hears again of mail that is still s
 _LISTED = 100  # failures spelt out in one notice
 _HEAD = 4096  # bytes of the original shown in a notice
 
-# Failures of a smarthost that no waiting mends: the owner hears of them at once.
+# Failures of a smarthost that waiting does not end: the owner hears of them at once.
 OWNERS_BUSINESS = (
     "login-refused", "login-required", "no-common-auth", "no-starttls", "no-such-name", "cleartext", "tls-protocol",
     "ca-file", "cert-expired", "cert-not-yet-valid", "cert-wrong-name", "cert-untrusted", "cert-fingerprint",
@@ -40,8 +40,8 @@ class Notices:
         self._head = b""
         self._count = 0
 
-    def failed(self, message: spool.Message, recipient: bytes, answer: str, advice: str) -> None:
-        """A recipient will never be served. Nothing is said of notices, nor of mail from the null sender."""
+    def failed(self, message: spool.Message, recipient: bytes, answer: str, hint: str) -> None:
+        """Note that a recipient will never be served. Say nothing of notices, nor of mail from the null sender."""
         if message.envelope.notice or not message.envelope.sender:
             return
         self._count += 1
@@ -50,11 +50,11 @@ class Notices:
         if not self._failures:
             self._head = next(message.chunks(_HEAD), b"")
         self._failures.append(
-            (message.id, _text(message.envelope.sender), _text(recipient), f"{answer}\n{advice}".strip())
+            (message.id, _text(message.envelope.sender), _text(recipient), f"{answer}\n{hint}".strip())
         )
 
     def send(self) -> list[str]:
-        """Queue one mail to the postmaster about everything that failed; its id, if there was need for one."""
+        """Queue one mail to the postmaster about everything that failed. Return its id, if there was need for one."""
         if not self._failures:
             return []
         queue_id, _, recipient, answer = self._failures[0]
@@ -99,12 +99,12 @@ class Notices:
         text = "\n".join(lines).replace("\0", "")
         return "".join(f"{'.' if line.startswith('.') else ''}{line}\r\n" for line in text.split("\n")).encode()
 
-    def trouble(self, smarthost: Smarthost, failure: Failure, advice: str) -> None:
-        """A smarthost wants its settings mended; mail waits and cannot say so itself."""
-        self._notify(failure.cause, SMARTHOST=smarthost.host, STAGE=failure.stage, ANSWER=failure.text, ADVICE=advice)
+    def trouble(self, smarthost: Smarthost, failure: Failure, hint: str) -> None:
+        """Tell of a smarthost that wants its settings corrected; mail waits and cannot say so itself."""
+        self._notify(failure.cause, SMARTHOST=smarthost.host, STAGE=failure.stage, ANSWER=failure.text, ADVICE=hint)
 
     def stuck(self, told: float | None) -> float | None:
-        """Tell of mail that waits longer than notify_after. The time to remember; 0 to forget it; None: no change."""
+        """Tell of mail that waits longer than notify_after. Return when that was; 0 to forget it; None: no change."""
         if not self._main.notify and not os.path.exists(_EVENT):
             return None
         ids = self._spool.ids(spool.QUEUE)
@@ -131,7 +131,7 @@ class Notices:
 
 
 def _run(program: str, event: str, **facts: str) -> None:
-    """Run it, if there is one, with the facts in its environment, as who we are, and not for long."""
+    """Run the program, if there is one, with the facts in its environment, as who we are, and not for long."""
     if not program or (program == _EVENT and not os.path.exists(program)):
         return
     import subprocess
@@ -153,7 +153,7 @@ def _run(program: str, event: str, **facts: str) -> None:
 
 
 def expire_failed(where: spool.Spool, lifetime: int) -> float | None:
-    """Delete failed mail that has been kept long enough. Seconds until the next look, None when none is left."""
+    """Delete failed mail that has been kept long enough. Return the seconds until the next look; None: none is left."""
     soonest: float | None = None
     for queue_id in where.ids(spool.FAIL):
         path = where.path(spool.FAIL, queue_id)

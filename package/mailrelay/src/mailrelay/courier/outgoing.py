@@ -26,7 +26,7 @@ class Unreadable(Exception):
 
 
 def transaction(message: spool.Message, main: Main) -> Transaction:
-    """For the recipients that are still pending; `tag` is the message, open until the transaction is settled."""
+    """Return it for the recipients that are still pending; `tag` is the message, open until that is settled."""
     envelope = message.envelope
     rewritten = main.sender.encode()
     sender = rewritten if rewritten and envelope.sender else envelope.sender

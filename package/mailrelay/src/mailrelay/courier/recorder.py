@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mailrelay.core import clock, counters, log
 from mailrelay.courier import explain
-from mailrelay.courier.availability import retry_wait
+from mailrelay.courier.routing import retry_wait
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
@@ -89,7 +89,8 @@ class Recorder:
             recipient = message.envelope.recipients[place]
             log.event("failed", log.ERROR, id=message.id, to=recipient, answer=answer)
             self._notices.failed(message, recipient, answer, "")
-        self._record(message, [spool.FAILED if one == spool.PENDING else one for one in message.statuses], answer)
+        failed = {spool.PENDING: spool.FAILED}
+        self._record(message, [failed.get(status, status) for status in message.statuses], answer)
 
     def is_expired(self, message: spool.Message) -> bool:
         """Return whether the message has been tried for as long as the owner wants."""
@@ -111,7 +112,7 @@ class Recorder:
             self._queue.postpone(clock.boottime() + self._main.retry_max)
 
     def _record_attempt(self, message: spool.Message, answer: str) -> None:
-        """Some recipients are pending or have failed: wait, or give up what has waited too long."""
+        """Let a message wait whose recipients are pending, or give it up if it has waited too long."""
         attempts = message.attempts + 1
         if not message.pending():
             message.note_attempt(attempts, 0.0, answer)
@@ -135,7 +136,7 @@ class Recorder:
             self.sync()
 
     def sync(self) -> None:
-        """Make it last that messages have left the queue; until then a power cut sends them again."""
+        """Sync that messages have left the queue; until then a power cut sends them again."""
         if self._unsynced:
             self._unsynced = 0
             self._spool.sync(spool.QUEUE)

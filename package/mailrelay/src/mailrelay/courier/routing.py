@@ -1,17 +1,14 @@
-"""Which smarthost a message goes to: by sender, by priority, past those that are not to be tried now.
+"""Which smarthost a message goes to, and when: by sender, by priority, past those that are not to be tried now.
 
 What is learnt here outlives the courier: every change is reported to the supervisor, which hands it to the next courier
-as `carried_state`, words by name: "host NAME" a Backoff, "rate NAME" the RateWindows of minute and day, "told NAME" the
-trouble that the owner was told of, and when. Times are CLOCK_BOOTTIME seconds and passed in.
+as `carried_state`, in the words that core.ipc lists. No clock: times are CLOCK_BOOTTIME seconds and passed in.
 """
 
 from __future__ import annotations
 
-from mailrelay.courier.availability import Backoff, RateWindow, retry_wait
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mailrelay.config.settings import Settings, Smarthost
     from mailrelay.courier.failure import Failure
@@ -21,12 +18,58 @@ _MINUTE, _DAY = 60.0, 86400.0
 _SLOW_CAUSES = ("login-refused", "login-required", "no-common-auth")
 
 
+def retry_wait(failures: int, shortest: float, longest: float) -> float:
+    """Return the seconds to wait after so many failures in a row, from 1 on: twice as long after each."""
+    return min(shortest * 2.0 ** min(failures - 1, 30), longest)
+
+
+class Backoff:
+    """A smarthost that failed so many times in a row is left alone until then."""
+
+    __slots__ = ("failures", "until")
+
+    def __init__(self, words: Sequence[str] = ("0", "0")) -> None:
+        self.until, self.failures = float(words[0]), int(words[1])
+
+    def extend(self, wait: float, now: float) -> None:
+        """Note one more failure, and leave the smarthost alone for `wait` seconds."""
+        self.until, self.failures = now + wait, self.failures + 1
+
+    def words(self) -> list[str]:
+        """Return what the constructor takes."""
+        return [f"{self.until:.3f}", str(self.failures)]
+
+
+class RateWindow:
+    """A minute or a day that begins with a message, and how many have gone to the smarthost in it."""
+
+    __slots__ = ("count", "length", "start")
+
+    def __init__(self, length: float, words: Sequence[str] = ("0", "0")) -> None:
+        self.length = length  # seconds
+        self.start, self.count = float(words[0]), int(words[1])
+
+    def available_at(self, limit: int) -> float:
+        """Return when one more message stays within `limit`, 0 for at any time; a limit of 0 is none."""
+        return self.start + self.length if limit and self.count >= limit else 0.0
+
+    def add(self, now: float) -> None:
+        """Count a message."""
+        if not self.count or now >= self.start + self.length:
+            self.start, self.count = now, 0
+        self.count += 1
+
+    def words(self) -> list[str]:
+        """Return what the constructor takes after the length."""
+        return [str(self.start), str(self.count)]
+
+
 def candidates(smarthosts: list[Smarthost], sender: bytes) -> list[Smarthost]:
     """Return those that may send for this envelope sender: the ones that name it, else the ones that name nobody."""
     address = sender.decode("utf-8", "replace").lower()
     domain = address[address.rfind("@") :] if "@" in address else "@"
-    named = [one for one in smarthosts if {address, domain} & {name.lower() for name in one.sender}]
-    return named or [one for one in smarthosts if not one.sender]
+    named = [host for host in smarthosts if {address, domain} & {name.lower() for name in host.sender}]
+    return named or [host for host in smarthosts if not host.sender]
 
 
 class SmarthostState:
@@ -49,7 +92,7 @@ class Routes:
         self._smarthosts = settings.smarthosts
         self._main = settings.main
         self._report = report
-        self._states = {one.name: SmarthostState(one.name, carried_state) for one in settings.smarthosts}
+        self._states = {host.name: SmarthostState(host.name, carried_state) for host in settings.smarthosts}
         self._suspect = ""  # the smarthost whose last connection broke over its first message
 
     def candidates(self, sender: bytes) -> list[Smarthost]:
@@ -57,7 +100,7 @@ class Routes:
 
     def choose(self, sender: bytes, now: float) -> Smarthost | None:
         """Return the first candidate that may be tried now."""
-        return next((one for one in self.candidates(sender) if self.available_at(one) <= now), None)
+        return next((host for host in self.candidates(sender) if self.available_at(host) <= now), None)
 
     def available_at(self, smarthost: Smarthost) -> float:
         """Return when it may have a message; what has passed means at once."""

@@ -20,18 +20,9 @@ from __future__ import annotations
 from time import monotonic
 
 from mailrelay.core.net import Net, is_private
+from mailrelay.courier import transport
 from mailrelay.courier.dialogue import Dialogue
 from mailrelay.courier.failure import Failure, Step
-from mailrelay.courier.transport import (
-    BLOCK,
-    Deadline,
-    Transport,
-    connect,
-    host_of,
-    is_our_timeout,
-    printable,
-    resolve,
-)
 from mailrelay.smtp import client
 from mailrelay.smtp.client import CONTENT, FAILED, READY, RESULT, STARTTLS, STEP
 from mailrelay.smtp.login import Login
@@ -42,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from mailrelay.config.settings import Smarthost
+    from mailrelay.courier.transport import Transport
     from mailrelay.smtp.client import Event
     from mailrelay.smtp.transaction import Outcome, Transaction
 
@@ -72,7 +64,7 @@ class SmarthostConnection:
         self._on_step = on_step
         self._trust = trust  # only to look at a certificate that is not: then there is no login either
         self._limit = float(smarthost.timeout)
-        self._deadline = Deadline()
+        self._deadline = transport.Deadline()
         self._transport: Transport | None = None
         self._dialogue: Dialogue | None = None
         self._context: ssl.SSLContext | None = None
@@ -91,18 +83,18 @@ class SmarthostConnection:
         return self._dialogue
 
     def hurry(self, seconds: float) -> None:
-        """From now on nothing waits longer than `seconds` from now. May be called by a signal handler."""
+        """Let nothing wait longer than `seconds` from now. May be called by a signal handler."""
         self._deadline.until = monotonic() + seconds
 
     # Opening
 
     def open(self) -> None:
-        """Connect, greet and log in. Failure."""
+        """Connect, greet and log in. Raise Failure if that is not to be."""
         self._step_began = monotonic()
         try:
-            transport = self._transport = self._connect()
+            self._transport = self._connect()
             if self.smarthost.tls == "tls":
-                self._secure(transport)
+                self._secure(self._transport)
             login = Login(self.smarthost.username, self.smarthost.password, self.smarthost.auth)
             session = client.Session(
                 self.hostname,
@@ -111,8 +103,8 @@ class SmarthostConnection:
                 login=login if self.smarthost.username and self.smarthost.auth != "none" and self._trust else None,
                 verbose=self._on_step is not None,
             )
-            self._dialogue = Dialogue(session, transport, self._limit, self._deadline)
-            self._greet(self._dialogue, transport)
+            self._dialogue = Dialogue(session, self._transport, self._limit, self._deadline)
+            self._greet(self._dialogue, self._transport)
         except BaseException as error:
             self.drop()
             if isinstance(error, Failure):
@@ -121,16 +113,17 @@ class SmarthostConnection:
 
     def _connect(self) -> Transport:
         host = self._host()
-        addresses = resolve(host, self.smarthost.port, self.smarthost.family, self._limit, self._deadline)
-        self._step("name", ", ".join(map(host_of, addresses)))
+        addresses = transport.resolve(host, self.smarthost.port, self.smarthost.family, self._limit, self._deadline)
+        self._step("name", ", ".join(map(transport.host_of, addresses)))
         if self.smarthost.tls == "none" and not self.smarthost.allow_cleartext:
-            addresses = [one for one in addresses if is_private(Net.parse(host_of(one).partition("%")[0]))]
+            numbers = {address: transport.host_of(address).partition("%")[0] for address in addresses}
+            addresses = [address for address in addresses if is_private(Net.parse(numbers[address]))]
             if not addresses:
                 text = f"{self.smarthost.host} is not in a private network, and tls is 'none'"
                 raise Failure("connect", "cleartext", text, permanent=True)
-        transport, address = connect(addresses, self._limit, self._deadline)
-        self._step("connect", printable(address))
-        return transport
+        connected, address = transport.connect(addresses, self._limit, self._deadline)
+        self._step("connect", transport.printable(address))
+        return connected
 
     def _host(self) -> bytes:
         try:
@@ -139,12 +132,12 @@ class SmarthostConnection:
             text = f"{self.smarthost.host}: write the name in its ASCII form (xn--...)"
             raise Failure("name", "no-such-name", text, permanent=True) from None
 
-    def _greet(self, dialogue: Dialogue, transport: Transport) -> None:
+    def _greet(self, dialogue: Dialogue, connected: Transport) -> None:
         try:
             while True:
                 for event in dialogue.exchange():
                     if event[0] == STARTTLS:
-                        self._secure(transport)
+                        self._secure(connected)
                         dialogue.session.secured()
                     elif event[0] == READY:
                         return
@@ -152,30 +145,30 @@ class SmarthostConnection:
                         self._handle(event)
         except Failure as failure:
             silent = (failure.stage, failure.cause) == ("banner", "timeout")
-            if silent and self.smarthost.tls == "starttls" and self._speaks_tls(transport):
+            if silent and self.smarthost.tls == "starttls" and self._speaks_tls(connected):
                 text = "the server speaks TLS from the first byte"
                 raise Failure("banner", "tls-protocol", text, permanent=True) from None
             raise
 
-    def _speaks_tls(self, transport: Transport) -> bool:
+    def _speaks_tls(self, connected: Transport) -> bool:
         """Find out whether a server that says nothing waits for a TLS handshake."""
         from mailrelay.courier import certificate
 
         try:
-            transport.secure(certificate.context(self.smarthost, trust=False), self._host(), min(self._limit, 5.0))
+            connected.secure(certificate.context(self.smarthost, trust=False), self._host(), min(self._limit, 5.0))
             return True
         except OSError as error:
             return not certificate.broke_off(error) and getattr(error, "reason", "") != "WRONG_VERSION_NUMBER"
 
-    def _secure(self, transport: Transport) -> None:
+    def _secure(self, connected: Transport) -> None:
         from mailrelay.courier import certificate
 
         if self._context is None:
             self._context = certificate.context(self.smarthost, trust=self._trust)
         try:
-            tls = transport.secure(self._context, self._host().partition(b"%")[0], self._limit)
+            tls = connected.secure(self._context, self._host().partition(b"%")[0], self._limit)
         except OSError as error:
-            if is_our_timeout(error):
+            if transport.is_our_timeout(error):
                 raise Failure("tls", "timeout", f"no TLS handshake within {self._limit:.0f} s") from None
             failure = certificate.failure(error)
             if failure.stage == "certificate":
@@ -191,29 +184,29 @@ class SmarthostConnection:
         self._step("certificate", facts.get("subject", ""), facts)
 
     def _inspect(self) -> dict[str, str]:
-        """The facts about a certificate that was just refused: the failed handshake does not give it away."""
+        """Return what the certificate says that was just refused: the failed handshake does not give it away."""
         other = SmarthostConnection(self.smarthost, self.hostname, trust=False)
         other._deadline = self._deadline
         other._limit = min(self._limit, 10.0)
-        found: dict[str, str] = {}
-        other._on_step = lambda step: found.update(step.detail) if step.stage == "certificate" else None
+        facts: dict[str, str] = {}
+        other._on_step = lambda step: facts.update(step.detail) if step.stage == "certificate" else None
         try:
             other.open()
         except Failure:
             pass
         finally:
             other.close()
-        return found
+        return facts
 
     # Delivering
 
     def deliver(self, transactions: Iterable[Transaction]) -> Iterator[tuple[Transaction, Outcome]]:
-        """Send message after message; each with its outcome, in order, as soon as it is known.
+        """Send message after message, and yield each with its outcome, in order, as soon as it is known.
 
         The next transaction is taken when the content of the one before is through, and content() is called when the
-        server asks for it. Failure once every result known has been handed out. An exception from `transactions` or
-        content() drops the connection, so that nothing half sent is completed, and comes out unchanged. Leaving the
-        loop early drops it too.
+        server asks for it. Raise Failure once every known result is out. An exception from `transactions` or content()
+        drops the connection, so that nothing half sent is completed, and comes out unchanged. Leaving the loop early
+        drops it too.
         """
         dialogue, source = self.dialogue, iter(transactions)
         session = dialogue.session
@@ -250,14 +243,14 @@ class SmarthostConnection:
         return True
 
     def _send(self, transaction: Transaction, source: Iterator[Transaction]) -> list[Event]:
-        """Write the content; the last block, the dot and the next transaction's commands in one write."""
+        """Write the content, and its last block, the dot and the next transaction's commands in one write."""
         dialogue = self.dialogue
         events: list[Event] = []
         block: list[bytes] = []
         size = 0
         tail = b"\r\n"
         for chunk in transaction.content():
-            if block and size + len(chunk) > BLOCK:
+            if block and size + len(chunk) > transport.BLOCK:
                 if events := dialogue.write(b"".join(block)) or dialogue.read_early():
                     return events
                 block.clear()
@@ -302,7 +295,7 @@ class SmarthostConnection:
     # Closing
 
     def close(self) -> None:
-        """Say goodbye if the dialogue allows it, and close. Never fails."""
+        """Say goodbye if the dialogue allows it, and close. Never fail."""
         if self._dialogue and self._dialogue.session.idle:
             self._dialogue.limit = min(self._limit, GOODBYE)
             self._dialogue.session.quit()

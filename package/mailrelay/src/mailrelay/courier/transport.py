@@ -40,12 +40,12 @@ class Deadline:
         self.until = float("inf")
 
     def left(self, until: float) -> float:
-        """Seconds until `until`, as far as the deadline goes."""
+        """Return the seconds until `until`, as far as the deadline goes."""
         return min(until, self.until) - monotonic()
 
 
 def resolve(host: bytes, port: int, family: str, limit: float, deadline: Deadline) -> list[Address]:
-    """The addresses of `host`, in the resolver's order. Failure 'no-such-name' or 'name-timeout'.
+    """Return the addresses of `host`, in the resolver's order. Raise Failure 'no-such-name' or 'name-timeout'.
 
     The resolver's own waiting cannot be interrupted, so that it is done by a thread, left alone if it takes too long.
     """
@@ -71,18 +71,18 @@ def resolve(host: bytes, port: int, family: str, limit: float, deadline: Deadlin
     while not done.acquire(timeout=max(0.0, min(SLICE, deadline.left(until)))):
         if deadline.left(until) <= 0:
             raise Failure("name", "name-timeout", f"no answer from the name server within {limit:.0f} s")
-    found = answer[0]
-    if isinstance(found, list):
-        return found
-    name = host.decode("ascii", "replace")
-    if found.errno in (socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_FAIL, getattr(socket, "EAI_ADDRFAMILY", None)):
-        raise Failure("name", "no-such-name", f"{name}: {found.strerror}", permanent=True)
-    raise Failure("name", "name-timeout", f"{name}: {found.strerror}")
+    result = answer[0]
+    if isinstance(result, list):
+        return result
+    text = f"{host.decode('ascii', 'replace')}: {result.strerror}"
+    if result.errno in (socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_FAIL, getattr(socket, "EAI_ADDRFAMILY", None)):
+        raise Failure("name", "no-such-name", text, permanent=True)
+    raise Failure("name", "name-timeout", text)
 
 
 def _addresses(host: bytes, port: int, kind: int, flags: int) -> list[Address]:
-    found = socket.getaddrinfo(host, port, kind, socket.SOCK_STREAM, 0, flags)
-    return [(family, (str(address[0]).encode(), *address[1:])) for family, _, _, _, address in found]
+    infos = socket.getaddrinfo(host, port, kind, socket.SOCK_STREAM, 0, flags)
+    return [(family, (str(address[0]).encode(), *address[1:])) for family, _, _, _, address in infos]
 
 
 def host_of(address: Address) -> str:
@@ -95,7 +95,7 @@ def printable(address: Address) -> str:
 
 
 def connect(addresses: list[Address], limit: float, deadline: Deadline) -> tuple[Transport, Address]:
-    """A connection to the first address that answers, each in turn. Failure 'refused', 'timeout' or 'unreachable'.
+    """Connect to the first address that answers, each in turn. Raise Failure 'refused', 'timeout' or 'unreachable'.
 
     One that swallows packets (often IPv6 without a route) must not use up the time of those after it.
     """
@@ -157,7 +157,7 @@ class Transport:
                     raise
 
     def read(self, until: float) -> bytes:
-        """Some bytes; b"" once the connection is closed or broken."""
+        """Return some bytes; b"" once the connection is closed or broken."""
         try:
             return self._patiently(self._sock.recv, BLOCK, until)
         except OSError as error:
@@ -166,7 +166,7 @@ class Transport:
             return b""
 
     def write(self, data: bytes, limit: float) -> None:
-        """Send everything, at least BLOCK bytes in every `limit` seconds. OSError if the connection is broken."""
+        """Send everything, at least BLOCK bytes in every `limit` seconds. Raise OSError if the connection is broken."""
         until = monotonic() + limit * (1 + len(data) // BLOCK)
         sent = self._patiently(self._sock.send, data, until)
         if sent < len(data):
@@ -177,13 +177,13 @@ class Transport:
                 rest = rest[self._patiently(self._sock.send, rest, until) :]
 
     def readable(self) -> bool:
-        """True if there may be something to read now."""
+        """Return whether there may be something to read now."""
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(0))
 
     def secure(self, context: ssl.SSLContext, host: bytes, limit: float) -> ssl.SSLSocket:
-        """Do the TLS handshake. ssl.SSLError, OSError or TimeoutError."""
+        """Do the TLS handshake. Raise ssl.SSLError, OSError or TimeoutError."""
         tls = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
         self._sock = tls
         self._patiently(lambda _: tls.do_handshake(), None, monotonic() + limit)
