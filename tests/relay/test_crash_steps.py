@@ -176,7 +176,7 @@ def test_recording_recipients_one_by_one(fresh: Callable[[], Spool]) -> None:
 @pytest.mark.parametrize("state, method", [(QUEUE, HOLD), (QUEUE, FAIL), (HOLD, QUEUE)])
 def test_moving(fresh: Callable[[], Spool], state: str, method: str) -> None:
     def move(box: Spool) -> None:
-        with box.find(box.ids(state)[0]) as message:
+        with box.open(box.ids(state)[0], state) as message:
             message.move(method)
         box.sync(method)
 
@@ -186,7 +186,7 @@ def test_moving(fresh: Callable[[], Spool], state: str, method: str) -> None:
 
 def test_releasing_failed_mail(fresh: Callable[[], Spool]) -> None:
     def release(box: Spool) -> None:
-        with box.find(box.ids(FAIL)[0]) as message:
+        with box.open(box.ids(FAIL)[0], FAIL) as message:
             message.release()
 
     for box, done in every_step(filled(fresh, state=FAIL, statuses=(DELIVERED, FAILED)), release):

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailrelay.cli import queue_commands
+from mailrelay.cli.instance import Stop
 from mailrelay.core import clock
 from mailrelay.spool import spool
 from mailrelay.spool.spool import Envelope, Spool
@@ -69,8 +71,9 @@ def test_ids_sort_by_arrival_and_are_never_alike(box: Spool, monkeypatch: pytest
 )
 def test_no_name_that_is_not_an_id_reaches_the_disk(box: Spool, name: str) -> None:
     assert not spool.is_id(name)
-    with pytest.raises(FileNotFoundError):
-        box.find(name)
+    with pytest.raises(Stop, match="no such message"):
+        queue_commands.show(box, name)
+    assert queue_commands.hold(box, [name]) == queue_commands.delete(box, [name], False) == os.EX_NOINPUT
 
 
 def test_a_message_is_given_to_one_process_at_a_time(box: Spool) -> None:
@@ -111,7 +114,7 @@ def test_statuses_attempts_and_moves_are_there_when_the_file_is_opened_again(box
         message.set_statuses([spool.DELIVERED, spool.FAILED, spool.DELIVERED])
         message.finish()
     assert box.ids(spool.QUEUE) == []
-    with box.find(queue_id) as message:
+    with box.open(queue_id, spool.FAIL) as message:
         assert message.state == spool.FAIL
         message.release()
     with box.open(queue_id) as message:

@@ -6,7 +6,6 @@ whole one. Who syncs when is the business of `group_commit` and `courier`. docs/
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 
@@ -202,16 +201,6 @@ class Spool:
             raise Damaged("its envelope cannot be read") from None
         attempts, due, _ = decode_record(head[len(MAGIC) : RECORD_END])
         return field.decode("ascii", "replace"), attempts, due
-
-    def find(self, queue_id: str) -> Message:
-        """The message in whichever state it is. Raises as open() does."""
-        if is_id(queue_id):
-            for state in STATES:
-                try:
-                    return Message(self, state, queue_id)
-                except FileNotFoundError:
-                    pass
-        raise FileNotFoundError(errno.ENOENT, "no such message", queue_id)
 
     def submit(self, envelope: Envelope, chunks: Iterable[bytes]) -> str:
         """Put one message into the queue and return its id once it would survive a power cut."""
