@@ -1,62 +1,96 @@
-"""What the listener knows of one client: its session, the message it is sending, and the login it has to show.
+"""One client of the listener: its socket, its session, and the message it is sending.
 
-No sockets are read or written here; `listener` does that.
+Reads and writes the socket without ever waiting. What is to be done when, `listener` says.
 """
 
 from __future__ import annotations
 
+import _socket
 import select
-import time
 
+from mailrelay.listener.incoming import PIECE, Incoming
+from mailrelay.listener.limits import Pace
 from mailrelay.smtp import auth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket
-
     from mailrelay.config.settings import Client
-    from mailrelay.smtp import server
-    from mailrelay.smtp.reply import Reply
-    from mailrelay.spool import spool
+    from mailrelay.smtp.server import Session
+
+IN, OUT = select.EPOLLIN, select.EPOLLOUT
+_NOTHING = select.EPOLLONESHOT  # not even that it was reset, more than once
+_RECEIVE = 65536
+_BACKLOG = 65536  # pipelined bytes held while a commit is under way, and bytes of replies
 
 
 class Connection:
     """One client: its socket, its session, and the message it is sending."""
 
     __slots__ = (
-        "born", "busy", "chunks", "client", "closing", "deaf", "doubt", "draft", "ended", "fd", "gone", "held",
-        "interest", "marked_at", "mark", "out", "refusal", "rule", "session", "sock", "taken",
+        "client", "closing", "connected_at", "fd", "idle_at", "incoming", "interest", "out", "pace", "peer_closed",
+        "rule", "session", "sock", "write_failed",
     )  # fmt: skip
 
-    def __init__(self, sock: _socket.socket, client: str, session: server.Session, rule: Client | None) -> None:
+    def __init__(self, sock: _socket.socket, client: str, session: Session, rule: Client | None, now: float) -> None:
         self.sock = sock
         self.fd = sock.fileno()
         self.client = client
         self.session = session
         self.rule = rule
-        self.out = b""
-        self.interest = select.EPOLLIN
-        self.draft: spool.Draft | None = None
-        self.chunks: list[bytes] = []
-        self.held = 0  # bytes in chunks
-        self.taken = 0  # bytes of the message so far
-        self.busy = False  # a job of the draft is under way in a sync thread
-        self.ended = False  # the end of the message was seen
-        self.refusal: Reply | None = None  # the reply for a message whose draft is lost
+        self.out = b""  # to be sent
+        self.interest = IN  # what epoll waits for
+        self.incoming = Incoming()
         self.closing = False  # close once everything is sent
-        self.gone = False  # the client will send nothing more
-        self.deaf = False  # the client takes no replies; what it had sent before still counts
-        self.doubt = 0.0  # when silence makes the doubtful dot the end
-        self.born = self.marked_at = time.monotonic()
-        self.mark = 0  # session.commands.progress at marked_at
+        self.peer_closed = False  # the client sends nothing more
+        self.write_failed = False  # the client takes no replies; what it had sent before still counts
+        self.idle_at = 0.0  # when silence makes the ambiguous dot the end
+        self.connected_at = now
+        self.pace = Pace(now)
 
-    def pace(self, now: float) -> float:
-        """Progress a second so far: the lower, the sooner it makes room for somebody else."""
-        return self.session.commands.progress / max(now - self.born, 1.0)
+    @property
+    def rate_limit(self) -> int:
+        """Messages a minute; 0: any number."""
+        return self.rule.rate_limit if self.rule is not None else 0
+
+    def read(self) -> bytes | None:
+        """Return what has come, b"" at the end, None if there is nothing. Raise OSError."""
+        try:
+            return self.sock.recv(_RECEIVE)
+        except BlockingIOError:
+            return None
+
+    def is_silent(self) -> bool:
+        """Return whether there is nothing to read, and nobody has hung up."""
+        try:
+            self.sock.recv(1, _socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def write(self, data: bytes) -> None:
+        """Send what the socket takes; the rest stays in `out`."""
+        out = self.out + data if self.out else data
+        if out and not self.write_failed:
+            try:
+                sent = self.sock.send(out)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.write_failed = True
+                sent = len(out)
+            self.out = out[sent:]
+
+    def awaited(self) -> int:
+        """Return what epoll is to wait for: no input while the client is gone, or we are busy with a large message."""
+        full = self.incoming.buffered >= PIECE or self.session.buffered > _BACKLOG or len(self.out) > _BACKLOG
+        reading = 0 if full or self.peer_closed or self.closing else IN
+        return reading | (OUT if self.out else 0) or _NOTHING
 
 
 def login_of(rule: Client | None) -> auth.Login | None:
-    """What a client must show to send, by the rule for its address."""
+    """Return what a client must show to send, by the rule for its address."""
     if rule is None:
         return None
     if rule.accept_any_login:

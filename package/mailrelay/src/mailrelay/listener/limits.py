@@ -1,74 +1,128 @@
-"""What the listener counts of clients over time: how many messages each has sent, and who was refused."""
+"""What the listener decides of clients over time: who has sent enough, gets on too slowly, or makes room for others.
+
+Pure: the clock is passed in, as monotonic seconds. The listener carries out what is decided here.
+"""
 
 from __future__ import annotations
 
-import time
-
-from mailrelay.core import log
 from mailrelay.smtp import replies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mailrelay.listener.connection import Connection
     from mailrelay.smtp.reply import Reply
 
-_MANY = 1024  # clients whose minutes are kept before the old ones are cleared away
+_MINUTE = 60.0
+_MANY_CLIENTS = 1024  # whose minutes are kept before the old ones are cleared away
+_MANY_REFUSALS = 64  # of different clients or replies that are kept for one minute
+_RATE_WINDOW = 30.0  # seconds over which the minimum data rate is measured, if command_timeout is not shorter
+_YOUNG = 2.0  # seconds in which a connection may say its first words
+
+# Replies that keep a mail out; what is wrong with a command alone is between the client and us.
+_KEEPS_OUT = frozenset([b"450", b"451", b"452", b"530", b"535", b"550", b"552", b"553", b"554"])
 
 
 class Rates:
-    """How many messages each client with a limit has sent in its current minute."""
+    """How many messages each client with a limit has sent in its current minute. A limit of 0 is none."""
+
+    __slots__ = ("_minutes",)
 
     def __init__(self) -> None:
         self._minutes: dict[str, tuple[float, int]] = {}  # client → start of its minute, messages in it
 
-    def count(self, connection: Connection) -> None:
-        """One more was accepted."""
-        if connection.rule is not None and connection.rule.rate_limit:
-            if len(self._minutes) >= _MANY:  # a rule for a network may meet any number of addresses
-                fresh = time.monotonic() - 60
-                self._minutes = {client: seen for client, seen in self._minutes.items() if seen[0] > fresh}
-            start, count = self._minutes.get(connection.client, (time.monotonic(), 0))
-            self._minutes[connection.client] = (start, count + 1)
+    def count(self, client: str, limit: int, now: float) -> None:
+        """Count a message that was accepted."""
+        if limit:
+            if len(self._minutes) >= _MANY_CLIENTS:  # a rule for a network may meet any number of addresses
+                self._minutes = {known: seen for known, seen in self._minutes.items() if now - seen[0] < _MINUTE}
+            start, messages = self._minutes.get(client, (now, 0))
+            self._minutes[client] = (start, messages + 1)
 
-    def refusal(self, connection: Connection) -> Reply | None:
-        """The reply for a client that has had its share, None for everybody else."""
-        if connection.rule is None or not connection.rule.rate_limit:
+    def refusal(self, client: str, limit: int, now: float) -> Reply | None:
+        """Return the reply for a client that has had its share, None for everybody else."""
+        start, messages = self._minutes.get(client, (now, 0))
+        if now - start >= _MINUTE:
+            del self._minutes[client]
             return None
-        start, count = self._minutes.get(connection.client, (0.0, 0))
-        if time.monotonic() - start >= 60:
-            self._minutes.pop(connection.client, None)
-            return None
-        if count < connection.rule.rate_limit:
-            return None
-        return replies.TOO_MANY_MESSAGES.fill(connection.rule.rate_limit)
+        return replies.TOO_MANY_MESSAGES.fill(limit) if limit and messages >= limit else None
 
 
 class Refusals:
-    """What a client is refused is logged at once, then counted and summed up once a minute, for a bounded number."""
+    """What a client is refused is told at once, then counted and summed up once a minute, for a bounded number."""
 
-    # Replies that keep a mail out; what is wrong with a command alone is between the client and us.
-    _CODES = frozenset([b"450", b"451", b"452", b"530", b"535", b"550", b"552", b"553", b"554"])
+    __slots__ = ("_again", "_since")
 
-    def __init__(self) -> None:
-        self._seen: dict[tuple[str, bytes], int] = {}
-        self._since = time.monotonic()
+    def __init__(self, now: float) -> None:
+        self._again: dict[tuple[str, bytes], int] = {}
+        self._since = now
 
     def note(self, client: str, reply: bytes) -> bool:
-        """Take down a reply; True if it is a refusal. Of replies to pipelined commands the first counts."""
-        if reply[:3] not in self._CODES:
-            return False
-        key = client, reply.partition(b"\r\n")[0]
-        if key in self._seen:
-            self._seen[key] += 1
-        elif len(self._seen) < 64:
-            self._seen[key] = 0
-            log.event("refused", log.NOTICE, client=client, reply=key[1])
-        return True
+        """Count a reply that keeps a mail out; return whether it is to be told now."""
+        key = client, reply
+        if key in self._again:
+            self._again[key] += 1
+        elif len(self._again) < _MANY_REFUSALS:
+            self._again[key] = 0
+            return True
+        return False
 
-    def tick(self, now: float) -> None:
-        if now - self._since >= 60:
-            self._since = now
-            for (client, reply), again in self._seen.items():
-                if again:
-                    log.event("refused", log.NOTICE, client=client, reply=reply, again=again)
-            self._seen = {}
+    def summary(self, now: float) -> list[tuple[str, bytes, int]]:
+        """Return, once a minute, the clients and replies that were noted again, and how often."""
+        if now - self._since < _MINUTE:
+            return []
+        self._since = now
+        noted, self._again = self._again, {}
+        return [(client, reply, again) for (client, reply), again in noted.items() if again]
+
+
+def keeps_mail_out(reply: bytes) -> bool:
+    return reply[:3] in _KEEPS_OUT
+
+
+class Pace:
+    """Whether one connection gets on fast enough."""
+
+    __slots__ = ("_progress", "_since")
+
+    def __init__(self, now: float) -> None:
+        self._since = now
+        self._progress = 0
+
+    def restart(self, progress: int, now: float) -> None:
+        """Count from here, since what it waited for was ours to do."""
+        self._progress = progress
+        self._since = now
+
+    def fault(self, progress: int, now: float, in_data: bool, timeout: float, min_rate: int) -> Reply | None:
+        """Return the reply that ends a connection without progress, None for any other.
+
+        progress: commands that got on with a message, and bytes of content. timeout: seconds. min_rate: bytes a second.
+        """
+        elapsed = now - self._since
+        made = progress - self._progress
+        if in_data:
+            if elapsed < min(_RATE_WINDOW, timeout):
+                return None
+            if made < min_rate * elapsed:
+                return replies.TOO_SLOW
+        elif not made:
+            return replies.TIMED_OUT if elapsed >= timeout else None
+        self.restart(progress, now)
+        return None
+
+
+def least_useful(connections: Iterable[Connection], now: float) -> Connection | None:
+    """Return the connection that makes room: the slowest one; None if each awaits the result of its commit.
+
+    Clients that send no mail anyway go first, those that have only just come last.
+    """
+    candidates = [one for one in connections if not one.session.waiting]
+    useless = [one for one in candidates if one.session.commands.closing]
+    settled = [one for one in candidates if now - one.connected_at > _YOUNG]
+
+    def rank(one: Connection) -> tuple[float, float]:
+        return one.session.commands.progress / max(now - one.connected_at, 1.0), one.connected_at
+
+    return min(useless or settled or candidates, key=rank, default=None)

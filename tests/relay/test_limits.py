@@ -1,0 +1,107 @@
+"""What the listener decides of clients over time, by tables, with the clock passed in."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mailrelay.listener.limits import Pace, Rates, Refusals, keeps_mail_out, least_useful
+from mailrelay.smtp import replies
+
+NO = replies.NO_ALIAS.wire().strip()
+
+
+def test_a_client_has_its_share_of_every_minute_from_its_first_message_on() -> None:
+    rates = Rates()
+    for now, refused in [(0.0, False), (1.0, False), (2.0, True), (59.9, True), (60.0, False), (61.0, False)]:
+        assert bool(rates.refusal("a", 2, now)) is refused, now
+        assert rates.refusal("other", 2, now) is None and rates.refusal("a", 0, now) is None
+        if not refused:
+            rates.count("a", 2, now)
+    assert str(rates.refusal("a", 2, 62.0)) == "450 4.7.1 More than 2 messages a minute from you, try again later"
+
+
+def test_minutes_of_many_clients_are_forgotten_when_they_are_over() -> None:
+    rates = Rates()
+    for number in range(5000):
+        rates.count(f"client {number}", 1, number / 10)
+    assert len(rates._minutes) < 2000
+    assert rates.refusal("client 4999", 1, 500.0)
+
+
+def test_a_refusal_is_told_once_and_summed_up_every_minute() -> None:
+    refusals = Refusals(0.0)
+    assert [refusals.note("a", NO), refusals.note("a", NO), refusals.note("b", NO)] == [True, False, True]
+    assert refusals.summary(59.0) == []
+    assert refusals.summary(60.0) == [("a", NO, 1)]
+    assert refusals.summary(120.0) == [] and refusals.note("a", NO)
+
+
+def test_of_refusals_a_bounded_number_is_kept() -> None:
+    refusals = Refusals(0.0)
+    assert sum(refusals.note(f"client {number}", NO) for number in range(1000)) == 64
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [(replies.NO_ALIAS, True), (replies.NO_ROOM, True), (replies.UNKNOWN, False), (replies.OK, False)],
+)
+def test_what_is_wrong_with_a_command_alone_keeps_no_mail_out(reply: Any, expected: bool) -> None:
+    assert keeps_mail_out(reply.wire()) is expected
+
+
+@pytest.mark.parametrize(
+    ("in_data", "seen", "expected"),
+    [
+        (False, [(9.0, 0)], None),
+        (False, [(10.0, 0)], replies.TIMED_OUT),
+        (False, [(9.0, 1), (18.0, 1)], None),
+        (False, [(9.0, 1), (19.0, 1)], replies.TIMED_OUT),
+        (True, [(9.0, 0)], None),
+        (True, [(10.0, 999)], replies.TOO_SLOW),
+        (True, [(10.0, 1000), (19.0, 1000)], None),
+        (True, [(10.0, 1000), (20.0, 1999)], replies.TOO_SLOW),
+    ],
+)
+def test_who_gets_on_too_slowly(in_data: bool, seen: list[tuple[float, int]], expected: Any) -> None:
+    """With 10 seconds for a command, and 100 bytes a second."""
+    pace = Pace(0.0)
+    results = [pace.fault(progress, now, in_data, 10.0, 100) for now, progress in seen]
+    assert results == [None] * (len(seen) - 1) + [expected]
+
+
+def test_a_data_rate_is_measured_over_half_a_minute_at_most() -> None:
+    assert Pace(0.0).fault(0, 29.0, True, 300.0, 100) is None
+    assert Pace(0.0).fault(0, 30.0, True, 300.0, 100) is replies.TOO_SLOW
+
+
+def test_time_that_our_disk_takes_does_not_count() -> None:
+    pace = Pace(0.0)
+    pace.restart(0, 100.0)
+    assert pace.fault(0, 109.0, False, 10.0, 100) is None
+    assert pace.fault(0, 110.0, False, 10.0, 100) is replies.TIMED_OUT
+
+
+def connection(connected_at: float, progress: int, *, closing: bool = False, waiting: bool = False) -> Any:
+    commands = SimpleNamespace(progress=progress, closing=closing)
+    return SimpleNamespace(connected_at=connected_at, session=SimpleNamespace(commands=commands, waiting=waiting))
+
+
+@pytest.mark.parametrize(
+    ("connections", "expected"),
+    [
+        ([], None),
+        ([connection(0, 0, waiting=True)], None),
+        ([connection(0, 50), connection(0, 20), connection(0, 90)], 1),
+        ([connection(0, 50), connection(50, 30)], 0),
+        ([connection(0, 50), connection(99, 0)], 0),
+        ([connection(99, 0), connection(98.5, 0)], 1),
+        ([connection(0, 0), connection(0, 90, closing=True)], 1),
+        ([connection(0, 0, waiting=True), connection(0, 90)], 1),
+    ],
+)
+def test_who_makes_room(connections: list[Any], expected: int | None) -> None:
+    victim = least_useful(connections, 100.0)
+    assert victim is (None if expected is None else connections[expected])
