@@ -5,6 +5,7 @@ The tasks `test` and `lint` call this.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from forge.checks import foreign_cpu, lacking, runner
+from forge.checks import coverage, foreign_cpu, lacking, runner
 from forge.checks.runner import COLOUR, Outcome, Stage
 from forge.core import choices, cli, console, needs, paths, proc
 from forge.core.errors import CommandError, ForgeError, UsageError
@@ -76,11 +77,12 @@ def run_all(
             console.say(f"     {lacks}", "yellow")
         options = ["--online"] if online else []
         if "lab" in parts:
-            kinds = [(*router,)] if router else [(f"--target={name}",) for name in routers]
-            guests = [main_tests(LAB, pytest_args, kind, kind[0].partition("=")[2]) for kind in kinds]
+            which = [(*router,)] if router else [(f"--target={name}",) for name in routers]
+            guests = [main_tests(LAB, pytest_args, one, one[0].partition("=")[2]) for one in which]
         for part in sorted(parts, key=lambda part: part not in LONG):
             if part != LAB.name:
-                (relay if part == "relay" else rest).append(main_tests(paths.TESTS / part, pytest_args, options))
+                kind = main_tests if pytest_args or part != "relay" else measured_tests
+                (relay if part == "relay" else rest).append(kind(paths.TESTS / part, pytest_args, options))
     if lint and only in ("", "lint"):
         if not dry_run:
             host.require("lint")
@@ -168,12 +170,20 @@ def _is_shell(path: Path) -> bool:
         return bool(SHELLS.match(file.readline(200)))
 
 
-def main_tests(folder: Path, arguments: Sequence[str], options: Sequence[str] = (), kind: str = "") -> Stage:
+def main_tests(
+    folder: Path,
+    arguments: Sequence[str],
+    options: Sequence[str] = (),
+    kind: str = "",
+    *,
+    reached: Path | None = None,
+) -> Stage:
     """The tests of a folder on the Python that runs the tasks; their progress is shown while they run.
 
-    `options` are pytest's as well, but name nothing to run; `kind` is the stage's name, where there are more.
+    `options` are pytest's as well, but name nothing to run; `kind` is the stage's name, where there are more. Which of
+    the relay's lines they reach is written into the folder `reached`.
     """
-    argv: list[proc.Arg] = [sys.executable, "-m", "pytest", *(arguments or [str(folder)])]
+    argv = [*(coverage.pytest() if reached else [sys.executable, "-m", "pytest"]), *(arguments or [str(folder)])]
     # With arguments of the caller's that name no path, pytest's own testpaths would widen `folder` to everything.
     if arguments and not any((paths.ROOT / word.partition("::")[0]).exists() for word in arguments):
         argv.append(str(folder))
@@ -185,7 +195,23 @@ def main_tests(folder: Path, arguments: Sequence[str], options: Sequence[str] = 
     def show(line: str) -> None:
         console.say(f"{area[4:]:>8}  {line}" if area else line)
 
-    return _pytest(f"tests{area}", argv, {}, show)
+    return _pytest(f"tests{area}", argv, coverage.environment(reached) if reached else {}, show)
+
+
+def measured_tests(folder: Path, arguments: Sequence[str], options: Sequence[str] = ()) -> Stage:
+    """The same, with the share of the relay's lines that they reach; too low a share fails the stage."""
+
+    def action() -> Outcome:
+        with tempfile.TemporaryDirectory(prefix="mailrelay-reached-") as scratch:
+            outcome = main_tests(folder, arguments, options, reached=Path(scratch)).action()
+            share = coverage.percent(Path(scratch))
+        text = f"src {share:.1f} % of lines, floor {coverage.FLOOR} %"
+        if share >= coverage.FLOOR:
+            return dataclasses.replace(outcome, notes=[text])
+        return Outcome(False, text, outcome.output, outcome.closing, skips=outcome.skips, notes=[text])
+
+    plain = main_tests(folder, arguments, options)
+    return dataclasses.replace(plain, action=action)
 
 
 def relay_tests(interpreter: Interpreter) -> Stage:
@@ -234,7 +260,7 @@ def _pytest(
                 timeout=PYTEST_TIMEOUT,
                 on_line=on_line,
             )
-            skips = _skips(report)
+            skips, slow = _read(report)
             left = sorted(path.name for path in temporary.iterdir())
         lines = result.output.rstrip().splitlines()
         closing = COLOUR.sub("", lines[-1]).strip("= ") if lines else ""
@@ -244,17 +270,19 @@ def _pytest(
         failed = [found[1] for line in lines if (found := FAILED.match(COLOUR.sub("", line)))]
         if left and result.status == 0:
             what = f"the tests left in the temporary folder: {', '.join(left[:LEFT_SHOWN])}"
-            return Outcome(False, what, what, closing, failed, skips)
-        return Outcome(result.status == 0, closing, output, closing, failed, skips)
+            return Outcome(False, what, what, closing, failed, skips, slow)
+        return Outcome(result.status == 0, closing, output, closing, failed, skips, slow)
 
     return Stage(name, run, lambda: run("--last-failed", "--last-failed-no-failures=none"))
 
 
-def _skips(report: Path) -> Counter[str]:
-    """How many tests were skipped for which reason, from pytest's report."""
+def _read(report: Path) -> tuple[Counter[str], list[tuple[float, str]]]:
+    """From pytest's report: how many tests were skipped for which reason, and the seconds of the slowest."""
     if not report.exists():
-        return Counter()
-    return Counter(skipped.get("message", "") for skipped in ElementTree.parse(report).iter("skipped"))
+        return Counter(), []
+    tree = ElementTree.parse(report)
+    tests = [(float(one.get("time", 0)), f"{one.get('classname')}.{one.get('name')}") for one in tree.iter("testcase")]
+    return Counter(one.get("message", "") for one in tree.iter("skipped")), sorted(tests)[-runner.SLOWEST :]
 
 
 def _other_interpreters() -> tuple[list[Interpreter], dict[int, str]]:

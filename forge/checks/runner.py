@@ -18,6 +18,7 @@ from forge.core import console, proc
 from forge.core.errors import ForgeError
 
 LANES = 4  # stages at a time; two cores, but tests mostly wait
+SLOWEST = 10  # tests that are named at the end
 A_FEW = 5  # failures of a stage that are worth a second try; more are no accident
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -25,7 +26,8 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 @dataclass
 class Outcome:
     """What came of a stage: `detail` for the table, `output` to show if it failed, `closing` pytest's last line,
-    `failed` the tests that failed, `skips` how many were skipped for which reason."""
+    `failed` the tests that failed, `skips` how many were skipped for which reason, `slow` the seconds of the slowest,
+    `notes` what else is to be said at the end."""
 
     ok: bool
     detail: str = ""
@@ -33,6 +35,8 @@ class Outcome:
     closing: str = ""
     failed: Sequence[str] = ()
     skips: Counter[str] = field(default_factory=Counter)
+    slow: Sequence[tuple[float, str]] = ()
+    notes: Sequence[str] = ()
 
     def counts(self) -> Counter[str]:
         """How many passed, failed (or could not begin) and were skipped, from pytest's closing line."""
@@ -102,7 +106,8 @@ def _second_try(stage: Stage, first: Outcome) -> Outcome:
         return dataclasses.replace(first, output=second.output or first.output)
     passed = first.counts()["passed"] + len(first.failed)
     closing = f"{passed} passed, {first.counts()['skipped']} skipped"
-    return Outcome(True, f"{closing}; at the second try: {', '.join(first.failed)}", closing=closing, skips=first.skips)
+    detail = f"{closing}; at the second try: {', '.join(first.failed)}"
+    return dataclasses.replace(first, ok=True, detail=detail, output="", closing=closing, failed=())
 
 
 def _sum(outcomes: Iterable[Outcome]) -> str:
@@ -138,6 +143,13 @@ def _report(
         console.table(("skipped", "in", "because"), skips)
     else:
         console.say("Nothing was skipped.")
+    slow = [(took, test, stage.name) for stage in stages for took, test in outcomes[stage.name].slow if took > 1]
+    if slow:
+        slow = sorted(slow, reverse=True)[:SLOWEST]
+        console.table(("took", "the slowest tests", "in"), [(console.seconds(took), *where) for took, *where in slow])
+    for stage in stages:
+        for note in outcomes[stage.name].notes:
+            console.say(note)
     for line in closing:
         console.say(line)
     console.result(

@@ -30,7 +30,7 @@ DEBIAN_SUITES = {11: "bookworm", 13: "trixie", 14: "forky"}
 PROBE = "import selectors, ssl, sys; print(sys.version_info[1], sys.version.split()[0], sys.executable, sep='|')"
 
 # Of the locked packages, what only the main interpreter needs.
-LEFT_OUT = {"pip"}
+LEFT_OUT = {"pip", "coverage"}
 
 
 @dataclass(frozen=True)

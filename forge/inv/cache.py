@@ -18,6 +18,7 @@ from forge.openwrt import archive, catalog, lockfile
 WHAT = {
     "apt": "package lists of other Debian releases and architectures",
     "bare": "what bare Debian trees have downloaded",
+    "coverage": "which lines of the relay the tests reached last",
     "debs": "Debian packages: the lab's firmware, interpreters, what tests need",
     "lab": "the lab's firmware, and what it is made of",
     "openwrt": "downloads from OpenWrt",

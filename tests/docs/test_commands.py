@@ -13,7 +13,7 @@ from forge.core.errors import ForgeError, MissingError, UsageError
 
 PAGE = paths.DOCS / "build/COMMANDS.md"
 VARIABLE = re.compile(r"\bMAILRELAY_[A-Z_]+\b")
-INTERNAL = {"MAILRELAY_VENV_MENDED", "MAILRELAY_BROUGHT"}  # of the program itself, for its own second start
+INTERNAL = {"MAILRELAY_VENV_MENDED", "MAILRELAY_BROUGHT", "MAILRELAY_REACHED"}  # for what the program itself starts
 
 
 def table(head: str) -> list[list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.relay.running import SOURCE, Relay, relay_python
+from tests.relay.running import SOURCE, Relay, relay_command, relay_python
 
 STRANGER = 54321  # a uid without an entry in /etc/passwd
 EXAMPLE = "m" * 16  # looks like a queue id
@@ -30,7 +30,7 @@ class Done:
 
 def call(*arguments: str, given: bytes = b"", uid: int | None = None, python: str = "", source: Path = SOURCE) -> Done:
     """Run `mailrelay` with these arguments to its end; an exception on a terminal is never what a user should see."""
-    argv = [python or relay_python(), "-I", "-S", str(source), *arguments]
+    argv = relay_command(*arguments, python=python, source=source)
     if uid is None:
         done = subprocess.run(argv, input=given, capture_output=True, timeout=60)
     else:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from forge.checks import coverage
 from forge.core import timeouts
 from forge.core.ports import free_ports
 from tests.relay.scripted import ScriptedProvider
@@ -61,6 +62,11 @@ def relay_python() -> str:
     return own
 
 
+def relay_command(*arguments: str, python: str = "", source: Path = SOURCE) -> list[str]:
+    """The command line of `mailrelay`."""
+    return coverage.relay(python or relay_python(), source, *arguments)
+
+
 def user() -> list[str]:
     """--user for a relay started as root: somebody harmless who can read this Python, else root itself."""
     if os.geteuid() != 0:
@@ -97,7 +103,7 @@ class Relay:
         self.config.chmod(0o600)
 
     def command(self, *arguments: str) -> list[str]:
-        return [relay_python(), "-I", "-S", str(SOURCE), *arguments]
+        return relay_command(*arguments)
 
     def start(self) -> None:
         argv = self.command("serve", "--config", str(self.config), "--listen", f"127.0.0.1:{self.port}")

@@ -18,7 +18,7 @@ import pytest
 from mailrelay.core import clock
 from mailrelay.spool.spool import DELIVERED, FAIL, FAILED, HOLD, PENDING, QUEUE, Envelope, Spool
 from tests.relay.calling import EXAMPLE, STRANGER, call, places, python_for_all
-from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_python, wait
+from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_command, wait
 from tests.relay.scripted import ScriptedProvider
 
 NOBODY = 65534
@@ -221,7 +221,7 @@ def test_listing_takes_no_lock(lying: Spool) -> None:
     """A courier that finds a lock leaves the message for later."""
     queue_id = put(lying)
     calls = subprocess.run(
-        ["strace", "-f", "-e", "trace=flock", relay_python(), "-I", "-S", str(SOURCE), "queue", *options(lying)],
+        ["strace", "-f", "-e", "trace=flock", *relay_command("queue", *options(lying))],
         capture_output=True, text=True,
     ) if shutil.which("strace") else None  # fmt: skip
     if calls is not None and calls.returncode == 0:
@@ -256,7 +256,7 @@ def test_show_escapes_control_characters_on_a_terminal(lying: Spool) -> None:
     queue_id = put(lying, text="Subject: x\r\n\r\n\x1b[31m \x9b ünï \u202e\r\n".encode())
     ours, theirs = pty.openpty()
     subprocess.run(
-        [relay_python(), "-I", "-S", str(SOURCE), "show", queue_id, *options(lying)],
+        relay_command("show", queue_id, *options(lying)),
         stdout=theirs, timeout=60, check=True, env={"LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     shown = os.read(ours, 65536)
@@ -310,8 +310,8 @@ def test_a_change_of_state_is_synced_in_both_directories(lying: Spool) -> None:
     if not shutil.which("strace"):
         pytest.skip("no strace")
     queue_id = put(lying)
-    argv = ["strace", "-y", "-e", "trace=fsync,rename", relay_python(), "-I", "-S", str(SOURCE)]
-    traced = subprocess.run([*argv, "hold", queue_id, *options(lying)], capture_output=True, text=True)
+    argv = ["strace", "-y", "-e", "trace=fsync,rename", *relay_command("hold", queue_id, *options(lying))]
+    traced = subprocess.run(argv, capture_output=True, text=True)
     if traced.returncode:
         pytest.skip("strace may not trace here")
     after = traced.stderr.partition("rename(")[2]
@@ -486,7 +486,7 @@ def test_a_stale_status_file_whose_pid_is_somebody_else_counts_as_not_running(tm
 
 def test_queue_into_a_pipe_that_closes_says_nothing(lying: Spool) -> None:
     put(lying)
-    argv = [relay_python(), "-I", "-S", str(SOURCE), "queue", *options(lying)]
+    argv = relay_command("queue", *options(lying))
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(argv, stdout=writer, stderr=subprocess.PIPE, timeout=60)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.relay.calling import STRANGER, Done, call, python_for_all
 from tests.relay.certificates import Certificates
-from tests.relay.running import SOURCE, free_port, relay_python
+from tests.relay.running import free_port, relay_command
 from tests.relay.scripted import Hang, ScriptedProvider
 
 
@@ -149,7 +149,7 @@ def test_json_lines_are_an_object_a_step_and_a_result(config: Path) -> None:
 def test_steps_are_shown_while_the_next_one_takes_its_time(config: Path) -> None:
     with ScriptedProvider({"banner": Hang()}) as provider:
         write(config, plain(provider.port))
-        argv = [relay_python(), "-I", "-S", str(SOURCE), "test", "--config", str(config), "owner@example.org"]
+        argv = relay_command("test", "--config", str(config), "owner@example.org")
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
             began = time.monotonic()

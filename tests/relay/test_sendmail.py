@@ -19,7 +19,7 @@ from mailrelay.cli.instance import Stop
 from mailrelay.cli.sendmail import Options, read_options
 from mailrelay.cli.stdin_message import StdinMessage, text_of
 from tests.relay.calling import STRANGER, Done, call, places, python_for_all
-from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_python, wait
+from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_command, relay_python, wait
 from tests.relay.scripted import Received, ScriptedProvider
 
 NOBODY = 65534
@@ -108,10 +108,10 @@ def test_git_and_cron_like_calls(relay: Relay, provider: ScriptedProvider) -> No
 def test_called_under_its_name(relay: Relay, provider: ScriptedProvider, tmp_path: Path) -> None:
     for name in ("sendmail", "mailq", "newaliases"):
         (tmp_path / name).symlink_to(SOURCE)
-    argv = [relay_python(), "-I", "-S", str(tmp_path / "sendmail"), *places(relay), "root"]
+    argv = relay_command(*places(relay), "root", source=tmp_path / "sendmail")
     subprocess.run(argv, input=b"Subject: x\n\ny\n", check=True, timeout=60)
     assert arrived(provider).recipients == [b"owner@example.org"]
-    argv = [relay_python(), "-I", "-S", str(tmp_path / "newaliases")]
+    argv = relay_command(source=tmp_path / "newaliases")
     assert b"config" in subprocess.run(argv, check=True, timeout=60, capture_output=True).stdout
 
 
@@ -267,7 +267,7 @@ def test_more_recipients_than_the_relay_takes_at_a_time_all_get_it(relay: Relay,
 
 
 def test_a_caller_without_standard_output_does_no_harm(relay: Relay, provider: ScriptedProvider) -> None:
-    argv = [relay_python(), "-I", "-S", str(SOURCE), "sendmail", *places(relay), "-v", "root"]
+    argv = relay_command("sendmail", *places(relay), "-v", "root")
     command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *argv]
     subprocess.run(command, input=b"Subject: x\n\ny\n", check=True, timeout=60)
     assert body(arrived(provider)) == b"y\r\n"
