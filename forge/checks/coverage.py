@@ -48,4 +48,4 @@ def percent(folder: Path) -> float:
     measured = Coverage(data_file=paths.cache("coverage") / "relay", source=[str(paths.RELAY)], config_file=False)
     measured.load()
     measured.get_data().add_lines(reached)  # and saves them
-    return measured.report(file=io.StringIO())
+    return float(measured.report(file=io.StringIO()))
