@@ -49,14 +49,14 @@ class Relay:
         path = f"{self.run_dir}/{paths.FILE}"
         try:
             with open(path, "rb") as file:
-                found = json.loads(file.read())
+                status = json.loads(file.read())
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except PermissionError:
             raise Stop(os.EX_NOPERM, f"{path}: cannot be read by this user; run this as root") from None
         except ValueError:
             raise Stop(os.EX_DATAERR, f"{path}: not a status file; name the relay's with --run-dir DIR") from None
-        return found if isinstance(found, dict) else {}
+        return status if isinstance(status, dict) else {}
 
     def _lives(self) -> bool:
         """Whether the process that wrote the file still is, and is no other one that got its number."""
@@ -79,8 +79,8 @@ class Relay:
         """The checked config. Stop if it cannot be read or has faults."""
         from mailrelay.config import schema
 
-        found, faults, _ = schema.load(self.config)
-        if found is None:
+        settings, faults, _ = schema.load(self.config)
+        if settings is None:
             code = os.EX_CONFIG
             if not os.path.exists(self.config):
                 code = os.EX_NOINPUT
@@ -88,7 +88,7 @@ class Relay:
                 code = os.EX_NOPERM
             more = f" (and {len(faults) - 1} more: mailrelay check)" if len(faults) > 1 else ""
             raise Stop(code, f"{faults[0]}{more}")
-        return found
+        return settings
 
     def spool_dir(self) -> str:
         """Where the spool is: as the caller said, as the running relay says, or as the config says."""
@@ -109,7 +109,7 @@ class Relay:
         path = self.spool_dir()
         was_root = os.geteuid() == 0
         become_owner(path)
-        found = spool.Spool(path)
+        where = spool.Spool(path)
         try:
             os.listdir(path)
         except PermissionError:
@@ -117,7 +117,7 @@ class Relay:
             if was_root:
                 text = f"its owner (uid {os.geteuid()}) cannot reach it; open the folders above it to that user"
             raise Stop(os.EX_NOPERM, f"{path}: {text}") from None
-        return found
+        return where
 
     def control(self) -> Control:
         """The way to tell the running relay something. Stop if it does not run or may not be told by us."""
@@ -178,16 +178,16 @@ class Control:
 def become_owner(path: str) -> None:
     """As root, become the owner of a directory for good. Stop if there is no such directory."""
     try:
-        found = os.stat(path)
+        folder = os.stat(path)
     except FileNotFoundError:
         text = f"{path}: there is no spool; the relay makes it when it first starts, or name another with --spool DIR"
         raise Stop(os.EX_NOINPUT, text) from None
     except PermissionError:
         raise Stop(os.EX_NOPERM, f"{path}: not for this user; run this as root") from None
-    if not stat.S_ISDIR(found.st_mode):
+    if not stat.S_ISDIR(folder.st_mode):
         raise Stop(os.EX_NOINPUT, f"{path}: not a directory; name the spool with --spool DIR")
-    if os.geteuid() == 0 and found.st_uid != 0:
+    if os.geteuid() == 0 and folder.st_uid != 0:
         os.setgroups([])
-        os.setresgid(found.st_gid, found.st_gid, found.st_gid)
-        os.setresuid(found.st_uid, found.st_uid, found.st_uid)
+        os.setresgid(folder.st_gid, folder.st_gid, folder.st_gid)
+        os.setresuid(folder.st_uid, folder.st_uid, folder.st_uid)
         os.umask(0o077)

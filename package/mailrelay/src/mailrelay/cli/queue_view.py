@@ -36,9 +36,9 @@ class Glance(spool.Message):
         self.id = queue_id
         self._fd = os.open(where.path(state, queue_id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            found = os.fstat(self._fd)
-            self.inode = found.st_ino
-            self._read(found.st_size)
+            file = os.fstat(self._fd)
+            self.inode = file.st_ino
+            self._read(file.st_size)
         except BaseException:
             os.close(self._fd)
             raise
@@ -92,16 +92,16 @@ def entries(where: spool.Spool) -> Iterator[Entry]:
 
 def _locked_inodes() -> set[int]:
     """Inodes of every file with a flock(2) lock: a message that has one is being delivered."""
-    found = set()
+    inodes = set()
     try:
-        with open("/proc/locks", "rb") as file:
-            for line in file:
+        with open("/proc/locks", "rb") as locks:
+            for line in locks:
                 words = line.split()
                 if words[1:2] == [b"FLOCK"]:
-                    found.add(int(words[5].rpartition(b":")[2]))
+                    inodes.add(int(words[5].rpartition(b":")[2]))
     except (OSError, ValueError, IndexError):
         pass
-    return found
+    return inodes
 
 
 def table(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int | None = None) -> None:
@@ -168,21 +168,21 @@ def as_json(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int
 
 
 def _plain(entry: Entry, now: float, rest: float) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "id": entry.id,
         "state": entry.state,
         "sending": entry.sending,
         "damage": entry.damage or None,
     }
     if entry.message is None:
-        return found
+        return facts
     message, envelope = entry.message, entry.message.envelope
     when = entry.next_try(rest)
     recipients = [
-        {"address": _text(one), "state": RECIPIENT_STATES.get(settled, "unknown")}
-        for one, settled in zip(envelope.recipients, message.statuses)
+        {"address": _text(recipient), "state": RECIPIENT_STATES.get(settled, "unknown")}
+        for recipient, settled in zip(envelope.recipients, message.statuses)
     ]
-    found.update(
+    facts.update(
         received=envelope.date(),
         age=envelope.age(),
         size=message.size,
@@ -194,7 +194,7 @@ def _plain(entry: Entry, now: float, rest: float) -> dict[str, Any]:
         next_try=None if when is None else when or now,
         last_answer=message.answer,
     )
-    return found
+    return facts
 
 
 def _text(value: bytes) -> str:

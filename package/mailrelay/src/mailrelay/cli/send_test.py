@@ -148,7 +148,7 @@ class Report:
     def begin(self, original: bytes, sender: bytes, asked: bytes, recipients: list[bytes]) -> None:
         rewritten = f" (option sender; asked for was {address(original)})" if sender != original else ""
         print(f"from  {address(sender)}{rewritten}")
-        names = ", ".join(address(one) for one in recipients) or address(asked)
+        names = ", ".join(address(recipient) for recipient in recipients) or address(asked)
         print(f"to    {names}" + (f" (that is where {address(asked)} goes)" if recipients not in ([], [asked]) else ""))
 
     def smarthost(self, smarthost: Smarthost) -> None:
@@ -183,9 +183,9 @@ def step_facts(step: Step) -> list[tuple[str, str]]:
     """What is worth showing of a step's details."""
     if step.stage == "certificate":
         labels = {"issuer": "issued by", "names": "for", "not_after": "valid until", "sha256": "SHA-256"}
-        found = [(label, step.detail[name]) for name, label in labels.items() if step.detail.get(name)]
+        facts = [(label, step.detail[name]) for name, label in labels.items() if step.detail.get(name)]
         subject = step.detail.get("subject")
-        return [("subject", subject), *found] if subject and subject != step.text else found
+        return [("subject", subject), *facts] if subject and subject != step.text else facts
     if step.stage == "login" and step.detail.get("mechanism"):
         return [("by", step.detail["mechanism"])]
     if step.stage == "ehlo" and step.detail.get("extensions"):
@@ -201,7 +201,7 @@ class JsonReport(Report):
         self._facts: dict[str, Any] = {}
 
     def begin(self, original: bytes, sender: bytes, asked: bytes, recipients: list[bytes]) -> None:
-        self._facts = {"sender": address(sender), "recipients": [address(one) for one in recipients]}
+        self._facts = {"sender": address(sender), "recipients": [address(recipient) for recipient in recipients]}
 
     def smarthost(self, smarthost: Smarthost) -> None:
         self._host = f"{smarthost.host}:{smarthost.port}"

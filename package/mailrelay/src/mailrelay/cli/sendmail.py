@@ -89,26 +89,26 @@ def main(name: str, arguments: Sequence[str]) -> int:
 
 def read_options(arguments: Sequence[str]) -> Options:
     """Options may stand after recipients too, up to --. Stop for those that nobody knows."""
-    found = Options()
+    options = Options()
     left = list(arguments)
     while left:
         argument = left.pop(0)
         if argument == "--":
-            found.recipients += map(os.fsencode, left)
+            options.recipients += map(os.fsencode, left)
             break
         if argument.startswith("--"):
             key, equals, value = argument.partition("=")
             if key not in _LONG or not (equals or left):
                 raise Stop(os.EX_USAGE, f"there is no option {argument}, or its value is missing; see sendmail --help")
-            found.paths[key] = value if equals else left.pop(0)
+            options.paths[key] = value if equals else left.pop(0)
         elif argument.startswith("-") and argument != "-":
-            _read_letters(found, argument[1:], left)
+            _read_letters(options, argument[1:], left)
         else:
-            found.recipients.append(os.fsencode(argument))
-    return found
+            options.recipients.append(os.fsencode(argument))
+    return options
 
 
-def _read_letters(found: Options, letters: str, left: list[str]) -> None:
+def _read_letters(options: Options, letters: str, left: list[str]) -> None:
     """One argument of option letters, the last of which may have a value."""
     while letters:
         letter, letters = letters[0], letters[1:]
@@ -116,36 +116,36 @@ def _read_letters(found: Options, letters: str, left: list[str]) -> None:
             if not letters and not left and letter not in "Vo":
                 raise Stop(os.EX_USAGE, f"-{letter} wants a value; see sendmail --help")
             value = letters or (left.pop(0) if left else "")
-            _take_value(found, letter, value)
+            _take_value(options, letter, value)
             return
         if letter in _ATTACHED:
-            found.flush = found.flush or letter == "q"
+            options.flush = options.flush or letter == "q"
             return
         if letter not in _FLAGS:
             raise Stop(os.EX_USAGE, f"there is no option -{letter}; see sendmail --help")
         if letter == "t":
-            found.from_headers = True
+            options.from_headers = True
         elif letter == "i":
-            found.dot_ends = False
+            options.dot_ends = False
         elif letter == "v":
-            found.verbose = True
+            options.verbose = True
         elif letter == "I":
-            found.mode = "i"
+            options.mode = "i"
 
 
-def _take_value(found: Options, letter: str, value: str) -> None:
+def _take_value(options: Options, letter: str, value: str) -> None:
     if letter in "fr":
-        found.sender = os.fsencode(value)
+        options.sender = os.fsencode(value)
     elif letter == "F":
-        found.name = os.fsencode(value)
+        options.name = os.fsencode(value)
     elif letter == "o" and value == "i":
-        found.dot_ends = False
+        options.dot_ends = False
     elif letter == "b":
         if value in ("d", "D"):
             raise Stop(os.EX_USAGE, f"-b{value} would start a daemon; 'mailrelay serve' does that")
         if value not in tuple(_MODES):
             raise Stop(os.EX_USAGE, f"-b{value} is not known here; it can be -bm, -bp, -bs or -bi")
-        found.mode = value
+        options.mode = value
 
 
 def _run(options: Options) -> int:
@@ -175,8 +175,8 @@ def _list(relay: Relay) -> int:
         where = relay.enter()
     except Stop as stop:
         if stop.code == os.EX_NOPERM and relay.running:
-            found = relay.status
-            numbers = f"{found.get('queue')} waiting, {found.get('hold')} held, {found.get('failed')} failed"
+            status = relay.status
+            numbers = f"{status.get('queue')} waiting, {status.get('hold')} held, {status.get('failed')} failed"
             raise Stop(stop.code, f"only root may list the queue; by the relay's status {numbers}") from None
         raise
     queue_view.mailq(where)
@@ -258,6 +258,6 @@ def _sender(given: bytes | None, hostname: str) -> bytes:
         except KeyError:
             address = b"%d" % uid
     else:
-        found = _addresses(given)
-        address = found[0] if found else b""
+        addresses = _addresses(given)
+        address = addresses[0] if addresses else b""
     return address + b"@" + hostname.encode() if address and b"@" not in address else address

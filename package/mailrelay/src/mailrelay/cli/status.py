@@ -32,47 +32,47 @@ def run(relay: Relay, as_json: bool) -> int:
 
 
 def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
-    found = relay.status
+    status = relay.status
     if not relay.running:
         yield "mailrelay", "is not running; start it with 'service mailrelay start' or 'mailrelay serve'"
-        if found:
-            left = f"{relay.run_dir}/{paths.FILE} is what process {found.get('pid')} left"
-            yield "", f"{left}, written {_ago(found, 'updated')}"
+        if status:
+            left = f"{relay.run_dir}/{paths.FILE} is what process {status.get('pid')} left"
+            yield "", f"{left}, written {_ago(status, 'updated')}"
         return
-    since = f"is running since {_when(found, 'started')}"
-    yield "mailrelay", f"{found.get('version', '')} {since} (process {found.get('pid')})"
-    yield "listening", ", ".join(found.get("listening", [])) or "nowhere"
-    for endpoint, reason in found.get("not_listening", {}).items():
+    since = f"is running since {_when(status, 'started')}"
+    yield "mailrelay", f"{status.get('version', '')} {since} (process {status.get('pid')})"
+    yield "listening", ", ".join(status.get("listening", [])) or "nowhere"
+    for endpoint, reason in status.get("not_listening", {}).items():
         yield "cannot listen", f"{endpoint}: {reason}; tried again every few seconds"
-    yield "sending for", ", ".join([*found.get("allow", []), "this machine itself"])
-    if found.get("spool_missing"):
-        yield "spool", f"{found.get('spool')}: its storage is not mounted, all mail is refused for now"
-    yield "providers", ", ".join(found.get("smarthosts", [])) or "none is set, all mail is refused for now"
-    until = found.get("next_try")
+    yield "sending for", ", ".join([*status.get("allow", []), "this machine itself"])
+    if status.get("spool_missing"):
+        yield "spool", f"{status.get('spool')}: its storage is not mounted, all mail is refused for now"
+    yield "providers", ", ".join(status.get("smarthosts", [])) or "none is set, all mail is refused for now"
+    until = status.get("next_try")
     if until and until > clock.wall():
         yield "", f"not to be tried for another {duration(until - clock.wall())}"
-    yield "queue", _queue(found)
-    counts = found.get("counts", {})
+    yield "queue", _queue(status)
+    counts = status.get("counts", {})
     yield "since start", ", ".join(_counted(counts[name], word) for name, word in _COUNTS.items() if name in counts)
-    success, failure = found.get("last_success"), found.get("last_failure")
+    success, failure = status.get("last_success"), status.get("last_failure")
     if success:
         yield "last success", f"{_ago(success, 'time')}: {success.get('id')} to {success.get('smarthost')}"
     if failure:
         yield from _failure(failure, bool(success and success.get("time", 0) > failure.get("time", 0)))
-    if not found.get("clock_trusted", True):
+    if not status.get("clock_trusted", True):
         text = "not confirmed by a time server or a clock chip; until it is, mail ages only while the machine is on"
         yield "clock", text
-    for warning in found.get("warnings", []):
+    for warning in status.get("warnings", []):
         yield "warning", warning.replace(": warning: ", ": ", 1)
 
 
-def _queue(found: dict[str, Any]) -> str:
-    text = f"{count(found.get('queue', 0), 'message')} waiting"
-    oldest = found.get("oldest")
+def _queue(status: dict[str, Any]) -> str:
+    text = f"{count(status.get('queue', 0), 'message')} waiting"
+    oldest = status.get("oldest")
     if oldest is not None:
         text += f" (the oldest for {duration(clock.wall() - oldest)})"
-    text += f", {found.get('hold', 0)} held, {found.get('failed', 0)} failed"
-    return text + ("; sending now" if found.get("delivering") else "")
+    text += f", {status.get('hold', 0)} held, {status.get('failed', 0)} failed"
+    return text + ("; sending now" if status.get("delivering") else "")
 
 
 def _counted(number: int, word: str) -> str:
@@ -90,11 +90,11 @@ def _failure(failure: dict[str, Any], mended: bool) -> Iterator[tuple[str, str]]
         yield "", "Mail has gone out since then."
 
 
-def _when(found: dict[str, Any], name: str) -> str:
-    value = found.get(name)
+def _when(status: dict[str, Any], name: str) -> str:
+    value = status.get(name)
     return moment(value) if isinstance(value, (int, float)) else "an unknown time"
 
 
-def _ago(found: dict[str, Any], name: str) -> str:
-    value = found.get(name)
+def _ago(status: dict[str, Any], name: str) -> str:
+    value = status.get(name)
     return f"{moment(value)}, {duration(clock.wall() - value)} ago" if isinstance(value, (int, float)) else "once"

@@ -46,14 +46,14 @@ class Refused(Exception):
 def endpoints(relay: Relay) -> list[tuple[str, int]]:
     """Where the relay listens, loopback first. Nowhere if it does not run; but the usual relay, whose run directory
     may be another one, is looked for at port 25 of this machine."""
-    found = []
+    listening = []
     for text in relay.status.get("listening", []) if relay.running else []:
         host, _, port = str(text).rpartition(":")
         host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))
         if port.isdigit():
-            found.append((host, int(port)))
-    found.sort(key=lambda endpoint: not (endpoint[0].startswith("127.") or endpoint[0] == "::1"))
-    return found or ([] if relay.run_dir != DEFAULT_RUN_DIR else _WHEN_UNKNOWN)
+            listening.append((host, int(port)))
+    listening.sort(key=lambda endpoint: not (endpoint[0].startswith("127.") or endpoint[0] == "::1"))
+    return listening or ([] if relay.run_dir != DEFAULT_RUN_DIR else _WHEN_UNKNOWN)
 
 
 def smarthost(host: str, port: int) -> Smarthost:
@@ -116,7 +116,7 @@ def _deliver(up: SmarthostConnection, sender: bytes, recipients: list[bytes], ma
                 refused.append(f"{recipient.decode('utf-8', 'backslashreplace')}: {reply}")
                 code = code or _exit_code(outcome, reply.enhanced)
         settled = [reply.ok or reply.permanent for reply in outcome.recipients]
-        recipients[:] = [one for one, is_settled in zip(transaction.recipients, settled) if not is_settled]
+        recipients[:] = [recipient for recipient, is_settled in zip(transaction.recipients, settled) if not is_settled]
         if not any(settled):
             raise Down(str(outcome.recipients[0]), answered=True)
     if refused:
@@ -141,13 +141,13 @@ def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes
         main = settings.main
         rules = Recipients(main)
         refused = []
-        taken = []
+        accepted = []
         for recipient in recipients:
             reason = fault(recipient) or rules.refusal(recipient)
             if reason:
                 refused.append(f"{recipient.decode('utf-8', 'backslashreplace')}: {reason}")
             else:
-                taken.append(recipient)
+                accepted.append(recipient)
         size = mail.wire_size()
         if size > main.max_message_size:
             raise Refused(os.EX_UNAVAILABLE, [f"the mail has {size} bytes, the relay takes {main.max_message_size}"])
@@ -156,7 +156,7 @@ def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes
             raise Refused(os.EX_DATAERR, [f"sender: {reason}"])
         if not settings.provider:
             raise Down("no provider is set, so that it could not be sent")
-        queue_id = _keep(relay.enter(), main, address, rules.expand(taken), mail) if taken else ""
+        queue_id = _keep(relay.enter(), main, address, rules.expand(accepted), mail) if accepted else ""
     except Stop as stop:
         raise Down(stop.text) from None
     except OSError as error:

@@ -128,10 +128,10 @@ def decode_report(line: bytes) -> Report:
 
 
 def _seconds(word: str) -> float:
-    found = float(word)
-    if not 0.0 <= found < _LATEST:
+    seconds = float(word)
+    if not 0.0 <= seconds < _LATEST:
         raise ValueError(word)
-    return found
+    return seconds
 
 
 def keep_state(state: dict[str, list[str]], *kinds: str) -> dict[str, list[str]]:

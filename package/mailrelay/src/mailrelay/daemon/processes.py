@@ -47,10 +47,10 @@ def accepted_settings(path: str) -> Settings:
         from mailrelay.config import schema
 
         with open(path, "rb") as file:
-            found = schema.check(file.read(), path)[0]
-        if found is not None:
+            accepted = schema.check(file.read(), path)[0]
+        if accepted is not None:
             with os.fdopen(answer, "wb") as pipe:
-                marshal.dump(settings.whole(found), pipe)
+                marshal.dump(settings.whole(accepted), pipe)
         return 0
 
     _, data = _ask_child(read)

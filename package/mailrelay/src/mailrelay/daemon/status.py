@@ -92,10 +92,10 @@ def _census(root: str) -> tuple[dict[str, int], str]:
 
 def _stamp(root: str) -> list[int]:
     """When each state's directory was last changed: by whom ever, so that what the owner deletes is noticed too."""
-    found = []
+    stamps = []
     for state in spool.STATES:
         try:
-            found.append(os.stat(f"{root}/{state}").st_mtime_ns)
+            stamps.append(os.stat(f"{root}/{state}").st_mtime_ns)
         except OSError:
-            found.append(0)
-    return found
+            stamps.append(0)
+    return stamps

@@ -1,6 +1,6 @@
 """Sync threads: they write and fsync drafts side by side, and one directory sync covers all renames before it.
 
-The listener's loop hands drafts in and collects verdicts; it never waits for a disk. Nothing else uses this module.
+The listener's loop hands drafts in and collects results; it never waits for a disk. Nothing else uses this module.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
-    Token: TypeAlias = Any  # whatever the caller wants back with the verdict
-    Verdict: TypeAlias = "tuple[Token, OSError | None]"
+    Token: TypeAlias = Any  # whatever the caller wants back with the result
+    CommitResult: TypeAlias = "tuple[Token, OSError | None]"
 
 THREADS = 4
 _WRITE, _SEAL, _DISCARD = range(3)
@@ -34,7 +34,7 @@ class Committer:
         self._lock = _thread.allocate_lock()
         self._renamed: list[tuple[spool.Draft, Token]] = []
         self._syncing = False
-        self._done: list[Verdict] = []
+        self._done: list[CommitResult] = []
         try:
             self._queue_fd = where.open_directory(spool.QUEUE) if where.at_hand() else -1
         except OSError:
@@ -44,19 +44,19 @@ class Committer:
             _thread.start_new_thread(self._work, ())
 
     def write(self, draft: spool.Draft, chunks: list[bytes], token: Token) -> None:
-        """Append to the draft; the verdict says that there is room for more."""
+        """Append to the draft; the result says that there is room for more."""
         self._jobs.put((_WRITE, draft, chunks, token))
 
     def seal(self, draft: spool.Draft, chunks: list[bytes], token: Token) -> None:
-        """Append the last chunks and commit; a verdict without an error says that a power cut cannot take it."""
+        """Append the last chunks and commit; a result without an error says that a power cut cannot take it."""
         self._jobs.put((_SEAL, draft, chunks, token))
 
     def discard(self, draft: spool.Draft) -> None:
-        """Throw a draft away that no other job is under way for; there is no verdict."""
+        """Throw a draft away that no other job is under way for; there is no result."""
         self._jobs.put((_DISCARD, draft, [], None))
 
-    def collect(self) -> list[Verdict]:
-        """The verdicts since the last call. After an error the draft is gone."""
+    def collect(self) -> list[CommitResult]:
+        """The results since the last call. After an error the draft is gone."""
         try:
             os.read(self.fd, 4096)
         except BlockingIOError:
@@ -100,13 +100,13 @@ class Committer:
                 os.fsync(self._queue_fd)
             except OSError as error:
                 failure = error
-                for one, _ in batch:
-                    one.discard()
-            self._finish([(one, failure) for _, one in batch])
+                for draft, _ in batch:
+                    draft.discard()
+            self._finish([(token, failure) for _, token in batch])
 
-    def _finish(self, verdicts: list[Verdict]) -> None:
+    def _finish(self, results: list[CommitResult]) -> None:
         with self._lock:
             ring = not self._done
-            self._done += verdicts
+            self._done += results
         if ring:
             os.write(self._bell, b"\0")

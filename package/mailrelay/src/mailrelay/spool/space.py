@@ -68,9 +68,9 @@ class Capacity:
     def _look(self) -> None:
         try:
             before = self._used
-            found = self._spool.usage()
-            self._pause = min(self._pause * 2, _LATE) if found == before else _SOON
-            self._used += found - before  # and not "= found": more may have come in while it looked
+            used = self._spool.usage()
+            self._pause = min(self._pause * 2, _LATE) if used == before else _SOON
+            self._used += used - before  # and not "= used": more may have come in while it looked
         except OSError:
             pass
         finally:
