@@ -14,7 +14,7 @@ import sys
 
 
 def main(arguments: list[str]) -> int:
-    """Compile everything; 1 with a line on stderr where that is impossible. The relay works without."""
+    """Compile everything. Return 1, after a line on stderr, where that is impossible: the relay works without."""
     if arguments:
         print("mailrelay compile: takes no arguments", file=sys.stderr)
         return 64

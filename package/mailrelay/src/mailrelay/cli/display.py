@@ -20,12 +20,12 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
 def address(value: bytes) -> str:
-    """An envelope address; the null sender is <>."""
+    """Show an envelope address; the null sender is <>."""
     return escaped(value) or "<>"
 
 
 def duration(seconds: float) -> str:
-    """ "45s", "3m 10s", "2h 5m", "4d 3h"."""
+    """Show a duration: "45s", "3m 10s", "2h 5m", "4d 3h"."""
     left = max(int(seconds), 0)
     for place, (size, unit) in enumerate(_UNITS):
         if left >= size:
@@ -36,7 +36,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes: "912", "1.4K", "25.0M"."""
+    """Show bytes: "912", "1.4K", "25.0M"."""
     if count < 1024:
         return str(count)
     value = count / 1024
@@ -48,22 +48,22 @@ def size(count: int) -> str:
 
 
 def in_bytes(number: int) -> str:
-    """Bytes in a sentence, where no column head says what they are: "912 bytes", "1.4K"."""
+    """Show bytes in a sentence, where no column head says what they are: "912 bytes", "1.4K"."""
     return count(number, "byte") if number < 1024 else size(number)
 
 
 def moment(seconds: float) -> str:
-    """Wall time in the machine's own time zone."""
+    """Show wall time in the machine's own time zone."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def count(number: int, noun: str) -> str:
-    """ "1 message", "2 messages"."""
+    """Show a number of things: "1 message", "2 messages"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def for_terminal(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The text of a mail, LF line ends, for a terminal: whatever is not a character or a line end is escaped."""
+    """Decode a mail with LF line ends for a terminal; escape whatever is not a character or a line end."""
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
     for chunk in chunks:
         yield escaped(decoder.decode(chunk), "\n\t")
@@ -84,6 +84,6 @@ def prepare_streams() -> None:
 
 
 def complain(program: str, text: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     sys.stdout.flush()
     print(f"{program}: {escaped(text)}", file=sys.stderr, flush=True)

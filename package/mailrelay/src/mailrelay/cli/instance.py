@@ -59,7 +59,7 @@ class Relay:
         return status if isinstance(status, dict) else {}
 
     def _lives(self) -> bool:
-        """Whether the process that wrote the file still is, and is no other one that got its number."""
+        """Return whether the process that wrote the file still runs, and is no other one that got its number."""
         pid = self.status.get("pid")
         if not isinstance(pid, int) or pid <= 0:
             return False
@@ -76,7 +76,7 @@ class Relay:
             return True  # /proc hides other users' processes
 
     def settings(self) -> Settings:
-        """The checked config. Stop if it cannot be read or has faults."""
+        """Read and check the config. Stop if it cannot be read or has faults."""
         from mailrelay.config import schema
 
         settings, faults, _ = schema.load(self.config)
@@ -91,7 +91,7 @@ class Relay:
         return settings
 
     def spool_dir(self) -> str:
-        """Where the spool is: as the caller said, as the running relay says, or as the config says."""
+        """Return where the spool is: as the caller said, as the running relay says, or as the config says."""
         if self._spool_dir:
             return self._spool_dir
         if self.running and isinstance(self.status.get("spool"), str):
@@ -102,7 +102,7 @@ class Relay:
             raise Stop(stop.code, f"{stop.text}; or name the spool with --spool DIR") from None
 
     def enter(self) -> spool.Spool:
-        """The spool, as its owner: from here on root is no longer root, and works in no stranger's directory.
+        """Enter the spool as its owner: from here on root is no longer root, and works in no stranger's directory.
 
         What is to be imported has to be by now: the owner may be unable to read this code.
         """
@@ -120,7 +120,7 @@ class Relay:
         return where
 
     def control(self) -> Control:
-        """The way to tell the running relay something. Stop if it does not run or may not be told by us."""
+        """Open the way to tell the running relay something. Stop if it does not run or may not be told by us."""
         if not self.running:
             raise Stop(
                 os.EX_TEMPFAIL,
@@ -176,7 +176,7 @@ class Control:
 
 
 def become_owner(path: str) -> None:
-    """As root, become the owner of a directory for good. Stop if there is no such directory."""
+    """Become the owner of a directory for good, if we are root. Stop if there is no such directory."""
     try:
         folder = os.stat(path)
     except FileNotFoundError:

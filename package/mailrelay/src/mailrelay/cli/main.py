@@ -79,7 +79,7 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command; the exit code."""
+    """Run a command. Return the exit code."""
     prepare_streams()
     command = arguments[0] if arguments else ""
     name = f"mailrelay {command}" if command in _COMMANDS else "mailrelay"
@@ -154,7 +154,7 @@ class Options:
         self.values.update({"--from": "", "--limit": ""})
 
     def read(self, arguments: list[str]) -> None:
-        """Options may stand anywhere up to --. Stop for those that the command does not have."""
+        """Read the arguments; options may stand anywhere up to --. Stop for those that the command does not have."""
         known = [line.split()[0] for line in _OPTIONS.get(self.command, ()) + _COMMON]
         left = list(arguments)
         while left:

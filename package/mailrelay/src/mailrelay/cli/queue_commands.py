@@ -33,7 +33,7 @@ class Damage(Exception):
 
 
 def show(where: spool.Spool, queue_id: str) -> int:
-    """The envelope's facts, an empty line, and the message as text; dots are unstuffed, line ends are the machine's."""
+    """Print the envelope's facts, an empty line, and the message as text: dots unstuffed, line ends the machine's."""
     for state in spool.STATES if spool.is_id(queue_id) else ():
         try:
             message = Glance(where, state, queue_id)
@@ -92,7 +92,7 @@ def _raw(path: str) -> Iterator[bytes]:
 
 
 def _print(chunks: Iterator[bytes]) -> None:
-    """Bytes as they are into a file or pipe, but nothing to a terminal that it would obey."""
+    """Write bytes as they are into a file or pipe, but nothing to a terminal that it would obey."""
     if sys.stdout.isatty():
         for text in for_terminal(chunks):
             sys.stdout.write(text)
@@ -103,7 +103,7 @@ def _print(chunks: Iterator[bytes]) -> None:
 
 
 def delete(where: spool.Spool, ids: Sequence[str], all_of_them: bool) -> int:
-    """Gone for good, damaged files too. With all_of_them: whatever is there when we look."""
+    """Delete for good, damaged files too. With all_of_them: whatever is there when we look."""
     touched: set[str] = set()
 
     def act(queue_id: str) -> None:
@@ -130,7 +130,7 @@ def delete(where: spool.Spool, ids: Sequence[str], all_of_them: bool) -> int:
 
 
 def hold(where: spool.Spool, ids: Sequence[str]) -> int:
-    """Nobody touches them until `release` or `delete`; failed ones may be held too, and are then kept."""
+    """Let nobody touch them until `release` or `delete`; failed ones may be held too, and are then kept."""
     touched: set[str] = set()
 
     def act(queue_id: str) -> None:
@@ -147,7 +147,7 @@ def hold(where: spool.Spool, ids: Sequence[str]) -> int:
 
 
 def release(where: spool.Spool, ids: Sequence[str], control: Control | None) -> int:
-    """Held and failed ones go back into the queue, failed recipients and all, and are due."""
+    """Put held and failed ones back into the queue, failed recipients and all, and due."""
     touched: set[str] = set()
 
     def act(queue_id: str) -> None:
@@ -166,7 +166,7 @@ def release(where: spool.Spool, ids: Sequence[str], control: Control | None) -> 
 
 
 def flush(where: spool.Spool, ids: Sequence[str], control: Control) -> int:
-    """These are due now, and so is every smarthost."""
+    """Make these due now, and every smarthost too."""
 
     def act(queue_id: str) -> None:
         try:
@@ -190,7 +190,7 @@ class _Sending(Stop):
 
 
 def _open(where: spool.Spool, queue_id: str) -> spool.Message:
-    """The message in whichever state, locked. Stop, or Damage, which delete mends."""
+    """Open and lock the message in whichever state. Stop, or Damage, which delete mends."""
     for state in spool.STATES if spool.is_id(queue_id) else ():
         try:
             return where.open(queue_id, state)
@@ -204,7 +204,7 @@ def _open(where: spool.Spool, queue_id: str) -> spool.Message:
 
 
 def _each(command: str, ids: Sequence[str], act: Callable[[str], None]) -> tuple[list[str], int]:
-    """Do it to each and complain of those that fail: the ones done, and the exit code of the first that failed."""
+    """Do it to each, complain of those that fail. Return the ones done, and the exit code of the first that failed."""
     done: list[str] = []
     code = 0
     for queue_id in dict.fromkeys(ids):

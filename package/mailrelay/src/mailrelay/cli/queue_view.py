@@ -61,14 +61,14 @@ class Entry:
 
     @property
     def word(self) -> str:
-        """Its state in a word: queued, sending, held, failed or damaged."""
+        """Return its state in a word: queued, sending, held, failed or damaged."""
         return "damaged" if self.damage else "sending" if self.sending else _WORDS[self.state]
 
     def bytes(self) -> int:
         return self.message.size if self.message else 0
 
     def next_try(self, rest: float) -> float | None:
-        """Wall time of the next attempt, 0 for at once, None for never. rest: when the first smarthost may be tried."""
+        """Return wall time of the next attempt, 0 for at once, None for never. rest: when a smarthost may be tried."""
         if self.message is None or self.state != spool.QUEUE or self.sending:
             return None
         wait = self.message.due - clock.boottime()
@@ -77,7 +77,7 @@ class Entry:
 
 
 def entries(where: spool.Spool) -> Iterator[Entry]:
-    """Everything in the spool: the queue, then what is held, then what failed; each oldest first. OSError."""
+    """Yield everything in the spool: the queue, then what is held, then what failed; each oldest first. OSError."""
     locked = _locked_inodes()
     for state in spool.STATES:
         for queue_id in where.ids(state):
@@ -91,7 +91,7 @@ def entries(where: spool.Spool) -> Iterator[Entry]:
 
 
 def _locked_inodes() -> set[int]:
-    """Inodes of every file with a flock(2) lock: a message that has one is being delivered."""
+    """Return the inode of every file with a flock(2) lock: a message that has one is being delivered."""
     inodes = set()
     try:
         with open("/proc/locks", "rb") as locks:
@@ -105,7 +105,7 @@ def _locked_inodes() -> set[int]:
 
 
 def table(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int | None = None) -> None:
-    """The queue for people, and a line that sums it up."""
+    """Print the queue for people, and a line that sums it up."""
     rest = _rest(relay, running)
     row = "{:<16}  {:<7}  {:>7}  {:>6}  {:>5}  {:<8}  {}"
     numbers: dict[str, int] = {}
@@ -148,13 +148,13 @@ def table(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int |
 
 
 def _rest(relay: dict[str, Any], running: bool) -> float:
-    """Wall time until which no smarthost is tried; 0 if one may be."""
+    """Return the wall time until which no smarthost is tried; 0 if one may be."""
     until = relay.get("next_try") if running else None
     return float(until) if isinstance(until, (int, float)) and until > clock.wall() else 0.0
 
 
 def as_json(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int | None = None) -> None:
-    """The queue for programs: the object that `mailrelay queue --help` describes."""
+    """Print the queue for programs: the object that `mailrelay queue --help` describes."""
     rest = _rest(relay, running)
     now = clock.wall()
     total = sum(len(where.ids(state)) for state in spool.STATES)
@@ -202,7 +202,7 @@ def _text(value: bytes) -> str:
 
 
 def mailq(where: spool.Spool) -> None:
-    """The list as sendmail has always printed it: * is being sent, ! is held, # has failed."""
+    """Print the list as sendmail always has: * is being sent, ! is held, # has failed."""
     total = number = 0
     for entry in entries(where):
         if not number:

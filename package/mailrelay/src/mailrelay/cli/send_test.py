@@ -40,7 +40,7 @@ _NAMES = {
 
 
 def run(relay: Relay, recipient: str, sender: str, json_lines: bool) -> int:
-    """Send it; 0 if the provider accepted it for everybody it goes to, else 1."""
+    """Send it. Return 0 if the provider accepted it for everybody it goes to, else 1."""
     settings = relay.settings()
     preload(settings.smarthosts)
     drop_rights(relay, settings)
@@ -90,7 +90,7 @@ class TestDelivery:
         return 1
 
     def send(self, smarthost: Smarthost, sender: bytes, recipients: list[bytes], *, last: bool) -> int | None:
-        """The exit code; None if this smarthost could not be used and another one is to be tried."""
+        """Send it by this smarthost. Return the exit code; None if another one is to be tried."""
         self.report.smarthost(smarthost)
         up = SmarthostConnection(smarthost, self.main.hostname.encode(), on_step=self.report.step)
         try:
@@ -164,7 +164,7 @@ class Report:
             print(f"  {'':<12} {'':<6} {'':>9}  {label} {escaped(text)}", flush=True)
 
     def next(self, text: str, advice: str) -> None:
-        """This smarthost could not be used, the next one is tried."""
+        """Report that this smarthost could not be used and the next one is tried."""
         self.end(False, text, advice)
         print("The next provider is tried.")
 
@@ -180,7 +180,7 @@ class Report:
 
 
 def step_facts(step: Step) -> list[tuple[str, str]]:
-    """What is worth showing of a step's details."""
+    """Return what is worth showing of a step's details."""
     if step.stage == "certificate":
         labels = {"issuer": "issued by", "names": "for", "not_after": "valid until", "sha256": "SHA-256"}
         facts = [(label, step.detail[name]) for name, label in labels.items() if step.detail.get(name)]

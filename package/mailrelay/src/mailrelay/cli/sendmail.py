@@ -60,7 +60,7 @@ class Options:
 
 
 def main(name: str, arguments: Sequence[str]) -> int:
-    """Called as `name`: sendmail, mailq or newaliases. The exit code."""
+    """Run as `name`: sendmail, mailq or newaliases. Return the exit code."""
     prepare_streams()
     try:
         if "--help" in arguments:
@@ -88,7 +88,7 @@ def main(name: str, arguments: Sequence[str]) -> int:
 
 
 def read_options(arguments: Sequence[str]) -> Options:
-    """Options may stand after recipients too, up to --. Stop for those that nobody knows."""
+    """Read options, which may stand after recipients too, up to --. Stop for those that nobody knows."""
     options = Options()
     left = list(arguments)
     while left:
@@ -109,7 +109,7 @@ def read_options(arguments: Sequence[str]) -> Options:
 
 
 def _read_letters(options: Options, letters: str, left: list[str]) -> None:
-    """One argument of option letters, the last of which may have a value."""
+    """Read one argument of option letters, the last of which may have a value."""
     while letters:
         letter, letters = letters[0], letters[1:]
         if letter in _WITH_VALUE:
@@ -238,7 +238,7 @@ def _stdin() -> Iterator[bytes]:
 
 
 def _addresses(argument: bytes) -> list[bytes]:
-    """The addresses in an argument: one, or several with commas, or with names."""
+    """Return the addresses in an argument: one, or several with commas, or with names."""
     if not any(mark in argument for mark in b',<(" '):
         return [argument] if argument else []
     from mailrelay.mail.address_list import addresses
@@ -247,7 +247,7 @@ def _addresses(argument: bytes) -> list[bytes]:
 
 
 def _sender(given: bytes | None, hostname: str) -> bytes:
-    """The envelope sender: as given, with the relay's name where a domain is missing; else who calls us."""
+    """Return the envelope sender: as given, with the relay's name where a domain is missing; else who calls us."""
     hostname = hostname or os.uname().nodename or "localhost"
     if given is None:
         import pwd

@@ -18,7 +18,7 @@ _CONNECT = 10.0  # seconds
 
 
 def run(relay: Relay) -> int:
-    """Until the relay ends the session; exit status 75 and a 421 where none answers."""
+    """Carry the session until the relay ends it. Return 75, after a 421, where none answers."""
     door = _connect(relay)
     if door is None:
         name = os.uname().nodename.encode("ascii", "replace")

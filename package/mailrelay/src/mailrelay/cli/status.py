@@ -22,7 +22,7 @@ _COUNTS = {
 
 
 def run(relay: Relay, as_json: bool) -> int:
-    """Print it; 0 if the relay runs, 3 if not."""
+    """Print it. Return 0 if the relay runs, 3 if not."""
     if as_json:
         print(status_file.dump({"running": relay.running, **relay.status}))
     else:

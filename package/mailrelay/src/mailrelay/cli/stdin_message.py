@@ -21,7 +21,7 @@ _PLACES = ("/tmp", "/var/tmp")
 
 
 def text_of(chunks: Iterable[bytes], dot_ends: bool) -> Iterator[bytes]:
-    """The mail with LF line ends only. With dot_ends a line that is a single dot ends it, also as the last, open line.
+    """Yield the mail with LF line ends only. With dot_ends a single dot on a line ends it, also on the last, open line.
 
     CR LF and CR CR LF are line ends, and so is any other CR: the relay would take them as such too.
     """
@@ -86,7 +86,7 @@ class StdinMessage:
         return self._parts[0][at : at + count] if self._parts else b""
 
     def head(self) -> bytes:
-        """What may be the header section: all that stands before the first empty line."""
+        """Return what may be the header section: all that stands before the first empty line."""
         return (b"\n" + self._read(0, _HEAD)).partition(b"\n\n")[0][1:] + b"\n"
 
     def has_from(self) -> bool:
@@ -101,7 +101,7 @@ class StdinMessage:
         self.eightbit = self.eightbit or not field.isascii()
 
     def wire(self) -> Iterator[bytes]:
-        """What goes over the wire before the final dot: CRLF, dots stuffed, ending in CRLF."""
+        """Yield what goes over the wire before the final dot: CRLF, dots stuffed, ending in CRLF."""
         data = self._first
         line_start = True
         at = self._start
@@ -121,7 +121,7 @@ class StdinMessage:
             yield b"\r\n"
 
     def wire_size(self) -> int:
-        """Bytes that wire() makes."""
+        """Count the bytes that wire() makes."""
         return sum(map(len, self.wire()))
 
 

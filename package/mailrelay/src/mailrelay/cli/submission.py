@@ -57,7 +57,7 @@ def endpoints(relay: Relay) -> list[tuple[str, int]]:
 
 
 def smarthost(host: str, port: int) -> Smarthost:
-    """The relay itself as a smarthost: no TLS, no login."""
+    """Describe the relay itself as a smarthost: no TLS, no login."""
     return Smarthost(
         name="relay", enabled=True, host=host, port=port, tls="none", allow_cleartext=True, verify=False, ca_file="",
         fingerprint="", auth="none", username="", password="", priority=0, sender=[], rate_minute=0, rate_day=0,
@@ -128,7 +128,7 @@ def _exit_code(outcome: Outcome, enhanced: str) -> int:
 
 
 def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes], mail: StdinMessage) -> str:
-    """Root alone, with no relay running: put it into the spool as the spool's owner; the queue id. Down or Refused.
+    """Put it into the spool as the spool's owner; root alone, with no relay running. The queue id. Down or Refused.
 
     By the relay's own rules about addresses, recipients and size.
     """

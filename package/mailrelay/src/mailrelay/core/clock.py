@@ -27,17 +27,17 @@ _asked = -_ASK_AGAIN
 
 
 def wall() -> float:
-    """Seconds since 1970, right or not."""
+    """Return seconds since 1970, right or not."""
     return time.time()
 
 
 def boottime() -> float:
-    """Seconds since boot, sleep included."""
+    """Return seconds since boot, sleep included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def boot_id() -> str:
-    """The kernel's random name for this boot: 36 characters, or "-" where there is none."""
+    """Return the kernel's random name for this boot: 36 characters, or "-" where there is none."""
     global _boot_id
     if not _boot_id:
         try:
@@ -49,7 +49,7 @@ def boot_id() -> str:
 
 
 def trusted() -> bool:
-    """True when the wall clock is plausible and something on this machine vouches for it; then true for good."""
+    """Return whether the wall clock is plausible and something vouches for it; once true, true for good."""
     global _trusted, _asked
     if not _trusted and boottime() >= _asked + _ASK_AGAIN:
         _asked = boottime()

@@ -31,7 +31,7 @@ class Day:
         self.base, self.date, self.since = seen, time.localtime(now)[:3], now
 
     def turn(self, seen: list[int], now: float) -> bool:
-        """Whether another day has begun, or the clock was set to one; then it counts from `seen` on."""
+        """Return whether another day has begun, or the clock was set to one; then count from `seen` on."""
         local = time.localtime(now)
         if local[:3] == self.date:
             return False
@@ -40,10 +40,10 @@ class Day:
         return True
 
     def counts(self, seen: list[int]) -> dict[str, float]:
-        """By NAMES, and `since` in seconds since 1970."""
+        """Return the counts by NAMES, and `since` in seconds since 1970."""
         return {"since": self.since, **{name: seen[place] - self.base[place] for place, name in NAMES.items()}}
 
 
 def counters() -> memoryview:
-    """64-bit counters, indexed by the names above, shared with every process forked later."""
+    """Make 64-bit counters, indexed by the names above, shared with every process forked later."""
     return memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")

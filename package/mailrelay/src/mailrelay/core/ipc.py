@@ -66,7 +66,7 @@ def make_control(run_dir: str) -> int:
 
 
 def encode_lines(words: Sequence[str]) -> Iterator[bytes]:
-    """Ids or requests, in pieces to be written whole."""
+    """Encode ids or requests, in pieces to be written whole."""
     for start in range(0, len(words), _LINES_A_WRITE):
         yield "".join([f"{word}\n" for word in words[start : start + _LINES_A_WRITE]]).encode()
 
@@ -82,7 +82,7 @@ def write_ids(pipe: int, ids: Sequence[str]) -> bool:
 
 
 def read_lines(pipe: int) -> list[str]:
-    """The ids or requests that wait in a pipe; each is still to be judged."""
+    """Return the ids or requests that wait in a pipe; each is still to be judged."""
     try:
         return os.read(pipe, _READ).decode("ascii", "replace").split()
     except BlockingIOError:
@@ -99,7 +99,7 @@ def encode_time(seconds: float) -> str:
 
 
 def read_reports(pipe: int, rest: bytes) -> tuple[list[bytes], bytes]:
-    """The whole lines that wait in a pipe behind `rest`, and what is no line yet, which is the next call's `rest`."""
+    """Return the whole lines that wait in a pipe behind `rest`, and what is no line yet: the next call's `rest`."""
     try:
         rest += os.read(pipe, _READ)
     except BlockingIOError:
@@ -135,5 +135,5 @@ def _seconds(word: str) -> float:
 
 
 def keep_state(state: dict[str, list[str]], *kinds: str) -> dict[str, list[str]]:
-    """Of the carried state what is of these kinds."""
+    """Return what is of these kinds."""
     return {name: values for name, values in state.items() if name.partition(" ")[0] in kinds}

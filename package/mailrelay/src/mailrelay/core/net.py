@@ -11,7 +11,7 @@ _V4_MAPPED = b"\0" * 10 + b"\xff\xff"
 
 
 def number(address: str) -> tuple[int, int]:
-    """An IP address as (width in bits, value). A zone id is dropped, IPv4 mapped into IPv6 is IPv4. ValueError."""
+    """Read an IP address as (width in bits, value). Drop a zone id; IPv4 mapped into IPv6 is IPv4. ValueError."""
     try:
         if ":" not in address:
             return 32, int.from_bytes(inet_pton(AF_INET, address), "big")
@@ -35,7 +35,7 @@ class Net:
 
     @classmethod
     def parse(cls, text: str) -> Net:
-        """The network of "address" or "address/length". ValueError says in plain words what is wrong."""
+        """Read "address" or "address/length". ValueError says in plain words what is wrong."""
         address, slash, length = text.partition("/")
         if "%" in address:
             raise ValueError("has a zone id (%...), which a network cannot have")
@@ -51,7 +51,7 @@ class Net:
         return cls(bits, width, value)
 
     def contains(self, address: str) -> bool:
-        """True if the address lies in this network; false also for text that is no address."""
+        """Return whether the address lies in this network; false also for text that is no address."""
         try:
             bits, value = number(address)
         except ValueError:
@@ -59,7 +59,7 @@ class Net:
         return bits == self.bits and value >> (bits - self.length) == self._prefix
 
     def covers(self, other: Net) -> bool:
-        """True if every address of `other` lies in this network."""
+        """Return whether every address of `other` lies in this network."""
         return (
             self.bits == other.bits
             and self.length <= other.length
@@ -81,5 +81,5 @@ _PRIVATE = (
 
 
 def is_private(net: Net) -> bool:
-    """True if a network, or the network of one address, holds private addresses only."""
+    """Return whether a network, or the network of one address, holds private addresses only."""
     return any(Net.parse(known).covers(net) for known in _PRIVATE)

@@ -23,7 +23,7 @@ GET_ADDRESSES = _HEADER.pack(_HEADER.size + _MESSAGE.size, _GETADDR, _DUMP, 1, 0
 
 
 def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The type and body of each message in a datagram. OSError if it is malformed."""
+    """Yield the type and body of each message in a datagram. OSError if it is malformed."""
     while len(data) >= _HEADER.size:
         length, kind = _HEADER.unpack_from(data)[:2]
         if length < _HEADER.size:
@@ -33,7 +33,7 @@ def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def address(body: bytes) -> tuple[int, int, int, int, dict[int, bytes]]:
-    """Of NEWADDR and DELADDR: family, prefix length, flags, the interface's index, and attributes."""
+    """Read a NEWADDR or DELADDR: family, prefix length, flags, the interface's index, and attributes."""
     family, length, flags, _, index = _MESSAGE.unpack_from(body)
     attributes: dict[int, bytes] = {}
     rest = body[_MESSAGE.size :]

@@ -43,7 +43,7 @@ class AddressWatcher:
         self._take(names, now)
 
     def _take(self, names: list[str], now: float) -> bool:
-        """True once the kernel has told all addresses that there are."""
+        """Return true once the kernel has told all addresses that there are."""
         try:
             for kind, body in rtnetlink.messages(self._socket.recv(1 << 16)):
                 if kind == rtnetlink.DONE:
@@ -57,7 +57,7 @@ class AddressWatcher:
         return False
 
     def _changes(self, kind: int, body: bytes) -> set[str]:
-        """The names of the interface whose addresses this changes; none for what is known already."""
+        """Return the names of the interface whose addresses this changes; none for what is known already."""
         family, _, flags, index, attributes = rtnetlink.address(body)
         if family == _socket.AF_INET6 and flags & rtnetlink.TEMPORARY:  # the relay does not listen on these
             return set()

@@ -37,7 +37,7 @@ class Dispatcher:
         return self.schedule.due_now(now)
 
     def start(self, now: float) -> tuple[bool, bool]:
-        """Make ready for one that is forked next; what Schedule.start says."""
+        """Make ready for a courier that is forked next. Return what Schedule.start does."""
         scan, flush = self.schedule.start(now)
         if scan:
             self._counters[counters.OVERFLOW] = 0
@@ -47,7 +47,7 @@ class Dispatcher:
         return scan, flush
 
     def end(self, exit_code: int, now: float) -> bool:
-        """It has ended; false if it crashed."""
+        """Note that the courier has ended. Return false if it crashed."""
         self.read_reports()
         self.pid = 0
         self._send_requested()
@@ -81,7 +81,7 @@ class Dispatcher:
         self._send_requested()
 
     def _send_requested(self) -> None:
-        """A courier at work has its own view of who rests; when it leaves, these are for the next one, too."""
+        """Send the requested ids; a courier at work may leave them, so that they are for the next one, too."""
         if self._requested:
             self.schedule.unblock()
             self._forget_hosts()

@@ -29,7 +29,7 @@ _FILES = 128  # beside those of connections
 
 
 def load(arguments: list[str]) -> Plan | int:
-    """Have a child read options and config; the plan, or the exit code of a child that has said what is wrong."""
+    """Have a child read options and config. Return the plan, or the exit code if it has said what is wrong."""
 
     def read(answer: int) -> int:
         from mailrelay.config import startup
@@ -60,7 +60,7 @@ def accepted_settings(path: str) -> Settings:
 
 
 def _ask_child(read: Callable[[int], int]) -> tuple[int, bytes]:
-    """Run `read` in a child, because parsers are large: its exit code, and what it wrote to the descriptor."""
+    """Run `read` in a child, because parsers are large. Return its exit code, and what it wrote to the descriptor."""
     answer_r, answer_w = os.pipe()
     pid = os.fork()
     if not pid:
@@ -78,7 +78,7 @@ def _ask_child(read: Callable[[int], int]) -> tuple[int, bytes]:
 
 
 def fork(run: Callable[[], None], not_theirs: Iterable[int]) -> int:
-    """Run a role in a child that never returns; the child's pid. `not_theirs` are descriptors that it does not get.
+    """Run a role in a child that never returns. Return its pid. `not_theirs` are descriptors that it does not get.
 
     No signal meets a child that still has our handlers: it would ring our bell instead.
     """
@@ -111,7 +111,7 @@ def fork(run: Callable[[], None], not_theirs: Iterable[int]) -> int:
 
 
 def ended() -> Iterator[tuple[int, int]]:
-    """Reap the children that have ended: the pid and exit code of each."""
+    """Reap the children that have ended. Yield the pid and exit code of each."""
     while True:
         try:
             pid, code = os.waitpid(-1, os.WNOHANG)
@@ -132,7 +132,7 @@ def drop_rights(owner: tuple[int, int] | None) -> None:
 
 
 def raise_limits(connections: int) -> None:
-    """Files for that many connections, and for a large message that comes in over each; while we still may."""
+    """Allow files for that many connections, and for a large message that comes in over each; while we still may."""
     wanted = 2 * connections + _FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted:

@@ -34,7 +34,7 @@ class Schedule:
     # Asked.
 
     def next_due(self) -> float:
-        """When to start the next courier if nothing else happens; NEVER while one runs."""
+        """Return when to start the next courier if nothing else happens; NEVER while one runs."""
         if self.running or not self.delivers:
             return NEVER
         due = min(self._scan_due, self.blocked_until if self._ids_waiting or self._ids_lost else NEVER)
@@ -44,13 +44,13 @@ class Schedule:
         return now >= self.next_due()
 
     def ids_due(self) -> float:
-        """From when on the pipe of ids is to be listened to; NEVER while a courier does that itself."""
+        """Return from when on to listen to the pipe of ids; NEVER while a courier does that itself."""
         return max(self.blocked_until, self._restart_due) if self.delivers and not self.running else NEVER
 
     # Told.
 
     def start(self, now: float) -> tuple[bool, bool]:
-        """A courier starts: whether it looks through the whole queue, and whether everything counts as due."""
+        """Note that a courier starts. Return whether it scans the whole queue, and whether everything is due."""
         flush = self._flush
         scan = flush or self._ids_lost or now >= self._scan_due
         if scan:
@@ -60,12 +60,12 @@ class Schedule:
         return scan, flush
 
     def report(self, due: float, blocked_until: float) -> None:
-        """The courier leaves, and says when the queue is due again."""
+        """Note what the leaving courier says: when the queue is due again, when a smarthost may be tried."""
         self._scan_due, self.blocked_until = min(self._scan_due, due), blocked_until
         self._reported = True
 
     def end(self, exit_code: int, now: float) -> bool:
-        """The courier has ended: false if it crashed, which each time in a row makes the next one wait longer."""
+        """Note that the courier has ended. Return false if it crashed: each time in a row the next waits longer."""
         self.running = False
         if self._reported and not exit_code:
             self._crashes = 0
@@ -76,32 +76,32 @@ class Schedule:
         return False
 
     def scan(self) -> None:
-        """The queue may hold mail that nobody was told of."""
+        """Have the whole queue looked through: it may hold mail that nobody was told of."""
         self._scan_due = 0.0
 
     def ids_waiting(self) -> None:
-        """Ids of new mail lie in the pipe."""
+        """Note that ids of new mail lie in the pipe."""
         self._ids_waiting = True
 
     def ids_lost(self) -> None:
-        """The pipe had no room for some ids."""
+        """Note that the pipe had no room for some ids."""
         self._ids_lost = True
 
     def unblock(self) -> None:
-        """The owner wants some mail tried now: every smarthost may be."""
+        """Let every smarthost be tried: the owner wants some mail tried now."""
         self.blocked_until = 0.0
 
     def flush(self) -> None:
-        """The owner wants everything tried now, even after a crash."""
+        """Have everything tried now, even after a crash."""
         self._flush = True
         self.blocked_until = self._restart_due = 0.0
 
     def new_settings(self, delivers: bool) -> None:
-        """What was said of smarthosts, or crashed over them, holds no more."""
+        """Forget what was reported of the old smarthosts, and what crashed over them."""
         self.delivers = delivers
         self.blocked_until = self._restart_due = 0.0
         self.scan()
 
     def stop(self) -> None:
-        """The relay ends: no courier any more."""
+        """Start no courier any more: the relay ends."""
         self.delivers = False

@@ -74,7 +74,7 @@ def may_hold_mail(root: str) -> bool:
 
 
 def _census(root: str) -> tuple[dict[str, int], str]:
-    """How many messages are in each state, and the queue id of the oldest that waits ("" for none)."""
+    """Count the messages in each state, and find the queue id of the oldest that waits ("" for none)."""
     counts = {}
     oldest = ""
     for state in spool.STATES:
@@ -91,7 +91,7 @@ def _census(root: str) -> tuple[dict[str, int], str]:
 
 
 def _stamp(root: str) -> list[int]:
-    """When each state's directory was last changed: by whom ever, so that what the owner deletes is noticed too."""
+    """Return when each state's directory was changed, by whomever: what the owner deletes is noticed too."""
     stamps = []
     for state in spool.STATES:
         try:

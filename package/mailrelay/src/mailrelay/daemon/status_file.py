@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def dump(value: Any) -> str:
-    """JSON of plain values. The json package would cost the supervisor half a megabyte."""
+    """Make JSON of plain values. The json package would cost the supervisor half a megabyte."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{dump(str(key))}: {dump(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
@@ -44,7 +44,7 @@ def write(run_dir: str, status: dict[str, Any]) -> None:
 
 
 def remove(run_dir: str) -> None:
-    """The relay ends: nobody is to think that it runs."""
+    """Remove it, so that nobody thinks that the relay runs."""
     for name in (FILE, CONTROL):
         try:
             os.unlink(f"{run_dir}/{name}")

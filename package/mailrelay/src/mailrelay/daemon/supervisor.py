@@ -33,7 +33,7 @@ _UNAVAILABLE = 69  # sysexits.h
 
 
 def main(arguments: list[str]) -> int:
-    """`mailrelay serve`: returns the exit code."""
+    """Run `mailrelay serve`. Return the exit code."""
     plan = processes.load(arguments)
     if isinstance(plan, int):
         return plan
@@ -70,7 +70,7 @@ class Supervisor:
     # Start.
 
     def run(self) -> int:
-        """Serve until a signal ends it; the exit code."""
+        """Serve until a signal ends it. Return the exit code."""
         self.lifeline_r, self.lifeline_w = os.pipe2(os.O_CLOEXEC)
         self.signal_r, self.signal_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self.signal_w, warn_on_full_buffer=False)
@@ -255,7 +255,7 @@ class Supervisor:
             self.start_courier(now)
 
     def pause(self, now: float) -> float:
-        """Seconds until something is to be done without anybody's asking."""
+        """Return seconds until something is to be done without anybody's asking."""
         dues = [now + _HEARTBEAT, self.status.next_due()]
         if self.stopping:
             dues.append(self.stopping)

@@ -56,7 +56,7 @@ class Envelope:
         self.clock_trusted = clock.trusted()
 
     def age(self) -> float:
-        """Seconds since the message came in; after a reboot without a trusted clock, the least it can be."""
+        """Return seconds since the message came in; after a reboot without a trusted clock, the least it can be."""
         uptime = clock.boottime()
         if self.boot_id == clock.boot_id():
             return uptime - self.boottime
@@ -65,14 +65,14 @@ class Envelope:
         return uptime
 
     def date(self) -> float:
-        """When the message came in as wall time, mended if the clock was set only afterwards."""
+        """Return when the message came in as wall time, mended if the clock was set only afterwards."""
         now = clock.wall()
         if self.boot_id == clock.boot_id():
             return now - (clock.boottime() - self.boottime)
         return self.received if clock.EARLIEST <= self.received <= now else now
 
     def encode(self) -> bytes:
-        """Everything of the file that stands before the message."""
+        """Encode everything of the file that stands before the message."""
         flags = b"%d%d%d" % (self.smtputf8, self.eightbit, self.notice)
         fields = [
             b"%.3f" % self.received,
@@ -91,7 +91,7 @@ class Envelope:
 
 
 def netstring(data: bytes, at: int) -> tuple[bytes, int]:
-    """One of djb's netstrings: the string, and where the next one begins. EOFError when data ends inside it."""
+    """Read one of djb's netstrings: the string, and where the next one begins. EOFError when data ends inside it."""
     colon = data.find(b":", at, at + 8)
     if colon < 0:
         if len(data) - at < 8:
@@ -111,7 +111,7 @@ def encode_record(attempts: int, due: float, answer: str) -> bytes:
 
 
 def decode_record(record: bytes) -> tuple[int, float, str]:
-    """attempts, due, answer. After a reboot, or if the record is torn, the message is due at once."""
+    """Return attempts, due, answer. After a reboot, or if the record is torn, the message is due at once."""
     words = record.decode("ascii", "replace").strip().split(" ", 3)
     try:
         attempts, due = int(words[0]), float(words[1])

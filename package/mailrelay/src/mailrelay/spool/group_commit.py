@@ -56,7 +56,7 @@ class Committer:
         self._jobs.put((_DISCARD, draft, [], None))
 
     def collect(self) -> list[CommitResult]:
-        """The results since the last call. After an error the draft is gone."""
+        """Return the results since the last call. After an error the draft is gone."""
         try:
             os.read(self.fd, 4096)
         except BlockingIOError:
@@ -83,7 +83,7 @@ class Committer:
                 self._finish([(token, known)])
 
     def _sync(self, draft: spool.Draft, token: Token) -> None:
-        """Group commit: the first thread here syncs for all whose renames came before each of its syncs."""
+        """Commit as a group: the first thread here syncs for all whose renames came before each of its syncs."""
         with self._lock:
             self._renamed.append((draft, token))
             if self._syncing:

@@ -114,11 +114,11 @@ class Message:
         self.statuses = [fields[8][i : i + 1] for i in range(len(fields[8]))]
 
     def pending(self) -> list[int]:
-        """The places of the recipients that are still to be served."""
+        """Return the places of the recipients that are still to be served."""
         return [i for i, status in enumerate(self.statuses) if status == PENDING]
 
     def chunks(self, size: int = 65536) -> Iterator[bytes]:
-        """The message as it came in over the wire, dots still stuffed."""
+        """Yield the message as it came in over the wire, dots still stuffed."""
         at, end = self._body, self._body + self.size
         while at < end:
             chunk = os.pread(self._fd, min(size, end - at), at)
@@ -142,7 +142,7 @@ class Message:
         self.attempts, self.due, self.answer = attempts, due, answer
 
     def finish(self) -> None:
-        """Nothing is pending any more: gone if all were delivered, else into failed/. The caller syncs the queue."""
+        """Delete it if all were delivered, else move it to failed/: nothing is pending. The caller syncs the queue."""
         if FAILED in self.statuses:
             self.move(FAIL)
         else:
@@ -156,7 +156,7 @@ class Message:
         os.unlink(self._spool.path(self.state, self.id))
 
     def release(self) -> None:
-        """Back into the queue, due at once, failed recipients and all."""
+        """Put it back into the queue, due at once, failed recipients and all."""
         self.set_statuses([PENDING if status == FAILED else status for status in self.statuses])
         self.note_attempt(0, 0.0, "")
         if self.state != QUEUE:

@@ -17,7 +17,7 @@ class Capacity:
     """`room` is always there to be read."""
 
     def __init__(self, where: spool.Spool, limit: int, reserve: int, wanted: int) -> None:
-        """Sizes in bytes; limit 0: a quarter of what there is. With less room than `wanted` it looks for more."""
+        """Take sizes in bytes; limit 0: a quarter of what there is. With less room than `wanted` it looks for more."""
         self._spool = where
         self._limit = limit
         self._reserve = reserve
@@ -40,12 +40,12 @@ class Capacity:
         self._update()
 
     def take(self, size: int) -> None:
-        """So many bytes of a message have come in; all that come in at a time share the room."""
+        """Count bytes of a message that have come in; all that come in at a time share the room."""
         self._coming += size
         self.room -= size
 
     def settle(self, size: int, *, stored: bool) -> None:
-        """The end of a message that took that much. The room of one that is not stored is back at the next tick."""
+        """Note the end of a message of that size. The room of one that is not stored is back at the next tick."""
         self._coming -= size
         if stored:
             self._used += size + 1024  # the envelope, and some of what the file system adds
@@ -53,12 +53,12 @@ class Capacity:
             self._pause = _SOON
 
     def refresh(self) -> None:
-        """Something failed for want of room: look again soon."""
+        """Look again soon: something failed for want of room."""
         self._look_due = 0.0
         self.room = 0
 
     def tick(self, now: float) -> None:
-        """Once a second, from the loop."""
+        """Look again when it is time; the loop calls it once a second."""
         self._update()
         if self.room < self._wanted and self._used and not self._looking and now >= self._look_due:
             self._look_due = now + self._pause

@@ -130,7 +130,7 @@ class Spool:
             self._lock = -1
 
     def open_directory(self, state: str) -> int:
-        """A descriptor to fsync that state's directory with."""
+        """Open a descriptor to fsync that state's directory with."""
         return os.open(f"{self.root}/{state}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def sync(self, state: str) -> None:
@@ -141,14 +141,14 @@ class Spool:
             os.close(fd)
 
     def ids(self, state: str) -> list[str]:
-        """The queue ids in that state, oldest first."""
+        """Return the queue ids in that state, oldest first."""
         try:
             return sorted(name for name in os.listdir(f"{self.root}/{state}") if is_id(name))
         except FileNotFoundError:
             return []
 
     def usage(self) -> int:
-        """Bytes that all messages hold, whatever their state; not what is still coming in."""
+        """Return the bytes that all messages hold, whatever their state; not what is still coming in."""
         total = 0
         for state in STATES:
             try:
@@ -163,18 +163,18 @@ class Spool:
         return total
 
     def at_hand(self) -> bool:
-        """False while the storage that it lies on is missing."""
+        """Return false while the storage that it lies on is missing."""
         return not self.mount or os.path.ismount(self.mount)
 
     def free(self) -> int:
-        """Bytes that this user may still write on the spool's file system; 0 if that is not there."""
+        """Return the bytes that this user may still write on the spool's file system; 0 if that is not there."""
         if not self.at_hand():
             return 0
         stats = os.statvfs(self.root)
         return stats.f_bavail * stats.f_frsize
 
     def new_id(self) -> str:
-        """45 bits of milliseconds, which sort by arrival, and 35 random ones, in Crockford's base32."""
+        """Make an id of 45 bits of milliseconds, which sort by arrival, and 35 random ones, in Crockford's base32."""
         now = int(clock.wall() * 1000)
         if 0 <= self._newest - now < 1000:  # two in one millisecond keep their order, too
             now = self._newest + 1
@@ -183,11 +183,11 @@ class Spool:
         return "".join([_ALPHABET[number >> shift & 31] for shift in range(75, -1, -5)])
 
     def open(self, queue_id: str, state: str = QUEUE) -> Message:
-        """The message, locked. Raises FileNotFoundError, Busy or Damaged."""
+        """Open and lock the message. FileNotFoundError, Busy or Damaged."""
         return Message(self, state, queue_id)
 
     def peek(self, queue_id: str) -> tuple[str, int, float]:
-        """Whose turn a queued message takes: client, attempts and due, read without a lock. OSError or Damaged."""
+        """Read, without a lock, whose turn a queued message takes: client, attempts and due. OSError or Damaged."""
         fd = os.open(self.path(QUEUE, queue_id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             head = os.read(fd, 1024)
@@ -217,12 +217,12 @@ class Spool:
 
 
 def is_id(name: str) -> bool:
-    """True for what new_id() makes, so that no name from a user leaves the spool."""
+    """Return whether new_id() could have made it, so that no name from a user leaves the spool."""
     return len(name) == ID_LENGTH and all(char in _ALPHABET for char in name)
 
 
 def arrival(queue_id: str) -> float:
-    """The wall time, in seconds, that new_id() put into an id."""
+    """Return the wall time, in seconds, that new_id() put into an id."""
     number = 0
     for char in queue_id[:9]:
         number = number << 5 | _ALPHABET.index(char)
