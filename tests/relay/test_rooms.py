@@ -61,3 +61,10 @@ def test_every_file_is_in_a_room() -> None:
     assert {path.name for path in SOURCE.glob("*.py")} == {"__main__.py"}
     assert {path.name for path in ROOMS.glob("*.py")} == {"__init__.py"}
     assert {path.parent.name for path in ROOMS.glob("*/__init__.py")} == set(MAY_IMPORT)
+
+
+def test_no_class_is_longer_than_three_hundred_lines() -> None:
+    for file in ROOMS.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef) and node.end_lineno:
+                assert node.end_lineno - node.lineno < 300, f"{file.relative_to(ROOMS)}: {node.name}"
