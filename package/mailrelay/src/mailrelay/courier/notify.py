@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from mailrelay.core import clock, log
+from mailrelay.mail.body import Body
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
@@ -96,8 +97,7 @@ class Notices:
         lines += [
             f"    {line}" for line in self._head.decode("utf-8", "replace").replace("\r", "\n").splitlines() if line
         ]
-        text = "\n".join(lines).replace("\0", "")
-        return "".join(f"{'.' if line.startswith('.') else ''}{line}\r\n" for line in text.split("\n")).encode()
+        return Body().wire("\n".join([*lines, ""]).replace("\0", "").encode())
 
     def trouble(self, smarthost: Smarthost, failure: Failure, hint: str) -> None:
         """Tell of a smarthost that wants its settings corrected; mail waits and cannot say so itself."""

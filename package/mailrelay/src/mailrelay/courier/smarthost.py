@@ -122,7 +122,7 @@ class SmarthostConnection:
                 text = f"{self.smarthost.host} is not in a private network, and tls is 'none'"
                 raise Failure("connect", "cleartext", text, permanent=True)
         connected, address = transport.connect(addresses, self._limit, self._deadline)
-        self._step("connect", transport.printable(address))
+        self._step("connect", transport.endpoint(address))
         return connected
 
     def _host(self) -> bytes:

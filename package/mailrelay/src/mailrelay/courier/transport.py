@@ -90,7 +90,7 @@ def host_of(address: Address) -> str:
     return address[1][0].decode()
 
 
-def printable(address: Address) -> str:
+def endpoint(address: Address) -> str:
     return f"{host_of(address)} port {address[1][1]}"
 
 
@@ -117,7 +117,7 @@ def connect(addresses: list[Address], limit: float, deadline: Deadline) -> tuple
             return Transport(sock, limit, deadline), address
         sock.close()
         failures.append((problem, address))
-    text = "; ".join(f"{printable(address)}: {os.strerror(number or 0)}" for number, address in failures)
+    text = "; ".join(f"{endpoint(address)}: {os.strerror(number or 0)}" for number, address in failures)
     numbers = [number for number, _ in failures]
     if errno.ECONNREFUSED in numbers:
         raise Failure("connect", "refused", text)

@@ -20,6 +20,9 @@ _LITERAL = re.compile(rb"\[[^\[\]<>\s]*\]")
 _QUOTED = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _ANGLE = re.compile(rb'<[^<>"]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^<>"]*)*>', re.DOTALL)
 _PARENTHESIS = re.compile(rb"[()]|\\.", re.DOTALL)
+_STARTS = {b'"': (QUOTED, _QUOTED), b"(": (COMMENT, _PARENTHESIS), b"<": (ANGLE, _ANGLE), b"[": (WORD, _LITERAL)}
+_STARTS |= {bytes([char]): (SEPARATOR, re.compile(b"[,;:]")) for char in b",;:"}
+_STARTS |= {bytes([char]): (SPACE, _SPACE) for char in b" \t\n\r\v\f"}
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _AROUND_SIGN = re.compile(rb" ?([@.]) ?")
 _QUOTED_ADDRESS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"@[^\s"]+', re.DOTALL)
@@ -34,44 +37,26 @@ CONTROL = bytes(range(32)) + b"\x7f"
 
 
 def tokens(value: bytes) -> list[tuple[int, bytes]]:
-    """(kind, bytes) of an address list, comments and white space included; stray brackets and quotes are skipped."""
-    found: list[tuple[int, bytes]] = []
+    """Cut an address list into (kind, bytes), comments and white space too. Skip stray brackets and quotes."""
+    pieces: list[tuple[int, bytes]] = []
     position = 0
     quotes = comments = True  # false once one never ends: to look for its end at each opening takes quadratic time
     while position < len(value):
-        character = value[position : position + 1]
-        kind = WORD
+        kind, pattern = _STARTS.get(value[position : position + 1], (WORD, _WORD))
         end = -1
-        match: re.Match[bytes] | None = None
-        if character == b'"':
-            kind = QUOTED
-            match = _QUOTED.match(value, position) if quotes else None
-            quotes = match is not None
-        elif character == b"(":
-            kind = COMMENT
+        if kind == COMMENT:
             end = _comment_end(value, position) if comments else -1
             comments = end > 0
-        elif character == b"<":
-            kind = ANGLE
-            match = _ANGLE.match(value, position)
-        elif character in b",;:":
-            kind = SEPARATOR
-            end = position + 1
-        elif character == b"[":
-            match = _LITERAL.match(value, position)
-        elif character.isspace():
-            kind = SPACE
-            match = _SPACE.match(value, position)
-        else:
-            match = _WORD.match(value, position)
-        if match:
-            end = match.end()
+        elif kind != QUOTED or quotes:
+            match = pattern.match(value, position)
+            end = match.end() if match else -1
+            quotes = quotes and (kind != QUOTED or match is not None)
         if end > 0:
-            found.append((kind, value[position:end]))
+            pieces.append((kind, value[position:end]))
             position = end
         else:
             position += 1
-    return found
+    return pieces
 
 
 def _comment_end(value: bytes, start: int) -> int:
@@ -87,20 +72,20 @@ def _comment_end(value: bytes, start: int) -> int:
 
 
 def parse(value: bytes) -> list[tuple[bytes, bytes]]:
-    """(display name as written, address) of each mailbox, groups flattened. What is missing is empty."""
+    """Return (display name as written, address) of each mailbox, groups flattened. What is missing is empty."""
     simple = _SIMPLE.fullmatch(value.strip())
     if simple:
         return [((simple[1] or b"").rstrip(), simple[2])]
-    found: list[tuple[bytes, bytes]] = []
+    mailboxes: list[tuple[bytes, bytes]] = []
     element: list[tuple[int, bytes]] = []
     for kind, text in [*tokens(value), (SEPARATOR, b",")]:
         if kind != SEPARATOR:
             element.append((kind, text))
             continue
         if text != b":":  # a colon ends a group's name (or a "mailto"), which is no mailbox
-            found += _parse_element(element)
+            mailboxes += _parse_element(element)
         element = []
-    return found
+    return mailboxes
 
 
 def _parse_element(element: list[tuple[int, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -121,7 +106,7 @@ def _parse_element(element: list[tuple[int, bytes]]) -> list[tuple[bytes, bytes]
 
 
 def _bare(address: bytes) -> bytes:
-    """What stands between angle brackets without comments, white space, control characters and a source route."""
+    """Return what stands in angle brackets, without comments, white space, control characters and a source route."""
     parts = [text for kind, text in tokens(address) if kind not in (COMMENT, SPACE, ANGLE)]
     joined = b"".join(parts).translate(None, CONTROL)
     if joined.startswith(b"@"):
@@ -130,18 +115,17 @@ def _bare(address: bytes) -> bytes:
 
 
 def addresses(value: bytes) -> list[bytes]:
-    """All addresses in a field's value; "root" is one, a display name of several words is not."""
+    """Return all addresses in a field's value; "root" is one, a display name of several words is not."""
     return [address for _, address in parse(value) if address.strip(b"@.")]
 
 
 def address_of(value: bytes) -> bytes:
-    """The first address in a field's value, without display name and comments; empty if there is none."""
-    found = addresses(value)
-    return found[0] if found else b""
+    """Return the first address in a field's value, without display name and comments; empty if there is none."""
+    return next(iter(addresses(value)), b"")
 
 
 def is_public(address: bytes) -> bool:
-    """Whether an answer could reach the address from the internet: its domain is a name with a dot in it."""
+    """Return whether an answer could reach the address from the internet: its domain is a name with a dot in it."""
     local, _, domain = address.rpartition(b"@")
     if not local or b" " in address or not _DOMAIN_NAME.fullmatch(domain):
         return False
@@ -149,7 +133,7 @@ def is_public(address: bytes) -> bool:
 
 
 def addr_spec(address: bytes, hostname: bytes) -> bytes:
-    """An envelope address made safe for a header: the local part quoted if need be ("ilo."@host), `hostname` as the
+    """Make an envelope address safe for a header: the local part quoted if need be ("ilo."@host), `hostname` as the
     domain if there is none, and nothing in it that could end the address, the field or the line."""
     local, at, domain = address.translate(None, CONTROL).rpartition(b"@")
     if not at:
@@ -166,16 +150,15 @@ def named(name: bytes, address: bytes) -> bytes:
 
 
 def display_name(value: bytes) -> bytes:
-    """The first display name in an address field, ready to stand before an angle address; empty if there is none."""
-    found = parse(value)
-    name = found[0][0] if found else b""
+    """Return the first display name of an address field as it may stand before an angle address; empty if none is."""
+    name = next(iter(parse(value)), (b"", b""))[0]
     if not name:  # the old form: pump@plant.example (Pump 3)
         name = next((text[1:-1] for kind, text in tokens(value) if kind == COMMENT), b"")
     return phrase(name)
 
 
 def phrase(name: bytes) -> bytes:
-    """Text as an RFC 5322 phrase: as it is where that is one, else as one quoted string."""
+    """Make text an RFC 5322 phrase: as it is where that is one, else one quoted string."""
     name = b" ".join(name.split()).translate(None, CONTROL)
     if _PLAIN_NAME.fullmatch(name) or _QUOTED.fullmatch(name):
         return name
@@ -184,7 +167,7 @@ def phrase(name: bytes) -> bytes:
 
 
 def encoded_words(text: bytes) -> bytes:
-    """RFC 2047 encoded words, folded, for text with 8-bit octets: as UTF-8 if it is that, else as ISO 8859-1."""
+    """Return RFC 2047 encoded words, folded, for text with 8-bit octets: UTF-8 if it is that, else ISO 8859-1."""
     charset = b"utf-8" if is_utf8(text) else b"iso-8859-1"
     words = []
     start = 0
@@ -198,7 +181,7 @@ def encoded_words(text: bytes) -> bytes:
 
 
 def encoded_addresses(value: bytes) -> bytes:
-    """An address list with the 8-bit octets of names and comments as encoded words; addresses stay as they are."""
+    """Make encoded words of the 8-bit octets in an address list's names and comments; leave its addresses alone."""
     out = []
     name: list[tuple[int, bytes]] = []
     for kind, text in [*tokens(value), (SEPARATOR, b"")]:

@@ -28,7 +28,7 @@ class Body:
         self._rest = b""  # plain: the unfinished last line, at most MAX_LINE octets
 
     def feed(self, chunk: bytes) -> bytes:
-        """The wire form of one raw chunk; clean lines are handed through as they are."""
+        """Return the wire form of one raw chunk; hand clean lines through as they are."""
         first = chunk.find(b"\n") + 1
         last = chunk.rfind(b"\n") + 1
         if last - first > MAX_LINE:
@@ -38,14 +38,14 @@ class Body:
         return self.wire(self.plain(chunk))
 
     def finish(self) -> bytes:
-        """The wire form of what is still held at the end of the data."""
+        """Return the wire form of what is still held at the end of the data."""
         data = self.wire(self.plain_end())
         if self._rest:
             data += self.wire(b"\n")
         return data
 
     def plain(self, chunk: bytes) -> bytes:
-        """Raw bytes as text with LF line ends only: no NUL, no CR, dots unstuffed. May end within a line."""
+        """Return raw bytes as text with LF line ends only: no NUL, no CR, dots unstuffed. May end within a line."""
         data = self._held + chunk
         if b"\0" in data:
             data = data.translate(None, b"\0")
@@ -58,7 +58,7 @@ class Body:
         return self._unstuffed(data[:end])
 
     def plain_end(self) -> bytes:
-        """What plain() held back, at the end of the data."""
+        """Return what plain() held back, at the end of the data."""
         data, self._held = self._held, b""
         return self._unstuffed(data)
 
@@ -79,7 +79,7 @@ class Body:
         return data.replace(b"\r", b"\n") if has_cr else data
 
     def wire(self, plain: bytes) -> bytes:
-        """Plain text as lines for DATA: cut to MAX_LINE, dot-stuffed, CRLF. Keeps an unfinished last line."""
+        """Return plain text as lines for DATA: cut to MAX_LINE, dot-stuffed, CRLF. Keep an unfinished last line."""
         if not plain:
             return b""
         data = self._rest + plain
@@ -99,7 +99,7 @@ class Body:
 
 
 def cut_before(line: bytes, at: int, start: int = 0) -> int:
-    """The place at or up to three octets before `at` where cutting splits no UTF-8 sequence. Other charsets: `at`."""
+    """Return the place up to three octets before `at` where a cut splits no UTF-8 sequence. Other charsets: `at`."""
     if line[at] & 0xC0 == 0x80:
         for place in range(at - 1, max(at - 4, start), -1):
             if line[place] >= 0xC0:
@@ -121,7 +121,7 @@ def _cut(line: bytes) -> bytes:
 
 
 def _has_long_line(lines: bytes, line_end: int) -> bool:
-    """Whether one of these whole lines is too long, in jumps of nearly MAX_LINE. line_end: octets of a line end."""
+    """Return whether one of these whole lines is too long. Jump by nearly MAX_LINE. line_end: octets of a line end."""
     start = 0
     window = MAX_LINE + line_end
     last = len(lines) - window
@@ -133,7 +133,7 @@ def _has_long_line(lines: bytes, line_end: int) -> bool:
 
 
 def _is_clean(lines: bytes) -> bool:
-    """Whether whole raw lines can go out as they are. May say no to clean lines (998 octets and a stuffed dot)."""
+    """Return whether whole raw lines can go out as they are. Some clean ones may not: 998 octets and a stuffed dot."""
     if b"\0" in lines:
         return False
     count = lines.count(b"\n")

@@ -44,13 +44,13 @@ _STRUCTURED = frozenset(
 
 
 def has_body(head: bytes) -> bool:
-    """Whether a blank line with text after it is there: more data cannot change where the header section ends."""
+    """Return whether a blank line with text after it is there: more data cannot move the header section's end."""
     blank = head.find(b"\n\n", 0, MAX_HEAD)
     return blank >= 0 and not head[blank:MAX_HEAD].isspace()
 
 
 def split(head: bytes) -> tuple[list[Field], int]:
-    """The header fields at the start of plain text, and where the body starts."""
+    """Return the header fields at the start of plain text, and where the body starts."""
     fields: list[Field] = []
     position = 0
     if head.startswith((b"From ", b">From ")):  # an mbox file's separator
@@ -79,7 +79,7 @@ def _is_known(key: bytes) -> bool:
 
 
 def without_text(fields: list[Field]) -> tuple[list[Field], bytes]:
-    """No body came: unknown fields after the last known one are what the sender wanted to say."""
+    """Take unknown fields after the last known one for the text, where no body came."""
     count = len(fields)
     while count and not _is_known(fields[count - 1][0]):
         count -= 1
@@ -87,7 +87,7 @@ def without_text(fields: list[Field]) -> tuple[list[Field], bytes]:
 
 
 def field_line(key: bytes, name: bytes, value: bytes, smtputf8: bool) -> bytes:
-    """A field as it goes out: 8-bit text encoded where the message did not announce SMTPUTF8, long lines folded."""
+    """Write a field as it goes out: 8-bit text encoded unless the message announced SMTPUTF8, long lines folded."""
     if not value.isascii() and not (smtputf8 and is_utf8(value)):
         if key in _ADDRESS_FIELDS:
             value = encoded_addresses(value)
@@ -101,7 +101,7 @@ def field_line(key: bytes, name: bytes, value: bytes, smtputf8: bool) -> bytes:
 
 
 def _folded(line: bytes) -> bytes:
-    """A header line in pieces of at most MAX_LINE octets, broken before white space, else anywhere, a space put in."""
+    """Cut a header line into pieces of at most MAX_LINE octets: before white space, else anywhere, a space put in."""
     pieces: list[bytes] = []
     while len(line) > MAX_LINE:
         colon = line.find(b":") + 1 if not pieces else 0

@@ -91,7 +91,7 @@ class RewriteRules:
 
 
 def complete(info: MessageInfo, chunks: Iterable[bytes], rules: RewriteRules | None = None) -> Iterator[bytes]:
-    """The message for DATA, from raw chunks as received (dot-stuffed, end mark removed) to clean, stuffed CRLF lines.
+    """Yield the message for DATA: from raw chunks as received (dot-stuffed, no end mark) to clean, stuffed CRLF lines.
 
     A message of up to MAX_HEAD octets comes as one chunk. The result does not depend on how the input is cut, ends with
     CRLF, and lacks only the final dot.
@@ -142,21 +142,21 @@ def complete(info: MessageInfo, chunks: Iterable[bytes], rules: RewriteRules | N
 
 
 def recipients_from_headers(raw: bytes) -> list[bytes]:
-    """The addresses in To, Cc and Bcc, or in their Resent- forms if there are any, each once, in order.
+    """Return the addresses in To, Cc and Bcc, or in their Resent- forms if there are any, each once, in order.
 
     `raw` is a header section or a whole message, with any line ends, not dot-stuffed.
     """
     text = raw.replace(b"\0", b"").replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\n"
     fields, _ = split(text)
     for names in ((b"resent-to", b"resent-cc", b"resent-bcc"), (b"to", b"cc", b"bcc")):
-        found = [address for key, _, value in fields if key in names for address in addresses(value)]
-        if found:
-            return list(dict.fromkeys(found))
+        recipients = [address for key, _, value in fields if key in names for address in addresses(value)]
+        if recipients:
+            return list(dict.fromkeys(recipients))
     return []
 
 
 def _charset(text: bytes, whole: bool) -> bytes:
-    """What to label an unlabelled body with; empty if it is known to be ASCII.
+    """Return what to label an unlabelled body with; empty if it is known to be ASCII.
 
     Of a longer body only the start is known. ASCII is UTF-8 too: that label is right unless the start says otherwise.
     """
@@ -168,13 +168,13 @@ def _charset(text: bytes, whole: bool) -> bytes:
 
 
 def _completed(fields: list[Field], info: MessageInfo, rewrite: bytes | None, charset: bytes) -> bytes:
-    """The header section with LF line ends, the blank line included."""
+    """Return the header section with LF line ends, the blank line included."""
     hostname = _NOT_HOST.sub(b"", info.hostname.encode("ascii", "ignore")) or b"mailrelay.invalid"
     date = _date(info.date)
     hidden = any(key in _BCC for key, _, _ in fields)
-    found = _singled(fields)
-    _set_from(found, info, rewrite, hostname)
-    have = {key: value for key, _, value in found}
+    kept = _singled(fields)
+    _set_from(kept, info, rewrite, hostname)
+    have = {key: value for key, _, value in kept}
     added: list[tuple[bytes, bytes]] = []
     if b"date" not in have:
         added.append((b"Date", date))
@@ -189,7 +189,7 @@ def _completed(fields: list[Field], info: MessageInfo, rewrite: bytes | None, ch
         added.append((b"Content-Type", b"text/plain; charset=" + charset))
         added.append((b"Content-Transfer-Encoding", b"8bit"))
     lines = [_received(info, hostname, date)]
-    for key, name, value in found:
+    for key, name, value in kept:
         plain = value.isascii() and len(value) < 900 and b"\n" not in value
         lines.append(name + b":" + value if plain else field_line(key, name, value, info.smtputf8))
     lines += [field_line(name.lower(), name, b" " + value, info.smtputf8) for name, value in added]
@@ -198,8 +198,8 @@ def _completed(fields: list[Field], info: MessageInfo, rewrite: bytes | None, ch
 
 
 def _singled(fields: list[Field]) -> list[Field]:
-    """The fields without those that must not leave, without empty single ones, and each single one once."""
-    found: list[Field] = []
+    """Return the fields without those that must not leave, without empty single ones, and each single one once."""
+    kept: list[Field] = []
     places: dict[bytes, int] = {}
     for field in fields:
         key, name, value = field
@@ -211,34 +211,34 @@ def _singled(fields: list[Field]) -> list[Field]:
                 field = (key, name, value)
             if not value or value.isspace():
                 continue
-            place = places.setdefault(key, len(found))
-            if place < len(found):
+            place = places.setdefault(key, len(kept))
+            if place < len(kept):
                 if key in _MERGED:
-                    value = found[place][2].rstrip(b", \t\n") + b",\n " + value.lstrip()
-                    found[place] = (key, found[place][1], value)
+                    value = kept[place][2].rstrip(b", \t\n") + b",\n " + value.lstrip()
+                    kept[place] = (key, kept[place][1], value)
                 continue
-        found.append(field)
-    return found
+        kept.append(field)
+    return kept
 
 
 def _valid_id(value: bytes) -> bytes:
-    """A Message-ID value as it may leave: Gmail refuses one without brackets. Empty where a new one is due."""
+    """Return a Message-ID value as it may leave: Gmail refuses one without brackets. Empty where a new one is due."""
     if _MESSAGE_ID.match(value):
         return value
     text = value.strip()
     return b" <" + text + b">" if _BARE_ID.fullmatch(text) else b""
 
 
-def _set_from(found: list[Field], info: MessageInfo, rewrite: bytes | None, hostname: bytes) -> None:
-    """Gives the message a From with an address in it: its own, the envelope's, or the one that a rule demands."""
-    place = next((i for i, field in enumerate(found) if field[0] == b"from"), -1)
-    value = found[place][2] if place >= 0 else b""
+def _set_from(kept: list[Field], info: MessageInfo, rewrite: bytes | None, hostname: bytes) -> None:
+    """Give the message a From with an address in it: its own, the envelope's, or the one that a rule demands."""
+    place = next((i for i, field in enumerate(kept) if field[0] == b"from"), -1)
+    value = kept[place][2] if place >= 0 else b""
     if not rewrite and b"@" in address_of(value):
         return
     sender = addr_spec(rewrite or info.sender or b"MAILER-DAEMON", hostname)
     if place < 0:
         original = info.original_sender.translate(None, CONTROL).strip()
-        found.append((b"from", b"From", b" " + sender))
+        kept.append((b"from", b"From", b" " + sender))
     else:
         original = value.strip()
         written = parse(value)
@@ -246,27 +246,27 @@ def _set_from(found: list[Field], info: MessageInfo, rewrite: bytes | None, host
             original = b""
         else:
             name = display_name(value) or (b"" if rewrite else phrase(address_of(value)))
-            found[place] = (b"from", found[place][1], b" " + named(name, sender))
+            kept[place] = (b"from", kept[place][1], b" " + named(name, sender))
     if not rewrite:
         return
-    found[:] = [f for f in found if f[0] != b"sender" or address_of(f[2]).lower() == sender.lower()]
-    _keep_original(found, original, sender)
+    kept[:] = [f for f in kept if f[0] != b"sender" or address_of(f[2]).lower() == sender.lower()]
+    _keep_original(kept, original, sender)
 
 
-def _keep_original(found: list[Field], original: bytes, sender: bytes) -> None:
-    """Notes whom a rewritten message is from: where answers go if they can reach it, else for the reader."""
+def _keep_original(kept: list[Field], original: bytes, sender: bytes) -> None:
+    """Note whom a rewritten message is from: where answers go if they can reach it, else for the reader."""
     written = parse(original)
     address = written[0][1] if len(written) == 1 else b""
     if not original or address.lower() == sender.lower():
         return
-    if is_public(address) and not any(key == b"reply-to" for key, _, _ in found):
-        found.append((b"reply-to", b"Reply-To", b" " + address))
+    if is_public(address) and not any(key == b"reply-to" for key, _, _ in kept):
+        kept.append((b"reply-to", b"Reply-To", b" " + address))
     else:
-        found.append((b"x-original-from", b"X-Original-From", b" " + original))
+        kept.append((b"x-original-from", b"X-Original-From", b" " + original))
 
 
 def _to(info: MessageInfo, hidden: bool, hostname: bytes) -> bytes:
-    """The one recipient. Several stay undisclosed: who they are may be what a stripped Bcc was to hide."""
+    """Return the one recipient. Several stay undisclosed: who they are may be what a stripped Bcc was to hide."""
     if hidden or len(info.recipients) != 1 or not (info.smtputf8 or info.recipients[0].isascii()):
         return b"undisclosed-recipients:;"
     return addr_spec(info.recipients[0], hostname)
@@ -277,7 +277,7 @@ def _message_id(info: MessageInfo, hostname: bytes) -> bytes:
 
 
 def _received(info: MessageInfo, hostname: bytes, date: bytes) -> bytes:
-    """RFC 5321 4.4. The HELO argument is a stranger's word: what could end a line, comment or clause is replaced."""
+    """Return the Received field (RFC 5321 4.4). HELO is a stranger's word: no line, comment or clause ends in it."""
     client = _NOT_TOKEN.sub(b"", info.client.partition("%")[0].encode("ascii", "ignore"))
     helo = _NOT_HELO.sub(b"?", info.helo)[:255]
     literal = b"[IPv6:" + client + b"]" if b":" in client else b"[" + client + b"]"
@@ -291,7 +291,7 @@ def _received(info: MessageInfo, hostname: bytes, date: bytes) -> bytes:
 
 
 def _date(seconds: float) -> bytes:
-    """RFC 5322 date-time in UTC, independent of any locale."""
+    """Return an RFC 5322 date-time in UTC, independent of any locale."""
     try:
         year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(min(max(seconds, 0), 253402300799))
     except OverflowError:  # a C library whose time ends in 2038
