@@ -14,10 +14,17 @@ from forge.core import paths
 if TYPE_CHECKING:
     from mailrelay.config import uci
     from mailrelay.config.addresses import LOCAL_PART, NAME
+    from mailrelay.config.invalid import Setting
+    from mailrelay.config.machine import Machine
     from mailrelay.config.option_types import FALSE, SPACE_FREE, TRUE, TYPES
     from mailrelay.config.schema import OPTIONS, Option, check
 
-__all__ = ["FALSE", "LOCAL_PART", "NAME", "OPTIONS", "SPACE_FREE", "TRUE", "TYPES", "Option", "check", "uci"]
+# fmt: off
+__all__ = [
+    "FALSE", "LOCAL_PART", "NAME", "OPTIONS", "SPACE_FREE", "TRUE", "TYPES",
+    "Machine", "Option", "Setting", "check", "uci",
+]
+# fmt: on
 
 if str(paths.RELAY) not in sys.path:
     sys.path.insert(0, str(paths.RELAY))
@@ -26,7 +33,7 @@ if str(paths.RELAY) not in sys.path:
 def __getattr__(name: str) -> object:
     from mailrelay.config import addresses, option_types, schema
 
-    for module in (addresses, option_types, schema):  # schema has the module uci, too
+    for module in (addresses, option_types, schema):  # schema imports the others
         if name in __all__ and hasattr(module, name):
             return getattr(module, name)
     raise AttributeError(name)

@@ -1,15 +1,15 @@
 """The relay's part of a site file: the tables [mailrelay], [smarthost.NAME] and [client.NAME].
 
 Their keys are the options of docs/owner/CONFIG.md. Nothing of them is known here: the tables become the text of
-/etc/config/mailrelay, the relay's own schema checks it, and what it finds is told with the site file's lines.
+/etc/config/mailrelay, the relay's own schema checks it for a machine of which nothing is known, as it is not this one,
+and what it finds is told with the site file's lines.
 """
 
 from __future__ import annotations
 
-import importlib
+import itertools
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from forge.core import uci_text
@@ -17,10 +17,6 @@ from forge.generate import relay_schema
 from forge.site import types
 from forge.site.toml_document import Bad, Document, Place, Table
 
-# Findings that speak of the machine on which the check runs: here the builder's, not the router's.
-_OF_THIS_MACHINE = {"network", "spool", "notify", "ca_file"}
-_OPTION = re.compile(r"\b(option|list) (\w+) '([^'…]*)'")
-_SECTION = re.compile(r"(?:a section )?config (smarthost|client|mailrelay)(?: '?(\w+)'?)?")
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -93,31 +89,18 @@ def _text(document: Document, option: str, value: Any) -> str:
 
 
 def _check(document: Document, text: str, places: dict[str, Place]) -> None:
-    with _nobodys_addresses():
-        _, faults, warnings = relay_schema.check(text.encode(), str(document.path))
-    for finding in faults:
+    _, *found = relay_schema.check(text.encode(), str(document.path), relay_schema.Machine())
+    for finding in itertools.chain(*found):
+        tell = document.warn if finding.warning else document.fault
         place = places.get(finding.section, ("mailrelay",))
-        document.fault(place, finding.option, finding.problem, _as_toml(finding.mend))
-    for warning in warnings:
-        if warning.option not in _OF_THIS_MACHINE:
-            place = places.get(warning.section, ("mailrelay",))
-            document.warn(place, warning.option, warning.problem, _as_toml(warning.mend))
+        tell(place, finding.option, finding.problem, finding.advice(_as_toml))
 
 
-@contextmanager
-def _nobodys_addresses() -> Iterator[None]:
-    """The builder's own addresses mean nothing for the router: there a provider may well have them."""
-    interfaces: Any = importlib.import_module("mailrelay.config.interfaces")
-    ask = interfaces.addresses
-    interfaces.addresses = list
-    try:
-        yield
-    finally:
-        interfaces.addresses = ask
-
-
-def _as_toml(mend: str) -> str:
-    """The schema's advice, which is written for UCI, in the words of the site file."""
-    mend = _OPTION.sub(lambda m: f'{m[2]} = "{m[3]}"' if m[1] == "option" else f'{m[2]} = ["{m[3]}"]', mend)
-    mend = re.sub(r"\b(?:option|list) (\w+)", r"\1", mend)
-    return _SECTION.sub(lambda m: f"[{m[1]}]" if m[1] == "mailrelay" else f"[{m[1]}.{m[2] or 'NAME'}]", mend)
+def _as_toml(setting: relay_schema.Setting) -> str:
+    """A setting that the schema's hint speaks of, as a site file has it."""
+    if setting.word == "config":
+        return f"[{setting.option}.NAME]"
+    if not setting.value:
+        return setting.option
+    value = f'["{setting.value}"]' if setting.word == "list" else f'"{setting.value}"'
+    return f"{setting.option} = {value}"

@@ -89,7 +89,7 @@ def test_the_same_site_gives_the_same_bytes_modes_and_times(full: Site, tmp_path
 def test_the_relay_reads_from_its_settings_what_the_site_file_says(full: Site, tmp_path: Path) -> None:
     overlay.render(full, tmp_path / "out")
     data = (tmp_path / "out/etc/config/mailrelay").read_bytes()
-    settings, faults, _ = relay_schema.check(data, "config")
+    settings, faults, _ = relay_schema.check(data, "config", relay_schema.Machine())
     assert not faults
     (smarthost,) = settings.smarthosts
     assert smarthost.username == "it's"

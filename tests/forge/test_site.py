@@ -90,7 +90,7 @@ def test_every_setting_comes_out(tmp_path: Path) -> None:
     static = {"ipaddr": "198.51.100.7", "netmask": "255.255.255.0", "gateway": "198.51.100.1"}
     assert made.wan == site.Wan("static", static, ("198.51.100.1", "2001:db8::1"))
     assert made.vars == {"building": "B7"}
-    settings, found, _ = relay_schema.check(made.relay.encode(), "config")
+    settings, found, _ = relay_schema.check(made.relay.encode(), "config", relay_schema.Machine())
     assert not found
     assert settings.main.port == [25, 2525]
     assert settings.main.network == ["lan"], "without a network named, the LAN may send, as the package has it"

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from forge.generate.relay_schema import OPTIONS, check
+from forge.generate.relay_schema import OPTIONS, Machine, check
 from tests.luci.browser import Browser
 from tests.luci.standin.server import APP
 from tests.option_values import VALUES
@@ -88,6 +88,6 @@ def test_the_relay_finds_nothing_wrong_with_a_preset(preset: dict[str, str]) -> 
     text = (
         f"config mailrelay main\n\tlist network lo\nconfig smarthost\n{lines}\toption username u\n\toption password p\n"
     )
-    settings, faults, warnings = check(text.encode(), "config")
+    settings, faults, warnings = check(text.encode(), "config", Machine())
     assert settings is not None and not faults and not warnings, [str(one) for one in [*faults, *warnings]]
     assert settings.smarthosts[0].host == preset["host"] and preset["login"]

@@ -43,14 +43,14 @@ def drafts(router: Container) -> list[Path]:
 
 def test_a_draft_is_checked_and_not_kept(router: Container, call: Any, provider: Provider) -> None:
     before = (router.root / CONFIG).read_text()
-    assert call("check_draft", settings=draft(provider)) == {"ok": True, "text": ""}
+    assert call("check_draft", settings=draft(provider)) == {"ok": True, "findings": []}
     answer = call("check_draft", settings=draft(provider).replace("'lan'", "'wan'"))
-    assert not answer["ok"] and "faces the internet, and anyone there could send" in answer["text"]
+    assert not answer["ok"] and "faces the internet, and anyone there could send" in answer["findings"][0]["problem"]
     answer = call("check_draft", settings=draft(provider) + "\toption port 'x'\n")
-    assert answer["text"] == (
-        "/etc/config/mailrelay:10: section 'smarthost[0]', option 'port': 'x' is not a port; "
-        "write a number from 1 to 65535"
-    )
+    (finding,) = answer["findings"]
+    place = (finding["section"], finding["option"], finding["line"], finding["warning"], finding["code"])
+    assert place == ("smarthost[0]", "port", 10, False, "no-port")
+    assert (finding["problem"], finding["hint"]) == ("'x' is not a port", "write a number from 1 to 65535")
     assert (router.root / CONFIG).read_text() == before
     assert not drafts(router)
 
@@ -110,7 +110,7 @@ def test_a_draft_with_faults_is_not_tried(router: Container, call: Any, provider
     bad = draft(provider).replace("'lan'", "'wan'")
     assert call("test_draft", address="owner@example.org", settings=bad)["ok"]
     last = finish(router, call)
-    assert last["result"] == "failed" and "faces the internet" in last["text"]
+    assert last["result"] == "failed" and "faces the internet" in last["findings"][0]["problem"]
     assert not provider.messages()
 
 
@@ -147,7 +147,7 @@ def test_one_test_at_a_time(router: Container, call: Any, provider: Provider) ->
 )  # fmt: skip
 def test_hostile_settings_are_refused_and_never_run(router: Container, call: Any, settings: object) -> None:
     answer = call("check_draft", settings=settings)
-    assert set(answer) == {"ok", "text"} and not answer["ok"] and answer["text"]
+    assert not answer["ok"] and (answer.get("text") or answer["findings"])
     assert not (router.root / "tmp/owned").exists()
     assert not drafts(router)
 
@@ -201,7 +201,7 @@ def test_the_check_for_readers_never_shows_a_password(router: Container, call: A
             login = f"\toption username 'u'\n\toption password '{secret}'\n"
             router.put(CONFIG, f"{MAIN}\nconfig smarthost\n\toption host 'x.org'\n{login}", 0o600)
             answer = call("check")
-            assert not answer["ok"] and "ssw0rd" not in answer["text"]
+            assert not answer["ok"] and answer["findings"] and "ssw0rd" not in str(answer)
     finally:
         router.put(CONFIG, before, 0o600)
 

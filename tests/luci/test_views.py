@@ -344,7 +344,7 @@ def test_what_strangers_say_is_shown_as_text(browser: Browser, relay: Container)
     evil = "<b id=evil>x</b><img src=/evil onerror=document.body.id=1>"
     failure = {"time": 1, "id": "1m81x5813g42b6mg", "smarthost": evil, "stage": "dot", "answer": evil, "advice": ""}
     status = {"running": True, "provider": True, "smarthosts": [evil], "listening": [evil], "allow": [evil]}
-    status |= {"warnings": [evil], "not_listening": {evil: evil}, "queue": 1, "hold": 0, "failed": 0}
+    status |= {"warnings": [{"text": evil}], "not_listening": {evil: evil}, "queue": 1, "hold": 0, "failed": 0}
     message = {"id": "1m81x5813g42b6mg", "state": "queue", "sending": False, "damage": None, "age": 1, "size": 1}
     message |= {"sender": evil, "recipients": [{"address": evil, "state": evil}], "last_answer": evil, "attempts": 1}
     relay.put("/tmp/evil-status", json.dumps({**status, "last_failure": failure, "last_success": None}))

@@ -373,7 +373,7 @@ def test_warnings_of_the_copy_name_the_file_that_the_owner_edits(router: Contain
     router.configure(rest="")
     router.ok(INIT, "start")
     router.wait_relay()
-    assert any(text.startswith("/etc/config/mailrelay") for text in router.status()["warnings"])
+    assert any(one["text"].startswith("/etc/config/mailrelay") for one in router.status()["warnings"])
 
 
 def test_commands_without_an_engine_say_so(router: Container) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import sys
 from typing import Any
@@ -165,6 +166,17 @@ def test_cleartext_to_a_name_of_the_internet_is_refused_as_postfix_cannot_look_w
     assert check(GOOD + "\toption tls 'none'\n")[0] == 1
     assert check(GOOD + "\toption tls 'none'\n\toption allow_cleartext '1'\n")[0] == 0
     assert check(GOOD.replace("smtp.example.org", "mail.lan") + "\toption tls 'none'\n")[0] == 0
+
+
+def test_findings_are_told_as_json_too() -> None:
+    text = GOOD.replace("\tlist network", "\tlist port '\"\\'\n\tlist network")
+    status, (line,) = check(text, {**NEW, "JSON": "--json", "EXPOSED": "guest=wan,lan=outside,"})
+    wrong, exposed = json.loads(line)
+    assert status == 1
+    assert (wrong["section"], wrong["option"], wrong["warning"]) == ("main", "port", False)
+    assert wrong["problem"].startswith("'\"\\' ") and wrong["hint"]
+    assert (exposed["section"], exposed["option"]) == ("main", "network")
+    assert exposed["problem"].startswith("'lan' is in the firewall zone 'outside', which faces the internet")
 
 
 def test_a_password_is_never_shown() -> None:

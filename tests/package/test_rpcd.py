@@ -105,7 +105,7 @@ def test_the_check_names_the_fault(router: Container) -> None:
     answer = call(router, "check")
     router.configure()
     assert not answer["ok"]
-    assert "'abc' is not a port" in answer["text"]
+    assert [finding["problem"] for finding in answer["findings"]] == ["'abc' is not a port"]
 
 
 def test_a_relay_that_does_not_run_has_a_status_too() -> None:

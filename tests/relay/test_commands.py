@@ -135,6 +135,19 @@ def test_check_says_that_a_config_is_fine_and_what_to_think_of(tmp_path: Path) -
     assert "config is fine" in done.text
 
 
+def test_check_is_told_as_json_too(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("config mailrelay 'main'\n\tlist port 'smtp'\n\tlist network lo\n")
+    done = call("check", "--json", "--exposed", "wan=wan,lo=outside,", "--config", str(config))
+    assert done.code == 1
+    port, network, *_ = json.loads(done.text)
+    assert port == {
+        "code": "no-port", "warning": False, "section": "main", "option": "port", "line": 2,
+        "problem": "'smtp' is not a port", "hint": "write '25'",
+    }  # fmt: skip
+    assert network["code"] == "exposed-network" and "zone 'outside'" in network["problem"]
+
+
 def test_check_of_a_missing_config_says_so(tmp_path: Path) -> None:
     done = call("check", "--config", str(tmp_path / "nothing"))
     assert done.code == 66

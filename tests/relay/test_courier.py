@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mailrelay.config import schema
+from mailrelay.config.machine import ThisMachine
 from mailrelay.core import clock, counters
 from mailrelay.courier import courier, notify
 from mailrelay.courier.courier import Courier
@@ -55,7 +56,7 @@ class Desk:
 
     def __init__(self, box: Spool, sections: str, *options: str, state: dict[str, list[str]] | None = None) -> None:
         main = "".join(f"\toption {option}\n" for option in ("hostname 'relay.example.net'", *options))
-        found, faults, _ = schema.check(f"config mailrelay 'main'\n{main}{sections}".encode(), "config")
+        found, faults, _ = schema.check(f"config mailrelay 'main'\n{main}{sections}".encode(), "config", ThisMachine())
         assert found is not None, list(map(str, faults))
         self.settings = found
         self.box = box

@@ -333,4 +333,6 @@ def test_status_follows_what_the_owner_does_and_a_reload_that_was_refused(provid
         wait(lambda: relay.status()["failed"] == 0, "status notices that it is gone")
         relay.config.write_text(relay.config.read_text() + "\toption prot '25'\n")
         os.kill(relay.pid, signal.SIGHUP)
-        wait(lambda: any("old ones are in force" in line for line in relay.status()["warnings"]), "status says so")
+        wait(
+            lambda: any("old ones are in force" in one["text"] for one in relay.status()["warnings"]), "status says so"
+        )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailrelay.config import schema
+from mailrelay.config.machine import ThisMachine
 from tests.relay.running import SMARTHOST, Relay, wait
 
 HEAD = b"config mailrelay 'main'\n\tlist network 'lan'\n\nconfig client 'camera'\n"
@@ -20,7 +21,7 @@ HEAD = b"config mailrelay 'main'\n\tlist network 'lan'\n\nconfig client 'camera'
 )
 def test_a_redirect_is_for_one_machine(address: str, good: bool) -> None:
     text = HEAD + f"\toption address '{address}'\n\toption redirect '1'\n".encode()
-    settings, faults, _ = schema.check(text, "config")
+    settings, faults, _ = schema.check(text, "config", ThisMachine())
     assert (settings is not None) is good
     if not good:
         assert "is for one machine, and '192.168.1.0/24' is a network" in str(faults[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailrelay.config import schema
+from mailrelay.config.machine import ThisMachine
 from mailrelay.courier.failure import Failure
 from mailrelay.courier.routing import Routes, retry_wait
 from mailrelay.smtp.reply import Reply
@@ -33,7 +34,7 @@ class Desk:
     """Routes, and what they report: the state that the next courier gets."""
 
     def __init__(self, option: str = "", state: dict[str, list[str]] | None = None) -> None:
-        found, faults, _ = schema.check(CONFIG.format(option).encode(), "config")
+        found, faults, _ = schema.check(CONFIG.format(option).encode(), "config", ThisMachine())
         assert found is not None, faults
         self.state = {} if state is None else state
         self.option = option

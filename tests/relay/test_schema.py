@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forge.generate import docs
-from mailrelay.config import addresses, option_types, rules, schema, settings
-from mailrelay.config.findings import Fault
+from mailrelay.config import addresses, machine, option_types, schema, settings
+from mailrelay.config.invalid import Setting
+from mailrelay.config.machine import Machine, ThisMachine
 from tests.relay.running import SOURCE
 
 GOOD = """
@@ -65,7 +66,7 @@ config client 'camera'
 
 
 def check(text: str) -> tuple[settings.Settings | None, list[str], list[str]]:
-    found, faults, warnings = schema.check(text.encode("utf-8", "surrogateescape"), "FILE")
+    found, faults, warnings = schema.check(text.encode("utf-8", "surrogateescape"), "FILE", ThisMachine())
     assert (found is None) == bool(faults)
     return found, list(map(str, faults)), list(map(str, warnings))
 
@@ -332,7 +333,7 @@ WARNINGS: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("text", "says"), WARNINGS, ids=range(len(WARNINGS)))
 def test_what_is_unwise_is_told_and_accepted(text: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "on_memory", lambda path: path == "/run/mail")
+    monkeypatch.setattr(machine, "on_memory", lambda path: path == "/run/mail")
     found, faults, warnings = check(text)
     assert found is not None, faults
     assert any(says in warning for warning in warnings), warnings
@@ -382,7 +383,7 @@ def test_no_password_is_ever_printed(wreck: str, password: str) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_give_settings_or_faults(data: bytes) -> None:
-    found, faults, _ = schema.check(data, "FILE")
+    found, faults, _ = schema.check(data, "FILE", ThisMachine())
     assert (found is None) == bool(faults)
 
 
@@ -404,7 +405,7 @@ SECTION = st.builds(
 
 @given(st.lists(SECTION, max_size=4).map("".join))
 def test_any_values_give_settings_or_one_line_faults(text: str) -> None:
-    found, faults, warnings = schema.check(text.encode("utf-8", "surrogatepass"), "FILE")
+    found, faults, warnings = schema.check(text.encode("utf-8", "surrogatepass"), "FILE", ThisMachine())
     assert (found is None) == bool(faults)
     for finding in [*faults, *warnings]:
         assert str(finding).isprintable() and "; " in str(finding)
@@ -464,7 +465,7 @@ def test_the_system_name_is_made_fit_for_ehlo(monkeypatch: pytest.MonkeyPatch) -
     for system, ours in (("OpenWrt", "OpenWrt"), ("my_router", "my-router"), ("localhost", "mailrelay.localdomain"),
                          ("", "mailrelay.localdomain"), ("10.0.0.1", "mailrelay.localdomain")):  # fmt: skip
         monkeypatch.setattr("socket.gethostname", lambda system=system: system)
-        assert rules.system_hostname() == ours
+        assert machine.system_hostname() == ours
         assert good("").main.hostname == ours
 
 
@@ -488,41 +489,74 @@ def test_a_spool_in_memory_is_recognised(tmp_path: Path) -> None:
         "/srv/a b/c": True,
         "/srv/gone/x": False,
     }
-    assert {path: rules.on_memory(path, str(mounts)) for path in expected} == expected
+    assert {path: machine.on_memory(path, str(mounts)) for path in expected} == expected
 
 
 def test_openwrt_networks_are_known_by_their_names(tmp_path: Path) -> None:
     file = tmp_path / "network"
     file.write_text("config interface 'lan'\n\toption device 'br-lan'\nconfig device\nconfig interface 'guest'\n")
-    assert rules.openwrt_networks(str(file)) == ["lan", "guest"]
-    assert rules.openwrt_networks(str(tmp_path / "none")) == []
+    assert machine.openwrt_networks(str(file)) == ["lan", "guest"]
+    assert machine.openwrt_networks(str(tmp_path / "none")) == []
 
 
 def test_a_file_is_checked_with_its_mode(tmp_path: Path) -> None:
     file = tmp_path / "mailrelay"
     file.write_text(GOOD)
     file.chmod(0o644)
-    fine, lines = schema.check_text(str(file))
-    assert fine
-    assert f"{file}: warning: can be read by others, and it holds passwords; run chmod 600 {file}" in lines
+    found, _, warnings = schema.load(str(file), ThisMachine())
+    said = f"{file}: warning: can be read by others, and it holds passwords; run chmod 600 {file}"
+    assert found is not None and said in map(str, warnings)
     file.chmod(0o600)
-    assert "read by others" not in "\n".join(schema.check_text(str(file))[1])
+    assert said not in map(str, schema.load(str(file), ThisMachine())[2])
 
 
 def test_a_file_that_is_missing_or_a_folder_is_a_fault(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
-        fine, lines = schema.check_text(str(path))
-        assert not fine
-        assert lines[0].startswith(f"{path}: cannot be read: ") and "--config" in lines[0]
-        assert lines[-1] == f"{path}: 1 fault"
+        found, faults, _ = schema.load(str(path), ThisMachine())
+        assert found is None and len(faults) == 1
+        assert str(faults[0]).startswith(f"{path}: cannot be read: ") and "--config" in str(faults[0])
 
 
-def test_a_fault_carries_its_parts() -> None:
-    _, faults, _ = schema.check((MAIN + "list port 'abc'").encode(), "FILE")
-    fault = faults[0]
-    assert isinstance(fault, Fault)
-    assert (fault.path, fault.line, fault.section, fault.option) == ("FILE", 2, "main", "port")
-    assert (fault.problem, fault.mend) == ("'abc' is not a port", "write a number from 1 to 65535")
+def test_a_finding_carries_its_parts() -> None:
+    _, (fault,), _ = schema.check((MAIN + "list port 'abc'").encode(), "FILE", ThisMachine())
+    assert fault.facts() == {
+        "code": "no-port", "warning": False, "section": "main", "option": "port", "line": 2,
+        "problem": "'abc' is not a port", "hint": "write a number from 1 to 65535",
+    }  # fmt: skip
+
+
+def test_whoever_shows_a_hint_writes_settings_in_his_own_way() -> None:
+    _, _, warnings = schema.check((SMTP + "option port 465").encode(), "FILE", Machine())
+    assert "write tls=tls" in [finding.advice(lambda line: f"{line.option}={line.value}") for finding in warnings]
+    _, (fault,), _ = schema.check((MAIN + "list allow lan").encode(), "FILE", Machine())
+    assert Setting("network", "lan", "list").__str__() == "list network 'lan'"
+    assert "go into list network 'lan'; here" in fault.advice()
+
+
+NOT_HERE = "list network 'lo0'\noption spool '/tmp/mail'\noption notify '/no/such/program'\n"
+NOT_HERE += SMTP + "option ca_file '/no/such/file'\noption username u\noption password p"
+
+
+def test_of_another_machine_nothing_is_said_that_only_it_can_know() -> None:
+    found, _, warnings = schema.check((MAIN + NOT_HERE).encode(), "FILE", Machine())
+    assert found is not None and warnings == []
+    assert len(schema.check((MAIN + NOT_HERE).encode(), "FILE", ThisMachine())[2]) >= 3
+
+
+def test_the_machines_facts_are_those_that_are_passed_in() -> None:
+    class Router(Machine):
+        def networks(self) -> list[str]:
+            return ["lan", "guest"]
+
+        def owns(self, address: str) -> bool:
+            return address == "192.0.2.7"
+
+    text = MAIN + "list network lan\nlist network wan6\nlist network wan\n"
+    text += HOST + "option host 192.0.2.7\noption port 25"
+    _, faults, warnings = schema.check(text.encode(), "FILE", Router(exposed={"wan": "outside"}))
+    assert [(fault.code, fault.line) for fault in faults] == [("exposed-network", 4), ("itself", 6)]
+    assert "in the firewall zone 'outside', which faces the internet" in faults[0].problem
+    assert [finding.line for finding in warnings if finding.code == "unknown-network"] == [3]
 
 
 def test_the_examples_in_the_docs_are_sound() -> None:
@@ -535,8 +569,8 @@ def test_the_examples_in_the_docs_are_sound() -> None:
 
 
 def test_runs_with_what_the_router_has() -> None:
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from mailrelay.config import schema;"
-    code += "print(*schema.check(b'', 'x')[1], *sys.modules)"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from mailrelay.config import machine, schema;"
+    code += "print(*schema.check(b'', 'x', machine.ThisMachine())[1], *sys.modules)"
     run = [sys.executable, "-I", "-S", "-c", code, str(SOURCE)]
     loaded = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     assert not {"ssl", "email", "logging", "asyncio", "ctypes", "urllib", "uuid", "encodings.idna"} & set(loaded)

@@ -248,7 +248,7 @@ def test_a_spool_in_memory_is_told_at_the_start_and_in_status() -> None:
         relay.spool = Path(folder) / "spool"
         with relay:
             assert "power cut" in relay.wait_log("is in memory")
-            assert any("is in memory" in warning for warning in relay.status()["warnings"])
+            assert any("is in memory" in warning["text"] for warning in relay.status()["warnings"])
 
 
 def test_flushing_one_message_while_the_courier_is_busy_tries_it_when_it_leaves() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailrelay.config import schema, settings
+from mailrelay.config.machine import ThisMachine
 from mailrelay.core.net import Net
 from tests.relay.running import SOURCE
 
@@ -31,7 +32,7 @@ config client 'camera'
 
 
 def checked(data: bytes = CONFIG) -> settings.Settings:
-    found, faults, _ = schema.check(data, "config")
+    found, faults, _ = schema.check(data, "config", ThisMachine())
     assert found is not None, faults
     return found
 

@@ -77,9 +77,9 @@ class Relay:
 
     def settings(self) -> Settings:
         """Read and check the config. Stop if it cannot be read or has faults."""
-        from mailrelay.config import schema
+        from mailrelay.config import machine, schema
 
-        settings, faults, _ = schema.load(self.config)
+        settings, faults, _ = schema.load(self.config, machine.ThisMachine())
         if settings is None:
             code = os.EX_CONFIG
             if not os.path.exists(self.config):

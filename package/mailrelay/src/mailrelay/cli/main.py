@@ -33,7 +33,9 @@ _COMMANDS = {
     "newaliases": "nothing: aliases are in the config",
 }
 _DETAILS = {
-    "check": "Exit status: 0 fine, 1 faults, 66 no such file, 77 not for this user.",
+    "check": """Exit status: 0 fine, 1 faults, 66 no such file, 77 not for this user. The JSON is a list of objects, a
+hundred at most, faults first: code (a word that never changes), warning (true, or false for a fault), section and
+option ("" for neither), line (0 for the whole file), problem, hint. More names may be added.""",
     "queue": """The JSON is one object: spool (its directory), running, total (how many there are), and messages, a
 list of objects: id; state (queue, hold or failed); sending (true while it is being delivered); damage (null, or what is
 wrong with the file, and then nothing else is known); received (seconds since 1970); age (seconds); size (bytes);
@@ -59,6 +61,10 @@ _OPERANDS = {  # how they are written, and how many at least and at most
     "test": ("ADDRESS", 1, 1),
 }
 _OPTIONS = {
+    "check": (
+        "--json         for programs; described below",
+        "--exposed LIST networks that face the internet, by the firewall: NETWORK=ZONE, with commas between",
+    ),
     "queue": (
         "--json         for programs; described below",
         "--limit N      at most so many, the first ones",
@@ -76,6 +82,7 @@ _COMMON = (
     f"--run-dir DIR  where the relay's status is (default {DEFAULT_RUN_DIR})",
 )
 _INTERRUPTED = 130
+_MOST_FINDINGS = 100  # as JSON, which has to fit into an answer on ubus
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -151,7 +158,7 @@ class Options:
         self.operands: list[str] = []
         self.flags: set[str] = set()
         self.values = {"--config": DEFAULT_CONFIG, "--run-dir": DEFAULT_RUN_DIR, "--spool": ""}
-        self.values.update({"--from": "", "--limit": ""})
+        self.values.update({"--from": "", "--limit": "", "--exposed": ""})
 
     def read(self, arguments: list[str]) -> None:
         """Read the arguments; options may stand anywhere up to --. Stop for those that the command does not have."""
@@ -215,18 +222,28 @@ def _help(command: str) -> int:
 
 
 def _check(options: Options) -> int:
-    from mailrelay.config import schema
+    from mailrelay.config import machine, schema
 
-    found, faults, warnings = schema.load(options.values["--config"])
+    exposed = dict(pair.split("=", 1) for pair in options.values["--exposed"].split(",") if "=" in pair)
+    found, faults, warnings = schema.load(options.values["--config"], machine.ThisMachine(exposed))
+    if "--json" in options.flags:
+        import json
+
+        print(json.dumps([finding.facts() for finding in [*faults, *warnings][:_MOST_FINDINGS]]))
+        return 0 if found is not None else _why_not(options.values["--config"])
     for finding in [*faults, *warnings]:
         print(finding)
     if found is not None:
         aside = f", apart from the {'warning' if len(warnings) == 1 else 'warnings'} above" if warnings else ""
         print(f"{options.values['--config']}: config is fine{aside}")
         return 0
-    if not os.path.exists(options.values["--config"]):
+    return _why_not(options.values["--config"])
+
+
+def _why_not(config: str) -> int:
+    if not os.path.exists(config):
         return os.EX_NOINPUT
-    return 1 if os.access(options.values["--config"], os.R_OK) else os.EX_NOPERM
+    return 1 if os.access(config, os.R_OK) else os.EX_NOPERM
 
 
 def _queue(options: Options) -> int:

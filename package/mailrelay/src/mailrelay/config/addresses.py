@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from mailrelay.config.invalid import InvalidValue, quoted, text
+from mailrelay.config.invalid import Hint, InvalidValue, Setting, quoted, text
 from mailrelay.core.net import Net, number
 
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -78,8 +78,8 @@ def host(value: str) -> str:
     if "://" in value or (port_text and bare):
         if _name_fault(bare) and not is_ip(bare):
             raise InvalidValue("is not a host name", example)
-        also = f" and put the port into its own line, option port '{port_text}'" if port_text.isdigit() else ""
-        raise InvalidValue("is more than a host name", f"write '{bare}'{also}")
+        also = (" and put the port into its own line, ", Setting("port", port_text)) if port_text.isdigit() else ()
+        raise InvalidValue("is more than a host name", f"write '{bare}'", *also)
     if "@" in value:
         raise InvalidValue("is an e-mail address", example)
     problem = _name_fault(value)
@@ -125,7 +125,7 @@ def mail_domain(value: str) -> str:
     ascii_form = re.sub(r"[^\x00-\x7f]", "x", value)
     problem = "is an address without brackets" if is_ip(value) else _name_fault(ascii_form)
     if problem:
-        raise InvalidValue(problem, "write a domain like 'example.org'", f"the domain {quoted(value)}")
+        raise InvalidValue(problem, "write a domain like 'example.org'", subject=f"the domain {quoted(value)}")
     return value.lower()
 
 
@@ -159,13 +159,14 @@ def alias(value: str) -> str:
         raise InvalidValue("is not an alias: a name, = and an address", example)
     name, targets = match[1], match[2].split(",")
     if name == "*":
-        raise InvalidValue("is not an alias: * is no name", "to send everything to one mailbox use `list recipient`")
+        use = "to send everything to one mailbox use ", Setting("recipient", word="list")
+        raise InvalidValue("is not an alias: * is no name", *use)
     try:
         name = address(name) if "@" in name else name
         if "@" not in name and not re.fullmatch(LOCAL_PART, name):
             raise InvalidValue("has a character that cannot stand in one", example)
     except InvalidValue as error:
-        raise InvalidValue(error.problem, error.hint, error.subject or f"the name {quoted(name)}") from None
+        raise InvalidValue(error.problem, *error.hint, subject=error.subject or f"the name {quoted(name)}") from None
     read = []
     for target in targets:
         target = target.strip()
@@ -173,7 +174,9 @@ def alias(value: str) -> str:
             local = re.fullmatch(LOCAL_PART, target) and "@" not in target
             read.append(target if local else address(target))
         except InvalidValue as error:
-            raise InvalidValue(error.problem, error.hint, error.subject or f"the target {quoted(target)}") from None
+            raise InvalidValue(
+                error.problem, *error.hint, subject=error.subject or f"the target {quoted(target)}"
+            ) from None
     return f"{name}={','.join(dict.fromkeys(read))}"
 
 
@@ -184,28 +187,27 @@ def net(value: str) -> str:
         return value
     except ValueError as error:
         problem = str(error)
-    hint = "write an address or a network, like '192.168.1.10' or '192.168.1.0/24'"
+    hint: Hint = ("write an address or a network, like '192.168.1.10' or '192.168.1.0/24'",)
     base, _, mask = value.partition("/")
     if is_ip(mask) and is_ip(base) and "." in mask:
         length = f"{number(mask)[1]:032b}".rstrip("0")
         if "0" not in length:
-            hint = f"write '{base}/{len(length)}'"
+            hint = (f"write '{base}/{len(length)}'",)
     elif value in ("*", "any", "all"):
-        hint = "name the networks of your machines, like '192.168.1.0/24'"
+        hint = ("name the networks of your machines, like '192.168.1.0/24'",)
     elif re.fullmatch(r"(\d+\.){1,3}\*?", value):
         known = value.rstrip("*").rstrip(".").split(".")
-        hint = f"write '{'.'.join(known + ['0'] * (4 - len(known)))}/{8 * len(known)}'"
-    elif re.match(r"[A-Za-z][\w.-]*\Z", value) and ":" not in value:
-        hint = f"names of networks go into `list network '{value}'`; here " + hint
-    raise InvalidValue(problem, hint)
+        hint = (f"write '{'.'.join(known + ['0'] * (4 - len(known)))}/{8 * len(known)}'",)
+    elif re.fullmatch(r"[A-Za-z][\w.-]*", value):
+        hint = ("names of networks go into ", Setting("network", value, "list"), "; here ", *hint)
+    raise InvalidValue(problem, *hint)
 
 
 def network(value: str) -> str:
     """The name of a network (OpenWrt) or of a network interface."""
     if is_ip(value.partition("/")[0]):
-        raise InvalidValue(
-            "is an address, not the name of a network", f"write `list allow '{value}'`, or a name like 'lan'"
-        )
+        hint = "write ", Setting("allow", value, "list"), ", or a name like 'lan'"
+        raise InvalidValue("is an address, not the name of a network", *hint)
     if not re.fullmatch(NETWORK, value):
         raise InvalidValue(
             "is not the name of a network", "write a name like 'lan', or 'eth0' where there is no OpenWrt"

@@ -1,52 +1,59 @@
 """What a check of the config has to say, and the section of the file that it is said of.
 
-Made by `schema` and `rules`, printed by whoever called `schema.check`.
+Made by `schema` and `rules`, shown by whoever called `schema.check`: as a line, as JSON, in the words of a site file.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from mailrelay.config import uci
+from mailrelay.config.invalid import Hint, Setting
 from mailrelay.core.text import printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 class Finding:
-    """Something to tell the owner about one place of the file. Line 0: the file as a whole."""
+    """Something to tell the owner about one place of the file; a fault unless it is a `warning`. Line 0: the file.
 
-    __slots__ = ("path", "line", "section", "option", "problem", "mend")
+    `code` is for programs and never changes. `hint` is what to do, in texts and Settings.
+    """
 
-    def __init__(self, path: str, line: int, section: str, option: str, problem: str, mend: str) -> None:
+    __slots__ = ("path", "line", "warning", "code", "section", "option", "problem", "hint")
+
+    def __init__(
+        self, path: str, line: int, warning: bool, code: str, section: str, option: str, problem: str, hint: Hint
+    ) -> None:
         self.path = path
         self.line = line
+        self.warning = warning
+        self.code = code
         self.section = section
         self.option = option
         self.problem = problem
-        self.mend = mend
+        self.hint = hint
+
+    def advice(self, write: Callable[[Setting], str] = str) -> str:
+        """Return the hint as text; `write` spells a setting, as the config does by default."""
+        return "".join(part if isinstance(part, str) else write(part) for part in self.hint)
+
+    def facts(self) -> dict[str, str | int | bool]:
+        """Return everything but the path as `mailrelay check --json` has it."""
+        names = ("code", "warning", "section", "option", "line")
+        texts = {"problem": printable(self.problem), "hint": printable(self.advice())}
+        return {**{name: getattr(self, name) for name in names}, **texts}
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}: " if self.line else f"{self.path}: "
+        label = "warning: " if self.warning else ""
         places = [f"section '{self.section}'"] if self.section else []
         places += [f"option '{self.option}'"] if self.option else []
         # Where the problem speaks of the section or option itself it is one clause: "option 'port' is a list here".
         colon = ": " if places and self.problem.startswith(("'", "its value", "this URL", "the ")) else " "
         text = ", ".join(places) + (colon if places else "") + self.problem
-        return printable(f"{where}{self.label}{text}; {self.mend}")
-
-    label = ""
-
-
-class Fault(Finding):
-    """The config cannot be used like this."""
-
-    __slots__ = ()
-
-
-class Warn(Finding):
-    """The config can be used, but the owner should know this."""
-
-    __slots__ = ()
-    label = "warning: "
+        return printable(f"{where}{label}{text}; {self.advice()}")
 
 
 class Part:
@@ -63,16 +70,15 @@ class Part:
     def __getitem__(self, option: str) -> Any:
         return self.values[option]
 
-    def has(self, option: str) -> bool:
-        """True if the file sets the option."""
-        return option in self.section.options
-
     def line(self, option: str, index: int = 0) -> int:
         lines = self.section.option_lines.get(option, [])
         return lines[index] if index < len(lines) else self.section.line
 
-    def fault(self, option: str, problem: str, mend: str, index: int = 0) -> None:
-        self._findings.append(Fault(self.path, self.line(option, index), self.title, option, problem, mend))
+    def fault(self, code: str, option: str, problem: str, *hint: str | Setting, index: int = 0) -> None:
+        self._add(False, code, option, problem, hint, self.line(option, index))
 
-    def warn(self, option: str, problem: str, mend: str, index: int = 0, line: int = 0) -> None:
-        self._findings.append(Warn(self.path, line or self.line(option, index), self.title, option, problem, mend))
+    def warn(self, code: str, option: str, problem: str, *hint: str | Setting, index: int = 0, line: int = 0) -> None:
+        self._add(True, code, option, problem, hint, line or self.line(option, index))
+
+    def _add(self, warning: bool, code: str, option: str, problem: str, hint: Hint, line: int) -> None:
+        self._findings.append(Finding(self.path, line, warning, code, self.title, option, problem, hint))

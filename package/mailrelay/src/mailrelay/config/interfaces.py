@@ -102,9 +102,14 @@ def _address(body: bytes) -> Address | None:
     )
 
 
+def is_loopback(address: str) -> bool:
+    """Tell whether a connection to this address ends on the machine that makes it, whichever that is."""
+    return any(Net.parse(net).contains(address) for net in ("127.0.0.0/8", "0.0.0.0", "::1", "::"))
+
+
 def own(address: str) -> bool:
-    """True if a connection to this address ends on this machine."""
-    if any(Net.parse(net).contains(address) for net in ("127.0.0.0/8", "0.0.0.0", "::1", "::")):
+    """Tell whether a connection to this address ends on this machine."""
+    if is_loopback(address):
         return True
     try:
         return any(Net.parse(entry.address.partition("%")[0]).contains(address) for entry in addresses())

@@ -13,10 +13,30 @@ from mailrelay.core.text import printable
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-class InvalidValue(ValueError):
-    """The value is not of its kind: what is wrong with it (its subject is the value), and what would be right."""
+class Setting:
+    """A line of the config within a hint. Whoever shows the hint writes it in his own way: `str` as in the config.
 
-    def __init__(self, problem: str, hint: str, subject: str | None = None) -> None:
+    Without a value it is the option's name alone; with the type of a section in place of an option, its head.
+    """
+
+    __slots__ = ("option", "value", "word")
+
+    def __init__(self, option: str, value: str = "", word: str = "option") -> None:
+        self.option = option
+        self.value = value
+        self.word = word  # "option", "list" or "config"
+
+    def __str__(self) -> str:
+        return f"{self.word} {self.option} '{self.value}'" if self.value else f"{self.word} {self.option}"
+
+
+Hint = tuple[str | Setting, ...]
+
+
+class InvalidValue(ValueError):
+    """The value is not of its type: what is wrong with it (its subject is the value), and what would be right."""
+
+    def __init__(self, problem: str, *hint: str | Setting, subject: str | None = None) -> None:
         super().__init__(problem)
         self.problem = problem
         self.hint = hint

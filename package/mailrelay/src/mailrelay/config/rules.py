@@ -1,17 +1,16 @@
 """What the options of a config mean to each other, to this machine and to the world outside.
 
 `schema` calls `run` once it has read every value. A fault is text that cannot be meant; what depends on the state of
-the machine (a file, a mount) or is only unwise is a warning, so that it never keeps the relay from starting.
+the machine (a file, a mount) or is only unwise is a warning, so that it never keeps the relay from starting. Facts of
+the machine are asked of the Machine that is passed in.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-
-from mailrelay.config import addresses, interfaces, uci
+from mailrelay.config import addresses
 from mailrelay.config.findings import Part
-from mailrelay.config.invalid import InvalidValue, nearest
+from mailrelay.config.invalid import Setting, nearest
+from mailrelay.config.machine import Machine
 from mailrelay.config.option_types import show_duration, show_size
 from mailrelay.core.net import Net, is_private
 
@@ -25,80 +24,73 @@ _SENDING_HOSTS = {
     "gmx.net": "mail.gmx.net", "gmx.de": "mail.gmx.net", "web.de": "smtp.web.de",
 }  # fmt: skip
 _LOCAL_ENDINGS = ("lan", "local", "localhost", "internal", "home.arpa", "localdomain", "home")
-_MEMORY_FILESYSTEMS = ("tmpfs", "ramfs", "rootfs")
 
 
-def run(parts: list[Part]) -> None:
-    """Checks all sections together, and fills in the defaults that depend on other values."""
+def run(parts: list[Part], machine: Machine) -> None:
+    """Check all sections together, and fill in the defaults that depend on other values."""
     main = next(part for part in parts if part.type == "mailrelay")
     if main["hostname"] == "":
-        main.values["hostname"] = system_hostname()
-    _main(main)
+        main.values["hostname"] = machine.hostname()
+    _main(main, machine)
     smarthosts = [part for part in parts if part.type == "smarthost"]
     for part in smarthosts:
         if part["port"] == "":
             part.values["port"] = PORTS.get(part["tls"])
-        _smarthost(part, main)
+        _smarthost(part, main, machine)
     used = [part for part in smarthosts if part["enabled"]]
     if not used and all(part["enabled"] is not None for part in smarthosts):
-        main.warn("", "has no provider set, so that all mail is refused for now", "add a section config smarthost")
+        problem = "has no provider set, so that all mail is refused for now"
+        main.warn("no-smarthost", "", problem, "add a section ", Setting("smarthost", word="config"))
     elif used and all(part["sender"] for part in used):
-        used[-1].warn("sender", "leaves mail from other senders without a provider", "leave it out in one smarthost")
+        problem = "leaves mail from other senders without a provider"
+        used[-1].warn("no-smarthost-for-others", "sender", problem, "leave it out in one smarthost")
     _clients([part for part in parts if part.type == "client"], main)
 
 
-def system_hostname() -> str:
-    """The system's name as one that may be used in EHLO; "mailrelay.localdomain" where it has none."""
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in socket.gethostname()).strip("-.")
-    try:
-        return addresses.hostname(name)
-    except InvalidValue:
-        return "mailrelay.localdomain"
-
-
-def _main(main: Part) -> None:
+def _main(main: Part, machine: Machine) -> None:
     if main["network"] == [] and main["allow"] == []:
-        main.warn(
-            "network", "is not set, so that only this machine itself can send", "name the network: list network 'lan'"
-        )
-    _networks(main)
+        problem = "is not set, so that only this machine itself can send"
+        main.warn("no-network", "network", problem, "name the network: ", Setting("network", "lan", "list"))
+    _networks(main, machine)
     for index, text in enumerate(main["allow"] or ()):
         if not is_private(Net.parse(text)):
-            mend = "list only networks of your own, or see that a firewall keeps everyone else out"
-            main.warn("allow", f"'{text}' lets addresses of the internet send through this relay", mend, index)
+            problem = f"'{text}' lets addresses of the internet send through this relay"
+            hint = "list only networks of your own, or see that a firewall keeps everyone else out"
+            main.warn("public-network", "allow", problem, hint, index=index)
     for option in ("sender", "postmaster", "recipient"):
         _dotless(main, option)
     _aliases(main)
-    _spool(main)
-    _programs(main)
+    if main["spool"] and machine.forgets(main["spool"]):
+        problem = f"'{main['spool']}' is in memory: a power cut loses the mail that waits there"
+        main.warn("spool-in-memory", "spool", problem, "name a folder on flash, a disk or a USB stick")
+    if main["notify"] and machine.cannot_run(main["notify"]):
+        if machine.lacks(main["notify"]):
+            problem, hint = "does not exist", "write the program, or another path"
+        else:
+            problem, hint = "cannot be run", f"run chmod +x {main['notify']}"
+        main.warn("no-program", "notify", f"'{main['notify']}' {problem}", hint)
     least, most = main["retry_min"], main["retry_max"]
     if least is not None and most is not None and least > most:
-        mend = f"write at least '{show_duration(least)}', or a shorter retry_min"
-        main.fault("retry_max", f"'{show_duration(most)}' is shorter than retry_min", mend)
+        hint = f"write at least '{show_duration(least)}', or a shorter retry_min"
+        main.fault("retry-order", "retry_max", f"'{show_duration(most)}' is shorter than retry_min", hint)
     message, queue = main["max_message_size"], main["max_queue_size"]
     if message and queue and message > queue:
-        mend = "a mail of that size can never be taken; make one of them fit"
-        main.warn("max_queue_size", f"'{show_size(queue)}' is smaller than max_message_size", mend)
+        hint = "a mail of that size can never be taken; make one of them fit"
+        main.warn("queue-too-small", "max_queue_size", f"'{show_size(queue)}' is smaller than max_message_size", hint)
 
 
-def _networks(main: Part) -> None:
-    """Names that do not exist now. A network may appear later (a USB modem), so this is no fault."""
-    known = openwrt_networks() or [name for _, name in socket.if_nameindex()]
+def _networks(main: Part, machine: Machine) -> None:
+    """Check names: one that does not exist now may appear later (a USB modem), so that this is no fault."""
+    known = machine.networks()
     for index, name in enumerate(main["network"] or ()):
-        if name not in known:
+        if name in machine.exposed:
+            problem = f"'{name}' is in the firewall zone '{machine.exposed[name]}', which faces the internet, and "
+            hint = f"remove '{name}' from the list"
+            main.fault("exposed-network", "network", f"{problem}anyone there could send", hint, index=index)
+        elif known and name not in known:
             near = nearest(name, known)
-            mend = f"did you mean '{near}'?" if near else f"this machine has {', '.join(sorted(known))}"
-            main.warn("network", f"'{name}' does not exist on this machine", mend, index)
-
-
-def openwrt_networks(path: str = "/etc/config/network") -> list[str]:
-    """The names of OpenWrt's networks; none on another system."""
-    try:
-        with open(path, "rb") as file:
-            sections = uci.parse(file.read())
-    except (OSError, uci.ParseError):
-        return []
-    return [section.name for section in sections if section.type == "interface" and section.name]
+            hint = f"did you mean '{near}'?" if near else f"this machine has {', '.join(sorted(known))}"
+            main.warn("unknown-network", "network", f"'{name}' does not exist on this machine", hint, index=index)
 
 
 def _dotless(part: Part, option: str) -> None:
@@ -106,9 +98,8 @@ def _dotless(part: Part, option: str) -> None:
     for index, text in enumerate([values] if isinstance(values, str) else values):
         domain = text.rpartition("@")[2]
         if "." not in domain and "[" not in domain:
-            part.warn(
-                option, f"'{text}' has a domain without a dot, which providers refuse", "write the full domain", index
-            )
+            problem = f"'{text}' has a domain without a dot, which providers refuse"
+            part.warn("dotless-domain", option, problem, "write the full domain", index=index)
 
 
 def _aliases(main: Part) -> None:
@@ -116,177 +107,170 @@ def _aliases(main: Part) -> None:
     for index, text in enumerate(main["alias"] or ()):
         name, _, right = text.partition("=")
         if name.lower() in targets:
-            main.fault("alias", f"'{name}' is set twice", f"write one line: list alias '{name}=FIRST,SECOND'", index)
+            line = Setting("alias", f"{name}=FIRST,SECOND", "list")
+            main.fault("alias-twice", "alias", f"'{name}' is set twice", "write one line: ", line, index=index)
         targets[name.lower()] = right.split(",")
     for index, text in enumerate(main["alias"] or ()):
         name, _, right = text.partition("=")
         for target in right.split(","):
             if "@" not in target and target.lower() not in targets:
-                mend = f"write an address: list alias '{name}={target}@example.org'"
-                main.fault("alias", f"'{target}' is neither an address nor another alias", mend, index)
+                problem = f"'{target}' is neither an address nor another alias"
+                line = Setting("alias", f"{name}={target}@example.org", "list")
+                main.fault("alias-nowhere", "alias", problem, "write an address: ", line, index=index)
         seen: set[str] = set()
         reached = {name.lower()}
         while reached - seen:
             seen |= reached
             reached = {target.lower() for known in reached for target in targets.get(known, ())}
             if name.lower() in reached:
-                main.fault("alias", f"'{name}' comes back to itself", "write where its mail goes in the end", index)
+                problem, hint = f"'{name}' comes back to itself", "write where its mail goes in the end"
+                main.fault("alias-loop", "alias", problem, hint, index=index)
                 break
 
 
-def _spool(main: Part) -> None:
-    if main["spool"] and on_memory(main["spool"]):
-        mend = "name a folder on flash, a disk or a USB stick"
-        main.warn("spool", f"'{main['spool']}' is in memory: a power cut loses the mail that waits there", mend)
-
-
-def _programs(main: Part) -> None:
-    if main["notify"] and not os.access(main["notify"], os.X_OK):
-        there = "cannot be run" if os.path.exists(main["notify"]) else "does not exist"
-        mend = f"run chmod +x {main['notify']}" if there == "cannot be run" else "write the program, or another path"
-        main.warn("notify", f"'{main['notify']}' {there}", mend)
-
-
-def _smarthost(part: Part, main: Part) -> None:
-    host, port, tls = part["host"], part["port"], part["tls"]
+def _smarthost(part: Part, main: Part, machine: Machine) -> None:
+    host = part["host"]
     if host == "":
         if part["enabled"] is not False:
-            part.fault("host", "is missing", "write the name of the provider's server, option host 'smtp.example.org'")
+            line = Setting("host", "smtp.example.org")
+            part.fault("missing", "host", "is missing", "write the name of the provider's server, ", line)
         return
     _login(part)
-    _certificate(part)
+    _certificate(part, machine)
     if host is None:
         return
     is_address = addresses.is_ip(host)
     if part["family"] not in (None, "any") and is_address and (":" in host) != (part["family"] == "ipv6"):
-        part.fault("family", f"'{part['family']}' does not fit the address in option host", "leave the option out")
-    _ourselves(part, main)
-    if tls == "none":
+        problem = f"'{part['family']}' does not fit the address in option host"
+        part.fault("family-mismatch", "family", problem, "leave the option out")
+    _ourselves(part, main, machine)
+    if part["tls"] == "none":
         _cleartext(part)
+    _usual(part)
+
+
+def _usual(part: Part) -> None:
+    """Warn of hosts and ports that are seldom meant."""
+    host, port, tls = part["host"].lower(), part["port"], part["tls"]
     if port in _READING_PORTS:
-        part.warn("port", f"'{port}' is for reading mail ({_READING_PORTS[port]})", "sending uses 587 or 465")
+        problem = f"'{port}' is for reading mail ({_READING_PORTS[port]})"
+        part.warn("reading-port", "port", problem, "sending uses 587 or 465")
     elif (port, tls) == (465, "starttls"):
-        part.warn("port", "'465' usually speaks TLS from the first byte on", "write option tls 'tls'")
-    elif (port, tls) == (587, "tls"):
-        part.warn("port", "'587' usually begins unencrypted and then switches", "write option tls 'starttls'")
-    if host.lower() in _SENDING_HOSTS:
-        meant = _SENDING_HOSTS[host.lower()]
-        part.warn("host", f"'{host}' is the provider's domain, not its server for sending", f"write '{meant}'")
-    elif host.lower().startswith(("imap.", "pop.", "pop3.")):
         part.warn(
-            "host", f"'{host}' looks like a server for reading mail", f"it may be 'smtp.{host.partition('.')[2]}'"
+            "port-and-tls", "port", "'465' usually speaks TLS from the first byte on", "write ", Setting("tls", "tls")
         )
+    elif (port, tls) == (587, "tls"):
+        problem = "'587' usually begins unencrypted and then switches"
+        part.warn("port-and-tls", "port", problem, "write ", Setting("tls", "starttls"))
+    if host in _SENDING_HOSTS:
+        problem = f"'{part['host']}' is the provider's domain, not its server for sending"
+        part.warn("not-a-server", "host", problem, f"write '{_SENDING_HOSTS[host]}'")
+    elif host.startswith(("imap.", "pop.", "pop3.")):
+        problem = f"'{part['host']}' looks like a server for reading mail"
+        part.warn("reading-host", "host", problem, f"it may be 'smtp.{part['host'].partition('.')[2]}'")
+
+
+def _credentials(part: Part, username: str) -> None:
+    """Fault one half of a login; `username` is what more is said of the name."""
+    if part["username"] and part["password"] == "":
+        line = Setting("password", "...")
+        part.fault("missing", "password", "is missing, but there is a username", "write ", line)
+    elif part["password"] and part["username"] == "":
+        line = Setting("username", "" if username else "...")
+        part.fault("missing", "username", "is missing, but there is a password", "write ", line, username)
 
 
 def _login(part: Part) -> None:
     username, password, auth = part["username"], part["password"], part["auth"]
-    if username and password == "":
-        part.fault("password", "is missing, but there is a username", "write option password '...'")
-    elif password and username == "":
-        part.fault("username", "is missing, but there is a password", "write option username, often the mail address")
-    elif auth not in (None, "auto", "none") and username == "":
-        part.fault("auth", f"'{auth}' needs a login", "write option username and option password")
-    elif auth == "none" and username:
-        part.warn("auth", "'none' leaves the username unused", "leave the option out to log in")
-    elif username == "" and part["port"] in (465, 587) and auth == "auto":
-        part.warn("username", "is not set; most providers want a login on this port", "write username and password")
+    _credentials(part, ", often the mail address")
+    if username == "" and not password and auth not in (None, "auto", "none"):
+        settings = Setting("username"), " and ", Setting("password")
+        part.fault("auth-without-login", "auth", f"'{auth}' needs a login", "write ", *settings)
+    elif auth == "none" and username and password != "":
+        hint = "leave the option out to log in"
+        part.warn("unused-login", "auth", "'none' leaves the username unused", hint)
+    elif username == "" and not password and part["port"] in (465, 587) and auth == "auto":
+        problem = "is not set; most providers want a login on this port"
+        part.warn("no-login", "username", problem, "write username and password")
     if password and password != password.strip():
-        part.warn("password", "begins or ends with a space", "remove the space unless it belongs to it")
+        hint = "remove the space unless it belongs to it"
+        part.warn("space-in-password", "password", "begins or ends with a space", hint)
 
 
-def _certificate(part: Part) -> None:
+def _certificate(part: Part, machine: Machine) -> None:
     if part["tls"] == "none":
         for option in ("ca_file", "fingerprint"):
             if part[option]:
-                part.warn(option, "has no effect without encryption", "write option tls 'starttls' or 'tls'")
+                line = Setting("tls", "starttls")
+                part.warn("no-effect", option, "has no effect without encryption", "write ", line, " or 'tls'")
         return
     if part["verify"] is False and not part["fingerprint"]:
-        mend = "leave the option out; for a server of your own set ca_file or fingerprint"
-        part.warn("verify", "is off: whoever sits in between can read the password and the mail", mend)
-    if part["ca_file"] and not os.path.isfile(part["ca_file"]):
-        part.warn("ca_file", f"'{part['ca_file']}' does not exist", "copy the certificate there, or write another path")
+        problem = "is off: whoever sits in between can read the password and the mail"
+        hint = "leave the option out; for a server of your own set ca_file or fingerprint"
+        part.warn("not-verified", "verify", problem, hint)
+    if part["ca_file"] and machine.lacks(part["ca_file"]):
+        problem = f"'{part['ca_file']}' does not exist"
+        part.warn("no-file", "ca_file", problem, "copy the certificate there, or write another path")
     if part["host"] and addresses.is_ip(part["host"]) and part["verify"] and not part["fingerprint"]:
-        part.warn("host", "is an address, which few certificates name", "write the server's name, or set fingerprint")
+        problem = "is an address, which few certificates name"
+        part.warn("address-in-certificate", "host", problem, "write the server's name, or set fingerprint")
 
 
 def _cleartext(part: Part) -> None:
     host = part["host"]
+    offered = "write 'starttls' if it is offered"
+    allow = "write 'starttls' or 'tls', or ", Setting("allow_cleartext", "1"), " if anyone may read the mail"
     if part["allow_cleartext"] or part["allow_cleartext"] is None:
-        part.warn(
-            "tls", "is 'none': mail and password cross the network unencrypted", "write 'starttls' if it is offered"
-        )
+        part.warn("cleartext", "tls", "is 'none': mail and password cross the network unencrypted", offered)
     elif addresses.is_ip(host):
         if not is_private(Net.parse(host)):
-            mend = "write 'starttls' or 'tls', or option allow_cleartext '1' if anyone may read the mail"
-            part.fault("tls", f"'none' is refused, as '{host}' is not in a private network", mend)
+            problem = f"'none' is refused, as '{host}' is not in a private network"
+            part.fault("cleartext-refused", "tls", problem, *allow)
     elif "." in host and not host.lower().endswith(tuple("." + ending for ending in _LOCAL_ENDINGS)):
-        mend = "write 'starttls' or 'tls', or option allow_cleartext '1' if anyone may read the mail"
-        part.warn("tls", f"'none' works only if '{host}' is in a private network", mend)
+        part.warn("cleartext", "tls", f"'none' works only if '{host}' is in a private network", *allow)
     if part["username"] and not part["allow_cleartext"]:
-        part.warn("tls", "is 'none': the password crosses the network unencrypted", "write 'starttls' if it is offered")
+        part.warn("cleartext", "tls", "is 'none': the password crosses the network unencrypted", offered)
 
 
-def _ourselves(part: Part, main: Part) -> None:
-    """A relay that sends to itself would go round for ever."""
+def _ourselves(part: Part, main: Part, machine: Machine) -> None:
+    """Fault a relay that sends to itself: it would go round for ever."""
     host = part["host"].lower()
     ours = part["port"] in (main["port"] or ())
-    mend = "write the name of the provider's server; for another mail server on this machine its address and port"
+    hint = "write the name of the provider's server; for another mail server on this machine its address and port"
     if host == (main["hostname"] or "").lower():
-        part.fault("host", f"'{part['host']}' is this relay's own host name", mend)
-    elif ours and (addresses.is_localhost(host) or (addresses.is_ip(host) and interfaces.own(host))):
-        part.fault("host", f"'{part['host']}' with port {part['port']} is this relay itself", mend)
+        part.fault("itself", "host", f"'{part['host']}' is this relay's own host name", hint)
+    elif ours and (addresses.is_localhost(host) or (addresses.is_ip(host) and machine.owns(host))):
+        part.fault("itself", "host", f"'{part['host']}' with port {part['port']} is this relay itself", hint)
 
 
 def _clients(clients: list[Part], main: Part) -> None:
     seen: dict[Net, str] = {}
-    allowed = [Net.parse(text) for text in main["allow"] or ()]
     for part in clients:
-        username, password = part["username"], part["password"]
-        if username and password == "":
-            part.fault("password", "is missing, but there is a username", "write option password '...'")
-        elif password and username == "":
-            part.fault("username", "is missing, but there is a password", "write option username '...'")
-        if part["accept_any_login"] and username:
-            part.fault("accept_any_login", "leaves the username without a meaning", "set one of the two")
-        if part["address"] == "":
-            part.fault("address", "is missing", "write the machine's address, option address '192.168.1.10'")
-        if not part["address"]:
+        _credentials(part, "")
+        if part["accept_any_login"] and part["username"]:
+            problem = "leaves the username without a meaning"
+            part.fault("two-logins", "accept_any_login", problem, "set one of the two")
+        address = part["address"]
+        if address == "":
+            line = Setting("address", "192.168.1.10")
+            part.fault("missing", "address", "is missing", "write the machine's address, ", line)
+        if not address:
             continue
-        net = Net.parse(part["address"])
+        net = Net.parse(address)
         if part["redirect"] and net.length < net.bits:
-            mend = "write the one machine's address, as all others in the network would be redirected too"
-            part.fault("redirect", f"is for one machine, and '{part['address']}' is a network", mend)
+            hint = "write the one machine's address, as all others in the network would be redirected too"
+            part.fault("redirected-network", "redirect", f"is for one machine, and '{address}' is a network", hint)
         if net in seen:
-            part.fault(
-                "address", f"'{part['address']}' is in section '{seen[net]}' already", "put them into one section"
-            )
+            problem = f"'{address}' is in section '{seen[net]}' already"
+            part.fault("address-twice", "address", problem, "put them into one section")
         seen[net] = part.title
-        if main["network"] == [] and main["allow"] is not None and not any(
-            known.covers(net) or net.covers(known) for known in allowed
-        ):  # fmt: skip
-            mend = f"add list allow '{part['address']}' to section 'main'"
-            part.warn("address", f"'{part['address']}' is not allowed to send at all", mend)
+        if not _may_send(net, main):
+            add = "add ", Setting("allow", address, "list"), " to section 'main'"
+            part.warn("not-allowed", "address", f"'{address}' is not allowed to send at all", *add)
 
 
-def on_memory(path: str, mounts: str = "/proc/self/mounts") -> bool:
-    """True if the folder, or the place where it would be made, loses its content at a power cut."""
-    try:
-        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
-            table = [line.split(" ") for line in file]
-    except OSError:
-        return False
-    place = os.path.realpath(path)
-    for _ in range(4):  # an overlay's upper folder lies on another mount
-        kind, options = "", ""
-        best = ""
-        for _device, where, type, given, *_rest in table:
-            where = where.replace("\\040", " ")
-            if (place + "/").startswith(where.rstrip("/") + "/") and len(where) >= len(best):
-                best, kind, options = where, type, given
-        if kind != "overlay":
-            return kind in _MEMORY_FILESYSTEMS
-        upper = [given.partition("=")[2] for given in options.split(",") if given.startswith("upperdir=")]
-        if not upper or not os.path.isdir(upper[0]):
-            return False
-        place = os.path.realpath(upper[0])
-    return False
+def _may_send(net: Net, main: Part) -> bool:
+    """Tell whether machines of the network may send; networks that are named are not looked into."""
+    if main["network"] != [] or main["allow"] is None:
+        return True
+    return any(known.covers(net) or net.covers(known) for known in map(Net.parse, main["allow"]))

@@ -10,11 +10,13 @@ import os
 from typing import Any
 
 from mailrelay.config import option_types, rules, uci
-from mailrelay.config.findings import Fault, Finding, Part, Warn
-from mailrelay.config.invalid import InvalidValue, nearest, quoted
+from mailrelay.config.findings import Finding, Part
+from mailrelay.config.invalid import InvalidValue, Setting, nearest, quoted
+from mailrelay.config.machine import Machine
 from mailrelay.config.settings import Client, Main, Settings, Smarthost
 from mailrelay.core.net import Net
 
+Checked = tuple[Settings | None, list[Finding], list[Finding]]
 K, M, G = 1 << 10, 1 << 20, 1 << 30
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -186,8 +188,11 @@ _OPTION_WORDS = {
 }  # fmt: skip
 
 
-def check(data: bytes, path: str) -> tuple[Settings | None, list[Fault], list[Warn]]:
-    """The settings of a config's text (None if there is a fault), all faults in it, and what its owner should know."""
+def check(data: bytes, path: str, machine: Machine) -> Checked:
+    """The settings of a config's text (None if there is a fault), all faults in it, and what its owner should know.
+
+    `path` is what findings call the file, `machine` the one that the settings are for.
+    """
     findings: list[Finding] = []
     try:
         sections = uci.parse(data)
@@ -202,7 +207,8 @@ def check(data: bytes, path: str) -> tuple[Settings | None, list[Fault], list[Wa
             _unknown_section(part)
             continue
         if section.type == "mailrelay" and section.name != "main":
-            part.fault("", "is not the one section that counts", "write config mailrelay 'main', once")
+            problem, hint = "is not the one section that counts", "write config mailrelay 'main', once"
+            part.fault("second-main", "", problem, hint)
             continue
         _read(part)
         parts.append(part)
@@ -210,47 +216,36 @@ def check(data: bytes, path: str) -> tuple[Settings | None, list[Fault], list[Wa
         part = Part(path, uci.Section("mailrelay", "main", "main", 0), "main", findings)
         _read(part)
         parts.insert(0, part)
-    rules.run(parts)
+    rules.run(parts, machine)
     findings.sort(key=lambda finding: finding.line)
-    faults = [finding for finding in findings if isinstance(finding, Fault)]
-    warnings = [finding for finding in findings if isinstance(finding, Warn)]
+    faults = [finding for finding in findings if not finding.warning]
+    warnings = [finding for finding in findings if finding.warning]
     return (None if faults else _settings(parts)), faults, warnings
 
 
-def load(path: str) -> tuple[Settings | None, list[Fault], list[Warn]]:
+def load(path: str, machine: Machine) -> Checked:
     """`check` of a file. A file that cannot be read is a fault too."""
     try:
         with open(path, "rb") as file:
             data = file.read()
             mode = os.fstat(file.fileno()).st_mode
     except OSError as error:
-        mends = {
+        hints = {
             FileNotFoundError: "write it, or name another one with --config",
             PermissionError: "only root can read it, as it holds passwords: run this as root",
         }
-        mend = mends.get(type(error), "name the file with --config")
-        return None, [Fault(path, 0, "", "", f"cannot be read: {error.strerror}", mend)], []
-    settings, faults, warnings = check(data, path)
+        hint = hints.get(type(error), "name the file with --config")
+        return None, [Finding(path, 0, False, "unreadable", "", "", f"cannot be read: {error.strerror}", (hint,))], []
+    settings, faults, warnings = check(data, path, machine)
     if mode & 0o077 and b"password" in data:
-        warnings.insert(
-            0, Warn(path, 0, "", "", "can be read by others, and it holds passwords", f"run chmod 600 {path}")
-        )
+        problem, hint = "can be read by others, and it holds passwords", f"run chmod 600 {path}"
+        warnings.insert(0, Finding(path, 0, True, "readable-by-others", "", "", problem, (hint,)))
     return settings, faults, warnings
 
 
-def check_text(path: str) -> tuple[bool, list[str]]:
-    """For `mailrelay check`: whether the file is good, and the lines to print."""
-    settings, faults, warnings = load(path)
-    lines = [str(fault) for fault in faults] + [str(warning) for warning in warnings]
-    if settings is None:
-        return False, [*lines, f"{path}: {len(faults)} fault{'s' if len(faults) > 1 else ''}"]
-    also = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
-    return True, [*lines, f"{path}: no faults{also}"]
-
-
-def _unreadable(error: uci.ParseError, path: str, data: bytes) -> Fault:
+def _unreadable(error: uci.ParseError, path: str, data: bytes) -> Finding:
     """libuci's error in words. It never shows the line, which may hold a password."""
-    mends = {
+    hints = {
         "invalid command": "a line starts with config, option, list or #",
         "too many arguments": "put a value that has a space in it into 'single quotes'",
         "insufficient arguments": "write config TYPE 'NAME' or option NAME 'VALUE'",
@@ -259,14 +254,14 @@ def _unreadable(error: uci.ParseError, path: str, data: bytes) -> Fault:
         "invalid character in type field": "write config mailrelay, config smarthost or config client",
         "section of different type overwrites prior section with same name": "give each section a name of its own",
     }
-    mend = mends.get(error.reason, "write config TYPE 'NAME' or option NAME 'VALUE'")
+    hint = hints.get(error.reason, "write config TYPE 'NAME' or option NAME 'VALUE'")
     if "unterminated" in error.reason:
-        mend = "close the quote; a ' inside single quotes is written as '\\''"
+        hint = "close the quote; a ' inside single quotes is written as '\\''"
     word = data.split(b"\n")[error.began - 1].split()[:1]
     near = nearest(word[0].decode("ascii", "replace"), ("config", "option", "list")) if word else None
     if error.reason == "invalid command" and near and word[0] != near.encode():
-        mend = f"write '{near}'; {mend}"
-    return Fault(path, error.began, "", "", f"cannot be parsed ({error.reason})", mend)
+        hint = f"write '{near}'; {hint}"
+    return Finding(path, error.began, False, "syntax", "", "", f"cannot be parsed ({error.reason})", (hint,))
 
 
 def _unknown_section(part: Part) -> None:
@@ -276,33 +271,34 @@ def _unknown_section(part: Part) -> None:
         known = "write config mailrelay 'main'"
     elif meant:
         known = f"did you mean '{meant}'? {known}"
-    part.fault("", f"is of an unknown type {quoted(part.type)}", known)
+    part.fault("unknown-section", "", f"is of an unknown type {quoted(part.type)}", known)
 
 
 def _unknown_option(part: Part, name: str) -> str:
-    """Returns the option that was probably meant, or ""."""
+    """Return the option that was probably meant, or ""."""
     names = [option.name for option in OPTIONS[part.type]]
     meant = _OPTION_WORDS.get(name.lower(), "")
     meant = meant if meant in names else nearest(name, names) or ""
     elsewhere = [kind for kind in OPTIONS for option in OPTIONS[kind] if option.name == name]
     if elsewhere and not (meant and name.lower() in _OPTION_WORDS):
-        mend = f"it belongs into a section of type '{elsewhere[0]}'"
+        hint = f"it belongs into a section of type '{elsewhere[0]}'"
     elif meant:
-        mend = f"did you mean '{meant}'?"
+        hint = f"did you mean '{meant}'?"
     else:
-        mend = "the options here are " + ", ".join(names)
-    part.fault(name, "is not known here", mend)
+        hint = "the options here are " + ", ".join(names)
+    part.fault("unknown-option", name, "is not known here", hint)
     return meant
 
 
 def _read(part: Part) -> None:
-    """Fills in the part's values; defaults for what is missing, and None for what is faulty."""
+    """Fill in the part's values; defaults for what is missing, and None for what is faulty."""
     known = {option.name: option for option in OPTIONS[part.type]}
     for name, line in part.section.overridden:
         last = part.section.option_lines[name][-1]
-        part.warn(name, f"stands twice, and line {last} counts", "remove one of the two", line=line)
+        part.warn("twice", name, f"stands twice, and line {last} counts", "remove one of the two", line=line)
     for name, line, mark in part.section.cut:
-        part.warn(name, f"ends at the {mark}, and what follows is not read", "put it into 'single quotes'", line=line)
+        problem = f"ends at the {mark}, and what follows is not read"
+        part.warn("cut", name, problem, "put it into 'single quotes'", line=line)
     misspelt = {_unknown_option(part, name) for name in part.section.options if name not in known}
     for option in known.values():
         written = part.section.options.get(option.name)
@@ -311,7 +307,8 @@ def _read(part: Part) -> None:
         elif option.many:
             value = _read_list(part, option, written)
         elif isinstance(written, list):
-            part.fault(option.name, "is a `list` here", f"write one line: option {option.name} '...'")
+            one = Setting(option.name, "...")
+            part.fault("no-list", option.name, "is a `list` here", "write one line: ", one)
             value = None
         else:
             value = _read_value(part, option, written, 0)
@@ -332,7 +329,7 @@ def _read_value(part: Part, option: Option, text: str, index: int) -> Any:
         return option.read(text)
     except InvalidValue as invalid:
         subject = "its value" if option.secret else invalid.subject or quoted(text)
-        part.fault(option.name, f"{subject} {invalid.problem}", invalid.hint, index)
+        part.fault(f"no-{option.type}", option.name, f"{subject} {invalid.problem}", *invalid.hint, index=index)
         return None
 
 

@@ -147,7 +147,7 @@ class Plan(Values):
     run_dir: str
     owner: tuple[int, int] | None  # uid and gid to run as; None: stay who we are
     log: str
-    warnings: list[str]
+    warnings: list[dict[str, str | int | bool]]  # Finding.facts, and "text": the whole line
     settings: Settings  # without secrets
     smarthosts: list[str]  # "host:port"
 

@@ -11,7 +11,8 @@ import os
 import pwd
 import socket
 
-from mailrelay.config import interfaces, rules, schema
+from mailrelay.config import interfaces, machine, schema
+from mailrelay.config.findings import Finding
 from mailrelay.config.settings import Plan, pack_plan
 from mailrelay.core import log, paths
 from mailrelay.core.net import Net
@@ -81,7 +82,8 @@ def plan(arguments: list[str]) -> Plan:
     data = _read(options.config)
     # An init script hands us the last good copy; what is said of it is to be mended in the original.
     kept = f"{options.run_dir}/{paths.ACCEPTED_CONFIG}"
-    found, faults, warnings = schema.check(data, DEFAULT_CONFIG if options.config == kept else options.config)
+    name = DEFAULT_CONFIG if options.config == kept else options.config
+    found, faults, warnings = schema.check(data, name, machine.ThisMachine())
     if found is None:
         raise Refused(EX_CONFIG, *map(str, faults))
     main = found.main
@@ -111,16 +113,17 @@ def plan(arguments: list[str]) -> Plan:
         run_dir=os.path.abspath(options.run_dir),
         owner=owner,
         log=options.log,
-        warnings=[*map(str, warnings), *_warnings(options.spool)],
+        warnings=[{**one.facts(), "text": str(one)} for one in [*warnings, *_warnings(options.spool)]],
         settings=found,
         smarthosts=[f"{one.host}:{one.port}" for one in found.smarthosts],
     )
 
 
-def _warnings(spool: str | None) -> list[str]:
+def _warnings(spool: str | None) -> list[Finding]:
     """What the check of the settings cannot know: the options of the command line."""
-    if spool and rules.on_memory(os.path.abspath(spool)):
-        return [f"--spool {spool} is in memory: a power cut loses the mail in it; name a folder on a disk"]
+    if spool and machine.on_memory(os.path.abspath(spool)):
+        problem = "is in memory: a power cut loses the mail in it"
+        return [Finding(f"--spool {spool}", 0, True, "spool-in-memory", "", "", problem, ("name a folder on a disk",))]
     return []
 
 

@@ -44,10 +44,10 @@ def accepted_settings(path: str) -> Settings:
     """Have a child read the settings in `path` with their secrets. ValueError if they have faults by now."""
 
     def read(answer: int) -> int:
-        from mailrelay.config import schema
+        from mailrelay.config import machine, schema
 
         with open(path, "rb") as file:
-            accepted = schema.check(file.read(), path)[0]
+            accepted = schema.check(file.read(), path, machine.ThisMachine())[0]
         if accepted is not None:
             with os.fdopen(answer, "wb") as pipe:
                 marshal.dump(settings.whole(accepted), pipe)

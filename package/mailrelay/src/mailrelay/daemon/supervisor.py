@@ -112,7 +112,7 @@ class Supervisor:
 
     def warn(self) -> None:
         for warning in self.plan.warnings:
-            log.event("warning", log.WARNING, text=warning)
+            log.event("warning", log.WARNING, text=warning["text"])
 
     # Children.
 
@@ -340,6 +340,6 @@ class Supervisor:
             "next_try": clock.wall() + blocked_until - now if blocked_until > now else None,
             "last_success": self.dispatcher.last_success,
             "last_failure": self.dispatcher.last_failure,
-            "warnings": [*self.plan.warnings, *([self.refused] if self.refused else [])],
+            "warnings": [*self.plan.warnings, *([{"text": self.refused}] if self.refused else [])],
         }
         self.status.write(facts, now)

@@ -14,8 +14,10 @@ function call(method, params, expect) {
 	return rpc.declare({ object: 'mailrelay', method: method, params: params || [], expect: expect || {}, reject: true });
 }
 
-/* A line of `mailrelay check` without the file's name, which nobody sees here: its places and its text. */
-const FINDING = /^[^:]*(?::\d+)?: (warning: )?(?:section '([^']*)'(?:, option '([^']*)')?:? )?(.*)$/;
+/* What a finding says: of `mailrelay check --json`, or a plain text. */
+function said(finding) {
+	return finding.problem ? finding.problem + '; ' + finding.hint : finding.text;
+}
 
 return baseclass.extend({
 	seconds: STATUS_SECONDS,
@@ -78,14 +80,7 @@ return baseclass.extend({
 		return lines.join('\n') + '\n';
 	},
 
-	/* The lines of a check as objects of: warning, section, option, text. */
-	findings: function(text) {
-		return (text || '').split('\n').filter(function(line) { return line != ''; }).map(function(line) {
-			const found = line.match(FINDING) || [ line, '', '', '', line ];
-
-			return { warning: !!found[1], section: found[2] || '', option: found[3] || '', text: found[4] };
-		});
-	},
+	said: said,
 
 	/* A box of findings, in the words of `names(section, option)` where there are any. */
 	box: function(kind, title, findings, names) {
@@ -94,7 +89,7 @@ return baseclass.extend({
 			E('ul', { 'style': 'margin:0; padding-left:1.5em' }, findings.map(function(finding) {
 				const place = names ? names(finding.section, finding.option) : finding.option;
 
-				return E('li', {}, place ? [ E('strong', {}, [ place ]), ': ', finding.text ] : [ finding.text ]);
+				return E('li', {}, place ? [ E('strong', {}, [ place ]), ': ', said(finding) ] : [ said(finding) ]);
 			}))
 		]);
 	}

@@ -123,7 +123,7 @@ return baseclass.extend({
 				E('p', { 'style': 'overflow-wrap:anywhere' }, [ [ failure.smarthost, failure.answer ].filter(Boolean).join(': ') ])
 			]));
 
-		const warnings = relay.findings((status.warnings || []).join('\n'));
+		const warnings = status.warnings || [];
 		const deaf = Object.keys(status.not_listening || {}).map(function(place) {
 			return { text: _('cannot listen on %s: %s').format(place, status.not_listening[place]) };
 		});

@@ -59,8 +59,9 @@ function row(step) {
 function verdict(last) {
 	const failed = !last || last.result != 'accepted';
 	const title = failed ? _('The mail was not sent') : _('The provider has accepted the mail');
-	const texts = relay.findings(last ? last.text : _('The test ended without a result; see the log.'))
-		.map(function(finding) { return E('p', {}, [ finding.text ]); });
+	const faults = (last && last.findings || []).filter(function(finding) { return !finding.warning; });
+	const texts = (faults.length ? faults.map(relay.said) : [ last ? last.text : _('The test ended without a result; see the log.') ])
+		.map(function(text) { return E('p', {}, [ text ]); });
 
 	if (!failed)
 		texts.push(E('p', {}, [ _('Look into the mailbox: if it is not there in a few minutes, look among the spam.') ]));

@@ -4,8 +4,10 @@
 # The engine is /usr/lib/mailrelay/python.sh or postfix.sh: exactly one package with one of them is installed, and
 # load_engine sources it. Sourcing defines functions and does nothing else. These must be there:
 #
-#   engine_check FILE   Prints what is to be said of the settings in FILE, a line each; status 1 if one is a fault.
-#                       The lines call the file /etc/config/mailrelay, whatever FILE is.
+#   engine_check FILE EXPOSED [--json]
+#                       Prints what is to be said of the settings in FILE, a line each; status 1 if one is a fault.
+#                       The lines call the file /etc/config/mailrelay, whatever FILE is. With --json one line, a list as
+#                       `mailrelay help check` has it. EXPOSED: networks that face the internet, NETWORK=ZONE,...
 #   engine_instance     Between procd_open_instance and procd_close_instance: sets command, file, limits,
 #                       respawn 3600 5 0, term_timeout. Not user (ports below 1024 are bound as root), not
 #                       reload_signal (it would keep procd from restarting us after an upgrade), not data (the init
@@ -130,31 +132,36 @@ faces_internet() {
 	[ "$1" = wan ] || [ "$1" = "$(zone_of wan)" ]
 }
 
-# check_settings FILE: every finding, a line each; status 1 if one is a fault
+# exposed_networks FILE: those that may send and lie in a zone which faces the internet, as NETWORK=ZONE,...
+exposed_networks() (
+	has_firewall || exit 0
+	load_settings "$1" 2>/dev/null
+	config_get networks main network
+	# shellcheck disable=SC2154
+	for network in $networks; do
+		zone="$(zone_of "$network")"
+		if faces_internet "$zone"; then printf '%s=%s,' "$network" "$zone"; fi
+	done
+)
+
+# check_settings FILE [--json]: every finding, a line each or as one JSON list; status 1 if one is a fault
 check_settings() {
-	local status=0
-	if [ ! -r "$1" ]; then
-		echo "$SETTINGS: is missing or cannot be read; 'cp /usr/share/mailrelay/config $SETTINGS' brings the default"
-		return 1
+	if [ -r "$1" ]; then
+		engine_check "$1" "$(exposed_networks "$1")" "$2"
+		return
 	fi
-	engine_check "$1" || status=1
-	has_firewall || return "$status"
-	(
-		load_settings "$1" 2>/dev/null
-		config_get networks main network
-		bad=0
-		# shellcheck disable=SC2154
-		for network in $networks; do
-			zone="$(zone_of "$network")"
-			if faces_internet "$zone"; then
-				echo "$SETTINGS: section 'main', option 'network': '$network' is in the firewall zone '$zone', which" \
-					"faces the internet, and anyone there could send; remove '$network' from the list"
-				bad=1
-			fi
-		done
-		exit "$bad"
-	) || status=1
-	return "$status"
+	file_fault "$2" "" "is missing or cannot be read" "'cp /usr/share/mailrelay/config $SETTINGS' brings the default"
+	return 1
+}
+
+# file_fault JSON LINE PROBLEM HINT: prints what keeps the settings from being read, as engine_check prints a fault
+file_fault() {
+	if [ -z "$1" ]; then
+		echo "$SETTINGS${2:+:$2}: $3; $4"
+	else
+		printf '[{"code": "unreadable", "warning": false, "section": "", "option": "", "line": %s, ' "${2:-0}"
+		printf '"problem": "%s", "hint": "%s"}]\n' "$(printf '%s' "$3" | sed 's/["\\]/?/g')" "$4"
+	fi
 }
 
 # Copies the settings to $CANDIDATE, as they are now: what is checked is what is run.
@@ -180,7 +187,7 @@ accept_settings() {
 	printf '%s\n' "$findings" | grep -v ': warning: ' | head -n 20 | while read -r line; do
 		say err "settings refused: $line"
 	done
-	if [ -s "$CONFIG" ] && engine_check "$CONFIG" >/dev/null 2>&1; then
+	if [ -s "$CONFIG" ] && engine_check "$CONFIG" "" >/dev/null 2>&1; then
 		say err "going on with the last good settings until $SETTINGS is mended"
 		return 0
 	fi

@@ -1,13 +1,15 @@
 # `mailrelay check` of the Postfix engine: values that are not of their type by the table of options, what would make
 # Postfix unsafe or keep mail from going out, and what this engine does not carry out. Environment: FILE (as messages call
-# the settings), LIMITS (a table of what is not carried out), HOSTNAME, ADDRESSES (where we listen, if that is known), and
-# the PF_* of postfix_facts. Status 1: a fault.
+# the settings), JSON (not empty: a list of objects is printed instead of lines), LIMITS (a table of what is not carried
+# out), EXPOSED (networks that face the internet, NETWORK=ZONE,...), HOSTNAME, ADDRESSES (where we listen, if that is
+# known), and the PF_* of postfix_facts. Status 1: a fault.
 
 END {
 	for (s = 1; s <= sections; s++)
 		check_section(s)
 	main = find_main()
 	own_name = tolower(has(main, "hostname") ? get(main, "hostname") : ENVIRON["HOSTNAME"])
+	check_networks()
 	check_aliases()
 	for (s = 1; s <= sections; s++) {
 		if (type[s] == "smarthost" && is_on(get(s, "enabled")))
@@ -17,6 +19,8 @@ END {
 	}
 	find_routes()
 	check_limits()
+	if (ENVIRON["JSON"] != "")
+		print "[" objects "]"
 	exit faults > 0
 }
 
@@ -24,19 +28,32 @@ END {
 
 function fault(s, option, problem, hint) {
 	faults++
-	finding("", s, option, problem, hint)
+	finding(0, s, option, problem, hint)
 }
 
 function warn(s, option, problem, hint) {
-	finding("warning: ", s, option, problem, hint)
+	finding(1, s, option, problem, hint)
 }
 
-function finding(label, s, option, problem, hint,    place, text) {
+function finding(warning, s, option, problem, hint,    place, text) {
+	if (ENVIRON["JSON"] != "" && ++found <= 100)
+		objects = (found > 1 ? objects ", " : "") "{\"code\": \"postfix\", \"warning\": " (warning ? "true" : "false") \
+			", \"section\": " quoted(title[s]) ", \"option\": " quoted(option) ", \"line\": 0, \"problem\": " \
+			quoted(problem) ", \"hint\": " quoted(hint) "}"
+	if (ENVIRON["JSON"] != "")
+		return
 	if (s)
 		place = "section '" title[s] "'" (option == "" ? "" : ", option '" option "'") (problem ~ /^('|its)/ ? ": " : " ")
-	text = ENVIRON["FILE"] ": " label place problem "; " hint
+	text = ENVIRON["FILE"] ": " (warning ? "warning: " : "") place problem "; " hint
 	gsub(/[\001-\037\177]/, "?", text)
 	print text
+}
+
+# Text as a string of JSON.
+function quoted(text) {
+	gsub(/[\001-\037\177]/, "?", text)
+	gsub(/["\\]/, "\\\\&", text)
+	return "\"" text "\""
 }
 
 # ---- one section by itself -------------------------------------------------------------------------------------------
@@ -75,6 +92,18 @@ function check_value(s, option, key, value) {
 }
 
 # ---- what would be unsafe, or keep mail from going out ---------------------------------------------------------------
+
+function check_networks(    n, i, rest) {
+	n = get_list(main, "network")
+	for (i = 1; i <= n; i++) {
+		if (!(rest = index("," ENVIRON["EXPOSED"], "," LIST[i] "=")))
+			continue
+		rest = substr(ENVIRON["EXPOSED"], rest + length(LIST[i]) + 1)
+		sub(/,.*/, "", rest)
+		fault(main, "network", "'" LIST[i] "' is in the firewall zone '" rest "', which faces the internet, and anyone " \
+			"there could send", "remove '" LIST[i] "' from the list")
+	}
+}
 
 # An alias that leads nowhere would be taken, and its mail lost.
 function check_aliases(    n, i, k, m, lines, defined) {

@@ -13,13 +13,14 @@ engine_check() {
 	if ! text="$(settings_lines "$1" 2>&1)"; then
 		printf '%s\n' "$text" | sed -n -e "s/.*(\(.*\)) at line \([0-9]*\).*/\2 \1/p" | {
 			read -r line reason || reason="uci cannot read it"
-			echo "$SETTINGS${line:+:$line}: cannot be parsed ($reason);" \
+			file_fault "$3" "$line" "cannot be parsed ($reason)" \
 				"write config TYPE 'NAME', option NAME 'VALUE' or list NAME 'VALUE'"
 		}
 		return 1
 	fi
 	postfix_facts
-	printf '%s' "$text" | FILE="$SETTINGS" LIMITS="$LIB/postfix-limits" postfix_awk option-types check
+	printf '%s' "$text" | FILE="$SETTINGS" LIMITS="$LIB/postfix-limits" EXPOSED="$2" JSON="$3" \
+		postfix_awk option-types check
 }
 
 # Where mail waits: within the spool's folder, so that sysupgrade keeps it; a folder of root's, in root's hands alone.

@@ -6,7 +6,11 @@ RELAY="/usr/bin/python3 -I -S -B $LIB/relay"
 
 engine_check() {
 	local text status=0
-	text="$($RELAY check --config "$1" 2>&1)" || status=1
+	text="$($RELAY check --config "$1" --exposed "$2" ${3:+"$3"} 2>&1)" || status=1
+	if [ -n "$3" ]; then
+		printf '%s\n' "$text"
+		return "$status"
+	fi
 	printf '%s\n' "$text" | sed -e "s|^$1|$SETTINGS|" -e '/: config is fine/d' -e '/^$/d'
 	return "$status"
 }

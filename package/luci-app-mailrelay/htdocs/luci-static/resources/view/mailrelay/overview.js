@@ -22,7 +22,7 @@ return view.extend({
 			return status;
 
 		return relay.check().then(L.bind(function(answer) {
-			this.faults = answer.ok ? [] : relay.findings(answer.text).filter(function(finding) { return !finding.warning; });
+			this.faults = answer.ok ? [] : (answer.findings || []).filter(function(finding) { return !finding.warning; });
 			return status;
 		}, this));
 	},

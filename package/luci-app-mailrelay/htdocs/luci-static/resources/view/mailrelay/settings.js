@@ -201,7 +201,7 @@ function addProviders(section) {
 function refuseFaults(map) {
 	return relay.checkDraft(relay.draft()).then(function(answer) {
 		const own = map.parent ? checkName(uci.get(CONFIG, map.section)) : null;
-		const findings = relay.findings(answer.text).filter(function(finding) { return !own || finding.section == own; });
+		const findings = (answer.findings || []).filter(function(finding) { return !own || finding.section == own; });
 		const faults = findings.filter(function(finding) { return !finding.warning; });
 
 		if (answer.ok || !faults.length)
@@ -223,7 +223,7 @@ function refuseFaults(map) {
 			]);
 		}
 
-		return Promise.reject(Object.assign(new Error(faults[0].text), { shown: true }));
+		return Promise.reject(Object.assign(new Error(relay.said(faults[0])), { shown: true }));
 	});
 }
 
