@@ -96,7 +96,7 @@ class Loop:
 def connect(*, allowed: bool = True, login: Any = None, **settings: Any) -> Loop:
     """A session that has said its greeting; settings are the Policy's."""
     policy = server.Policy("relay.lan", **settings)
-    loop = Loop(server.Session(policy, "192.168.1.5", allowed=allowed, login=login))
+    loop = Loop(server.Session(policy, allowed=allowed, login=login))
     loop.session.greeting()
     return loop
 

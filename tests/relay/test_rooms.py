@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "smtp": {"core"},
     "mail": {"core"},
     "spool": {"core"},
-    "config": {"core", "smtp.addresses"},
+    "config": {"core"},
     "listener": {"core", "smtp", "spool", "config.settings"},
     "courier": {"core", "smtp", "mail", "spool", "config.settings"},
     "daemon": {"core", "smtp", "mail", "spool", "config", "listener", "courier"},

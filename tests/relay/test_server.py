@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 
-from mailrelay.smtp import replies, server
+from mailrelay.smtp import auth, replies, server
 from mailrelay.smtp.reply import Reply
 from tests.relay.running import SOURCE
 from tests.relay.server_loop import QUEUED, VERDICT, Loop, codes, connect
@@ -110,7 +110,7 @@ def test_progress_tells_who_gets_on() -> None:
 
 def test_no_credential_is_kept_or_handed_out() -> None:
     secrets = [b"camera-user-name", b"camera-password"]
-    loop = connect(login=server.ANY_LOGIN)
+    loop = connect(login=auth.ANY_LOGIN)
     pair = b"AUTH PLAIN " + base64.b64encode(b"\0" + secrets[0] + b"\0" + secrets[1]) + b"\r\n"
     loop.send(b"AUTH LOGIN\r\n" + base64.b64encode(secrets[0]) + b"\r\n")
     _nothing_of(loop, secrets)

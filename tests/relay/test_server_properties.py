@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mailrelay.smtp import auth
 from mailrelay.smtp import data as smtp_data
-from mailrelay.smtp import server
 from mailrelay.smtp.reply import Reply
 from tests.relay.server_loop import VERDICT, Loop, connect
 
@@ -43,7 +43,7 @@ NOISE = st.binary(max_size=6)
 CONTENT = st.lists(ENDS | WORDS, max_size=30).map(b"".join)
 INPUT = st.lists(ENDS | WORDS | st.just(b"\r\n") | st.just(GO) | NOISE, max_size=40).map(b"".join)
 CUTS = st.lists(st.integers(1, 12), max_size=40)
-LOGINS: st.SearchStrategy[Any] = st.sampled_from([None, server.ANY_LOGIN, (b"u", b"p")])
+LOGINS: st.SearchStrategy[Any] = st.sampled_from([None, auth.ANY_LOGIN, (b"u", b"p")])
 SETTINGS = st.sampled_from(
     [
         {},

@@ -49,7 +49,7 @@ class Connection:
 
     @property
     def rate_limit(self) -> int:
-        """Messages a minute; 0: any number."""
+        """Return how many messages a minute it may send; 0: any number."""
         return self.rule.rate_limit if self.rule is not None else 0
 
     def read(self) -> bytes | None:

@@ -118,11 +118,11 @@ def least_useful(connections: Iterable[Connection], now: float) -> Connection | 
 
     Clients that send no mail anyway go first, those that have only just come last.
     """
-    candidates = [one for one in connections if not one.session.waiting]
-    useless = [one for one in candidates if one.session.commands.closing]
-    settled = [one for one in candidates if now - one.connected_at > _YOUNG]
+    candidates = [c for c in connections if not c.session.waiting]
+    useless = [c for c in candidates if c.session.commands.closing]
+    settled = [c for c in candidates if now - c.connected_at > _YOUNG]
 
-    def rank(one: Connection) -> tuple[float, float]:
-        return one.session.commands.progress / max(now - one.connected_at, 1.0), one.connected_at
+    def rank(connection: Connection) -> tuple[float, float]:
+        return connection.session.commands.progress / max(now - connection.connected_at, 1.0), connection.connected_at
 
     return min(useless or settled or candidates, key=rank, default=None)

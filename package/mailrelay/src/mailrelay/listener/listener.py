@@ -72,7 +72,7 @@ class Listener:
         special = self.start()
         next_sweep = time.monotonic() + 1.0
         while not self.ended():
-            due = min([next_sweep, *(one.idle_at for one in self.ambiguous)])
+            due = min([next_sweep, *(connection.idle_at for connection in self.ambiguous)])
             for fd, event in self.epoll.poll(max(due - time.monotonic(), 0.0)):
                 connection = self.connections.get(fd)
                 if connection is not None:
@@ -128,7 +128,7 @@ class Listener:
                 self.evict("")
             rule = next((rule for net, rule in self.rules if net.contains(client)), None)
             allowed = client in ("127.0.0.1", "::1") or any(net.contains(client) for net in self.allow)
-            session = server.Session(self.policy, client, allowed=allowed, login=login_of(rule))
+            session = server.Session(self.policy, allowed=allowed, login=login_of(rule))
             connection = Connection(sock, client, session, rule, time.monotonic())
             self.connections[connection.fd] = connection
             self.per_client[client] = self.per_client.get(client, 0) + 1
@@ -138,8 +138,7 @@ class Listener:
     def evict(self, client: str) -> None:
         """Make room: drop the least useful connection of that client, or of all for ""."""
         now = time.monotonic()
-        connections = self.connections.values()
-        victim = limits.least_useful([one for one in connections if not client or one.client == client], now)
+        victim = limits.least_useful([c for c in self.connections.values() if client in ("", c.client)], now)
         if victim is not None:
             seconds = f"{now - victim.connected_at:.0f}"
             log.event("evicted", log.NOTICE, client=victim.client, seconds=seconds)
@@ -279,26 +278,27 @@ class Listener:
 
     def end_ambiguous(self, now: float) -> None:
         """End the messages whose ambiguous dot nothing has followed."""
-        for one in [one for one in self.ambiguous if one.idle_at <= now]:
-            if one.interest & IN and one.is_silent():  # silence counts only while we listen
-                self.ambiguous.discard(one)
-                self.handle(one, one.session.on_idle())
+        for connection in [connection for connection in self.ambiguous if connection.idle_at <= now]:
+            if connection.interest & IN and connection.is_silent():  # silence counts only while we listen
+                self.ambiguous.discard(connection)
+                self.handle(connection, connection.session.on_idle())
             else:
-                one.idle_at = now + _IDLE
+                connection.idle_at = now + _IDLE
 
     def sweep(self, now: float) -> None:
         """Look, once a second, who takes too long, how much room there is, and who was refused again."""
         main = self.main
-        for one in list(self.connections.values()):
-            progress = one.session.commands.progress
-            if one.session.waiting or one.incoming.buffered >= PIECE:  # for a disk
-                one.pace.restart(progress, now)
-            elif self.draining and now >= self.draining and not one.session.in_data:
-                self.drop(one, replies.NEW_SETTINGS)
+        for connection in list(self.connections.values()):
+            progress = connection.session.commands.progress
+            if connection.session.waiting or connection.incoming.buffered >= PIECE:  # for a disk
+                connection.pace.restart(progress, now)
+            elif self.draining and now >= self.draining and not connection.session.in_data:
+                self.drop(connection, replies.NEW_SETTINGS)
             else:
-                fault = one.pace.fault(progress, now, one.session.in_data, main.command_timeout, main.min_data_rate)
+                in_data = connection.session.in_data
+                fault = connection.pace.fault(progress, now, in_data, main.command_timeout, main.min_data_rate)
                 if fault:
-                    self.drop(one, fault)
+                    self.drop(connection, fault)
         self.intake.capacity.tick(now)
         for client, reply, again in self.refusals.summary(now):
             log.event("refused", log.NOTICE, client=client, reply=reply, again=again)
@@ -316,9 +316,9 @@ class Listener:
         """End: commits under way are answered, everybody else is told to come again."""
         self.ending = time.monotonic() + _FINISH
         self.stop_accepting()
-        for one in list(self.connections.values()):
-            if not one.session.waiting:
-                self.drop(one, replies.SHUTTING_DOWN)
+        for connection in list(self.connections.values()):
+            if not connection.session.waiting:
+                self.drop(connection, replies.SHUTTING_DOWN)
 
     def drain(self) -> None:
         """Let sessions that have begun come to their end: a listener with newer settings has taken over."""

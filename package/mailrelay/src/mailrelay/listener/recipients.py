@@ -27,7 +27,7 @@ class Recipients:
         self._allowed = {entry.lower().lstrip("@").encode() for entry in main.allowed_recipient}
 
     def refusal(self, recipient: bytes) -> Reply | None:
-        """The reply for a recipient that cannot be served, None for one that can."""
+        """Return the reply for a recipient that cannot be served, None for one that can."""
         targets = self.expand([recipient])
         if not targets:
             return replies.NO_ALIAS
@@ -36,15 +36,15 @@ class Recipients:
         return None
 
     def expand(self, recipients: list[bytes]) -> list[bytes]:
-        """The final recipients, each once; local names that nothing maps to an address are left out."""
-        found: dict[bytes, bytes] = {}
+        """Return the final recipients, each once; local names that nothing maps to an address are left out."""
+        final: dict[bytes, bytes] = {}
         for recipient in recipients:
             for target in self._override or self._resolve(recipient, 5):
-                found.setdefault(target.lower(), target)
-        return list(found.values())
+                final.setdefault(target.lower(), target)
+        return list(final.values())
 
     def _resolve(self, recipient: bytes, depth: int) -> list[bytes]:
-        """What an address stands for, through at most `depth` aliases of aliases."""
+        """Return what an address stands for, through at most `depth` aliases of aliases."""
         local, at, domain = recipient.lower().rpartition(b"@")
         if not at:
             local, domain = domain, b""

@@ -29,7 +29,7 @@ class ListenSockets:
         self.retry_due = 0.0
 
     def bind(self, wanted: Iterable[tuple[str, int]]) -> bool:
-        """Bind what is wanted and close what is not. True if anything is newly bound."""
+        """Bind what is wanted and close what is not; return whether anything is newly bound."""
         endpoints = set(wanted)
         for endpoint in self.open.keys() - endpoints:
             self.open.pop(endpoint).close()
@@ -44,7 +44,7 @@ class ListenSockets:
                 if endpoint[0] == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     continue  # a machine without IPv6
                 if known.get(endpoint) != reason:
-                    hint = advice(endpoint[1]) if error.errno == errno.EADDRINUSE else None
+                    hint = _hint(endpoint[1]) if error.errno == errno.EADDRINUSE else None
                     log.event("cannot-listen", log.WARNING, address=show(endpoint), reason=reason, advice=hint)
                 self.missing[endpoint] = reason
         self.retry_due = clock.boottime() + _RETRY
@@ -57,13 +57,13 @@ class ListenSockets:
         return sorted(map(show, self.open))
 
 
-def advice(port: int) -> str:
-    """What an owner can do where something else listens already."""
+def _hint(port: int) -> str:
+    """Return what an owner can do where something else listens already."""
     return f"another mail server listens there; stop it, or give the relay another port than {port}"
 
 
 def _bind(address: str, port: int) -> _socket.socket:
-    """A listening socket, also for an address that is not there yet."""
+    """Return a listening socket, also for an address that is not there yet."""
     bare, _, zone = address.partition("%")
     six = ":" in bare
     sock = _socket.socket(_socket.AF_INET6 if six else _socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)

@@ -1,7 +1,7 @@
 """Envelope paths: the argument of MAIL and RCPT, and which addresses this relay takes.
 
-Called by the SMTP server session. It judges syntax and refuses what routes mail behind the relay's back; it does not
-ask whether a mailbox exists, and it knows nothing of header addresses (address_list.py does).
+Called by both sessions. It judges syntax and refuses what routes mail behind the relay's back; it does not ask whether
+a mailbox exists, and it knows nothing of header addresses (address_list.py does).
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ MAX_ADDRESS: Final = 320
 _SPECIALS = b'<>()[]:;,\\"@'
 _DOMAIN = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._" + bytes(range(128, 256))
 
+# Bytes that an address may hold outside of a quoted string; everything else is looked at closely.
+_PLAIN_ADDRESS = bytes(c for c in range(33, 256) if c not in b'<>"\\\x7f')
+
 
 def split(argument: bytes, keyword: bytes) -> tuple[bytes, bytes] | None:
-    """Cut `FROM: <a@b> SIZE=1` into address and parameters; None if it is no such argument.
+    """Cut `FROM: <a@b> SIZE=1` into address and parameters; return None if it is no such argument.
 
     Spaces around the colon and inside the brackets, lower case, and an address without brackets are all fine: the
     machines on a LAN write every one of these.
@@ -39,7 +42,7 @@ def split(argument: bytes, keyword: bytes) -> tuple[bytes, bytes] | None:
 
 
 def fault(address: bytes) -> str:
-    """Why this relay cannot take the address, in words for a reply; "" if it can.
+    """Return why this relay cannot take the address, in words for a reply; "" if it can.
 
     A bare local part (`root`) passes, as do local parts that begin or end with a dot. Whether non-ASCII is allowed
     depends on the transaction and is the caller's question.
@@ -71,7 +74,7 @@ def fault(address: bytes) -> str:
 
 
 def folded(address: bytes) -> bytes:
-    """The form by which two recipients are the same mailbox: the domain is case-insensitive, the local part is not."""
+    """Return what is the same for one mailbox: the domain is case-insensitive, the local part is not."""
     local, at, domain = address.rpartition(b"@")
     return local + at + domain.lower() if at else address
 
@@ -80,3 +83,21 @@ def _is_domain(domain: bytes) -> bool:
     if domain[:1] == b"[" and domain[-1:] == b"]":
         return len(domain) > 2 and not domain[1:-1].translate(None, _DOMAIN + b":")
     return bool(domain) and domain[:1] != b"." and b".." not in domain and not domain.translate(None, _DOMAIN)
+
+
+def is_unsafe(address: bytes) -> bool:
+    """Return whether this could end the path or the command it stands in (RFC 5321 4.1.2). "" is the null sender."""
+    if not address.translate(None, _PLAIN_ADDRESS):
+        return False
+    local, at, domain = address.rpartition(b"@")
+    if not (at and len(local) >= 2 and local[:1] == local[-1:] == b'"'):
+        return True
+    inside = iter(local[1:-1])
+    for c in inside:
+        if c == 92:  # a backslash takes the next byte with it
+            c = next(inside, 0)
+        elif c == 34:
+            return True
+        if c < 32 or c == 127:
+            return True
+    return bool(domain.translate(None, _PLAIN_ADDRESS))

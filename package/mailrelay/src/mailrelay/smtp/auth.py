@@ -45,7 +45,7 @@ class Dialogue:
         self._name_matched = False
 
     def begin(self, argument: bytes) -> tuple[int, Reply]:
-        """AUTH's argument: the mechanism, and maybe the first response."""
+        """Take AUTH's argument: the mechanism, and maybe the first response."""
         mechanism, _, response = argument.partition(b" ")
         mechanism = mechanism.upper()
         if mechanism == b"LOGIN":
@@ -58,7 +58,7 @@ class Dialogue:
         return self.respond(response) if response else (ASKED, question)
 
     def respond(self, response: bytes) -> tuple[int, Reply]:
-        """A line of the client, without its line end."""
+        """Take a line of the client, without its line end."""
         if response == b"*":
             return REFUSED, replies.LOGIN_GIVEN_UP
         if self._login is True:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from mailrelay.smtp.reply import Reply
 
-    Login = auth.Login | None
-
 # Recipients over the limit, or named twice, that are answered before they count as useless: a client with a long list
 # pipelines it whole, and sends the rest in a further transaction (RFC 5321 4.5.3.1.10).
 _SURPLUS: Final = 1000
@@ -70,12 +68,11 @@ class Commands:
     __slots__ = (
         "_after_refused_data", "_allowed", "_crlf", "_crlf_seen", "_dialogue", "_greeted", "_login", "_logins_failed",
         "_no_more_mail", "_recipients", "_state", "_surplus", "_useless",
-        "authenticated", "client", "closed", "closing", "content", "eightbit", "helo", "out", "policy", "progress",
+        "authenticated", "closed", "closing", "content", "eightbit", "helo", "out", "policy", "progress",
         "room", "sender", "smtputf8", "throttled",
     )  # fmt: skip
 
     policy: Policy
-    client: str
     helo: bytes  # what HELO or EHLO named, control characters replaced; may be empty
     room: int  # bytes a message may have now; the loop sets it before each call; 0: MAIL and content get 452
     throttled: Reply | None  # the reply that MAIL gets now, instead of being accepted
@@ -96,9 +93,8 @@ class Commands:
     _no_more_mail: bool  # an end of data was unclear
     _after_refused_data: bool  # what is no command now is content that somebody sends without asking
 
-    def __init__(self, policy: Policy, client: str, *, allowed: bool, login: Login) -> None:
+    def __init__(self, policy: Policy, *, allowed: bool, login: auth.Login | None) -> None:
         """login: name and password that the client must show, ANY_LOGIN, or None where no login is offered."""
-        self.client = client
         self.helo = b""
         self.room = policy.max_message_size
         self.throttled = None
@@ -238,11 +234,11 @@ class Commands:
         if type(self._login) is tuple and not self.authenticated:
             self._reply_useless(replies.LOGIN_FIRST)
             return
-        found = addresses.split(argument, b"FROM")
-        if found is None:
+        path = addresses.split(argument, b"FROM")
+        if path is None:
             self._reply_useless(replies.MAIL_SYNTAX)
             return
-        sender, parameters = found
+        sender, parameters = path
         known = _mail_parameters(parameters)
         if known is None:
             self._reply_useless(replies.MAIL_PARAMETER)
@@ -275,11 +271,11 @@ class Commands:
 
     def _rcpt(self, argument: bytes) -> None:
         policy = self.policy
-        found = addresses.split(argument, b"TO")
-        if found is None:
+        path = addresses.split(argument, b"TO")
+        if path is None:
             self._reply_useless(replies.RCPT_SYNTAX)
             return
-        recipient, parameters = found
+        recipient, parameters = path
         if not recipient and b"<" not in argument:
             self._reply_useless(replies.RCPT_SYNTAX)
             return

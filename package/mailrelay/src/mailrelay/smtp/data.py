@@ -113,7 +113,7 @@ class EndOfData:
 
 
 def _overlap(window: bytes) -> int:
-    """How many bytes of END the window ends with."""
+    """Return how many bytes of END the window ends with."""
     if window[-1] not in b"\r\n.":
         return 0
     for length in (4, 3, 2, 1):
@@ -123,7 +123,7 @@ def _overlap(window: bytes) -> int:
 
 
 def _lone_dot(window: bytes) -> bytes:
-    """The last line of the window if it is a lone dot, or may become one, after a line that CR or LF ended."""
+    """Return the last line of the window if it is a lone dot, or may become one, after a line that CR or LF ended."""
     if window[-1] not in b"\r\n.":
         return b""
     for line in _LONE_DOTS:
@@ -223,7 +223,7 @@ class Limits:
 
 
 def _is_field(line: bytes, first: bool) -> bool:
-    """Does this line belong to the header? The first one that does not starts the body, blank or not."""
+    """Return whether this line belongs to the header. The first one that does not starts the body, blank or not."""
     if line[:1] in (b" ", b"\t"):
         return not first
     name, colon, _ = line.partition(b":")

@@ -26,7 +26,7 @@ class Login:
         return "<Login>"
 
     def mechanisms(self, offered: Sequence[str], secure: bool) -> list[str]:
-        """What to try, best first. Without TLS the one that does not show the password goes first."""
+        """Return what to try, best first. Without TLS the one that does not show the password goes first."""
         if self.method != "auto":
             ours = [self.method.upper()]
         else:
@@ -34,7 +34,7 @@ class Login:
         return [name for name in ours if name in offered]
 
     def response(self, mechanism: str, step: int, challenge: bytes) -> bytes:
-        """The response to the challenge number `step`, not yet in base64; b"" to what the mechanism does not know.
+        """Return the response to challenge number `step`, not yet in base64; b"" to what the mechanism does not know.
 
         Error challenges are such: they end in a plain refusal once answered with an empty line.
         """
@@ -49,7 +49,7 @@ class Login:
         return b""
 
     def scrub(self, line: bytes) -> bytes:
-        """`line` without our secrets, should a server repeat what it was told."""
+        """Return `line` without our secrets, should a server repeat what it was told."""
         plain = self.response("PLAIN", 0, b"")
         for secret in (plain, self.password):
             for form in (b2a_base64(secret, newline=False), secret):

@@ -12,7 +12,7 @@ Events are tuples, the first item says which; they come in the order of what the
     (ABORT,)          it is void: over a limit, or the client is gone
     (CLOSE,)          close the connection once every reply is sent; always the last event of a session
 
-    session = Session(policy, "192.168.1.5", allowed=True, login=None)
+    session = Session(policy, allowed=True, login=None)
     send(session.greeting())
     for event in session.receive(data): ...
     for event in session.commit_result(replies.QUEUED.fill(...)): ...
@@ -20,13 +20,14 @@ Events are tuples, the first item says which; they come in the order of what the
 
 from __future__ import annotations
 
-from mailrelay.smtp import auth, replies
+from mailrelay.smtp import replies
 from mailrelay.smtp.commands import Commands, Policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, Literal
 
+    from mailrelay.smtp.auth import Login
     from mailrelay.smtp.data import Content
     from mailrelay.smtp.reply import Reply
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
         | tuple[Literal[4]]
         | tuple[Literal[5]]
     )
-    Login = auth.Login | None
 
 REPLY: Final = 0
 BEGIN: Final = 1
@@ -46,8 +46,7 @@ END: Final = 3
 ABORT: Final = 4
 CLOSE: Final = 5
 
-ANY_LOGIN = auth.ANY_LOGIN
-__all__ = ["ABORT", "ANY_LOGIN", "BEGIN", "CLOSE", "DATA", "END", "REPLY", "Policy", "Session"]
+__all__ = ["ABORT", "BEGIN", "CLOSE", "DATA", "END", "REPLY", "Policy", "Session"]
 
 
 class Session:
@@ -63,9 +62,9 @@ class Session:
     _swallowing: bool  # the command line is too long, its rest goes
     _peer_closed: bool  # the client sends nothing more, but what it sent is still to be taken
 
-    def __init__(self, policy: Policy, client: str, *, allowed: bool, login: Login) -> None:
+    def __init__(self, policy: Policy, *, allowed: bool, login: Login | None) -> None:
         """login: name and password that the client must show, ANY_LOGIN, or None where no login is offered."""
-        self.commands = Commands(policy, client, allowed=allowed, login=login)
+        self.commands = Commands(policy, allowed=allowed, login=login)
         self.waiting = self.ambiguous_end = False
         self._buffer = b""
         self._swallowing = self._peer_closed = False
@@ -74,12 +73,12 @@ class Session:
 
     @property
     def in_data(self) -> bool:
-        """Content is coming in, not commands."""
+        """Return whether content is coming in, not commands."""
         return self.commands.content is not None
 
     @property
     def buffered(self) -> int:
-        """Bytes taken but not looked at yet."""
+        """Return how many bytes are taken but not looked at yet."""
         return len(self._buffer)
 
     def greeting(self) -> bytes:
@@ -189,7 +188,7 @@ class Session:
         return rest
 
     def _end(self, content: Content, events: list[Event]) -> None:
-        """Settle what the end of data was found of."""
+        """End a message whose last byte has come."""
         self.ambiguous_end = False
         if self.commands.end_of_data(content):
             self._flush(events)

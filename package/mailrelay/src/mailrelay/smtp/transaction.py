@@ -5,15 +5,13 @@ Values without a protocol. The courier makes the first and reads the second; cli
 
 from __future__ import annotations
 
+from mailrelay.smtp.addresses import is_unsafe
 from mailrelay.smtp.reply import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
-
-# Bytes that an address may hold outside of a quoted string; everything else is looked at closely.
-_PLAIN_ADDRESS = bytes(c for c in range(33, 256) if c not in b'<>"\\\x7f')
 
 
 class Transaction:
@@ -46,11 +44,11 @@ class Transaction:
 
     @property
     def ascii(self) -> bool:
-        """True if the envelope needs no SMTPUTF8."""
+        """Return whether the envelope needs no SMTPUTF8."""
         return self.sender.isascii() and all(recipient.isascii() for recipient in self.recipients)
 
     def parameters(self, extensions: dict[str, str]) -> bytes:
-        """What MAIL says besides the sender, to a server with these extensions. Without 8BITMIME it goes as it is."""
+        """Return what MAIL says after the sender, to a server with these extensions; content is the same for all."""
         parameters = b""
         if self.size and "SIZE" in extensions:
             parameters += b" SIZE=%d" % self.size
@@ -61,7 +59,7 @@ class Transaction:
         return parameters
 
     def refusal(self, extensions: dict[str, str]) -> Reply | None:
-        """What a server with these extensions could only refuse, or must not be told."""
+        """Return the refusal of what a server with these extensions could only refuse, or must not be told."""
         limit = extensions.get("SIZE", "")
         if is_unsafe(self.sender):
             return Reply(553, "5.1.7", "the sender is not an address")
@@ -90,7 +88,7 @@ class Outcome:
 
     @property
     def delivered(self) -> bool:
-        """True if every recipient has it."""
+        """Return whether every recipient has it."""
         return all(reply.ok for reply in self.recipients)
 
     def __repr__(self) -> str:
@@ -126,28 +124,10 @@ class Attempt:
             self.finish("local", None)
 
     def finish(self, stage: str, message: Reply | None) -> None:
-        """Whatever has no reply of its own, or one that did not refuse, gets `message`."""
+        """Give `message` to every recipient that has no reply of its own, or one that did not refuse."""
         if message is None:  # every one was refused
             self.outcome = Outcome([r for r in self.replies if r], None, stage)
         elif stage in ("mail", "local"):
             self.outcome = Outcome([message] * len(self.replies), message, stage)
         else:
             self.outcome = Outcome([r if r and not r.ok else message for r in self.replies], message, stage)
-
-
-def is_unsafe(address: bytes) -> bool:
-    """True for what could end the path or the command it stands in (RFC 5321 4.1.2). "" is the null sender."""
-    if not address.translate(None, _PLAIN_ADDRESS):
-        return False
-    local, at, domain = address.rpartition(b"@")
-    if not (at and len(local) >= 2 and local[:1] == local[-1:] == b'"'):
-        return True
-    inside = iter(local[1:-1])
-    for c in inside:
-        if c == 92:  # a backslash takes the next byte with it
-            c = next(inside, 0)
-        elif c == 34:
-            return True
-        if c < 32 or c == 127:
-            return True
-    return bool(domain.translate(None, _PLAIN_ADDRESS))
