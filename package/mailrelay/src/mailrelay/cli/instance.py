@@ -17,9 +17,9 @@ from mailrelay.spool import spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from mailrelay.config.settings import Settings
+    from mailrelay.daemon.status_file import StatusFacts
 
 _PATIENCE = 5.0  # seconds for the supervisor to read what we say
 
@@ -43,13 +43,13 @@ class Relay:
         self.running = self._lives()
         self._spool_dir = spool_dir
 
-    def _read_status(self) -> dict[str, Any]:
+    def _read_status(self) -> StatusFacts:
         import json
 
         path = f"{self.run_dir}/{paths.FILE}"
         try:
             with open(path, "rb") as file:
-                status = json.loads(file.read())
+                status: StatusFacts = json.loads(file.read())
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except PermissionError:

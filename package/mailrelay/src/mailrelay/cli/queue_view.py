@@ -19,7 +19,8 @@ from mailrelay.spool import spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+
+    from mailrelay.daemon.status_file import StatusFacts
 
 RECIPIENT_STATES = {spool.PENDING: "pending", spool.DELIVERED: "delivered", spool.FAILED: "failed"}
 _WORDS = {spool.QUEUE: "queued", spool.HOLD: "held", spool.FAIL: "failed"}
@@ -104,9 +105,9 @@ def _locked_inodes() -> set[int]:
     return inodes
 
 
-def table(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int | None = None) -> None:
+def table(where: spool.Spool, status: StatusFacts, running: bool, limit: int | None = None) -> None:
     """Print the queue for people, and a line that sums it up."""
-    rest = _rest(relay, running)
+    rest = _rest(status, running)
     row = "{:<16}  {:<7}  {:>7}  {:>6}  {:>5}  {:<8}  {}"
     numbers: dict[str, int] = {}
     total = 0
@@ -147,15 +148,15 @@ def table(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int |
         print(f"The provider could not be used; it is tried again in {wait}. 'mailrelay status' says why.")
 
 
-def _rest(relay: dict[str, Any], running: bool) -> float:
+def _rest(status: StatusFacts, running: bool) -> float:
     """Return the wall time until which no smarthost is tried; 0 if one may be."""
-    until = relay.get("next_try") if running else None
-    return float(until) if isinstance(until, (int, float)) and until > clock.wall() else 0.0
+    until = status.get("next_try") if running else None
+    return until if until is not None and until > clock.wall() else 0.0
 
 
-def as_json(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int | None = None) -> None:
+def as_json(where: spool.Spool, status: StatusFacts, running: bool, limit: int | None = None) -> None:
     """Print the queue for programs: the object that `mailrelay queue --help` describes."""
-    rest = _rest(relay, running)
+    rest = _rest(status, running)
     now = clock.wall()
     total = sum(len(where.ids(state)) for state in spool.STATES)
     head = {"spool": where.root, "running": running, "total": total, "messages": 0}
@@ -167,8 +168,8 @@ def as_json(where: spool.Spool, relay: dict[str, Any], running: bool, limit: int
     print("]}")
 
 
-def _plain(entry: Entry, now: float, rest: float) -> dict[str, Any]:
-    facts: dict[str, Any] = {
+def _plain(entry: Entry, now: float, rest: float) -> dict[str, object]:
+    facts: dict[str, object] = {
         "id": entry.id,
         "state": entry.state,
         "sending": entry.sending,

@@ -27,8 +27,6 @@ from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from mailrelay.cli.instance import Relay
     from mailrelay.config.settings import Settings, Smarthost
 
@@ -198,7 +196,7 @@ class JsonReport(Report):
 
     def __init__(self) -> None:
         self._host = ""
-        self._facts: dict[str, Any] = {}
+        self._facts: dict[str, object] = {}
 
     def begin(self, original: bytes, sender: bytes, asked: bytes, recipients: list[bytes]) -> None:
         self._facts = {"sender": address(sender), "recipients": [address(recipient) for recipient in recipients]}
@@ -218,5 +216,5 @@ class JsonReport(Report):
         self._print(result=result, ok=ok, text=text, advice=advice, smarthost=self._host, **self._facts)
         return 0 if ok else 1
 
-    def _print(self, **values: Any) -> None:
+    def _print(self, **values: object) -> None:
         print(status_file.dump(values), flush=True)

@@ -10,9 +10,9 @@ from mailrelay.daemon import status_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from mailrelay.cli.instance import Relay
+    from mailrelay.daemon.status_file import Failure, StatusFacts
 
 NOT_RUNNING = 3  # as LSB init scripts answer
 _COUNTS = {
@@ -37,9 +37,9 @@ def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
         yield "mailrelay", "is not running; start it with 'service mailrelay start' or 'mailrelay serve'"
         if status:
             left = f"{relay.run_dir}/{paths.FILE} is what process {status.get('pid')} left"
-            yield "", f"{left}, written {_ago(status, 'updated')}"
+            yield "", f"{left}, written {_ago(status.get('updated'))}"
         return
-    since = f"is running since {_when(status, 'started')}"
+    since = f"is running since {_when(status.get('started'))}"
     yield "mailrelay", f"{status.get('version', '')} {since} (process {status.get('pid')})"
     yield "listening", ", ".join(status.get("listening", [])) or "nowhere"
     for endpoint, reason in status.get("not_listening", {}).items():
@@ -56,7 +56,7 @@ def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
     yield "since start", ", ".join(_counted(counts[name], word) for name, word in _COUNTS.items() if name in counts)
     success, failure = status.get("last_success"), status.get("last_failure")
     if success:
-        yield "last success", f"{_ago(success, 'time')}: {success.get('id')} to {success.get('smarthost')}"
+        yield "last success", f"{_ago(success.get('time'))}: {success.get('id')} to {success.get('smarthost')}"
     if failure:
         yield from _failure(failure, bool(success and success.get("time", 0) > failure.get("time", 0)))
     if not status.get("clock_trusted", True):
@@ -66,7 +66,7 @@ def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
         yield "warning", warning["text"].replace(": warning: ", ": ", 1)
 
 
-def _queue(status: dict[str, Any]) -> str:
+def _queue(status: StatusFacts) -> str:
     text = f"{count(status.get('queue', 0), 'message')} waiting"
     oldest = status.get("oldest")
     if oldest is not None:
@@ -79,22 +79,20 @@ def _counted(number: int, word: str) -> str:
     return count(number, word) if word == "connection" else f"{number} {word}"
 
 
-def _failure(failure: dict[str, Any], mended: bool) -> Iterator[tuple[str, str]]:
-    where = ", ".join(str(failure[name]) for name in ("id", "smarthost") if failure.get(name)) or "the relay"
+def _failure(failure: Failure, mended: bool) -> Iterator[tuple[str, str]]:
+    where = ", ".join(filter(None, (failure.get("id"), failure.get("smarthost")))) or "the relay"
     stage = failure.get("stage")
     at_stage = f" ({stage})" if stage and stage != "deferred" else ""
-    yield "last failure", f"{_ago(failure, 'time')}: {where}{at_stage}: {failure.get('answer', '')}"
+    yield "last failure", f"{_ago(failure.get('time'))}: {where}{at_stage}: {failure.get('answer', '')}"
     if failure.get("advice"):
-        yield "", str(failure["advice"])
+        yield "", failure["advice"]
     if mended:
         yield "", "Mail has gone out since then."
 
 
-def _when(status: dict[str, Any], name: str) -> str:
-    value = status.get(name)
-    return moment(value) if isinstance(value, (int, float)) else "an unknown time"
+def _when(time: float | None) -> str:
+    return "an unknown time" if time is None else moment(time)
 
 
-def _ago(status: dict[str, Any], name: str) -> str:
-    value = status.get(name)
-    return f"{moment(value)}, {duration(clock.wall() - value)} ago" if isinstance(value, (int, float)) else "once"
+def _ago(time: float | None) -> str:
+    return "once" if time is None else f"{moment(time)}, {duration(clock.wall() - time)} ago"

@@ -1,30 +1,30 @@
-"""What the roles tell each other, as bytes: the one place that encodes and decodes it.
+"""What the roles tell each other, as bytes: the one place that encodes and decodes it."""
 
-| message        | through        | from → to                      | bytes                                       |
-|----------------|----------------|--------------------------------|---------------------------------------------|
-| ids            | a pipe         | listener, supervisor → courier | queue ids, a line each; no write is torn    |
-| requests       | FIFO `control` | commands → supervisor          | `flush` or queue ids, likewise              |
-| report         | a pipe         | courier → supervisor           | words between tabs, a line of 2,001 at most |
-| counters       | shared memory  | listener, courier → supervisor | 64 bits each, see `counters`                |
-| settings       | file `config`  | supervisor → courier           | the config that was found good              |
-| plan, settings | a pipe         | parsing child → its parent     | one value of `marshal`                      |
-| the end        | lifeline       | nobody → listener, courier     | it closes when the supervisor is gone       |
-
-Reports, and what they say (times are CLOCK_BOOTTIME seconds, with three digits after the point):
-
-    leaving   DUE BLOCKED_UNTIL     when the queue is due again, "" for never; when a smarthost may be tried again
-    success   ID SMARTHOST          a message went out
-    failure   ID SMARTHOST STAGE ANSWER ADVICE    a message or a smarthost failed; "" for what does not apply
-    remember  NAME VALUE...         carried state: what the next courier is to know
-    forget    NAME                  carried state that holds no more
-
-Carried state is text that couriers write for couriers. The supervisor keeps it and knows names only:
-
-    host SMARTHOST                  until when it rests, failures in a row
-    rate SMARTHOST                  start and count of the minute, start and count of the day
-    told SMARTHOST                  the trouble that the owner was told of, and when
-    stuck                           until when stuck mail was told of
-"""
+# Not in the docstring, which would stay in memory.
+# | message        | through        | from → to                      | bytes                                       |
+# |----------------|----------------|--------------------------------|---------------------------------------------|
+# | ids            | a pipe         | listener, supervisor → courier | queue ids, a line each; no write is torn    |
+# | requests       | FIFO `control` | commands → supervisor          | `flush` or queue ids, likewise              |
+# | report         | a pipe         | courier → supervisor           | words between tabs, a line of 2,001 at most |
+# | counters       | shared memory  | listener, courier → supervisor | 64 bits each, see `counters`                |
+# | settings       | file `config`  | supervisor → courier           | the config that was found good              |
+# | plan, settings | a pipe         | parsing child → its parent     | one value of `marshal`                      |
+# | the end        | lifeline       | nobody → listener, courier     | it closes when the supervisor is gone       |
+#
+# Reports, and what they say (times are CLOCK_BOOTTIME seconds, with three digits after the point):
+#
+#     leaving   DUE BLOCKED_UNTIL     when the queue is due again, "" for never; when a smarthost may be tried again
+#     success   ID SMARTHOST          a message went out
+#     failure   ID SMARTHOST STAGE ANSWER ADVICE    a message or a smarthost failed; "" for what does not apply
+#     remember  NAME VALUE...         carried state: what the next courier is to know
+#     forget    NAME                  carried state that holds no more
+#
+# Carried state is text that couriers write for couriers. The supervisor keeps it and knows names only:
+#
+#     host SMARTHOST                  until when it rests, failures in a row
+#     rate SMARTHOST                  start and count of the minute, start and count of the day
+#     told SMARTHOST                  the trouble that the owner was told of, and when
+#     stuck                           when the owner was last told of stuck mail
 
 from __future__ import annotations
 
@@ -40,13 +40,12 @@ if TYPE_CHECKING:
     Report: TypeAlias = (
         tuple[Literal["leaving"], float, float]
         | tuple[Literal["success"], str, str]
-        | tuple[Literal["failure"], list[str]]
+        | tuple[Literal["failure"], str, str, str, str, str]
         | tuple[Literal["remember"], str, list[str]]
         | tuple[Literal["forget"], str]
     )
 
 NEVER = float("inf")  # the time of what is not due
-FAILURE_FIELDS = ("id", "smarthost", "stage", "answer", "advice")
 FLUSH = "flush"
 _LINES_A_WRITE = 200  # queue ids that fit into PIPE_BUF: all of them go into a pipe or none
 _READ = 65536
@@ -118,7 +117,8 @@ def decode_report(line: bytes) -> Report:
         queue_id, smarthost = words
         return "success", queue_id, smarthost
     if kind == "failure" and words:
-        return "failure", words
+        queue_id, smarthost, stage, answer, advice = (words + [""] * 4)[:5]  # the end of a long one was cut
+        return "failure", queue_id, smarthost, stage, answer, advice
     if kind == "remember" and words:
         return "remember", words[0], words[1:]
     if kind == "forget":

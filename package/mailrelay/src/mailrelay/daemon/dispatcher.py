@@ -13,7 +13,7 @@ from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from mailrelay.daemon.status_file import Failure, Success
 
 
 class Dispatcher:
@@ -23,8 +23,8 @@ class Dispatcher:
         self.schedule = Schedule(delivers)
         self.pid = 0
         self.carried_state: dict[str, list[str]] = {}
-        self.last_success: dict[str, Any] | None = None
-        self.last_failure: dict[str, Any] | None = None
+        self.last_success: Success | None = None
+        self.last_failure: Failure | None = None
         self._counters = counts
         self._requested: list[str] = []  # queue ids that the owner wants to be tried now
         self._rest = b""  # words of the running courier that are not a line yet
@@ -67,7 +67,11 @@ class Dispatcher:
         elif report[0] == "success":
             self.last_success = {"time": clock.wall(), "id": report[1], "smarthost": report[2]}
         elif report[0] == "failure":
-            self.last_failure = {"time": clock.wall(), **dict(zip(ipc.FAILURE_FIELDS, report[1]))}
+            _, queue_id, smarthost, stage, answer, advice = report
+            self.last_failure = {
+                "time": clock.wall(), "id": queue_id, "smarthost": smarthost, "stage": stage, "answer": answer,
+                "advice": advice,
+            }  # fmt: skip
         elif report[0] == "remember":
             self.carried_state[report[1]] = report[2]
         else:

@@ -16,7 +16,7 @@ from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from mailrelay.daemon.status_file import StatusFacts
 
 _PAUSE = 1.0  # seconds between two writes, at least
 
@@ -44,14 +44,14 @@ class Status:
     def next_due(self) -> float:
         return self._write_due if self.changed else NEVER
 
-    def write(self, facts: dict[str, Any], now: float) -> None:
+    def write(self, facts: StatusFacts, now: float) -> None:
         """Write the file: `facts`, and what this object knows."""
         self.changed = False
         self._write_due = now + _PAUSE
         self._counted = self._counters.tolist()
         self._stamp = _stamp(self._spool_dir)
         counts, oldest = _census(self._spool_dir)
-        known = {
+        known: StatusFacts = {
             "version": VERSION,
             "pid": os.getpid(),
             "started": self._started,

@@ -13,10 +13,54 @@ from mailrelay.core.paths import CONTROL, FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import TypedDict
+
+    class Success(TypedDict):
+        """The last mail that went out."""
+
+        time: float  # wall time, as all times in the file
+        id: str
+        smarthost: str
+
+    class Failure(TypedDict):
+        """The last mail or smarthost that failed; "" for what does not apply."""
+
+        time: float
+        id: str
+        smarthost: str
+        stage: str
+        answer: str
+        advice: str
+
+    class StatusFacts(TypedDict, total=False):
+        """What the file holds; one of another version may hold less."""
+
+        version: str
+        pid: int
+        started: float
+        updated: float
+        clock_trusted: bool
+        listening: list[str]
+        not_listening: dict[str, str]  # why
+        allow: list[str]
+        spool: str
+        spool_missing: bool
+        provider: bool
+        smarthosts: list[str]
+        counts: dict[str, int]
+        today: dict[str, float]
+        queue: int
+        hold: int
+        failed: int
+        oldest: float | None  # when the oldest that waits came in
+        delivering: bool
+        next_try: float | None  # until when no smarthost is tried
+        last_success: Success | None
+        last_failure: Failure | None
+        warnings: list[str]
 
 
-def dump(value: Any) -> str:
+def dump(value: object) -> str:
     """Make JSON of plain values. The json package would cost the supervisor half a megabyte."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{dump(str(key))}: {dump(item)}" for key, item in value.items()) + "}"
@@ -31,7 +75,7 @@ def dump(value: Any) -> str:
     return encode_basestring_ascii(str(value))
 
 
-def write(run_dir: str, status: dict[str, Any]) -> None:
+def write(run_dir: str, status: StatusFacts) -> None:
     """Replace the status file in one step. Lost on a power cut, like everything in run_dir."""
     path = f"{run_dir}/{FILE}"
     try:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailrelay.config.settings import Plan
+    from mailrelay.daemon.status_file import StatusFacts
 else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
 
@@ -329,7 +330,7 @@ class Supervisor:
 
     def write_status(self, now: float) -> None:
         blocked_until = self.dispatcher.schedule.blocked_until
-        facts = {
+        facts: StatusFacts = {
             "listening": self.listen_sockets.names(),
             "not_listening": {show(endpoint): reason for endpoint, reason in self.listen_sockets.missing.items()},
             "allow": self.plan.allow,
