@@ -1,16 +1,14 @@
-"""A pytest plugin for the Postfix engine's tests with mail: fixtures `router`, `provider` (a real one) and `port`."""
+"""A pytest plugin for the Postfix engine's tests with mail: fixtures `router` and `provider`, a real one."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import pytest
 
-from forge.core.ports import free_ports
 from forge.servers import postfix
 from forge.servers.certificates import make_certificates
-from tests.package.postfix_router import Router, built
+from tests.package.postfix_router import PostfixRouter
 from tests.package.postfix_sending import PASSWORD
 
 
@@ -32,21 +30,17 @@ def provider(running_provider: postfix.Provider) -> postfix.Provider:
 
 
 @pytest.fixture(scope="module")
-def one_router(running_provider: postfix.Provider) -> Iterator[Router]:
-    with contextlib.contextmanager(built)() as router:
-        router._add("etc/ca.pem", running_provider.ca_file.read_bytes())
-        router._add("etc/other.pem", make_certificates("other.example").authority)
+def one_router(running_provider: postfix.Provider) -> Iterator[PostfixRouter]:
+    with PostfixRouter() as router:
+        router.put("/etc/ca.pem", running_provider.ca_file.read_text())
+        router.put("/etc/other.pem", make_certificates("other.example").authority.decode())
+        router.reach(running_provider.starttls_port)
+        router.reach(running_provider.tls_port)
         yield router
 
 
 @pytest.fixture
-def router(one_router: Router) -> Iterator[Router]:
+def router(one_router: PostfixRouter) -> Iterator[PostfixRouter]:
     one_router.fresh()
     yield one_router
-    one_router.stop()
-    print(one_router.log)  # shown if the test failed
-
-
-@pytest.fixture
-def port() -> int:
-    return free_ports(1)[0]
+    print(one_router.log())  # shown if the test failed

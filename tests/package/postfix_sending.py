@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import smtplib
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
-from forge.core import paths, timeouts
+from forge.core import paths
 from forge.servers import postfix
 
 PACKAGE = paths.ROOT / "package/mailrelay/root"
@@ -67,19 +64,3 @@ def at(provider: postfix.Provider, name: str = "p", **options: object) -> str:
         "password": provider.password,
     }
     return section("smarthost", name, **{**facts, **options})
-
-
-def client(port: int, source: str = "127.0.0.1") -> smtplib.SMTP:
-    return smtplib.SMTP("127.0.0.1", port, timeout=10, source_address=(source, 0), local_hostname="plc")
-
-
-def send(port: int, text: bytes = b"Subject: pump\r\n\r\nis dry\r\n", to: str = "owner@example.net") -> None:
-    with client(port) as session:
-        session.sendmail("plc@cabinet", [to], text)
-
-
-def wait(true: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = timeouts.deadline(seconds)
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from forge.core.ports import free_ports
 from forge.servers import postfix
-from tests.package.postfix_router import Router, listens
-from tests.package.postfix_sending import PASSWORD, at, client, main, section, send, wait
+from tests.package.postfix_router import STRANGER, PostfixRouter
+from tests.package.postfix_sending import PASSWORD, at, main, section
 
 pytest_plugins = ("tests.package.postfix_fixtures",)
 pytestmark = pytest.mark.root
@@ -22,40 +21,40 @@ pytestmark = pytest.mark.root
 # ---- out to the provider -------------------------------------------------------------------------------------------
 
 
-def test_a_path_of_strange_characters_is_taken_as_it_is(router: Router, provider: postfix.Provider, port: int) -> None:
+def test_a_path_of_strange_characters_is_taken_as_it_is(router: PostfixRouter, provider: postfix.Provider) -> None:
     name = "/etc/my ca's $myhostname ${x} {y} #1 \\.pem"
-    router._add(name.lstrip("/"), provider.ca_file.read_bytes())
-    router.configure(main() + at(provider, ca_file=name))
-    router.start(port)
-    send(port)
+    router.put(name, provider.ca_file.read_text())
+    router.write(main() + at(provider, ca_file=name))
+    router.start()
+    router.mail()
     provider.wait_for(1)
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
 def test_mail_reaches_the_provider_over_tls_with_the_login(
-    tls: str, router: Router, provider: postfix.Provider, port: int
+    tls: str, router: PostfixRouter, provider: postfix.Provider
 ) -> None:
     where = provider.starttls_port if tls == "starttls" else provider.tls_port
-    router.configure(main() + at(provider, tls=tls, port=where))
+    router.write(main() + at(provider, tls=tls, port=where))
     assert router.check() == (0, [])
-    router.start(port)
-    send(port, b"Subject: pump\r\n\r\n..two dots\r\n.\xff\r\n")
+    router.start()
+    router.mail(b"Subject: pump\r\n\r\n..two dots\r\n.\xff\r\n")
     (mail,) = provider.wait_for(1)
     assert mail.recipients == ("owner@example.net",) and mail.envelope_from == "plc@cabinet"
     assert f"Authenticated sender: {provider.username}" in mail.received and "TLSv1" in mail.received
     assert "from router.example.org" in mail.received
     assert mail.body == b"..two dots\n.\xff\n"
-    assert "Verified TLS connection" in router.log
+    assert "Verified TLS connection" in router.log()
 
 
 def test_the_password_is_only_in_the_map_that_root_alone_can_read(
-    router: Router, provider: postfix.Provider, port: int
+    router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.configure(main() + at(provider))
-    router.start(port)
-    send(port)
+    router.write(main() + at(provider))
+    router.start()
+    router.mail()
     provider.wait_for(1)
-    folder = router.path("var/run/mailrelay/postfix")
+    folder = router.root / "var/run/mailrelay/postfix"
     holding = {path.name: path.stat() for path in folder.iterdir() if b'a"ss' in path.read_bytes()}
     assert list(holding) == ["passwords1"]
     assert (holding["passwords1"].st_mode & 0o777, holding["passwords1"].st_uid) == (0o600, 0)
@@ -64,33 +63,29 @@ def test_the_password_is_only_in_the_map_that_root_alone_can_read(
     )
     processes = b"".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
     assert b'a"ss' not in processes
-    assert 'a"ss' not in router.log
+    assert 'a"ss' not in router.log()
 
 
-def test_a_certificate_that_nothing_vouches_for_is_refused(
-    router: Router, provider: postfix.Provider, port: int
-) -> None:
-    router.configure(main() + at(provider, ca_file="/etc/other.pem"))
+def test_a_certificate_that_nothing_vouches_for_is_refused(router: PostfixRouter, provider: postfix.Provider) -> None:
+    router.write(main() + at(provider, ca_file="/etc/other.pem"))
     before = len(provider.log)
-    router.start(port)
-    send(port)
+    router.start()
+    router.mail()
     router.wait_for_log("status=deferred .*not (trusted|verified)")
     assert provider.messages() == [] and "sasl_username" not in provider.log[before:]
-    assert len(router.queue()) == 1
+    assert len(router.waiting()) == 1
 
 
-def test_a_certificate_for_another_name_is_refused(router: Router, provider: postfix.Provider, port: int) -> None:
-    router._add("etc/hosts", "127.0.0.1 localhost other.example.org\n")
-    router.configure(main() + at(provider, host="other.example.org"))
-    router.start(port)
-    send(port)
+def test_a_certificate_for_another_name_is_refused(router: PostfixRouter, provider: postfix.Provider) -> None:
+    router.put("/etc/hosts", "127.0.0.1 localhost other.example.org\n")
+    router.write(main() + at(provider, host="other.example.org"))
+    router.start()
+    router.mail()
     router.wait_for_log("status=deferred .*not verified")
     assert provider.messages() == []
 
 
-def test_a_fingerprint_trusts_one_certificate_and_no_other(
-    router: Router, provider: postfix.Provider, port: int
-) -> None:
+def test_a_fingerprint_trusts_one_certificate_and_no_other(router: PostfixRouter, provider: postfix.Provider) -> None:
     import hashlib
     import ssl
 
@@ -98,78 +93,76 @@ def test_a_fingerprint_trusts_one_certificate_and_no_other(
     digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem[: pem.index("-----END") + 25])).hexdigest()
     for fingerprint, arrives in ((digest, True), (digest[::-1], False)):
         router.fresh()
-        router.configure(main() + at(provider, ca_file="/etc/none.pem", fingerprint=fingerprint))
-        router.start(port)
-        send(port)
+        router.write(main() + at(provider, ca_file="/etc/none.pem", fingerprint=fingerprint))
+        router.start()
+        router.mail()
         router.wait_for_log("status=sent" if arrives else "status=deferred")
     assert len(provider.messages()) == 1
 
 
-def test_verify_off_sends_encrypted_and_unverified(router: Router, provider: postfix.Provider, port: int) -> None:
-    router.configure(main() + at(provider, ca_file="/etc/none.pem", verify="0"))
-    router.start(port)
-    send(port)
+def test_verify_off_sends_encrypted_and_unverified(router: PostfixRouter, provider: postfix.Provider) -> None:
+    router.write(main() + at(provider, ca_file="/etc/none.pem", verify="0"))
+    router.start()
+    router.mail()
     provider.wait_for(1)
-    assert re.search("(Untrusted|Trusted) TLS connection", router.log)
+    assert re.search("(Untrusted|Trusted) TLS connection", router.log())
 
 
 def test_mail_waits_while_the_provider_is_away_and_flush_sends_it(
-    router: Router, provider: postfix.Provider, port: int
+    router: PostfixRouter, provider: postfix.Provider
 ) -> None:
     provider.stop()
-    router.configure(main(retry_min="1h", retry_max="2h") + at(provider))
-    router.start(port)
-    send(port)
+    router.write(main(retry_min="1h", retry_max="2h") + at(provider))
+    router.start()
+    router.mail()
     router.wait_for_log("status=deferred")
-    status = router.sh("engine_status").stdout
+    status = router.engine("engine_status").output
     assert '"running": true' in status and '"queue": 1' in status
-    queue = router.sh("engine_queue_json 10").stdout
+    queue = router.engine("engine_queue_json 10").output
     assert '"total": 1}' in queue and re.search(r'"last_answer": "[^"]+', queue)
     provider.start()
-    router.sh("engine_flush")
+    router.engine("engine_flush")
     provider.wait_for(1)
-    wait(lambda: '"queue": 0' in router.sh("engine_status").stdout)
+    router.wait(lambda: '"queue": 0' in router.engine("engine_status").output, "the queue is empty")
 
 
 def test_a_name_that_cannot_be_found_defers_and_never_fails_mail(
-    router: Router, provider: postfix.Provider, port: int
+    router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.configure(main() + at(provider, host="nowhere.example.org"))
-    router.start(port)
-    send(port)
+    router.write(main() + at(provider, host="nowhere.example.org"))
+    router.start()
+    router.mail()
     router.wait_for_log("status=deferred .*unable to look up host")
-    assert "status=bounced" not in router.log and len(router.queue()) == 1
+    assert "status=bounced" not in router.log() and len(router.waiting()) == 1
 
 
-def test_a_refused_login_waits(router: Router, provider: postfix.Provider, port: int) -> None:
-    router.configure(main() + at(provider, password="wrong"))
-    router.start(port)
-    send(port)
+def test_a_refused_login_waits(router: PostfixRouter, provider: postfix.Provider) -> None:
+    router.write(main() + at(provider, password="wrong"))
+    router.start()
+    router.mail()
     router.wait_for_log("status=deferred .*SASL authentication failed")
-    assert len(router.queue()) == 1
+    assert len(router.waiting()) == 1
 
 
-def test_the_next_provider_takes_over_and_priority_decides(
-    router: Router, provider: postfix.Provider, port: int
-) -> None:
-    (closed,) = free_ports(1)
-    router.configure(main() + at(provider, "spare", priority=20) + at(provider, "first", port=closed, priority=1))
+def test_the_next_provider_takes_over_and_priority_decides(router: PostfixRouter, provider: postfix.Provider) -> None:
+    closed = 9
+    router.write(main() + at(provider, "spare", priority=20) + at(provider, "first", port=closed, priority=1))
     assert router.check() == (0, [])
-    router.start(port)
+    router.start()
     assert router.postconf("default_transport") == [f"out1:[localhost]:{closed}"]
-    send(port)
+    router.mail()
     provider.wait_for(1)
 
 
-def test_the_sender_decides_about_the_provider(router: Router, provider: postfix.Provider, port: int) -> None:
-    (closed,) = free_ports(1)
-    router.configure(
+def test_the_sender_decides_about_the_provider(router: PostfixRouter, provider: postfix.Provider) -> None:
+    closed = 9
+    router.write(
         main()
         + at(provider, "all", port=closed)
         + at(provider, "plant", sender=["@Plant.example"], tls="tls", port=provider.tls_port)
     )
-    router.start(port)
-    with client(port) as session:
+    router.start()
+    with router.client() as session:
         session.sendmail("pump@plant.example", ["a@example.net"], b"Subject: 1\r\n\r\n")
         session.sendmail("pump@plant.example.org", ["b@example.net"], b"Subject: 2\r\n\r\n")
     (mail,) = provider.wait_for(1)
@@ -181,56 +174,56 @@ def test_the_sender_decides_about_the_provider(router: Router, provider: postfix
 # ---- in from the networks ------------------------------------------------------------------------------------------
 
 
-def test_outsiders_read_554(router: Router, provider: postfix.Provider, port: int) -> None:
-    router.configure(main() + at(provider))
-    router.start(port, subnets="127.0.0.1/32")
+def test_outsiders_read_554(router: PostfixRouter, provider: postfix.Provider) -> None:
+    router.write(main() + at(provider))
+    router.start()
     with pytest.raises(smtplib.SMTPConnectError) as refused:
-        client(port, "127.0.0.9")
+        router.client(STRANGER, "192.168.1.1")
     assert refused.value.smtp_code == 554
-    with socket.create_connection(("127.0.0.1", port), 10, source_address=("127.0.0.9", 0)) as stranger:
+    with router.open(STRANGER, "192.168.1.1") as stranger:
         stranger.sendall(b"HELO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n")
         replies = stranger.makefile("rb")
         codes = [replies.readline()[:3] for _ in range(4)]
     assert codes[0] == b"554" and b"354" not in codes
-    send(port)
+    router.mail()
     provider.wait_for(1)
 
 
-def test_allow_lets_further_networks_in(router: Router, provider: postfix.Provider, port: int) -> None:
-    router.configure(main(allow=["127.0.0.9"]) + at(provider))
-    router.start(port, subnets="127.0.0.1/32")
-    assert client(port, "127.0.0.9").ehlo()[0] == 250
-    with pytest.raises(smtplib.SMTPConnectError):
-        client(port, "127.0.0.10")
+def test_allow_lets_further_networks_in(router: PostfixRouter, provider: postfix.Provider) -> None:
+    router.write(main(allow=[STRANGER]) + at(provider))
+    router.start()
+    assert router.client(STRANGER, "192.168.1.1").ehlo()[0] == 250
 
 
-def test_only_the_given_addresses_are_listened_on(router: Router, provider: postfix.Provider, port: int) -> None:
-    router.configure(main() + at(provider))
-    router.start(port, addresses="127.0.0.1 ::1")
-    wait(lambda: listens("::1", port))
-    local = []
-    for table in ("tcp", "tcp6"):
-        rows = [line.split() for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
-        local += [row[1] for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")]
-    assert sorted(local) == [f"{'0' * 24}01000000:{port:04X}", f"0100007F:{port:04X}"]
-    assert not listens("127.0.0.3", port)
-    with smtplib.SMTP("::1", port, timeout=10) as session:
-        assert session.ehlo()[0] == 250
+def test_only_the_networks_addresses_are_listened_on(router: PostfixRouter, provider: postfix.Provider) -> None:
+    router.write(main() + at(provider))
+    router.start(listening="fd00:1:2::1")
+    for address in ("127.0.0.1", "::1", "192.168.1.1"):
+        assert router.listens(address)
+    assert not router.listens("127.0.0.3") and not router.listens(STRANGER)
+    assert router.client("::", "fd00:1:2::1").ehlo()[0] == 250
 
 
-def test_an_address_that_cannot_be_bound_stops_no_other(router: Router, provider: postfix.Provider, port: int) -> None:
-    router.configure(main() + at(provider))
-    router.start(port, addresses="127.0.0.1 ::1 192.0.2.77 2001:db8::77", subnets="127.0.0.0/8 192.0.2.77/24")
-    send(port)
-    provider.wait_for(1)
-    assert "192.0.2.77" not in router.main_cf()
-    assert "192.0.2.0/24" in router.main_cf()
+def test_an_address_that_cannot_be_bound_stops_no_other_and_is_listened_on_when_it_comes(
+    router: PostfixRouter, provider: postfix.Provider
+) -> None:
+    router.ok("ip", "addr", "del", "192.168.1.1/24", "dev", "lo")
+    try:
+        router.write(main() + at(provider))
+        router.start()
+        router.mail()
+        provider.wait_for(1)
+        assert "inet_interfaces = 127.0.0.1, [::1], [fd00:1:2::1]\n" in router.main_cf()
+        assert "192.168.1.0/24" in router.main_cf()
+    finally:
+        router.ok("ip", "addr", "add", "192.168.1.1/24", "dev", "lo")
+    router.wait(lambda: router.listens("192.168.1.1"), "the instance has been started anew")
 
 
-def test_naive_machines_are_understood(router: Router, provider: postfix.Provider, port: int) -> None:
-    router.configure(main() + at(provider))
-    router.start(port)
-    with socket.create_connection(("127.0.0.1", port), 10) as machine:
+def test_naive_machines_are_understood(router: PostfixRouter, provider: postfix.Provider) -> None:
+    router.write(main() + at(provider))
+    router.start()
+    with router.open() as machine:
         replies = machine.makefile("rb")
         for line, code in (
             (b"", b"220"),
@@ -258,17 +251,14 @@ SMUGGLED = (
 @pytest.mark.parametrize("end", [b"\n.\r\n", b"\n.\n", b"\r\n.\n", b"\r.\r\n"])
 @pytest.mark.parametrize("version", ["installed", "openwrt"])
 def test_a_mail_cannot_hide_a_second_one(
-    version: str, end: bytes, router: Router, provider: postfix.Provider, port: int
+    version: str, end: bytes, router: PostfixRouter, provider: postfix.Provider
 ) -> None:
     if version == "openwrt":  # 3.8.2 does not know the parameter, and this one does nothing until it is set
-        router._add("usr/bin/postconf", '#!/bin/sh\n/usr/sbin/postconf "$@" | grep -v bare_newline_reject\n', 0o755)
-        path = "PATH=/usr/bin:/usr/sbin:/bin:/sbin"
-    else:
-        path = "PATH=/usr/sbin:/usr/bin:/bin:/sbin"
-    router.configure(main() + at(provider))
-    router.start(port, path=path)
+        router.wrap_postconf("grep -v bare_newline_reject")
+    router.write(main() + at(provider))
+    router.start()
     assert ("smtpd_forbid_bare_newline = normalize" in router.main_cf()) == (version == "installed")
-    with socket.create_connection(("127.0.0.1", port), 10) as machine:
+    with router.open() as machine:
         replies = machine.makefile("rb")
         for line in (
             b"",
@@ -289,21 +279,20 @@ def test_a_mail_cannot_hide_a_second_one(
     router.wait_for_log("qmgr.*removed")
     assert [mail.recipients for mail in mails] == [("owner@example.net",)]
     assert "evil@example.org" not in {mail.envelope_from for mail in provider.messages()}
-    assert router.queue() == []
+    assert router.waiting() == []
 
 
-def test_a_config_that_uci_cannot_read_is_told_with_its_line(router: Router) -> None:
-    error = "uci: Parse error (invalid command) at line 7, byte 1\n"
-    router.configure("config mailrelay 'main'\n\tbogus\n", error)
+def test_a_config_that_uci_cannot_read_is_told_with_its_line(router: PostfixRouter) -> None:
+    router.write("config mailrelay 'main'\n\tbogus\n")
     status, lines = router.check()
     assert status == 1
-    assert lines[0].startswith("/etc/config/mailrelay:7: cannot be parsed (invalid command); ")
+    assert re.match(r"/etc/config/mailrelay:2: cannot be parsed \(.+\); write config TYPE", lines[0])
 
 
-def test_limits_are_the_configs(router: Router, provider: postfix.Provider, port: int) -> None:
-    router.configure(main(max_message_size="20K", max_recipients="2", max_useless_commands="5") + at(provider))
-    router.start(port)
-    with client(port) as session:
+def test_limits_are_the_configs(router: PostfixRouter, provider: postfix.Provider) -> None:
+    router.write(main(max_message_size="20K", max_recipients="2", max_useless_commands="5") + at(provider))
+    router.start()
+    with router.client() as session:
         session.ehlo()
         assert session.esmtp_features["size"] == "20480" and "chunking" not in session.esmtp_features
         session.mail("plc@cabinet")
@@ -316,53 +305,59 @@ def test_limits_are_the_configs(router: Router, provider: postfix.Provider, port
 
 
 def test_room_is_kept_free_and_the_largest_mail_fits_the_queue(
-    router: Router, provider: postfix.Provider, port: int
+    router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.configure(main(max_queue_size="1M") + at(provider))
-    router.start(port)
+    router.write(main(max_queue_size="1M") + at(provider))
+    router.start()
     assert router.postconf("message_size_limit") == ["1048576"]
     assert int(router.postconf("queue_minfree")[0]) == 2147483647
 
 
-def test_without_a_provider_mail_is_put_off(router: Router, port: int) -> None:
-    router.configure(main())
-    router.start(port)
-    with client(port) as session:
+def test_without_a_provider_mail_is_put_off(router: PostfixRouter) -> None:
+    router.write(main())
+    router.start()
+    with router.client() as session:
         session.ehlo()
         assert session.mail("plc@cabinet")[0] == 451
 
 
 def test_mail_is_put_off_while_the_spools_storage_is_away_and_nothing_is_written_under_it(
-    router: Router, provider: postfix.Provider, port: int
+    router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.configure(main() + at(provider))
-    router.start(port, mount="/etc/mailrelay")
-    with client(port) as session:
+    router.put("/etc/config/fstab", "config mount\n\toption target '/etc/mailrelay'\n\toption enabled '1'\n")
+    router.write(main() + at(provider))
+    (router.root / "etc/mailrelay").mkdir()
+    router.start()
+    with router.client() as session:
         session.ehlo()
         assert session.mail("plc@cabinet")[0] == 452
-    assert list(router.path("etc/mailrelay").iterdir()) == []
-    router.sh("mount -t tmpfs none /etc/mailrelay")
+    assert list((router.root / "etc/mailrelay").iterdir()) == []
+    before = router.instance()["pid"]
+    router.ok("mount -t tmpfs none /etc/mailrelay")
     try:
-        assert router.master
-        router.master.wait(20)  # procd starts it anew
+        router.wait(lambda: router.instance().get("pid", before) != before, "procd has started it anew")
+        router.wait(lambda: router.listens("127.0.0.1"), "it listens")
+        router.mail()
+        provider.wait_for(1)
     finally:
-        router.sh("umount /etc/mailrelay")
+        router.stop()
+        router.ok("umount /etc/mailrelay")
 
 
 def test_a_machine_that_must_log_in_is_refused_and_no_login_is_offered(
-    router: Router, provider: postfix.Provider, port: int
+    router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.configure(
+    router.write(
         main()
         + at(provider)
         + section("client", "camera", address="127.0.0.40", accept_any_login="1")
         + section("client", "printer", address="127.0.0.41", username="printer", password="w")
     )
-    router.start(port)
-    with client(port, "127.0.0.40") as camera:
+    router.start()
+    with router.client("127.0.0.40") as camera:
         camera.ehlo()
         assert "auth" not in camera.esmtp_features
     with pytest.raises(smtplib.SMTPConnectError):
-        client(port, "127.0.0.41")
-    send(port)
+        router.client("127.0.0.41")
+    router.mail()
     provider.wait_for(1)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
+from typing import Any
 
 import pytest
 
 from forge.servers import postfix
-from tests.package.postfix_router import OWNERS_MAIN_CF, Router
-from tests.package.postfix_sending import at, client, main, section, send, wait
+from tests.package.postfix_router import OWNERS_MAIN_CF, PostfixRouter
+from tests.package.postfix_sending import at, main, section
 from tests.package.smarthost import Smarthost
 
 pytest_plugins = ("tests.package.postfix_fixtures",)
@@ -31,11 +33,11 @@ pytestmark = pytest.mark.root
     ],
 )
 def test_every_mail_comes_from_the_accounts_address(
-    written: str, sent: str, router: Router, provider: postfix.Provider, port: int
+    written: str, sent: str, router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.configure(main(sender="me$1@example.org") + at(provider))
-    router.start(port)
-    send(port, f"{written}\r\nSender: x@y.example\r\n\r\nFrom: me\r\n".encode())
+    router.write(main(sender="me$1@example.org") + at(provider))
+    router.start()
+    router.mail(f"{written}\r\nSender: x@y.example\r\n\r\nFrom: me\r\n".encode())
     (mail,) = provider.wait_for(1)
     header = mail.header.decode()
     assert mail.envelope_from == "me$1@example.org"
@@ -47,33 +49,33 @@ def test_every_mail_comes_from_the_accounts_address(
 
 
 def test_a_mail_that_is_from_the_account_already_keeps_its_header(
-    router: Router, provider: postfix.Provider, port: int
+    router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.configure(main(sender="me@example.org") + at(provider))
-    router.start(port)
-    send(port, b"From: Me <ME@example.org>\r\n\r\n")
+    router.write(main(sender="me@example.org") + at(provider))
+    router.start()
+    router.mail(b"From: Me <ME@example.org>\r\n\r\n")
     (mail,) = provider.wait_for(1)
     assert b"X-Original-From" not in mail.header
 
 
-def test_a_notice_keeps_its_empty_sender(router: Router, provider: postfix.Provider, port: int) -> None:
-    router.configure(main(sender="me@example.org") + at(provider))
-    router.start(port)
-    with client(port) as session:
+def test_a_notice_keeps_its_empty_sender(router: PostfixRouter, provider: postfix.Provider) -> None:
+    router.write(main(sender="me@example.org") + at(provider))
+    router.start()
+    with router.client() as session:
         session.sendmail("", ["owner@example.net"], b"Subject: n\r\n\r\n")
     assert provider.wait_for(1)[0].envelope_from == ""
 
 
-def test_aliases_lead_local_names_to_people(router: Router, provider: postfix.Provider, port: int) -> None:
+def test_aliases_lead_local_names_to_people(router: PostfixRouter, provider: postfix.Provider) -> None:
     aliases = [
         "Root=admin,second@example.net",
         "admin=owner@example.net",
         "old@example.com=new@example.com",
         "a$b=c@d.example",
     ]
-    router.configure(main(alias=aliases) + at(provider))
-    router.start(port)
-    with client(port) as session:
+    router.write(main(alias=aliases) + at(provider))
+    router.start()
+    with router.client() as session:
         session.ehlo()
         for name in ("root", "root@router.example.org", "ROOT@localhost", "OLD@example.com", "a$b"):
             session.sendmail("plc@cabinet", [name], b"Subject: x\r\n\r\n")
@@ -86,33 +88,33 @@ def test_aliases_lead_local_names_to_people(router: Router, provider: postfix.Pr
     assert found == [("c@d.example",), ("new@example.com",), both, both, both]
 
 
-def test_the_postmaster_gets_what_no_alias_names(router: Router, provider: postfix.Provider, port: int) -> None:
-    router.configure(main(postmaster="pm@example.net") + at(provider))
-    router.start(port)
-    send(port, to="whoever")
+def test_the_postmaster_gets_what_no_alias_names(router: PostfixRouter, provider: postfix.Provider) -> None:
+    router.write(main(postmaster="pm@example.net") + at(provider))
+    router.start()
+    router.mail(to="whoever")
     assert provider.wait_for(1)[0].recipients == ("pm@example.net",)
 
 
-def test_all_mail_goes_to_the_owners_of_the_override(router: Router, provider: postfix.Provider, port: int) -> None:
-    router.configure(main(recipient=["a@example.net", "b@example.net"], alias=["root=c@example.net"]) + at(provider))
-    router.start(port)
+def test_all_mail_goes_to_the_owners_of_the_override(router: PostfixRouter, provider: postfix.Provider) -> None:
+    router.write(main(recipient=["a@example.net", "b@example.net"], alias=["root=c@example.net"]) + at(provider))
+    router.start()
     for to in ("x@example.org", "root", "b@example.net"):
-        send(port, to=to)
+        router.mail(to=to)
     assert {mail.recipients for mail in provider.wait_for(3)} == {("a@example.net", "b@example.net")}
 
 
 def test_only_allowed_recipients_and_the_owners_aliases_are_served(
-    router: Router, provider: postfix.Provider, port: int
+    router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.configure(
+    router.write(
         main(
             allowed_recipient=["example.net", "boss@example.com"],
             alias=["root=x@example.org", "chain=root"],
         )
         + at(provider)
     )
-    router.start(port)
-    with client(port) as session:
+    router.start()
+    with router.client() as session:
         session.ehlo()
         session.mail("plc@cabinet")
         codes = {
@@ -125,34 +127,36 @@ def test_only_allowed_recipients_and_the_owners_aliases_are_served(
     assert list(codes.values()) == [250] * 4 + [550] * 4, codes
 
 
-def test_a_failed_mail_is_told_to_the_postmaster_and_never_to_the_machine(router: Router, port: int) -> None:
+def test_a_failed_mail_is_told_to_the_postmaster_and_never_to_the_machine(router: PostfixRouter) -> None:
     with Smarthost(refuse=b"bad@") as provider:
-        router.configure(
+        router.write(
             main(postmaster="pm@example.net")
-            + section("smarthost", "p", host="127.0.0.1", port=provider.port, tls="none")
+            + section("smarthost", "p", host="127.0.0.1", port=router.reach(provider.port), tls="none")
         )
-        router.start(port)
-        send(port, to="bad@example.net")
+        router.start()
+        router.mail(to="bad@example.net")
         sender, recipients, text = provider.next()
         assert (sender, recipients) == (b"", [b"pm@example.net"])
         assert b"bad@example.net" in text and b"No such user" in text
 
 
-def test_without_a_postmaster_a_notice_goes_nowhere(router: Router, port: int) -> None:
+def test_without_a_postmaster_a_notice_goes_nowhere(router: PostfixRouter) -> None:
     with Smarthost(refuse=b"bad@") as provider:
-        router.configure(main() + section("smarthost", "p", host="127.0.0.1", port=provider.port, tls="none"))
-        router.start(port)
-        send(port, to="bad@example.net")
+        router.write(main() + section("smarthost", "p", host="127.0.0.1", port=router.reach(provider.port), tls="none"))
+        router.start()
+        router.mail(to="bad@example.net")
         router.wait_for_log("relay=none.*status=sent .*discard")
-        wait(lambda: router.queue() == [])
+        router.wait(lambda: router.waiting() == [], "the queue is empty")
         assert provider.mails.empty()
 
 
-def test_a_login_goes_to_a_server_without_tls_only_as_the_config_says(router: Router, port: int) -> None:
+def test_a_login_goes_to_a_server_without_tls_only_as_the_config_says(router: PostfixRouter) -> None:
     with Smarthost() as provider:
-        router.configure(main() + section("smarthost", "p", host="127.0.0.1", port=provider.port, tls="starttls"))
-        router.start(port)
-        send(port)
+        router.write(
+            main() + section("smarthost", "p", host="127.0.0.1", port=router.reach(provider.port), tls="starttls")
+        )
+        router.start()
+        router.mail()
         router.wait_for_log("status=deferred .*TLS is required")
         assert provider.mails.empty()
 
@@ -160,114 +164,123 @@ def test_a_login_goes_to_a_server_without_tls_only_as_the_config_says(router: Ro
 # ---- beside the owner's Postfix --------------------------------------------------------------------------------------
 
 
-def test_the_routers_own_sendmail_reaches_the_provider(router: Router, provider: postfix.Provider, port: int) -> None:
+def test_the_routers_own_sendmail_reaches_the_provider(router: PostfixRouter, provider: postfix.Provider) -> None:
     """Postfix's sendmail leaves mail in the maildrop of OpenWrt's instance, which nobody runs."""
-    router.configure(main(alias=["root=owner@example.net"]) + at(provider))
-    router.start(port)
-    router.sh("printf 'Subject: UPS\\n\\nOn battery\\n' | sendmail root", engine=False)
+    router.write(main(alias=["root=owner@example.net"]) + at(provider))
+    router.start()
+    router.engine("printf 'Subject: UPS\\n\\nOn battery\\n' | sendmail root")
     (mail,) = provider.wait_for(1, timeout=40)
     assert mail.recipients == ("owner@example.net",)
 
 
 def test_openwrts_instance_is_stopped_and_disabled_and_the_owners_settings_stay(
-    router: Router, provider: postfix.Provider, port: int
+    router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router._add(
-        "etc/init.d/postfix", '#!/bin/sh\necho "$1" >>/tmp/calls\n[ "$1" != enabled ] || [ ! -e /tmp/off ]\n', 0o755
+    calls, off = router.root / "tmp/calls", router.root / "tmp/off"
+    router.put(
+        "/etc/init.d/postfix", '#!/bin/sh\necho "$1" >>/tmp/calls\n[ "$1" != enabled ] || [ ! -e /tmp/off ]\n', 0o755
     )
     try:
-        router.configure(main() + at(provider))
-        router.start(port)
-        assert router.path("tmp/calls").read_text().split() == ["enabled", "disable", "stop"]
-        router._add("tmp/off", "")
-        router.path("tmp/calls").unlink()
-        router.sh("engine_prepare")
-        assert router.path("tmp/calls").read_text().split() == ["enabled"]
-        assert router.path("etc/postfix/main.cf").read_text() == OWNERS_MAIN_CF
+        router.write(main() + at(provider))
+        router.start()
+        assert calls.read_text().split()[:3] == ["enabled", "disable", "stop"]
+        off.touch()
+        calls.unlink()
+        router.engine("engine_prepare")
+        assert calls.read_text().split() == ["enabled"]
+        assert router.read("/etc/postfix/main.cf") == OWNERS_MAIN_CF
     finally:
-        for name in ("etc/init.d/postfix", "tmp/calls", "tmp/off"):
-            router.path(name).unlink(missing_ok=True)
+        for path in (router.root / "etc/init.d/postfix", calls, off):
+            path.unlink(missing_ok=True)
 
 
 def test_links_that_another_user_left_in_the_queue_are_not_followed(
-    router: Router, provider: postfix.Provider, port: int
+    router: PostfixRouter, provider: postfix.Provider
 ) -> None:
     """The spool's folder was the Python engine's user's, if that was here before."""
-    spool = router.path("etc/mailrelay/spool")
+    spool = router.root / "etc/mailrelay/spool"
     (spool / "postfix").mkdir(parents=True)
     os.chown(spool, 587, 587)
     (spool / "postfix/active").symlink_to("/etc")
-    router.configure(main() + at(provider))
-    router.start(port)
-    assert router.path("etc").stat().st_uid == 0 and spool.stat().st_uid == 0
+    router.write(main() + at(provider))
+    router.start()
+    assert (router.root / "etc").stat().st_uid == 0 and spool.stat().st_uid == 0
     assert not (spool / "postfix/active").is_symlink()
     router.stop()
     os.chown(spool / "postfix", 587, 587)
-    assert router.sh("postfix_facts; postfix_queue /etc/mailrelay/spool/postfix", check=False).returncode == 1
+    assert router.engine("postfix_facts; postfix_queue /etc/mailrelay/spool/postfix").status == 1
 
 
-def test_messages_can_be_held_released_shown_and_deleted(router: Router, provider: postfix.Provider, port: int) -> None:
+def test_the_web_interface_can_see_hold_release_and_delete_what_waits(
+    router: PostfixRouter, provider: postfix.Provider
+) -> None:
+    """By rpcd's executable, as LuCI does."""
+
+    def call(method: str, **arguments: object) -> dict[str, Any]:
+        text = router.ok("/usr/libexec/rpcd/mailrelay", "call", method, input=json.dumps(arguments))
+        return dict(json.loads(text))
+
+    def states() -> list[str]:
+        return [one["state"] for one in call("queue")["messages"]]
+
     provider.stop()
-    router.configure(main(retry_min="1h", retry_max="2h") + at(provider))
-    router.start(port)
-    send(port)
+    router.write(main(retry_min="1h", retry_max="2h", notify="/bin/true") + at(provider))
+    router.start()
+    router.mail()
     router.wait_for_log("status=deferred")
-    wait(lambda: [one["queue_name"] for one in router.queue()] == ["deferred"])
-    queue_id = str(router.queue()[0]["queue_id"])
-    assert b"is dry" in router.sh(f"engine_show {queue_id}").stdout.encode()
-    router.sh(f"engine_hold {queue_id}")
-    assert '"hold": 1' in router.sh("engine_status").stdout
-    router.sh(f"engine_release {queue_id}")
-    wait(lambda: [one["queue_name"] for one in router.queue()] == ["deferred"])
-    assert queue_id in router.sh("engine_queue").stdout
-    router.sh(f"engine_delete {queue_id}")
-    assert router.queue() == []
-    assert router.sh(f"engine_delete {queue_id}", check=False).returncode == 1
+    status = call("status")
+    assert (status["engine"], status["running"], status["cannot"]) == ("postfix", True, ["test"])
+    assert (status["queue"], status["hold"], status["failed"]) == (1, 0, 0)
+    (mail,) = router.wait(lambda: call("queue")["messages"], "the queue is listed")
+    assert mail["sender"] == "plc@cabinet" and mail["recipients"][0]["address"] == "owner@example.net"
+    assert mail["last_answer"] and not mail["sending"]
+    assert "is dry" in call("show", id=mail["id"])["text"]
+    assert call("hold", ids=[mail["id"]])["ok"] and states() == ["hold"] and call("status")["hold"] == 1
+    assert call("release", ids=[mail["id"]])["ok"] and states() == ["queue"]
+    assert mail["id"] in router.ok("mailrelay", "queue")
+    assert call("delete", ids=[mail["id"]])["ok"] and states() == []
+    assert not call("delete", ids=[mail["id"]])["ok"]
+    checked = call("check")
+    assert checked["ok"] and "option 'notify' is not carried out by Postfix" in checked["text"]
+    assert not call("test", address="owner@example.net")["ok"]
 
 
 def test_a_queue_survives_the_end_of_master_and_a_restore_from_an_archive(
-    router: Router, provider: postfix.Provider, port: int
+    router: PostfixRouter, provider: postfix.Provider
 ) -> None:
     provider.stop()
-    router.configure(main() + at(provider))
-    router.start(port)
-    send(port)
+    router.write(main() + at(provider))
+    router.start()
+    router.mail()
     router.wait_for_log("status=deferred")
-    router.sh(
-        "INIT=/tmp/init; printf '#!/bin/sh\nkill $(cat /var/run/mailrelay/postfix.pid)\n' >/tmp/init\n"
-        "chmod 755 /tmp/init; engine_freeze"
-    )
-    router.stop()
-    sockets = router.sh("find /etc/mailrelay/spool -type s -o -type p", engine=False).stdout
-    assert sockets == ""
-    router.sh(
-        "cd /; tar -cf /tmp/kept.tar etc/mailrelay/spool; rm -rf etc/mailrelay/spool; tar -xf /tmp/kept.tar",
-        engine=False,
-    )
+    router.engine("engine_freeze")
+    assert not router.listens("127.0.0.1")
+    assert router.ok("find /etc/mailrelay/spool -type s -o -type p") == ""
+    router.ok("cd /; tar -cf /tmp/kept.tar etc/mailrelay; rm -rf etc/mailrelay; tar -xf /tmp/kept.tar")
     provider.start()
-    router.start(port)
+    router.start()
     provider.wait_for(1)
 
 
 def test_a_mail_from_before_the_clock_was_set_begins_its_life_anew_at_the_flush_that_ntp_brings(
-    router: Router, provider: postfix.Provider, port: int
+    router: PostfixRouter, provider: postfix.Provider
 ) -> None:
     def created() -> str:
-        return router.sh(
+        return router.engine(
             "for f in $(find /etc/mailrelay/spool/postfix/deferred -type f); do postcat -e $f; done"
-        ).stdout
+        ).output
 
     provider.stop()
-    router.configure(main(retry_min="1h", retry_max="2h") + at(provider))
-    router.start(port)
-    send(port)
-    wait(lambda: "create_time: " in created())
+    router.write(main(retry_min="1h", retry_max="2h") + at(provider))
+    router.start()
+    router.mail()
+    router.wait(lambda: "create_time: " in created(), "it is deferred")
     before = re.search("create_time: .*", created())
     assert before
-    wait(lambda: time.strftime("%H:%M:%S", time.gmtime()) not in before[0])
-    router.sh(": >/var/run/mailrelay/clock-set; engine_flush")
-    wait(lambda: "create_time: " in created() and before[0] not in created())
-    assert not router.path("var/run/mailrelay/postfix.undated").exists()
+    router.wait(lambda: time.strftime("%H:%M:%S", time.gmtime()) not in before[0], "another second has begun")
+    router.engine(": >/var/run/mailrelay/clock-set; engine_flush")
+    router.wait(lambda: "create_time: " in created() and before[0] not in created(), "it is requeued")
+    assert not (router.root / "var/run/mailrelay/postfix.undated").exists()
     provider.start()
-    router.sh("engine_flush")
+    router.engine("engine_flush")
     provider.wait_for(1)
