@@ -17,7 +17,7 @@ from mailrelay.courier.courier import Courier
 from mailrelay.spool import spool
 from mailrelay.spool.spool import Envelope, Spool
 from tests.relay.running import smarthost
-from tests.relay.scripted import Action, Drop, DropAfter, ScriptedProvider, Step
+from tests.relay.scripted import Action, Drop, DropAfter, Say, ScriptedProvider, Step
 
 FAR = f"{clock.boottime() + 3600:.3f}"
 NOBODY = 2526  # a port that is never connected to
@@ -243,6 +243,41 @@ def test_an_answer_lost_after_the_dot_sends_the_message_again(
         assert f"answer-lost id={queue_id}" in capfd.readouterr().err
         desk.run()
         assert ([mail.data.count(b"\r\n\r\nx\r\n") for mail in provider.messages], desk.queue()) == ([1, 1], [])
+
+
+def test_a_server_that_hangs_up_between_two_messages_costs_the_second_no_attempt(box: Spool) -> None:
+    with ScriptedProvider({"dot#1": Say("250 2.0.0 ok, and bye")}) as provider:
+        desk = Desk(box, smarthost(provider))
+        put(box)
+        put(box)
+        desk.run()
+        assert (desk.queue(), provider.connections) == ([], 2), "both are through"
+
+
+def test_mail_that_was_tried_for_too_long_fails_with_the_last_answer(
+    box: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedProvider({"rcpt": "450 4.2.2 mailbox full"}) as provider:
+        desk = Desk(box, smarthost(provider))
+        queue_id = put(box)
+        age(box, queue_id, monkeypatch, 6)
+        desk.run()
+        assert (desk.queue(), desk.queue(spool.FAIL)) == ([], [queue_id])
+        with box.open(queue_id, spool.FAIL) as message:
+            assert message.answer.startswith("4.4.7 Given up after 432000 s: 450 4.2.2 mailbox full")
+
+
+def test_that_mail_has_left_is_synced_after_every_32_and_when_the_connection_is_idle(
+    box: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedProvider() as provider:
+        desk = Desk(box, smarthost(provider))
+        for _ in range(70):
+            put(box)
+        left: list[int] = []
+        monkeypatch.setattr(box, "sync", lambda state: left.append(70 - len(desk.queue(state))))
+        desk.run()
+        assert left == [32, 64, 70]
 
 
 @pytest.mark.parametrize("banner", ["554 5.7.1 go away", b"HTTP/1.1 400 Bad Request\r\n\r\n", "421 busy"])

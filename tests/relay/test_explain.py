@@ -14,16 +14,8 @@ from mailrelay.smtp.reply import Reply
 from mailrelay.smtp.reply_reader import as_reply
 
 CAUSES = (
-    *(
-        "cleartext",
-        "no-such-name",
-        "name-timeout",
-        "refused",
-        "timeout",
-        "unreachable",
-        "cert-expired",
-        "cert-not-yet-valid",
-    ),
+    *("cleartext", "no-such-name", "name-timeout", "refused", "timeout", "unreachable"),
+    *("cert-expired", "cert-not-yet-valid"),
     *("cert-wrong-name", "cert-untrusted", "cert-fingerprint", "ca-file", "tls-protocol", "no-starttls"),
     *("login-refused", "login-required", "no-common-auth", "rejected", "closing", "garbage", "lost"),
 )
@@ -41,7 +33,7 @@ def reply(line: str) -> Reply:
     return as_reply(int(line[:3]), [line[4:].encode()])
 
 
-def advice(stage: str, cause: str, answer: str = "", detail: dict[str, str] | None = None, **host: Any) -> str:
+def hint(stage: str, cause: str, answer: str = "", detail: dict[str, str] | None = None, **host: Any) -> str:
     said = reply(answer) if answer else None
     return explain(Failure(stage, cause, said.text if said else "", reply=said, detail=detail), smarthost(**host))
 
@@ -73,7 +65,7 @@ def advice(stage: str, cause: str, answer: str = "", detail: dict[str, str] | No
     ],
 )
 def test_a_refused_login_says_what_this_provider_wants(host: str, answer: str, words: str) -> None:
-    assert words in advice("login", "login-refused", answer, host=host)
+    assert words in hint("login", "login-refused", answer, host=host)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +113,7 @@ def test_an_answer_to_a_message_says_what_to_change(stage: str, answer: str, hos
     ],
 )
 def test_a_wrong_setting_is_named_with_the_right_one(stage: str, cause: str, port: int, tls: str, words: str) -> None:
-    assert re.search(words, advice(stage, cause, port=port, tls=tls)), advice(stage, cause, port=port, tls=tls)
+    assert re.search(words, hint(stage, cause, port=port, tls=tls)), hint(stage, cause, port=port, tls=tls)
 
 
 def test_certificates_are_explained_with_their_facts() -> None:
@@ -131,11 +123,10 @@ def test_certificates_are_explained_with_their_facts() -> None:
         "issuer": "CN=Firewall",
         "sha256": "abc",
     }
-    assert "is for mail.example.org, not for 10.0.0.1" in advice(
-        "certificate", "cert-wrong-name", detail=detail, host="10.0.0.1"
-    )
-    assert "2026-01-01" in advice("certificate", "cert-expired", detail=detail)
-    untrusted = advice("certificate", "cert-untrusted", detail=detail)
+    wrong_name = hint("certificate", "cert-wrong-name", detail=detail, host="10.0.0.1")
+    assert "is for mail.example.org, not for 10.0.0.1" in wrong_name
+    assert "2026-01-01" in hint("certificate", "cert-expired", detail=detail)
+    untrusted = hint("certificate", "cert-untrusted", detail=detail)
     assert "CN=Firewall" in untrusted
     assert untrusted.endswith("fingerprint to abc")
 
@@ -144,7 +135,7 @@ def test_certificates_are_explained_with_their_facts() -> None:
 def test_every_cause_at_every_stage_has_advice_without_gaps(cause: str) -> None:
     for stage in STAGES:
         for host, port, tls in (("smtp.gmail.com", 465, "tls"), ("x.example", 25, "none"), ("x", 587, "starttls")):
-            text = advice(stage, cause, "550 5.0.0 {curly} %s", host=host, port=port, tls=tls)
+            text = hint(stage, cause, "550 5.0.0 {curly} %s", host=host, port=port, tls=tls)
             assert text.endswith((".", ")", "(unknown)", "%s")), text
             assert not re.search(r"\{(?!curly)", text)
 
