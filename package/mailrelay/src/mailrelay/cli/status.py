@@ -63,7 +63,7 @@ def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
         text = "not confirmed by a time server or a clock chip; until it is, mail ages only while the machine is on"
         yield "clock", text
     for warning in status.get("warnings", []):
-        yield "warning", warning["text"].replace(": warning: ", ": ", 1)
+        yield "warning", str(warning["text"]).replace(": warning: ", ": ", 1)
 
 
 def _queue(status: StatusFacts) -> str:

@@ -13,6 +13,7 @@ from mailrelay.core.paths import CONTROL, FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import TypedDict
 
     class Success(TypedDict):
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
         next_try: float | None  # until when no smarthost is tried
         last_success: Success | None
         last_failure: Failure | None
-        warnings: list[str]
+        warnings: Sequence[Mapping[str, str | int | bool]]  # Finding.facts, and "text": the whole line
 
 
 def dump(value: object) -> str:
