@@ -346,6 +346,23 @@ def generate(_: Context, check: bool = False) -> None:
     generate.run(check=check)
 
 
+@cli.task(
+    first="to",
+    needs=needs.BUILD,
+    convert={"to": cli.Suggested(choices.STEPS)},
+    help={
+        "to": "major, minor (the default), patch, or a number as 2.0.1",
+        "build": "make again what the tag that is checked out stands for, to publish it",
+        "dry_run": DRY_RUN,
+    },
+)
+def release(_: Context, to: str = "", build: bool = False, dry_run: bool = False) -> None:
+    """Set a new version, date it in CHANGELOG.md, commit and tag it; then packages, feed and checksums into dist/."""
+    from forge.inv import release
+
+    release.run(to, build=build, dry_run=dry_run)
+
+
 @cli.task(json=True)
 def doctor(_: Context) -> None:
     """Say which task can run now, and what the next start of each would bring."""

@@ -9,6 +9,7 @@ from forge.core import paths
 FORMATS = ("ipk", "apk", "deb", "all")
 BUILDERS = ("auto", "sdk", "mini")
 ENGINES = ("mailrelay", "mailrelay-postfix")
+STEPS = ("major", "minor", "patch")  # of a version
 MOST_MEMORY = 4096  # MB of a guest; malta takes 2048 at most and says so itself
 MANY_JOBS = 64  # images at a time: more than any machine has use for
 

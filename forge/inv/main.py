@@ -71,5 +71,7 @@ def _preview(calls: list[commandline.Call]) -> None:
         if call.is_preview:
             from forge.host import host
 
+            if call.values.get(cli.JSON):
+                console.json_only()
             if brings := str(host.lacking(call.needs())):
                 console.note(f"without --dry-run, ./inv {call.command.name} first brings {brings}")

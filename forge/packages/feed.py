@@ -39,6 +39,11 @@ def run(*, url: str = "", reproducible: bool = False) -> None:
             f"--url: {url!r} is not the address of a folder", hint="write it like https://example.org/feed"
         )
     pair = keys.load()
+    _report(make(pair, reproducible=reproducible), pair, url, given)
+
+
+def make(pair: keys.Keys, *, reproducible: bool = False) -> Path:
+    """Lay the feed out anew, of every package; return its folder, dist/feed."""
     folder = paths.DIST / "feed"
     makefiles = sorted(paths.PACKAGES.glob("*/Makefile"))
     with console.step(f"laying out {paths.shown(folder)}"):
@@ -53,7 +58,7 @@ def run(*, url: str = "", reproducible: bool = False) -> None:
             if folder.exists():
                 folder.rename(Path(scratch) / "old")
             fresh.rename(folder)
-    _report(folder, pair, url, given)
+    return folder
 
 
 def pack(packages: Sequence[Package], folder: Path) -> None:

@@ -31,7 +31,7 @@ SAMPLES = {
     "TASK": "build",
 }
 # A preview may end with 3 where it wants what only OpenWrt's server or a package that is not installed could tell.
-LACKING = r"can't be reached|system packages are missing|with the server in reach"
+LACKING = r"can't be reached|system packages are missing|with the server in reach|this is no git checkout"
 EXPECTED = {  # what the pages say that these print
     "./inv targets --match gl-mt1300": ("glinet_gl-mt1300", "ramips/mt7621", "none"),
     "./inv build": ("mailrelay_1.0.0-r1_all.ipk", "mailrelay-1.0.0-r1.apk", "luci-app-mailrelay"),
