@@ -7,26 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailrelay.smtp.client import CONTENT, FAILED, READY, RESULT, STARTTLS, Session
+from mailrelay.smtp.client import CONTENT, FAILED, RESULT, STARTTLS, Session
 from mailrelay.smtp.login import Login
 from mailrelay.smtp.transaction import Transaction
-
-GREETING = b"220 mx ESMTP\r\n250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 1000\r\n"
-PASSWORD = "geheim-Pa55"
-
-
-def transaction(*recipients: bytes, sender: bytes = b"plc@example.org", **more: Any) -> Transaction:
-    return Transaction(sender, recipients or (b"me@example.org",), lambda: [b"x\r\n"], **more)
-
-
-def ready(greeting: bytes = GREETING, **options: Any) -> Session:
-    """A session after its greeting, all said so far taken away."""
-    session = Session(b"router.example.org", **options)
-    events = session.receive(greeting)
-    assert events[-1] == (READY,), events
-    session.take()
-    return session
-
+from tests.relay.test_client import PASSWORD, ready, transaction
 
 OK = b"250 ok\r\n"
 

@@ -33,8 +33,8 @@ class Policy:
     """What holds for every session: the owner's settings. Sizes and lengths are in bytes."""
 
     __slots__ = (
-        "hostname", "max_command_length", "max_header_length", "max_line_length", "max_message_size", "max_recipients",
-        "max_useless_commands", "provider", "refusal",
+        "banner", "hostname", "max_command_length", "max_header_length", "max_line_length", "max_message_size",
+        "max_recipients", "max_useless_commands", "provider", "refusal", "too_big",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +60,8 @@ class Policy:
         self.max_useless_commands = max_useless_commands
         self.provider = provider
         self.refusal = refusal
+        self.banner = replies.BANNER.fill(hostname)
+        self.too_big = replies.TOO_BIG.fill(max_message_size)
 
 
 class Commands:
@@ -117,7 +119,7 @@ class Commands:
         return list(self._recipients.values())
 
     def greeting(self) -> Reply:
-        return replies.BANNER.fill(self.policy.hostname) if self._allowed else replies.NOT_ALLOWED
+        return self.policy.banner if self._allowed else replies.NOT_ALLOWED
 
     def line(self, line: bytes) -> None:
         """Carry out a command line, given without its LF."""
@@ -250,7 +252,7 @@ class Commands:
         elif not smtputf8 and not sender.isascii():
             self._reply_useless(replies.NOT_ASCII)
         elif size > policy.max_message_size:
-            self._reply_useless(replies.TOO_BIG.fill(policy.max_message_size))
+            self._reply_useless(policy.too_big)
         elif not policy.provider:
             self._reply_useless(replies.NO_PROVIDER)
         elif self.throttled:
@@ -321,7 +323,7 @@ class Commands:
             self._reply_useless(replies.NO_ROOM)
             self._after_refused_data = True
             return
-        size, too_big = policy.max_message_size, replies.TOO_BIG.fill(policy.max_message_size)
+        size, too_big = policy.max_message_size, policy.too_big
         if self.room < size:
             size, too_big = self.room, replies.NO_ROOM
         limits = Limits(size, too_big, policy.max_line_length, policy.max_header_length)

@@ -9,13 +9,14 @@ from __future__ import annotations
 class Reply:
     """A reply code, an enhanced status code (RFC 3463; "" if there is none), and the text in words for people."""
 
-    __slots__ = ("code", "enhanced", "text")
+    __slots__ = ("_wire", "code", "enhanced", "text")
 
     def __init__(self, code: int, enhanced: str, text: str) -> None:
         """text: a line for each line of the reply."""
         self.code = code
         self.enhanced = enhanced
         self.text = text
+        self._wire = b""
 
     @property
     def ok(self) -> bool:
@@ -30,11 +31,13 @@ class Reply:
         return Reply(self.code, self.enhanced, self.text % values)
 
     def wire(self) -> bytes:
-        """Return the reply as it is sent."""
-        enhanced = f"{self.enhanced} " if self.enhanced else ""
-        *before, last = self.text.split("\n")
-        lines = [f"{self.code}-{enhanced}{line}\r\n" for line in before]
-        return f"{''.join(lines)}{self.code} {enhanced}{last}\r\n".encode()
+        """Return the reply as it is sent; made once, since most are said again and again."""
+        if not self._wire:
+            enhanced = f"{self.enhanced} " if self.enhanced else ""
+            *before, last = self.text.split("\n")
+            lines = [f"{self.code}-{enhanced}{line}\r\n" for line in before]
+            self._wire = f"{''.join(lines)}{self.code} {enhanced}{last}\r\n".encode()
+        return self._wire
 
     def __str__(self) -> str:
         return " ".join(filter(None, (str(self.code), self.enhanced, self.text)))

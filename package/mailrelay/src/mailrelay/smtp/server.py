@@ -196,11 +196,12 @@ class Session:
             self.waiting = True
 
     def _flush(self, events: list[Event]) -> None:
-        out = self.commands.out
+        commands = self.commands
+        out = commands.out
         if out:
-            events.append((REPLY, b"".join([reply.wire() for reply in out])))
+            events.append((REPLY, out[0].wire() if len(out) == 1 else b"".join([reply.wire() for reply in out])))
             out.clear()
-        if self.commands.closed:
+        if commands.closed:
             events.append((CLOSE,))
 
     def _finish(self, events: list[Event]) -> None:
