@@ -18,12 +18,12 @@ from mailrelay.courier.failure import Failure
 from mailrelay.courier.fair_queue import FairQueue
 from mailrelay.courier.recorder import Recorder
 from mailrelay.courier.routing import Routes
-from mailrelay.courier.smarthost import SmarthostConnection, preload
+from mailrelay.courier.smarthost import SmarthostConnection
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from mailrelay.config.settings import Settings, Smarthost
     from mailrelay.smtp.transaction import Transaction
@@ -35,29 +35,10 @@ _NICE = 10  # a machine on the LAN that waits for its 250 goes before mail that 
 _HURRY = 3.0  # seconds that the message under way has when we are told to end
 
 
-def run(
-    settings: Settings,
-    where: spool.Spool,
-    counts: memoryview,
-    *,
-    wake: int,
-    report: int,
-    lifeline: int,
-    carried_state: dict[str, list[str]],
-    drop_rights: Callable[[], None],
-    scan: bool,
-    flush: bool,
-) -> None:
-    """Deliver what is due, in a child that still has the supervisor's rights.
-
-    wake, report, lifeline: the pipes that bring ids, take reports, and close when the supervisor is gone. scan: look
-    through the whole queue. flush: everything is due.
-    """
-    preload(settings.smarthosts)
+def run(courier: Courier, lifeline: int, *, scan: bool) -> None:
+    """Let a courier deliver in a process of its own, for as long as the lifeline is held."""
     _thread.start_new_thread(_watch, (lifeline,))
     os.nice(_NICE)
-    drop_rights()
-    courier = Courier(settings, where, counts, wake, report, carried_state, flush=flush)
     signal.signal(signal.SIGTERM, lambda *_: courier.stop())
     courier.run(scan=scan)
 
@@ -69,7 +50,11 @@ def _watch(lifeline: int) -> None:
 
 
 class Courier:
-    """One courier and what it knows of the queue. carried_state: what earlier couriers left, see routing."""
+    """One courier and what it knows of the queue.
+
+    wake, report: pipes that bring the ids of new mail and take reports. carried_state: what earlier couriers left, see
+    routing. flush: everything is due.
+    """
 
     def __init__(
         self,

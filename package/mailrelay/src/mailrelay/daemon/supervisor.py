@@ -156,27 +156,23 @@ class Supervisor:
         return self.at_hand and bool(self.plan.smarthosts)
 
     def start_courier(self, now: float) -> None:
-        scan, flush = self.dispatcher.start(now)
+        dispatcher = self.dispatcher
+        scan, flush = dispatcher.start(now)
 
         def run() -> None:
-            from mailrelay.courier import courier
+            from mailrelay.courier import courier, smarthost
 
             for sock in self.listen_sockets.sockets():
                 sock.close()
-            courier.run(
-                processes.accepted_settings(f"{self.plan.run_dir}/{paths.ACCEPTED_CONFIG}"),
-                self.spool,
-                self.counters,
-                wake=self.dispatcher.wake_r,
-                report=self.dispatcher.report_w,
-                lifeline=self.lifeline_r,
-                carried_state=self.dispatcher.carried_state,
-                drop_rights=self.drop_rights,
-                scan=scan,
-                flush=flush,
-            )
+            settings = processes.accepted_settings(f"{self.plan.run_dir}/{paths.ACCEPTED_CONFIG}")
+            smarthost.preload(settings.smarthosts)
+            self.drop_rights()
+            pipes = (dispatcher.wake_r, dispatcher.report_w)
+            state = dispatcher.carried_state
+            deliverer = courier.Courier(settings, self.spool, self.counters, *pipes, state, flush=flush)
+            courier.run(deliverer, self.lifeline_r, scan=scan)
 
-        self.dispatcher.pid = self.fork(run, self.control, self.dispatcher.wake_w, self.dispatcher.report_r)
+        dispatcher.pid = self.fork(run, self.control, dispatcher.wake_w, dispatcher.report_r)
         self.status.changed = True
 
     def children(self) -> list[int]:
