@@ -241,7 +241,9 @@ def test_the_web_interface_can_see_hold_release_and_delete_what_waits(
     assert call("delete", ids=[mail["id"]])["ok"] and states() == []
     assert not call("delete", ids=[mail["id"]])["ok"]
     checked = call("check")
-    assert checked["ok"] and "option 'notify' is not carried out by Postfix" in checked["text"]
+    (told,) = checked["findings"]
+    assert checked["ok"] and (told["warning"], told["section"], told["option"]) == (True, "main", "notify")
+    assert "is not carried out by Postfix" in told["problem"] and told["hint"]
     assert not call("test", address="owner@example.net")["ok"]
 
 

@@ -147,12 +147,7 @@ function check_smarthost(s,    host, tls, port, n, i) {
 			fault(s, "host", "'" host "' with port " port " is this relay itself", "write the name of the provider's server")
 			break
 		}
-	if (tls != "none" && !is_on(get(s, "verify")) && get(s, "fingerprint") == "")
-		warn(s, "verify", "is off: whoever sits in between can read the password and the mail", \
-			"leave the option out; for a server of your own set ca_file or fingerprint")
-	if (tls == "none" && is_on(get(s, "allow_cleartext")))
-		warn(s, "tls", "is 'none': mail and password cross the network unencrypted", "write 'starttls' if it is offered")
-	else if (tls == "none" && !is_private(host))
+	if (tls == "none" && !is_on(get(s, "allow_cleartext")) && !is_private(host))
 		fault(s, "tls", "'none' is refused, as Postfix cannot make sure that '" host "' is in a private network", \
 			"write 'starttls' or 'tls', or option allow_cleartext '1' if anyone may read the mail")
 }

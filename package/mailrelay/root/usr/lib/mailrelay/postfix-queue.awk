@@ -1,5 +1,6 @@
 # `postqueue -j`, an object a line whose order of members is fixed, as the object that `mailrelay queue --json` prints.
-# Environment: LIMIT messages at most, NOW in seconds.
+# A quote within a value is escaped, so that no value looks like the name of a member. Environment: LIMIT messages at
+# most, NOW in seconds.
 
 BEGIN {
 	printf "{\"messages\": ["
@@ -8,50 +9,27 @@ BEGIN {
 /^\{/ {
 	if (total++ >= ENVIRON["LIMIT"] + 0)
 		next
-	state = member("queue_name")
-	printf "%s{\"id\": \"%s\", \"state\": \"%s\", \"sending\": %s, \"age\": %d, \"size\": %s, \"sender\": \"%s\", " \
-		"\"recipients\": [%s], \"last_answer\": \"%s\"}", (total > 1 ? ", " : ""), member("queue_id"), \
+	state = member("queue_name", "\".*")
+	recipients = answer = member("recipients", "}$")
+	if (!sub(/.*"delay_reason": "/, "", answer))
+		answer = "\"}]"
+	gsub(/, "delay_reason": "([^"\\]|\\.)*"/, "", recipients)
+	gsub(/"address": /, "\"state\": \"pending\", &", recipients)
+	printf "%s{\"id\": \"%s\", \"state\": \"%s\", \"sending\": %s, \"age\": %d, \"size\": %d, \"sender\": \"%s\", " \
+		"\"recipients\": %s, \"last_answer\": \"%s\"}", (total > 1 ? ", " : ""), member("queue_id", "\".*"), \
 		state == "hold" ? "hold" : "queue", state == "active" ? "true" : "false", \
-		ENVIRON["NOW"] - member("arrival_time"), member("message_size") + 0, member("sender"), recipients(), \
-		member("delay_reason")
+		ENVIRON["NOW"] - member("arrival_time", ",.*"), member("message_size", ",.*"), \
+		member("sender", "\", \"recipients\": .*"), recipients, substr(answer, 1, length(answer) - 3)
 }
 
 END {
 	printf "], \"total\": %d}\n", total
 }
 
-function recipients(    rest, out, at, value) {
-	rest = substr($0, index($0, "\"recipients\": "))
-	while ((at = index(rest, "\"address\": \""))) {
-		rest = substr(rest, at + 12)
-		value = text(rest)
-		out = out (out == "" ? "" : ", ") "{\"address\": \"" value "\", \"state\": \"pending\"}"
-		rest = substr(rest, length(value) + 1)
-	}
-	return out
-}
-
-# A member's value as it stands there, escapes and all; the first of that name.
-function member(name,    at, rest) {
-	at = index($0, "\"" name "\": ")
-	if (!at)
-		return ""
-	rest = substr($0, at + length(name) + 4)
-	if (substr(rest, 1, 1) != "\"") {
-		sub(/[,}].*/, "", rest)
-		return rest
-	}
-	return text(substr(rest, 2))
-}
-
-# Up to the quote that ends a string.
-function text(rest,    i, c) {
-	for (i = 1; i <= length(rest); i++) {
-		c = substr(rest, i, 1)
-		if (c == "\\")
-			i++
-		else if (c == "\"")
-			return substr(rest, 1, i - 1)
-	}
+# What stands after a name, up to what matches `end`, without a quote before it.
+function member(name, end,    rest) {
+	rest = substr($0, index($0, "\"" name "\": ") + length(name) + 4)
+	sub(/^"/, "", rest)
+	sub(end, "", rest)
 	return rest
 }

@@ -96,19 +96,13 @@ function is_on(value) {
 	return value ~ /^(1|yes|on|true|enabled)$/
 }
 
-# Bytes or seconds of "25M" or "5d"; -1 where it is neither.
-function bytes(value,    unit) {
-	if (value !~ /^[0-9]+[KMGkmg]?$/)
-		return -1
-	unit = toupper(substr(value, length(value)))
-	return (value + 0) * (unit == "K" ? 1024 : unit == "M" ? 1048576 : unit == "G" ? 1073741824 : 1)
+# The seconds of "5d", the bytes of "25M".
+function seconds(value) {
+	return value * (value ~ /m$/ ? 60 : value ~ /h$/ ? 3600 : value ~ /d$/ ? 86400 : value ~ /w$/ ? 604800 : 1)
 }
 
-function seconds(value,    unit) {
-	if (value !~ /^[0-9]+[smhdw]?$/)
-		return -1
-	unit = substr(value, length(value))
-	return (value + 0) * (unit == "m" ? 60 : unit == "h" ? 3600 : unit == "d" ? 86400 : unit == "w" ? 604800 : 1)
+function bytes(value) {
+	return value * (value ~ /[Kk]$/ ? 1024 : value ~ /[Mm]$/ ? 1048576 : value ~ /[Gg]$/ ? 1073741824 : 1)
 }
 
 function default_port(tls) {

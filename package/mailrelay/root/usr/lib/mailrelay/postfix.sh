@@ -10,14 +10,11 @@ POSTFIX_PID="$RUN_DIR/postfix.pid"
 
 engine_check() {
 	local text
-	if ! text="$(settings_lines "$1" 2>&1)"; then
-		printf '%s\n' "$text" | sed -n -e "s/.*(\(.*\)) at line \([0-9]*\).*/\2 \1/p" | {
-			read -r line reason || reason="uci cannot read it"
-			file_fault "$3" "$line" "cannot be parsed ($reason)" \
-				"write config TYPE 'NAME', option NAME 'VALUE' or list NAME 'VALUE'"
-		}
+	text="$(settings_lines "$1" 2>&1)" || {
+		file_fault "$3" "$(printf '%s' "$text" | sed -n 's/.* at line \([0-9]*\).*/\1/p')" "cannot be parsed (${text#uci: })" \
+			"write config TYPE 'NAME', option NAME 'VALUE' or list NAME 'VALUE'"
 		return 1
-	fi
+	}
 	postfix_facts
 	printf '%s' "$text" | FILE="$SETTINGS" LIMITS="$LIB/postfix-limits" EXPOSED="$2" JSON="$3" \
 		postfix_awk option-types check
@@ -144,14 +141,9 @@ postfix_spool() {
 
 # postfix_count QUEUE FOLDER...: the mails in them
 postfix_count() {
-	local queue="$1" folders=
+	local queue="$1" folder
 	shift
-	while [ $# -gt 0 ]; do
-		[ ! -d "$queue/$1" ] || folders="$folders $queue/$1"
-		shift
-	done
-	# shellcheck disable=SC2086
-	if [ -n "$folders" ]; then find $folders -type f | wc -l; else echo 0; fi
+	for folder; do find "$queue/$folder" -type f; done 2>/dev/null | wc -l
 }
 
 engine_status() {
@@ -164,27 +156,16 @@ engine_status() {
 
 # As the Python engine prints it, as far as Postfix knows: its own lines of JSON, each with other names.
 engine_queue_json() {
-	local lines='' now
-	relay_pid >/dev/null && lines="$(postqueue -c "$POSTFIX_DIR" -j 2>/dev/null)"
-	now="$(date +%s)"
-	printf '%s\n' "$lines" | NOW="$now" LIMIT="$1" LC_ALL=C awk -f "$LIB/postfix-queue.awk"
+	postqueue -c "$POSTFIX_DIR" -j 2>/dev/null | NOW="$(date +%s)" LIMIT="$1" LC_ALL=C awk -f "$LIB/postfix-queue.awk"
 }
 
 engine_show() {
 	postcat -c "$POSTFIX_DIR" -q "$1"
 }
 
-engine_hold() {
-	postfix_super -h "$@"
-}
-
-engine_release() {
-	postfix_super -H "$@"
-}
-
-engine_delete() {
-	postfix_super -d "$@"
-}
+engine_hold() { postfix_super -h "$@"; }
+engine_release() { postfix_super -H "$@"; }
+engine_delete() { postfix_super -d "$@"; }
 
 engine_flush_some() {
 	local id
