@@ -34,6 +34,13 @@ def test_every_source_gets_bytecode_that_an_import_uses(copy: Path) -> None:
     assert "matches" in shown.stderr and f"{copy}/mailrelay/cli/main.py" in shown.stderr
 
 
+def test_bytecode_holds_no_docstrings_which_would_stay_in_memory(copy: Path) -> None:
+    run(copy, "compile")
+    [bytecode] = copy.rglob("mailrelay/core/__pycache__/ipc.*.pyc")
+    assert b"encode_report" in bytecode.read_bytes()
+    assert b"What the roles tell each other" not in bytecode.read_bytes()
+
+
 def test_bytecode_of_an_older_source_is_never_run(copy: Path) -> None:
     run(copy, "compile")
     admin = copy / "mailrelay/cli/main.py"

@@ -2,7 +2,8 @@
 
 A package of sources alone serves every Python, but compiling them at each start takes a small router seconds and
 megabytes (docs/owner/OPENWRT.md has the figures). So the package has each router do it once, for the Python it has. The
-bytecode is checked against its source at import: an upgrade of the package or of Python runs nothing out of date.
+bytecode is checked against its source at import: an upgrade of the package or of Python runs nothing out of date. It
+holds no docstrings, which would stay in memory.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def _compile(folder: str, names: list[str]) -> None:
         if name.endswith(".py"):
             target = importlib.util.cache_from_source(source)
             mode = py_compile.PycInvalidationMode.CHECKED_HASH
-            py_compile.compile(source, target, doraise=True, invalidation_mode=mode)
+            py_compile.compile(source, target, doraise=True, optimize=2, invalidation_mode=mode)
             wanted.add(target)
     cache = os.path.join(folder, "__pycache__")
     for name in os.listdir(cache) if os.path.exists(cache) else []:

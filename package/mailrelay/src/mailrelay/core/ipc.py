@@ -1,30 +1,30 @@
-"""What the roles tell each other, as bytes: the one place that encodes and decodes it."""
+"""What the roles tell each other, as bytes: the one place that encodes and decodes it.
 
-# Not in the docstring, which would stay in memory.
-# | message        | through        | from → to                      | bytes                                       |
-# |----------------|----------------|--------------------------------|---------------------------------------------|
-# | ids            | a pipe         | listener, supervisor → courier | queue ids, a line each; no write is torn    |
-# | requests       | FIFO `control` | commands → supervisor          | `flush` or queue ids, likewise              |
-# | report         | a pipe         | courier → supervisor           | words between tabs, a line of 2,001 at most |
-# | counters       | shared memory  | listener, courier → supervisor | 64 bits each, see `counters`                |
-# | settings       | file `config`  | supervisor → courier           | the config that was found good              |
-# | plan, settings | a pipe         | parsing child → its parent     | one value of `marshal`                      |
-# | the end        | lifeline       | nobody → listener, courier     | it closes when the supervisor is gone       |
-#
-# Reports, and what they say (times are CLOCK_BOOTTIME seconds, with three digits after the point):
-#
-#     leaving   DUE BLOCKED_UNTIL     when the queue is due again, "" for never; when a smarthost may be tried again
-#     success   ID SMARTHOST          a message went out
-#     failure   ID SMARTHOST STAGE ANSWER ADVICE    a message or a smarthost failed; "" for what does not apply
-#     remember  NAME VALUE...         carried state: what the next courier is to know
-#     forget    NAME                  carried state that holds no more
-#
-# Carried state is text that couriers write for couriers. The supervisor keeps it and knows names only:
-#
-#     host SMARTHOST                  until when it rests, failures in a row
-#     rate SMARTHOST                  start and count of the minute, start and count of the day
-#     told SMARTHOST                  the trouble that the owner was told of, and when
-#     stuck                           when the owner was last told of stuck mail
+| message        | through        | from → to                      | bytes                                       |
+|----------------|----------------|--------------------------------|---------------------------------------------|
+| ids            | a pipe         | listener, supervisor → courier | queue ids, a line each; no write is torn    |
+| requests       | FIFO `control` | commands → supervisor          | `flush` or queue ids, likewise              |
+| report         | a pipe         | courier → supervisor           | words between tabs, a line of 2,001 at most |
+| counters       | shared memory  | listener, courier → supervisor | 64 bits each, see `counters`                |
+| settings       | file `config`  | supervisor → courier           | the config that was found good              |
+| plan, settings | a pipe         | parsing child → its parent     | one value of `marshal`                      |
+| the end        | lifeline       | nobody → listener, courier     | it closes when the supervisor is gone       |
+
+Reports, and what they say (times are CLOCK_BOOTTIME seconds, with three digits after the point):
+
+    leaving   DUE BLOCKED_UNTIL     when the queue is due again, "" for never; when a smarthost may be tried again
+    success   ID SMARTHOST          a message went out
+    failure   ID SMARTHOST STAGE ANSWER ADVICE    a message or a smarthost failed; "" for what does not apply
+    remember  NAME VALUE...         carried state: what the next courier is to know
+    forget    NAME                  carried state that holds no more
+
+Carried state is text that couriers write for couriers. The supervisor keeps it and knows names only:
+
+    host SMARTHOST                  until when it rests, failures in a row
+    rate SMARTHOST                  start and count of the minute, start and count of the day
+    told SMARTHOST                  the trouble that the owner was told of, and when
+    stuck                           when the owner was last told of stuck mail
+"""
 
 from __future__ import annotations
 
