@@ -15,14 +15,12 @@ from mailrelay.cli.instance import Stop
 from mailrelay.core import clock
 from mailrelay.core.text import escaped
 from mailrelay.core.version import VERSION
-from mailrelay.courier import explain
+from mailrelay.courier import explain, outgoing
 from mailrelay.courier.failure import Failure, Step
 from mailrelay.courier.routing import candidates
 from mailrelay.courier.smarthost import SmarthostConnection, preload
 from mailrelay.daemon import status_file
 from mailrelay.listener.recipients import Recipients
-from mailrelay.mail import headers
-from mailrelay.smtp.transaction import Transaction
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
@@ -81,19 +79,23 @@ class TestDelivery:
         if not smarthosts:
             text = f"no smarthost is set up for mail from {address(self.original)}"
             return self.report.end(False, text, "Every smarthost has option sender; leave it out in one of them.")
+        envelope = spool.Envelope(self.original, recipients, "")
+        envelope.smtputf8 = not (sender + b"".join(recipients)).isascii()
         for smarthost in smarthosts:
-            code = self.send(smarthost, sender, recipients, last=smarthost is smarthosts[-1])
+            code = self.send(smarthost, envelope, last=smarthost is smarthosts[-1])
             if code is not None:
                 return code
         return 1
 
-    def send(self, smarthost: Smarthost, sender: bytes, recipients: list[bytes], *, last: bool) -> int | None:
+    def send(self, smarthost: Smarthost, envelope: spool.Envelope, *, last: bool) -> int | None:
         """Send it by this smarthost. Return the exit code; None if another one is to be tried."""
         self.report.smarthost(smarthost)
+        mail, queue_id = self.mail(), spool.Spool("").new_id()
+        test = outgoing.compose(envelope, queue_id, envelope.recipients, lambda: [mail], len(mail), self.main)
         up = SmarthostConnection(smarthost, self.main.hostname.encode(), on_step=self.report.step)
         try:
             up.open()
-            for _, outcome in up.deliver([self.transaction(sender, recipients)]):
+            for _, outcome in up.deliver([test]):
                 bad = next((reply for reply in outcome.recipients if not reply.ok), None)
                 if bad is None:
                     return self.report.end(True, str(outcome.recipients[0]), "")
@@ -101,29 +103,13 @@ class TestDelivery:
                     self.report.step(Step("mail", False, str(bad), 0.0, {}))
                 return self.report.end(False, str(bad), explain.explain_reply(bad, outcome.stage, smarthost))
         except Failure as failure:
-            advice = explain.explain(failure, smarthost)
+            hint = explain.explain(failure, smarthost)
             if last:
-                return self.report.end(False, str(failure), advice)
-            self.report.next(str(failure), advice)
+                return self.report.end(False, str(failure), hint)
+            self.report.next(str(failure), hint)
         finally:
             up.close()
         return None
-
-    def transaction(self, sender: bytes, recipients: list[bytes]) -> Transaction:
-        facts = headers.MessageInfo(
-            queue_id=spool.Spool("").new_id(),
-            hostname=self.main.hostname,
-            sender=sender,
-            original_sender=self.original,
-            recipients=recipients,
-            client="",
-            helo=b"",
-            date=clock.wall(),
-            smtputf8=not (sender + b"".join(recipients)).isascii(),
-        )
-        rules = headers.RewriteRules(self.main.sender.encode() or None)
-        content = b"".join(headers.complete(facts, [self.mail()], rules))
-        return Transaction(sender, recipients, lambda: [content], size=len(content), smtputf8=facts.smtputf8)
 
     def mail(self) -> bytes:
         host = self.main.hostname

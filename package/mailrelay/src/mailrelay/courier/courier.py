@@ -75,8 +75,8 @@ class Courier:
         self.stuck_told_at = float(carried_state["stuck"][0]) if "stuck" in carried_state else None
         self.routes = Routes(settings, carried_state, self.report)
         self.queue = FairQueue(self.smarthosts, everything_due=flush)
-        self.notices = notify.Notices(settings, where)
-        self.recorder = Recorder(self.main, where, counts, self.queue, self.notices, self.report)
+        self.recorder = Recorder(settings, where, counts, self.queue, self.report)
+        self.notices = self.recorder.notices
         self.stopping = False
         self.bell_r, self.bell_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # a select goes on after a signal
         self.connection: SmarthostConnection | None = None
@@ -264,16 +264,9 @@ class Courier:
                 transaction.tag.close()
             return
         hint = explain.explain(failure, smarthost)
-        log.event(
-            "smarthost-failed",
-            log.ERROR,
-            smarthost=smarthost.host,
-            stage=failure.stage,
-            cause=failure.cause,
-            answer=failure.text,
-            advice=hint,
-        )
-        idle = settled and failure.stage == "mail" and failure.code != 421  # it hung up while nothing was on its way
+        host, stage, cause, text = smarthost.host, failure.stage, failure.cause, failure.text
+        log.event("smarthost-failed", log.ERROR, smarthost=host, stage=stage, cause=cause, answer=text, advice=hint)
+        idle = settled and stage == "mail" and failure.code != 421  # it hung up while nothing was on its way
         for place, transaction in enumerate(failure.in_flight):
             message: spool.Message = transaction.tag
             with message:
@@ -281,13 +274,13 @@ class Courier:
                     self.queue.make_ready(smarthost.name, message.id)
                     continue
                 if transaction is failure.unsure:
-                    text = "sent but not confirmed, will be sent again"
-                    log.event("answer-lost", log.WARNING, id=message.id, text=text)
-                self.recorder.put_off(message, f"{failure.stage}: {failure.text}")
-        self.report("failure", "", smarthost.host, failure.stage, failure.text, hint)
+                    fate = "sent but not confirmed, will be sent again"
+                    log.event("answer-lost", log.WARNING, id=message.id, text=fate)
+                self.recorder.put_off(message, f"{stage}: {text}")
+        self.report("failure", "", host, stage, text, hint)
         now = clock.boottime()
         to_blame = self.routes.connection_failed(smarthost, failure, settled, now)
-        if to_blame and failure.cause in notify.OWNERS_BUSINESS and self.routes.is_news(smarthost, failure.cause, now):
+        if to_blame and cause in notify.OWNERS_BUSINESS and self.routes.is_news(smarthost, cause, now):
             self.notices.trouble(smarthost, failure, hint)
 
     # Leave.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mailrelay.config.settings import Settings, Smarthost
     from mailrelay.courier.failure import Failure
 
-_PROGRAM_TIMEOUT = 30  # seconds that the notify program may take
+_TIMEOUT = 30  # seconds that the notify program may take
 # Beside the relay's folder, where a package has put one: it tells the system's own bus (ubus on OpenWrt).
 _EVENT = os.path.abspath(f"{__file__}/../../../../event")
 _REMIND = 86400.0  # seconds until the owner hears again of mail that is still stuck
@@ -139,14 +139,8 @@ def _run(program: str, event: str, **facts: str) -> None:
     environment = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "MAILRELAY_EVENT": event}
     environment.update({f"MAILRELAY_{name}": value.replace("\0", "") for name, value in facts.items()})
     try:
-        done = subprocess.run(
-            [program],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_PROGRAM_TIMEOUT,
-        )
+        null = subprocess.DEVNULL
+        done = subprocess.run([program], env=environment, stdin=null, stdout=null, stderr=null, timeout=_TIMEOUT)
         log.event("notified", event=event, program=program, code=done.returncode)
     except (OSError, subprocess.TimeoutExpired) as error:
         log.event("not-notified", log.ERROR, event=event, program=program, error=type(error).__name__)

@@ -1,6 +1,6 @@
 """A message from the spool as a transaction for a smarthost: its headers completed, its sender rewritten.
 
-Asks nobody and sends nothing. Called by the courier.
+Asks nobody and sends nothing. Called by the courier; the `test` command composes its mail here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from mailrelay.smtp.transaction import Transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mailrelay.config.settings import Main
     from mailrelay.spool import spool
@@ -27,35 +27,48 @@ class Unreadable(Exception):
 
 def transaction(message: spool.Message, main: Main) -> Transaction:
     """Return it for the recipients that are still pending; `tag` is the message, open until that is settled."""
-    envelope = message.envelope
-    rewritten = main.sender.encode()
-    sender = rewritten if rewritten and envelope.sender else envelope.sender
-    recipients = [envelope.recipients[i] for i in message.pending()]
-    info = headers.MessageInfo(
-        queue_id=message.id,
-        hostname=main.hostname,
-        sender=sender,
-        original_sender=envelope.sender,
-        recipients=recipients,
-        client=envelope.client,
-        helo=envelope.helo,
-        date=envelope.date(),
-        smtputf8=envelope.smtputf8,
-    )
-    rules = headers.RewriteRules(rewritten or None)
+    recipients = [message.envelope.recipients[i] for i in message.pending()]
+
+    made = compose(message.envelope, message.id, recipients, message.chunks, message.size, main)
+    complete = made.content
 
     def content() -> Iterator[bytes]:
         try:
-            yield from headers.complete(info, message.chunks(), rules)
+            yield from complete()
         except Exception as error:
             raise Unreadable(message, error) from error
 
-    return Transaction(
-        sender,
+    made.content, made.tag = content, message
+    return made
+
+
+def compose(
+    envelope: spool.Envelope,
+    queue_id: str,
+    recipients: list[bytes],
+    chunks: Callable[[], Iterable[bytes]],
+    size: int,
+    main: Main,
+) -> Transaction:
+    """Return the transaction of a message of `size` bytes as received, which chunks() yields dot-stuffed."""
+    rewritten = main.sender.encode()
+    info = headers.MessageInfo(
+        queue_id,
+        main.hostname,
+        rewritten if rewritten and envelope.sender else envelope.sender,
+        envelope.sender,
         recipients,
-        content,
-        size=message.size,
+        envelope.client,
+        envelope.helo,
+        envelope.date(),
+        envelope.smtputf8,
+    )
+    rules = headers.RewriteRules(rewritten or None)
+    return Transaction(
+        info.sender,
+        recipients,
+        lambda: headers.complete(info, chunks(), rules),
+        size=size,
         smtputf8=envelope.smtputf8,
         eightbit=envelope.eightbit,
-        tag=message,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mailrelay.core import clock, counters, log
 from mailrelay.courier import explain
+from mailrelay.courier.notify import Notices
 from mailrelay.courier.routing import retry_wait
 from mailrelay.spool import spool
 
@@ -14,9 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mailrelay.config.settings import Main, Smarthost
+    from mailrelay.config.settings import Settings, Smarthost
     from mailrelay.courier.fair_queue import FairQueue
-    from mailrelay.courier.notify import Notices
     from mailrelay.smtp.reply import Reply
     from mailrelay.smtp.transaction import Outcome
 
@@ -28,18 +28,17 @@ class Recorder:
 
     def __init__(
         self,
-        main: Main,
+        settings: Settings,
         where: spool.Spool,
         counts: memoryview,
         queue: FairQueue,
-        notices: Notices,
         report: Callable[..., None],
     ) -> None:
-        self._main = main
+        self.notices = Notices(settings, where)
+        self._main = settings.main
         self._spool = where
         self._counts = counts
         self._queue = queue
-        self._notices = notices
         self._report = report
         self._unsynced = 0  # messages that have left the queue
         self._success: tuple[str, str] | None = None  # queue id and host of the last delivery
@@ -61,12 +60,7 @@ class Recorder:
     ) -> bytes:
         """Log the answer for one recipient, and return the status that it gives."""
         recipient = message.envelope.recipients[place]
-        fields: dict[str, object] = {
-            "id": message.id,
-            "to": recipient,
-            "smarthost": smarthost.host,
-            "answer": reply,
-        }
+        fields: dict[str, object] = {"id": message.id, "to": recipient, "smarthost": smarthost.host, "answer": reply}
         if reply.ok:
             log.event("delivered", log.INFO, delay=f"{message.envelope.age():.1f}", **fields)
             return spool.DELIVERED
@@ -75,7 +69,7 @@ class Recorder:
             return spool.PENDING
         hint = explain.explain_reply(reply, stage, smarthost)
         log.event("failed", log.ERROR, **fields, advice=hint)
-        self._notices.failed(message, recipient, str(reply), hint)
+        self.notices.failed(message, recipient, str(reply), hint)
         self._report("failure", message.id, smarthost.host, stage, str(reply), hint)
         return spool.FAILED
 
@@ -88,7 +82,7 @@ class Recorder:
         for place in message.pending():
             recipient = message.envelope.recipients[place]
             log.event("failed", log.ERROR, id=message.id, to=recipient, answer=answer)
-            self._notices.failed(message, recipient, answer, "")
+            self.notices.failed(message, recipient, answer, "")
         failed = {spool.PENDING: spool.FAILED}
         self._record(message, [failed.get(status, status) for status in message.statuses], answer)
 

@@ -213,8 +213,7 @@ class SmarthostConnection:
         events: list[Event] = []
         try:
             while True:
-                while session.wants and self._pull(source, events):
-                    pass
+                events += self._pull(source)
                 if not events:
                     if session.idle:
                         return
@@ -235,17 +234,17 @@ class SmarthostConnection:
             if not session.idle:
                 self.drop()
 
-    def _pull(self, source: Iterator[Transaction], events: list[Event]) -> bool:
-        transaction = next(source, None)
-        if transaction is None:
-            return False
-        events += self.dialogue.session.submit(transaction)
-        return True
+    def _pull(self, source: Iterator[Transaction]) -> list[Event]:
+        """Submit transactions for as long as the session wants any."""
+        session = self.dialogue.session
+        events: list[Event] = []
+        while session.wants and (transaction := next(source, None)) is not None:
+            events += session.submit(transaction)
+        return events
 
     def _send(self, transaction: Transaction, source: Iterator[Transaction]) -> list[Event]:
         """Write the content, and its last block, the dot and the next transaction's commands in one write."""
         dialogue = self.dialogue
-        events: list[Event] = []
         block: list[bytes] = []
         size = 0
         tail = b"\r\n"
@@ -258,8 +257,7 @@ class SmarthostConnection:
             block.append(chunk)
             size += len(chunk)
             tail = chunk[-2:] if len(chunk) > 1 else (tail + chunk)[-2:]
-        while dialogue.session.wants and self._pull(source, events):
-            pass
+        events = self._pull(source)
         block.append(dialogue.session.end_of_data(tail))
         return events + dialogue.write(b"".join(block))
 

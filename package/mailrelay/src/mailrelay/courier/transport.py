@@ -119,11 +119,8 @@ def connect(addresses: list[Address], limit: float, deadline: Deadline) -> tuple
         failures.append((problem, address))
     text = "; ".join(f"{endpoint(address)}: {os.strerror(number or 0)}" for number, address in failures)
     numbers = [number for number, _ in failures]
-    if errno.ECONNREFUSED in numbers:
-        raise Failure("connect", "refused", text)
-    if errno.ETIMEDOUT in numbers:
-        raise Failure("connect", "timeout", text)
-    raise Failure("connect", "unreachable", text)
+    causes = {errno.ECONNREFUSED: "refused", errno.ETIMEDOUT: "timeout"}
+    raise Failure("connect", next((causes[number] for number in causes if number in numbers), "unreachable"), text)
 
 
 def _connect(sock: socket.socket, target: SocketAddress, until: float, deadline: Deadline) -> int:
