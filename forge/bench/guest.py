@@ -89,7 +89,7 @@ def run(target: str, rounds: int = 5, quick: bool = False) -> None:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrelay-bench-", dir=registry.PARENT)))
         with console.step(f"the firmware {target} and the package"):
-            firmware = firmwares.build(target, site=relay.site(folder))
+            firmware = firmwares.build(target, site=relay.site())
             package = minisdk.packed("mailrelay", folder)
         provider = stack.enter_context(Provider())
         with console.step(f"the router {target} boots in QEMU"):

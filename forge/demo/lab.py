@@ -63,7 +63,7 @@ def run(target: str = "", keep: bool = False) -> None:
 
 def _build(target: str, folder: Path) -> tuple[Path, Path]:
     with console.step(f"the firmware {target}, from Debian's packages (or as it was built before)"):
-        firmware = firmwares.build(target, site=relay.site(folder)).folder
+        firmware = firmwares.build(target, site=relay.site()).folder
     with console.step("the package mailrelay"):
         return firmware, minisdk.packed("mailrelay", folder)
 

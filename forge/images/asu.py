@@ -22,6 +22,7 @@ from forge.openwrt import build
 from forge.openwrt.fetch import Fetcher
 from forge.openwrt.partial import FetchError, Unreachable
 from forge.packages import feed, keys
+from forge.site.site import Site
 
 if TYPE_CHECKING:
     import requests
@@ -38,11 +39,11 @@ class ServerError(ForgeError):
     """The server refused, or could not make the image. Its own words are in the message."""
 
 
-def check(options: Options, sites: Sequence[Path | None]) -> None:
+def check(options: Options, sites: Sequence[Site]) -> None:
     """Raises UsageError for what no such server can do."""
     if not re.fullmatch(r"https?://[^\s/]+(?:/\S*)?", options.via):
         raise UsageError(f"--via: {options.via!r} is no address", hint="write it like https://sysupgrade.openwrt.org")
-    if any(sites):
+    if any(site.source for site in sites):
         raise UsageError(
             "--via takes no --site: a server takes no overlay, and your passwords are nobody's business",
             hint="leave --site out and set the router up in LuCI; or build here, without --via",

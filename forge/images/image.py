@@ -41,21 +41,19 @@ def run(options: Options) -> list[Made]:
             raise UsageError(f"{word!r} is no name of a package or service", hint="put spaces or commas between names")
     if options.feed and not feed.URLS.fullmatch(options.feed):
         raise UsageError(f"--feed: {options.feed!r} is no address", hint="write it like https://example.org/feed")
-    files = _site_files(options)
+    sites = [site.load(path) for path in _site_files(options)]
     if lab:
-        lab_images.check(lab, files, options)
-    for path in files:
-        site.load(path)
+        lab_images.check(lab, sites, options)
     if options.via:
-        asu.check(options, files)
+        asu.check(options, sites)
     top = Path(options.out) if options.out else paths.DIST / "images"
     fetcher = fetch.fetcher(options.mirror, offline=options.offline)
     planned: list[Planned] = []
     for word in targets:
         if word in lab:
-            planned += lab_images.plan(word, files, options, top)
+            planned += lab_images.plan(word, sites, options, top)
         else:
-            planned += _plan(fetcher, word, files, options, top)
+            planned += _plan(fetcher, word, sites, options, top)
     folders = [job.folder for job in planned]
     twice = next((folder for folder in folders if folders.count(folder) > 1), None)
     if twice:
@@ -66,7 +64,7 @@ def run(options: Options) -> list[Made]:
     return report.finish(planned, _make(planned, options), listed=bool(options.sites))
 
 
-def _plan(fetcher: Fetcher, word: str, sites: Sequence[Path | None], options: Options, top: Path) -> list[Job]:
+def _plan(fetcher: Fetcher, word: str, sites: Sequence[site.Site], options: Options, top: Path) -> list[Job]:
     """The jobs of a target of OpenWrt's, one for each site; a dry run's without the ImageBuilder."""
     name, _, own = word.partition(":")
     target, wanted = _target(fetcher, name, own or options.profile, options.release)
@@ -77,7 +75,7 @@ def _plan(fetcher: Fetcher, word: str, sites: Sequence[Path | None], options: Op
     data = lists.profiles() or (imagebuilder.info(tree) if tree else None)
     device = _device(data, wanted, target)
     folder = top / version.number / device.profile
-    return [Job(lists, device, path, options, folder / site_name(path), tree) for path in sites]
+    return [Job(lists, device, one, options, folder / site_name(one), tree) for one in sites]
 
 
 def _target(fetcher: Fetcher, name: str, profile: str, release: str) -> tuple[Target, str]:

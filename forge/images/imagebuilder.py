@@ -24,7 +24,7 @@ from forge.openwrt import profile as profiles
 from forge.openwrt.buildlog import explain
 from forge.openwrt.release_index import Published
 from forge.packages import feed, stage
-from forge.site import overlay, site
+from forge.site import overlay
 
 TIMEOUT = 3600.0  # seconds; a slow line has some hundred packages to bring
 PACKAGE_LINE = re.compile(
@@ -78,7 +78,7 @@ def make(job: Job, local: Sequence[Path]) -> Made:
         finally:
             _keep_packages(job, work)
         found = _required(job, top / "out", log)
-        place(job.folder, top / "out", secret=job.site is not None)
+        place(job.folder, top / "out", secret=job.site.source is not None)
         images = job.images([job.folder / path.name for path in found])
         return Made(job, images, len(manifest), log.path)
 
@@ -141,13 +141,13 @@ def _repositories(job: Job, work: Path) -> None:
 
 def _overlay(job: Job, files: Path) -> None:
     """The site's files, and our feed's key and line if --feed tells where it will be."""
-    overlay.render(site.load(job.site), files)
+    overlay.render(job.site, files)
     if job.options.feed:
         feed.trust(files, job.options.feed, job.lists.version.release.manager)
 
 
 def _words(job: Job) -> list[str]:
-    wanted = [*job.options.own_packages, *site.load(job.site).packages, *job.options.packages]
+    wanted = [*job.options.own_packages, *job.site.packages, *job.options.packages]
     if job.options.bare:
         wanted = [*relay_needs(job.options.engine), *wanted]
     elif LUCI_APP in wanted:

@@ -15,7 +15,7 @@ from forge.core import choices, hashes, paths
 from forge.openwrt import catalog
 from forge.openwrt.profile import Device
 from forge.openwrt.release_index import Published
-from forge.site import site as sites
+from forge.site.site import Site
 
 LUCI_APP = "luci-app-mailrelay"
 DEFAULT_NAME = "mailrelay"  # of an image without a site
@@ -60,7 +60,7 @@ class Planned(Protocol):
     """What a job is to those who run and report it, for OpenWrt's ImageBuilder or for the lab."""
 
     @property
-    def site(self) -> Path | None: ...
+    def site(self) -> Site: ...
     @property
     def folder(self) -> Path:
         """Where the images go."""
@@ -81,7 +81,7 @@ class Job:
 
     lists: Published
     device: Device
-    site: Path | None
+    site: Site
     options: Options
     folder: Path
     tree: Path | None = None  # the ImageBuilder, unpacked; None for a server's job
@@ -92,7 +92,7 @@ class Job:
 
     @property
     def label(self) -> str:
-        return f"{self.lists.version.number} {self.device.profile}" + (f" {self.site.stem}" if self.site else "")
+        return f"{self.lists.version.number} {self.device.profile}" + (f" {self.site.name}" if self.site.name else "")
 
     @property
     def facts(self) -> dict[str, str]:
@@ -113,7 +113,7 @@ class Job:
             return [*lines, f"QEMU has no {target}: not booted before it meets the router (docs/owner/ROUTER.md)"]
         if images:
             likely = (image for pattern in BOOTED for image in images if re.search(pattern, image.path.name))
-            lan = sites.load(self.site).lan
+            lan = self.site.lan
             words = f" --lan {lan.address}/{lan.length}" if lan else ""
             firmware = paths.shown(next(likely, images[0]).path)
             lines.append(f"to boot it here: ./inv qemu --target {target} --firmware {firmware}{words}")
@@ -145,11 +145,11 @@ class Made:
     log: Path
 
 
-def site_name(site: Path | None) -> str:
+def site_name(site: Site) -> str:
     """The folder of a site's images, in that of its profile."""
-    return site.stem if site else DEFAULT_NAME
+    return site.name or DEFAULT_NAME
 
 
-def plain_name(site: Path | None) -> str:
+def plain_name(site: Site) -> str:
     """What a site is called in the names of files."""
     return re.sub(r"[^a-z0-9-]+", "-", site_name(site).lower()).strip("-") or "site"

@@ -23,7 +23,7 @@ from forge.lab.firmware import FILES, Firmware
 from forge.lab.targets import Target
 from forge.openwrt import build
 from forge.site import overlay
-from forge.site import site as sites
+from forge.site.site import Site
 
 PREFIX = "lab-"
 RELEASE = "lab"  # where images of OpenWrt have its release
@@ -34,13 +34,13 @@ class LabJob:
     """One firmware of the lab's."""
 
     target: Target
-    site: Path | None
+    site: Site
     options: Options
     folder: Path
 
     @property
     def label(self) -> str:
-        return self.target.name + (f" {self.site.stem}" if self.site else "")
+        return self.target.name + (f" {self.site.name}" if self.site.name else "")
 
     @property
     def facts(self) -> dict[str, str]:
@@ -50,14 +50,14 @@ class LabJob:
         return [f"./inv qemu --target {self.target.name} --firmware {paths.shown(self.folder)}"]
 
 
-def check(words: Sequence[str], files: Sequence[Path | None], options: Options) -> None:
+def check(words: Sequence[str], sites: Sequence[Site], options: Options) -> None:
     """Raises UsageError for what no firmware of the lab can carry out."""
     profile = options.profile
     for word in words:
         name, _, own = word.partition(":")
         target = targets.find(name)
-        for path in files:
-            firmwares.check(target, sites.load(path))
+        for site in sites:
+            firmwares.check(target, site)
         profile = profile or own
     for option, given, reason in (
         ("--via", options.via, "no server makes the lab's firmware"),
@@ -88,11 +88,11 @@ def _services(wanted: Sequence[str]) -> list[str]:
     return sorted(found | ({"postfix"} if "postfix" in wanted or choices.ENGINES[1] in wanted else set()))
 
 
-def plan(name: str, files: Sequence[Path | None], options: Options, top: Path) -> list[LabJob]:
+def plan(name: str, sites: Sequence[Site], options: Options, top: Path) -> list[LabJob]:
     """The jobs of a lab target, one for each site."""
     target = targets.find(name)
     folder = top / RELEASE / target.name
-    return [LabJob(target, path, options, folder / site_name(path)) for path in files]
+    return [LabJob(target, site, options, folder / site_name(site)) for site in sites]
 
 
 def _names(options: Options) -> list[str]:
@@ -154,7 +154,7 @@ def make(job: LabJob, packages: Sequence[Path]) -> Made:
             for name in (*FILES, firmwares.MANIFEST):
                 shutil.copyfile(made.folder / name, out / name)  # no link: what the owner does with it is no cache's
             (out / "profiles.json").write_text(json.dumps(_profiles(made), indent=2) + "\n")
-            imagebuilder.place(job.folder, out, secret=job.site is not None)
+            imagebuilder.place(job.folder, out, secret=job.site.source is not None)
         hashes = made.manifest["files"]
         files = [job.folder / name for name in FILES]
         images = [Image(path, path.stat().st_size, NO_LIMIT, hashes[path.name]) for path in files]
@@ -199,9 +199,9 @@ def _profiles(made: Firmware) -> dict[str, object]:
     }
 
 
-def default(target: str, site: Path | None) -> Firmware:
+def default(target: str, site: Site) -> Firmware:
     """The firmware that ./inv qemu boots: as ./inv image makes it when nothing else is asked for."""
     job = plan(target, [site], Options(), Path())[0]
-    firmwares.check(job.target, sites.load(site))
+    firmwares.check(job.target, site)
     with packages([job], job.options) as made:
         return _build(job, made[job.target.name])

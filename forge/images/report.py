@@ -65,7 +65,7 @@ def facts(made: Made) -> dict[str, Any]:
 
 
 def _site(job: Planned) -> str | None:
-    return job.site.stem if job.site else None
+    return job.site.name or None
 
 
 def _write_sites(made: Sequence[Made]) -> list[Path]:
@@ -75,8 +75,8 @@ def _write_sites(made: Sequence[Made]) -> list[Path]:
     """
     listed: dict[Path, list[dict[str, Any]]] = {}
     for one in made:
-        assert one.job.site is not None
-        entry = {**facts(one), "settings": hashes.digest(one.job.site)}
+        assert one.job.site.source is not None
+        entry = {**facts(one), "settings": hashes.digest(one.job.site.source)}
         listed.setdefault(one.job.folder.parent / SITES, []).append(entry)
     for path, entries in listed.items():
         path.write_text(json.dumps(entries, indent=2) + "\n")

@@ -30,7 +30,7 @@ def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: i
         lan = f"{chosen.lan.address}/{chosen.lan.length}"
     elif firmware and machine.lab:
         lan = firmwares.lan(Path(firmware))
-    image = Path(firmware) if firmware else _build(machine, site)
+    image = Path(firmware) if firmware else _build(machine, chosen)
     proc.end_in_order()
     router = Guest(
         machine.target,
@@ -60,13 +60,13 @@ def _address(text: str) -> str:
         raise UsageError(f"--lan: {error.problem}", hint=error.mend) from None
 
 
-def _build(machine: machines.Machine, site: str) -> Path:
+def _build(machine: machines.Machine, site: sites.Site) -> Path:
     if not machine.lab:
         raise UsageError(
             f"{machine.target} boots an image of OpenWrt", hint="name it: --firmware openwrt-…-combined.img.gz"
         )
     with console.step(f"the firmware {machine.target}"):
-        return lab.default(machine.target, Path(site) if site else None).folder
+        return lab.default(machine.target, site).folder
 
 
 def _introduce(router: Guest, disk: str) -> None:

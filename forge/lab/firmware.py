@@ -27,7 +27,7 @@ from forge.lab import assemble, python, rootfs, targets
 from forge.lab.targets import SUITE, Target
 from forge.packages import feed as feeds
 from forge.site import overlay
-from forge.site import site as sites
+from forge.site.site import Site
 
 MANIFEST = "manifest.json"
 FILES = ("kernel", "initrd", "rootfs.squashfs")  # whose hashes it has
@@ -61,26 +61,25 @@ class Firmware:
 def build(
     target: Target | str,
     *,
-    site: Path | None = None,
+    site: Site = Site(),  # noqa: B008 - frozen
     packages: Sequence[Path] = (),
     disabled: Sequence[str] = (),
     feed: str = "",
     offline: bool = False,
 ) -> Firmware:
-    """The firmware of a target, with files/ rendered for the site file and these .ipk files installed.
+    """The firmware of a target, with files/ rendered for the site and these .ipk files installed.
 
     The services `disabled` do not start, and `feed` is where the router finds our feed. From the cache, if it was built
     of the same before. Safe to call from several processes and threads at once.
     """
     found = targets.find(target) if isinstance(target, str) else target
     host.require("lab")
-    chosen = sites.load(site)
-    check(found, chosen)
+    check(found, site)
     archives = _archives(found, offline=offline)
     parent = paths.cache("lab", "firmware")
     with tempfile.TemporaryDirectory(prefix=".files-", dir=parent) as name:
         files = Path(name, "files")
-        overlay.render(chosen, files)
+        overlay.render(site, files)
         if feed:
             feeds.trust(files, feed, "opkg")
         layers = [*_tree(STANDIN), *SHARED, *_tree(files), *((one.name, one) for one in packages)]
@@ -98,7 +97,7 @@ def build(
                     # Those that are fetched again may be newer ones.
                     archives = _archives(found, whole=True, offline=offline)
                     folder = place()
-                _assemble(found, archives, files, folder, packages=packages, disabled=disabled, site=chosen)
+                _assemble(found, archives, files, folder, packages=packages, disabled=disabled, site=site)
     os.utime(folder)  # the cache's oldest go first
     return Firmware(found, folder, json.loads((folder / MANIFEST).read_text()))
 
@@ -119,7 +118,7 @@ def broken(folder: Path) -> list[str]:
         return [f"{folder / MANIFEST}: {error}"]
 
 
-def check(target: Target, site: sites.Site) -> None:
+def check(target: Target, site: Site) -> None:
     """Raises UsageError for settings that no firmware of the lab can carry out."""
     if site.wan and site.packages:
         raise UsageError(
@@ -137,7 +136,7 @@ def _assemble(
     *,
     packages: Sequence[Path],
     disabled: Sequence[str],
-    site: sites.Site,
+    site: Site,
 ) -> None:
     tree = assemble.base(target, archives, _base_key(target, archives))
     facts = {"lan": f"{site.lan.address}/{site.lan.length}" if site.lan else "", "disabled": list(disabled)}

@@ -101,6 +101,11 @@ class Site:
     warnings: tuple[str, ...] = ()  # what the owner should know, each with its place in the file
 
     @property
+    def name(self) -> str:
+        """What the file is called, without its ending; "" for a site without a file."""
+        return self.source.stem if self.source else ""
+
+    @property
     def changes_router(self) -> bool:
         """Whether anything but the relay's own settings is to be set at the first boot."""
         login = self.root.password_hash or self.root.password_login is not None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from forge.core import timeouts
 from forge.core.errors import ForgeError
+from forge.site.site import Root, Site
 from forge.vm import ssh
 from forge.vm.guest import Guest
 
@@ -25,11 +25,9 @@ PATIENCE = 60.0  # seconds on a machine like ours, for anything that should happ
 SILENCE = 2.0  # seconds without a byte that count as silence
 
 
-def site(folder: Path) -> Path:
-    """A site file for firmware with nothing but a way in."""
-    path = folder / "site.toml"
-    path.write_text(f'[root]\nssh_keys = ["{ssh.public_key()}"]\n')
-    return path
+def site() -> Site:
+    """A site for firmware with nothing but a way in."""
+    return Site(root=Root(ssh_keys=(ssh.public_key(),)))
 
 
 def memory(guest: Guest) -> list[list[int]]:

@@ -328,7 +328,7 @@ def test_a_way_out_that_the_lab_has_no_programs_for_is_refused(tmp_path: Path) -
     path = tmp_path / "lte.toml"
     path.write_text('[wan]\nprotocol = "qmi"\napn = "internet"\n')
     with pytest.raises(UsageError, match=r"'qmi' needs uqmi, kmod-usb-net-qmi-wwan, and lab-mipsel has none"):
-        firmwares.build("lab-mipsel", site=path)
+        firmwares.build("lab-mipsel", site=sites.load(path))
 
 
 def test_offline_asks_no_mirror_and_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -202,21 +204,29 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         site.load(tmp_path / "nowhere.toml")
 
 
-def test_what_the_builder_has_does_not_count_for_the_router(tmp_path: Path) -> None:
-    """The builder has no network 'lan', and its own addresses are not the router's."""
-    text = '[smarthost.x]\nhost = "{}"\ntls = "none"\nport = 25\n'
-    import socket
+@pytest.fixture
+def mine() -> str:
+    """An address of this machine's that is no loopback one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: asks for the address that would be used
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        return str(probe.getsockname()[0])
 
-    probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        probe.connect(("192.0.2.1", 9))  # sends nothing: asks for the address that would be used
-        mine = probe.getsockname()[0]
-    except OSError:
-        pytest.skip("this machine has no address but loopback")
-    finally:
-        probe.close()
-    made = load(tmp_path, text.format(mine).replace('"none"', '"none"\nallow_cleartext = true'))
+
+def test_what_the_builder_has_does_not_count_for_the_router(tmp_path: Path, mine: str) -> None:
+    """The builder has no network 'lan', and its own addresses are not the router's."""
+    made = load(tmp_path, f'[smarthost.x]\nhost = "{mine}"\ntls = "none"\nallow_cleartext = true\nport = 25\n')
     assert not [warning for warning in made.warnings if "does not exist on this machine" in warning]
+
+
+def test_files_that_are_read_side_by_side_do_not_disturb_each_other(tmp_path: Path, mine: str) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(f'[smarthost.x]\nhost = "{mine}"\nport = 25\n')
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(site.load, [path] * 800))
+    assert len(made) == 800 and len({one.relay for one in made}) == 1
 
 
 def test_what_is_only_unwise_is_a_warning_with_its_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from forge.images import lab
 from forge.lab import firmware as firmwares
 from forge.lab import python
 from forge.lab.applets import APPLETS
+from forge.site import site as sites
 from tests.support.router_ssh import SshRouter, lab_site
 
 # Names found and not found, by the guest's own Python. What is listed but not asked for is found by walking its path.
@@ -82,7 +83,7 @@ def test_the_interpreter_writes_no_bytecode_of_its_library(
 def firmware(pytestconfig: pytest.Config, target: str, tmp_path_factory: pytest.TempPathFactory) -> firmwares.Firmware:
     if pytestconfig.getoption("--host") or pytestconfig.getoption("--firmware"):
         pytest.skip("the firmware is not one that is built here")
-    return firmwares.build(target, site=lab_site(tmp_path_factory.mktemp("site")))
+    return firmwares.build(target, site=sites.load(lab_site(tmp_path_factory.mktemp("site"))))
 
 
 def test_busybox_is_the_only_userland(firmware: firmwares.Firmware, ready_router: SshRouter) -> None:
@@ -112,7 +113,7 @@ def listed(folder: Path) -> str:
 def test_what_qemu_boots_has_the_relay_and_its_pages(firmware: firmwares.Firmware, tmp_path: Path) -> None:
     site = lab_site(tmp_path)
     site.write_text(f'{site.read_text()}[lan]\naddress = "10.7.0.1/24"\n')
-    made = lab.default(firmware.target.name, site)
+    made = lab.default(firmware.target.name, sites.load(site))
     files = listed(made.folder)
     assert "/usr/lib/mailrelay/relay/__main__.py\n" in files and "/etc/rc.d/S95mailrelay\n" in files
     assert "/usr/share/rpcd/acl.d/luci-app-mailrelay.json\n" in files
@@ -122,11 +123,11 @@ def test_what_qemu_boots_has_the_relay_and_its_pages(firmware: firmwares.Firmwar
 
 def test_the_same_firmware_is_not_built_twice(firmware: firmwares.Firmware, tmp_path: Path) -> None:
     before = firmware.rootfs.stat().st_mtime_ns
-    again = firmwares.build(firmware.target, site=lab_site(tmp_path))
+    again = firmwares.build(firmware.target, site=sites.load(lab_site(tmp_path)))
     assert again.folder == firmware.folder and again.rootfs.stat().st_mtime_ns == before
     other = tmp_path / "other.toml"
     other.write_text('hostname = "other"\n')
-    assert firmwares.build(firmware.target, site=other).folder != firmware.folder
+    assert firmwares.build(firmware.target, site=sites.load(other)).folder != firmware.folder
 
 
 def test_a_guest_brought_back_goes_on_at_once(firmware: firmwares.Firmware, ready_router: SshRouter) -> None:

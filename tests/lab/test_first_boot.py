@@ -14,6 +14,7 @@ from forge.core import timeouts
 from forge.lab import firmware as firmwares
 from forge.servers import postfix
 from forge.servers.postfix import Provider
+from forge.site import site as sites
 from forge.vm.guest import Guest
 from tests.support.router_ssh import GuestRouter, lab_site
 
@@ -51,7 +52,7 @@ verify = "off"
 username = "{new_provider.username}"
 password = "{new_provider.password}"
 """)
-    firmware = firmwares.build(target, site=site, packages=[package])
+    firmware = firmwares.build(target, site=sites.load(site), packages=[package])
     with Guest(target, firmware.folder, disk=True, clock=FIRST_DATE) as guest:
         yield GuestRouter(guest)
 

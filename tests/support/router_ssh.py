@@ -23,6 +23,7 @@ from forge.core import timeouts
 from forge.lab import firmware as firmwares
 from forge.lab import targets
 from forge.servers import as_provider
+from forge.site import site as sites
 from forge.vm import machines
 from forge.vm.guest import Guest, Snapshot
 from forge.vm.ssh import Ssh, public_key
@@ -204,6 +205,6 @@ def asked_for(config: pytest.Config, folder: Path) -> Iterator[SshRouter]:
         return
     target = str(config.getoption("--target") or targets.DEFAULT)
     image = config.getoption("--firmware")
-    firmware = Path(str(image)) if image else firmwares.build(target, site=lab_site(folder)).folder
+    firmware = Path(str(image)) if image else firmwares.build(target, site=sites.load(lab_site(folder))).folder
     with Guest(target, firmware, disk=True) as guest:
         yield GuestRouter(guest)

@@ -197,7 +197,7 @@ def test_one_site_that_fails_stops_no_other_and_is_named(
     overlay = imagebuilder._overlay
 
     def broken(job: Job, files: Path) -> None:
-        if job.site and job.site.stem == "bad":
+        if job.site.name == "bad":
             raise ForgeError("this site cannot be rendered")
         overlay(job, files)
 

@@ -52,7 +52,7 @@ def _lab(
         folder = tmp_path / f"firmware-{next(numbers)}"
         folder.mkdir()
         for name in firmwares.FILES:
-            (folder / name).write_text(f"{name} of {words['site']}")
+            (folder / name).write_text(f"{name} of {words['site'].name}")
         hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in firmwares.FILES}
         manifest = {"target": target.name, "kernel": "6.1", "files": hashes, "lan": "10.7.0.1/24"}
         (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -133,7 +133,7 @@ def test_every_site_gets_an_image_and_a_place_in_the_list(
 ) -> None:
     files = [site(tmp_path / "sites", name) for name in ("hall-1", "hall-2")]
     make(target="lab-mipsel,lab-x86-64", sites=str(tmp_path / "sites"), jobs=4)
-    assert sorted((one["target"], one["site"].stem) for one in built) == [
+    assert sorted((one["target"], one["site"].name) for one in built) == [
         (target, name) for target in ("lab-mipsel", "lab-x86-64") for name in ("hall-1", "hall-2")
     ]
     top = place.dist / "images/lab/lab-mipsel"
@@ -190,7 +190,7 @@ def test_a_site_that_fails_is_named_and_stops_no_other(
     whole = firmwares.build
 
     def build(target: targets.Target, **words: Any) -> firmwares.Firmware:
-        if words["site"].stem == "bad":
+        if words["site"].name == "bad":
             raise ForgeError("this site cannot be rendered")
         return whole(target, **words)
 
