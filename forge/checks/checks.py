@@ -25,7 +25,7 @@ from forge.lab import targets
 from forge.vm import machines
 
 LAB = paths.TESTS / "lab"
-LONG = ("bare", "host", "package")  # minutes, most of it waiting: begun first, so that nothing is waited for at the end
+LONG = ("bare", "host")  # minutes, much of it waiting: begun first, so that nothing is waited for at the end
 LINT_TIMEOUT = 600.0
 STANDIN = paths.ROOT / "forge/lab/standin/usr/lib/standin"  # not of the package forge: it runs in guests
 PYTEST_TIMEOUT = 2400.0
@@ -63,6 +63,7 @@ def run_all(
     if only:
         cli.choice(only, choices.checked(), "--only")
     guests: list[Stage] = []
+    long: list[Stage] = []
     relay: list[Stage] = []
     rest: list[Stage] = []
     absent: dict[int, str] = {}
@@ -79,10 +80,11 @@ def run_all(
         if "lab" in parts:
             which = [(*router,)] if router else [(f"--target={name}",) for name in routers]
             guests = [main_tests(LAB, pytest_args, one, one[0].partition("=")[2]) for one in which]
-        for part in sorted(parts, key=lambda part: part not in LONG):
+        for part in parts:
             if part != LAB.name:
                 kind = main_tests if pytest_args or part != "relay" else measured_tests
-                (relay if part == "relay" else rest).append(kind(paths.TESTS / part, pytest_args, options))
+                lane = relay if part == "relay" else long if part in LONG else rest
+                lane.append(kind(paths.TESTS / part, pytest_args, options))
     if lint and only in ("", "lint"):
         if not dry_run:
             host.require("lint")
@@ -92,8 +94,8 @@ def run_all(
         others, absent = ([], {}) if dry_run else _other_interpreters()
         relay += [relay_tests(interpreter) for interpreter in others]
         rest += [emulated_tests(cpu) for cpu in foreign_cpu.CPUS]
-    # Guests take longest and a processor each; the relay's tests mostly wait, and go well beside them.
-    stages = [*guests, *relay, *rest]
+    # Guests want a processor each; the others mostly wait, and go well beside them.
+    stages = [*guests, *long, *relay, *rest]
     if dry_run:
         console.result({"stages": [{"name": stage.name} for stage in stages]})
         console.table(("stage",), [(stage.name,) for stage in stages])

@@ -16,27 +16,30 @@ from forge.lab import targets
 
 @dataclass(frozen=True)
 class Cpu:
-    """`architecture` is Debian's; `program` qemu-user's."""
+    """`architecture` is Debian's; `program` qemu-user's; `files` those of the tests that run there."""
 
     name: str
     architecture: str
     program: str
+    files: tuple[str, ...]
 
 
-# ramips is the first's kind. ath79 is big-endian, as the second; Debian has no big-endian MIPS any more.
-CPUS = (
-    Cpu("MIPS, 32 bits", "mipsel", "qemu-mipsel"),
-    Cpu("s390x, big-endian", "s390x", "qemu-s390x"),
-)
 PACKAGES = (
     *(f"python{targets.PYTHON}-minimal", f"libpython{targets.PYTHON}-stdlib"),
     *("python3-pytest", "python3-pytest-timeout", "python3-hypothesis", "python3-cryptography"),
 )
+# What makes bytes of numbers, or numbers of bytes.
+NUMBERS = ("certificate", "counters", "interfaces", "settings", "smarthost", "spool")
 # What computes, in one process: the sessions, headers, files and settings.
 PURE = (
-    *("certificate", "counters", "explain", "headers", "interfaces", "log", "schema", "settings", "spool", "uci"),
-    *("fair_queue", "routing"),
-    *("server", "server_data", "server_dialogues", "client", "smarthost"),
+    *NUMBERS,
+    *("client", "explain", "fair_queue", "headers", "log", "routing", "schema"),
+    *("server", "server_data", "server_dialogues", "uci"),
+)
+# ramips is the first's kind. ath79 is big-endian, as the second; Debian has no big-endian MIPS any more.
+CPUS = (
+    Cpu("MIPS, 32 bits", "mipsel", "qemu-mipsel", PURE),
+    Cpu("s390x, big-endian", "s390x", "qemu-s390x", NUMBERS),
 )
 # Of these files, what can't be asked of qemu-user and of Debian's older packages, by the start of its name.
 NOT_THERE = (
@@ -55,10 +58,10 @@ LEFT_OUT = (
 
 
 def pytest(cpu: Cpu) -> tuple[list[proc.Arg], dict[str, str]]:
-    """The command line that runs the tests of PURE, and its environment."""
+    """The command line that runs its tests, and the environment."""
     tree = debian_packages.unpack(PACKAGES, suite=targets.SUITE, architecture=cpu.architecture)
     python = tree / "usr" / "bin" / f"python{targets.PYTHON}"
-    files: list[Path] = [paths.TESTS / "relay" / f"test_{name}.py" for name in PURE]
+    files: list[Path] = [paths.TESTS / "relay" / f"test_{name}.py" for name in cpu.files]
     argv: list[proc.Arg] = [cpu.program, "-L", tree, python, "-m", "pytest", *files]
     argv += [f"--deselect=tests/relay/test_{name}" for name in NOT_THERE]
     argv += ["-p", "no:cacheprovider", "--hypothesis-profile=quick"]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from forge.core import console, proc
 from forge.core.errors import ForgeError
 
-LANES = 4  # stages at a time; two cores, but tests mostly wait
+LANES = 5  # stages at a time; two cores, but tests mostly wait
 SLOWEST = 10  # tests that are named at the end
 A_FEW = 5  # failures of a stage that are worth a second try; more are no accident
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

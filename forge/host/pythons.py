@@ -1,6 +1,6 @@
 """The Pythons that the relay's tests run on: those on this machine, and those unpacked from Debian's packages.
 
-OpenWrt's releases come with 3.10 to 3.14 (MINORS). An interpreter counts only if it really starts and has ssl.
+MINORS are those of OpenWrt's releases, none of which has 3.12. An interpreter counts only if it really starts and has ssl.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from forge.core import paths, proc
 from forge.core.errors import ForgeError, MissingError
 from forge.host import debian_packages, pip
 
-MINORS = range(10, 15)
+MINORS = (10, 11, 13, 14)
 
 # Where a minor version can be unpacked from.
 DEBIAN_SUITES = {11: "bookworm", 13: "trixie", 14: "forky"}
