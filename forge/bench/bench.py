@@ -108,7 +108,7 @@ out), its limit of connections from one address lifted, no chroot, TLS not offer
 
 
 def run(rounds: int = 5, quick: bool = False) -> None:
-    """Measures, prints the table, and after a full run writes it to docs/dev/BENCHMARKS.md."""
+    """Measure, print the table, and after a full run write it to docs/dev/BENCHMARKS.md."""
     started = time.monotonic()
     proc.end_in_order()
     rounds = 1 if quick else rounds

@@ -78,7 +78,7 @@ of its own.
 
 
 def run(target: str, rounds: int = 5, quick: bool = False) -> None:
-    """Measures, prints the table, and after a full run writes it to docs/."""
+    """Measure, print the table, and after a full run write it to docs/."""
     machine = machines.find(target)
     if not machine.lab:
         raise UsageError(f"--target {target}: what is measured is the lab's firmware", hint="--target lab-mipsel")

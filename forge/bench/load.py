@@ -52,7 +52,7 @@ class Sink:
         self.stop()
 
     def start(self) -> None:
-        """Counts from 0 again."""
+        """Count from 0 again."""
         self.count = 0
         user = [] if os.getuid() else ["-u", "nobody"]  # it refuses to stay root
         self._process = subprocess.Popen(
@@ -134,7 +134,7 @@ def session(port: int, *, body: bytes = b"Subject: alarm\r\n\r\npump 3\r\n", tim
 
 
 def greeting(port: int) -> None:
-    """Returns once the server greets."""
+    """Return once the server greets."""
     with socket.create_connection(("127.0.0.1", port), timeout=STARVED_SECONDS) as client:
         if not client.recv(3):
             raise ForgeError(f"the server on port {port} does not greet")
@@ -168,7 +168,7 @@ def big_body(size: int) -> bytes:
 
 @contextlib.contextmanager
 def slow_connections(port: int, count: int, addresses: int) -> Iterator[None]:
-    """Holds `count` slow connections from as many loopback addresses; entered once all have been tried."""
+    """Hold `count` slow connections from as many loopback addresses; entered once all have been tried."""
     argv = [sys.executable, "-m", "forge.bench.load", str(port), str(count), str(addresses)]
     attacker = subprocess.Popen(argv, cwd=paths.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert attacker.stdin and attacker.stdout

@@ -76,7 +76,7 @@ class Server:
         return {}
 
     def settle(self, timeout: float = 60.0) -> None:
-        """Returns once it has logged nothing for SETTLE_SECONDS: there is nothing left that it could do."""
+        """Return once it has logged nothing for SETTLE_SECONDS: there is nothing left that it could do."""
         deadline = time.monotonic() + timeout
         size, since = self.log_size(), time.monotonic()
         while time.monotonic() < deadline:
@@ -88,7 +88,7 @@ class Server:
         raise ForgeError(f"{self.name} does not come to rest")
 
     def delivered(self, count: int) -> None:
-        """Waits until the sink has got `count` more."""
+        """Wait until the sink has got `count` more."""
         self.sent += count
         self.sink.wait_for(self.sent, DRAIN_SECONDS)
 

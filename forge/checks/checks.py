@@ -56,7 +56,7 @@ def run_all(
     pytest_args: Sequence[str] = (),
     dry_run: bool = False,
 ) -> None:
-    """The stages of `./inv test`; `only` is an area (choices.areas) or "lint". Raises ChecksFailed.
+    """The stages of `./inv test`; `only` is an area (choices.areas) or "lint". Raise ChecksFailed.
 
     The area lab runs once for each of `routers`, the lab's targets, or on the one that pytest is told of by `router`.
     """

@@ -60,7 +60,7 @@ class ChecksFailed(ForgeError):
 
 
 def run(stages: Sequence[Stage], closing: Iterable[str] = ()) -> None:
-    """All stages, then the table and the lines of `closing`. Raises ChecksFailed."""
+    """All stages, then the table and the lines of `closing`. Raise ChecksFailed."""
     console.title(f"{len(stages)} stage{'s' * (len(stages) > 1)}, {LANES} at a time")
     durations: dict[str, float] = {}
     outcomes: dict[str, Outcome] = {}

@@ -119,7 +119,7 @@ class Call:
         return bool(self.values.get("dry_run"))
 
     def brings(self) -> needs.Needs:
-        """What is brought for it beforehand: all that it needs, but nothing for a --dry-run. Raises as settings()."""
+        """What is brought for it beforehand: all that it needs, but nothing for a --dry-run. Raise as settings()."""
         wanted = self.needs()
         return needs.NOTHING if self.is_preview else wanted
 
@@ -156,7 +156,7 @@ def _converted(option: Option, value: object) -> object:
 
 
 def parse(words: Sequence[str], commands: Mapping[str, Command]) -> Line:
-    """The words after `./inv`, understood. Raises UsageError; converts nothing yet."""
+    """The words after `./inv`, understood. Raise UsageError; converts nothing yet."""
     return _Parser(words, commands).line()
 
 

@@ -90,7 +90,7 @@ def _unless_quiet(text: str, style: str) -> None:
 
 
 def title(text: str) -> None:
-    """Opens a part of what a task does."""
+    """Open a part of what a task does."""
     _unless_quiet(f"== {text}", "bold")
 
 

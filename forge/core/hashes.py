@@ -16,7 +16,7 @@ LIST = ".sha256sums"  # `<hash> <size> <path>` a line
 
 
 def place(scratch: Path, folder: Path) -> None:
-    """Gives a finished folder its final name, at once; what lay there goes."""
+    """Give a finished folder its final name, at once; what lay there goes."""
     lines = [f"{digest(path)} {path.stat().st_size} {path.relative_to(scratch)}\n" for path in _files(scratch)]
     listed = _list(folder)
     partial = listed.with_name(f"{listed.name}.part")

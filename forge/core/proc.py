@@ -108,7 +108,7 @@ def run(
 
 
 def end_all() -> None:
-    """Ends every program that run() waits for, in whatever thread: what an interrupted task does."""
+    """End every program that run() waits for, in whatever thread: what an interrupted task does."""
     for process in list(_running):
         _end(process)
 
@@ -127,7 +127,7 @@ def _communicate(process: subprocess.Popen[str], text: str | None, on_line: Call
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ends a program and whatever it started (its process group): SIGTERM first, SIGKILL after GRACE seconds."""
+    """End a program and whatever it started (its process group): SIGTERM first, SIGKILL after GRACE seconds."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

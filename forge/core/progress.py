@@ -16,7 +16,7 @@ _on_screen = threading.Lock()  # of several downloads at once, one has the bar
 
 @contextmanager
 def bytes_of(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Hands out what is to be called with the bytes that are there by now. `total` is None if nobody said."""
+    """Hand out what is to be called with the bytes that are there by now. `total` is None if nobody said."""
     if console.is_terminal() and _on_screen.acquire(blocking=False):
         try:
             with console.bar(), _bar(label, total) as show:

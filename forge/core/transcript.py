@@ -15,7 +15,7 @@ _logs: ContextVar[tuple[Callable[[str], None], ...]] = ContextVar("logs", defaul
 
 @contextmanager
 def recorded(log: Callable[[str], None]) -> Iterator[None]:
-    """Hands each line that is printed in this context also to `log`."""
+    """Hand each line that is printed in this context also to `log`."""
     token = _logs.set((*_logs.get(), log))
     try:
         yield

@@ -26,7 +26,7 @@ from forge.vm.relay import PATIENCE, SILENCE
 
 @logs.kept("demo")
 def run(target: str = "", keep: bool = False) -> None:
-    """Plays the whole story; with `keep`, provider and router stay up until Ctrl-C, to be tried by hand."""
+    """Play the whole story; with `keep`, provider and router stay up until Ctrl-C, to be tried by hand."""
     machine = machines.find(target)
     if not machine.lab:
         raise UsageError(f"--target {target}: the demo boots the lab's firmware", hint="./inv qemu boots images")

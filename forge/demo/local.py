@@ -24,7 +24,7 @@ from forge.servers.relay import Relay
 
 @logs.kept("demo-local")
 def run(keep: bool = False) -> None:
-    """Plays the whole story; with `keep`, provider and relay stay up until Ctrl-C, to be tried by hand."""
+    """Play the whole story; with `keep`, provider and relay stay up until Ctrl-C, to be tried by hand."""
     started = time.monotonic()
     proc.end_in_order()
     with contextlib.ExitStack() as stack:

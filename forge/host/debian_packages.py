@@ -89,7 +89,7 @@ class Apt:
             self._configure(suite)
 
     def refresh(self) -> None:
-        """Fetches the package lists: private ones, as those of the machine are not ours to change."""
+        """Fetch the package lists: private ones, as those of the machine are not ours to change."""
         if not self._private:
             self._private = True
             self._configure("")
@@ -116,7 +116,7 @@ class Apt:
         return found
 
     def download(self, archives: Sequence[Archive], folder: Path) -> None:
-        """Fetches what is not in `folder` yet, or is there and another file."""
+        """Fetch what is not in `folder` yet, or is there and another file."""
         faults = {archive: archive.fault(folder, whole=True) for archive in archives}
         lacking = [archive for archive, fault in faults.items() if fault]
         for archive in lacking:

@@ -45,7 +45,7 @@ def lacking(wanted: Needs) -> Lacking:
 
 
 def require(*groups: str) -> None:
-    """Raises MissingError with what to install, unless all packages of these groups are there."""
+    """Raise MissingError with what to install, unless all packages of these groups are there."""
     if absent := missing(groups):
         wants = "; ".join(f"{package.name} ({package.why})" for package in absent)
         names = " ".join(package.name for package in absent)

@@ -32,7 +32,7 @@ def enter(pid: int | str, *options: str) -> list[str]:
 def _propagation() -> tuple[str, ...]:
     """unshare's option for a chroot whose root is no mount point: there it can't make private what will be mounted.
 
-    Raises MissingError where it is not private anyhow: what a test mounts would stay, and go with the test's folder.
+    Raise MissingError where it is not private anyhow: what a test mounts would stay, and go with the test's folder.
     """
     if "/" in (line.split()[4] for line in MOUNTS.read_text().splitlines()):
         return ()

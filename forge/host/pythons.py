@@ -85,7 +85,7 @@ def _candidates() -> Iterator[tuple[Path, str]]:
 def from_debian(minor: int) -> Interpreter:
     """Python 3.`minor` unpacked from Debian's packages and run through its own loader and C library.
 
-    Raises MissingError where Debian has none, or it can't be fetched.
+    Raise MissingError where Debian has none, or it can't be fetched.
     """
     suite = DEBIAN_SUITES.get(minor)
     if suite is None:

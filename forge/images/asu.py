@@ -40,7 +40,7 @@ class ServerError(ForgeError):
 
 
 def check(options: Options, sites: Sequence[Site]) -> None:
-    """Raises UsageError for what no such server can do."""
+    """Raise UsageError for what no such server can do."""
     if not re.fullmatch(r"https?://[^\s/]+(?:/\S*)?", options.via):
         raise UsageError(f"--via: {options.via!r} is no address", hint="write it like https://sysupgrade.openwrt.org")
     if any(site.source for site in sites):
@@ -59,7 +59,7 @@ def check(options: Options, sites: Sequence[Site]) -> None:
 
 
 def run(url: str, job: Job) -> Made:
-    """Asks, waits, downloads and verifies. What the server said is in a log."""
+    """Ask, wait, download and verify. What the server said is in a log."""
 
     url = url.rstrip("/")
     reason = Fetcher((url,)).reachable()

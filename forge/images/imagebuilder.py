@@ -57,7 +57,7 @@ def info(pristine: Path) -> dict[str, Any] | None:
 
 
 def make(job: Job, local: Sequence[Path]) -> Made:
-    """Builds the image into job.folder (replacing what was there), or raises ImageError with the cause."""
+    """Build the image into job.folder (replacing what was there), or raise ImageError with the cause."""
     assert job.tree is not None
     name = f"image-{job.lists.version.number}-{job.device.profile}-{job.extra}"
     with (
@@ -171,7 +171,7 @@ def _manifest(job: Job, work: Path, log: Log) -> dict[str, str]:
     lacking = [name for name in ours if name not in found]
     if lacking:
         cause = explain(output)
-        raise _failed(job, f"the image would lack {', '.join(lacking)}: {cause.what}", log, cause.mend)
+        raise _failed(job, f"the image would lack {', '.join(lacking)}: {cause.what}", log, cause.hint)
     return found
 
 
@@ -203,11 +203,11 @@ def _make(job: Job, work: Path, log: Log, *words: str) -> str:
             check = ["make", "-r", "-s", "-f", "include/prereq-build.mk", "prereq", "IB=1", f"TOPDIR={work}"]
             proc.run([*openwrt_host.started(work.parent), *check], cwd=work, timeout=600.0, check=False, on_line=log)
         cause = explain(error.output)
-        raise _failed(job, cause.what, log, cause.mend) from error
+        raise _failed(job, cause.what, log, cause.hint) from error
 
 
-def _failed(job: Job, what: str, log: Log, mend: str) -> ImageError:
-    return ImageError(f"no image for {job.label}: {what}\n  all that was said: {paths.shown(log.path)}", hint=mend)
+def _failed(job: Job, what: str, log: Log, hint: str) -> ImageError:
+    return ImageError(f"no image for {job.label}: {what}\n  all that was said: {paths.shown(log.path)}", hint=hint)
 
 
 # ---- what came of it ------------------------------------------------------------------------------------------------
@@ -226,9 +226,9 @@ def _required(job: Job, out: Path, log: Log) -> list[Path]:
             console.table(("image", "bytes", "the device takes", ""), rows)
         cause = explain(log.text) if big else None
         what = cause.what if cause else f"the ImageBuilder ended well, but made no {', '.join(lacking)}"
-        raise _failed(job, what, log, cause.mend if cause else "the log says what it made instead")
+        raise _failed(job, what, log, cause.hint if cause else "the log says what it made instead")
     if not expected:
-        raise _failed(job, "the ImageBuilder ended well, but made no image at all", log, explain(log.text).mend)
+        raise _failed(job, "the ImageBuilder ended well, but made no image at all", log, explain(log.text).hint)
     for name in expected:
         sha = told.get(name, {}).get("sha256")
         found = hashes.digest(out / name)

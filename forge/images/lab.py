@@ -51,7 +51,7 @@ class LabJob:
 
 
 def check(words: Sequence[str], sites: Sequence[Site], options: Options) -> None:
-    """Raises UsageError for what no firmware of the lab can carry out."""
+    """Raise UsageError for what no firmware of the lab can carry out."""
     profile = options.profile
     for word in words:
         name, _, own = word.partition(":")
@@ -142,7 +142,7 @@ def packages(planned: Sequence[LabJob], options: Options) -> Iterator[dict[str, 
 
 
 def make(job: LabJob, packages: Sequence[Path]) -> Made:
-    """Builds the firmware, or takes it from the cache, and puts a copy into job.folder."""
+    """Build the firmware, or take it from the cache, and put a copy into job.folder."""
     with (
         logs.kept(f"image-{job.target.name}-{plain_name(job.site)}") as log,
         console.step(f"image {job.label}"),

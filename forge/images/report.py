@@ -25,7 +25,7 @@ def preview(planned: Sequence[Planned]) -> None:
 
 
 def finish(planned: Sequence[Planned], results: Sequence[Made | ForgeError], *, listed: bool) -> list[Made]:
-    """Tells what was made (`listed`: also in sites.json), then raises what went wrong."""
+    """Tell what was made (`listed`: also in sites.json), then raise what went wrong."""
     made = [result for result in results if isinstance(result, Made)]
     console.result([facts(one) for one in made])
     if made:

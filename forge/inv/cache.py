@@ -56,7 +56,7 @@ def show() -> None:
 
 
 def prune(*, everything: bool = False, dry_run: bool = False) -> None:
-    """Removes what a later run does not need: half downloads, unpacked trees, builds' leftovers, releases that are no
+    """Remove what a later run does not need: half downloads, unpacked trees, builds' leftovers, releases that are no
     longer locked. `everything`: the whole cache; `dry_run`: only says what."""
     base = paths.cache()
     if dry_run:

@@ -89,7 +89,7 @@ def _downloads() -> Tally:
 
 
 def _unlink(path: Path, found: str) -> None:
-    """Removes a download, unless another run has just fetched it anew."""
+    """Remove a download, unless another run has just fetched it anew."""
     with fetch.lock(fetch.lock_file(path), f"is fetching {path.name}"):
         if path.exists() and hashes.digest(path) == found:
             path.unlink()

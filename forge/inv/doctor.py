@@ -27,7 +27,7 @@ LINES = (
 
 
 def run() -> None:
-    """Shows it all; raises MissingError where an essential group of packages is not there."""
+    """Show it all; raise MissingError where an essential group of packages is not there."""
     tasks = [_task(line) for line in LINES] + [_task(f"test --only {area}") for area in needs.AREAS]
     found = pythons.find()
     machine = _machine()

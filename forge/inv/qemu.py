@@ -13,13 +13,13 @@ from forge.site import site as sites
 from forge.site.toml_document import Bad
 from forge.site.types import own_address
 from forge.vm import firmware as firmwares
-from forge.vm import guest, machines, registry, terminal
+from forge.vm import machines, registry, terminal
 from forge.vm.guest import Guest
 from forge.vm.ssh import Ssh
 
 
 def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: int) -> None:
-    """Boots it and stays until the guest ends, Ctrl-A X on a terminal, or Ctrl-C elsewhere."""
+    """Boot it and stay until the guest ends, Ctrl-A X on a terminal, or Ctrl-C elsewhere."""
     machine = machines.find(target)
     chosen = sites.load(Path(site)) if site else sites.Site()
     if site and firmware:
@@ -47,7 +47,7 @@ def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: i
         console.say()
         console.good(f"{machine.target} has ended; nothing is left but {disk or 'its console log'}")
     finally:
-        log = guest.keep_log(router)
+        log = router.serial.keep()
         router.close()
         if log:
             console.note(f"its console: {log}")

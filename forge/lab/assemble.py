@@ -77,7 +77,7 @@ def firmware(
     disabled: Sequence[str] = (),
     facts: Mapping[str, Any],
 ) -> None:
-    """Writes kernel, initrd, rootfs.squashfs and manifest.json into `folder`; what is laid over later hides the rest.
+    """Write kernel, initrd, rootfs.squashfs and manifest.json into `folder`; what is laid over later hides the rest.
 
     `shared` are single files of the checkout with their places; `files` is the rendered overlay; the services that are
     `disabled` do not start; the manifest says `facts`, too.
@@ -104,7 +104,7 @@ def firmware(
 
 
 def lay_over(source: Path, tree: Path, *, closed: bool = True) -> None:
-    """Puts the files of a folder upon a tree: 0755 what its owner may run, else 0644.
+    """Put the files of a folder upon a tree: 0755 what its owner may run, else 0644.
 
     `closed`: what is closed to all but its owner stays so. In a checkout that says something about the umask alone.
     """
@@ -126,7 +126,7 @@ def lay_over(source: Path, tree: Path, *, closed: bool = True) -> None:
 
 
 def enable_services(tree: Path) -> None:
-    """Links every init script into /etc/rc.d by its START and STOP, as OpenWrt's image builds do (rules.mk)."""
+    """Link every init script into /etc/rc.d by its START and STOP, as OpenWrt's image builds do (rules.mk)."""
     for script in (tree / "etc/init.d").glob("*"):
         text = script.read_text()
         for letter, name in (("S", "START"), ("K", "STOP")):
@@ -135,7 +135,7 @@ def enable_services(tree: Path) -> None:
 
 
 def disable_services(tree: Path, names: Sequence[str]) -> None:
-    """Takes the links of these services out of /etc/rc.d, as `service NAME disable` does."""
+    """Take the links of these services out of /etc/rc.d, as `service NAME disable` does."""
     there = sorted(path.name for path in (tree / "etc/init.d").iterdir())
     for name in names:
         cli.choice(name, there, "--disable")

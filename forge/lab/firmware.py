@@ -119,7 +119,7 @@ def broken(folder: Path) -> list[str]:
 
 
 def check(target: Target, site: Site) -> None:
-    """Raises UsageError for settings that no firmware of the lab can carry out."""
+    """Raise UsageError for settings that no firmware of the lab can carry out."""
     if site.wan and site.packages:
         raise UsageError(
             f"{site.source}: [wan] protocol '{site.wan.protocol}' needs {', '.join(site.packages)}, and {target.name}"

@@ -144,7 +144,7 @@ def named(target: Target, names: Sequence[str], folder: Path, *, offline: bool =
 
 
 def install(tree: Path, packages: Sequence[Path]) -> None:
-    """Puts packages into a tree that is no system yet, by the stand-in's opkg. ForgeError with its reason."""
+    """Put packages into a tree that is no system yet, by the stand-in's opkg. ForgeError with its reason."""
     if not packages:
         return
     opkg: list[proc.Arg] = [*makefile.clean_environment(), sys.executable, "-I", tree / OPKG, "--offline-root", tree]
@@ -159,7 +159,7 @@ def install(tree: Path, packages: Sequence[Path]) -> None:
 
 
 def list_installed(target: Target, tree: Path, archives: Sequence[Path]) -> None:
-    """Writes down for opkg what the root file system is made of."""
+    """Write down for opkg what the root file system is made of."""
     versions = {path.name.split("_")[0]: path.name.split("_")[1].replace("%3a", ":") for path in archives}
     lines = []
     for name in sorted([*INSTALLED, *STANDIN]):

@@ -109,7 +109,7 @@ def compiled(sources: Mapping[str, bytes], *, in_place: bool = True) -> Path:
 
 
 def add_bytecode(tree: Path, folder: str) -> None:
-    """Compiles the Python files of one of the tree's folders into __pycache__, which nothing in the guest writes."""
+    """Compile the Python files of one of the tree's folders into __pycache__, which nothing in the guest writes."""
     sources = {str(path.relative_to(tree)): path.read_bytes() for path in (tree / folder).glob("*.py")}
     trees.share(compiled(sources, in_place=False), tree)
 

@@ -64,7 +64,7 @@ def members(debs: Iterable[Path]) -> dict[str, Member]:
 
 
 def build(target: Target, found: Mapping[str, Member], linux: kernel.Kernel, folder: Path) -> None:
-    """Makes the tree as `folder`, which is not there yet, of the packages' members."""
+    """Make the tree as `folder`, which is not there yet, of the packages' members."""
     library = python.subset(found)
     files = _programs(found, library)
     files |= libraries(target, found, files.values(), EXTRA_LIBRARIES)

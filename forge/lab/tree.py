@@ -31,7 +31,7 @@ def link(path: Path, target: str) -> None:
 
 
 def share(source: Path, tree: Path) -> None:
-    """Puts the files of a folder into a tree, as the same files."""
+    """Put the files of a folder into a tree, as the same files."""
     for where, _, names in os.walk(source):
         place = tree / Path(where).relative_to(source)
         make_folder(place)

@@ -66,7 +66,7 @@ def in_use(folder: Path) -> bool:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpacks into an empty folder. Raises ArchiveError, with the member's name, before that member is written."""
+    """Unpack into an empty folder. Raise ArchiveError, with the member's name, before that member is written."""
     top = Path(os.path.realpath(folder))
     count = size = 0
     try:
@@ -142,7 +142,7 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, top: Path, archive: str
 
 
 def _parents(top: Path, parts: list[str], name: str, archive: str) -> None:
-    """Makes the folders above a member; refuses to go through a link."""
+    """Make the folders above a member; refuse to go through a link."""
     path = top
     for part in parts:
         path /= part

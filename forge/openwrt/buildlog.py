@@ -15,7 +15,7 @@ class Cause:
     """Why a build failed, and what to do about it."""
 
     what: str
-    mend: str
+    hint: str
 
 
 # The first that is found counts: what causes others stands before them.
@@ -108,11 +108,11 @@ _CAUSES = (
 
 def explain(output: str) -> Cause:
     """The cause of a failure, from the output; where nothing is known, make's last error line."""
-    for pattern, what, mend in _CAUSES:
+    for pattern, what, hint in _CAUSES:
         found = re.search(pattern, output)
         if found:
             words = {name: value.strip() for name, value in found.groupdict("").items()}
-            return Cause(what.format(**words), mend.format(**words))
+            return Cause(what.format(**words), hint.format(**words))
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [
         line for line in lines if re.search(r"error|fail|\*\*\*|no such file|not found|cannot", line, re.IGNORECASE)

@@ -125,7 +125,7 @@ class Fetcher:
         part.finish()
 
     def _bring(self, mirror: str, path: str, part: Part) -> str:
-        """Fills the part; returns its hash."""
+        """Fill the part; return its hash."""
         if local(mirror):
             part.copy(Path(local(mirror)) / path)
         else:
@@ -158,7 +158,7 @@ class Fetcher:
             pause *= 2
 
     def _once(self, part: Part) -> None:
-        """One request. Raises NotThere, _Again, or what requests and the disk raise."""
+        """One request. Raise NotThere, _Again, or what requests and the disk raise."""
         import requests
 
         headers = {"Accept-Encoding": "identity", "User-Agent": "mailrelay (build tools)", **part.continuation()}

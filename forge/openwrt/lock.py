@@ -14,7 +14,7 @@ from forge.openwrt.fetch import Fetcher
 
 
 def update(fetcher: Fetcher, *, release: str = "", target: str = "") -> None:
-    """Brings the file up to date, for what it has already and for what is asked for; prints the difference."""
+    """Bring the file up to date, for what it has already and for what is asked for; print the difference."""
     before, data = lockfile.read(), lockfile.read()
     latest = release_index.latest(fetcher)
     wanted = _wanted(before, latest, release, target)

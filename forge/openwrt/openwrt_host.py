@@ -30,7 +30,7 @@ def unfit(group: str) -> str:
 
 
 def require(group: str) -> None:
-    """Raises MissingError, with what helps, where unfit() has something to say."""
+    """Raise MissingError, with what helps, where unfit() has something to say."""
     reason = unfit(group)
     if reason.startswith("OpenWrt's tools"):
         raise MissingError(

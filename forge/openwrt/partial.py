@@ -83,7 +83,7 @@ class Part:
 
 
 def room(file: Path, more: int) -> None:
-    """Raises OSError unless so many more bytes fit on the disk that `file` is on."""
+    """Raise OSError unless so many more bytes fit on the disk that `file` is on."""
     free = shutil.disk_usage(file.parent).free
     if more > free:
         raise OSError(errno.ENOSPC, f"needs {progress.size(more)}, and {progress.size(free)} are free")

@@ -45,7 +45,7 @@ def run(
     folder: Path | None = None,
     reproducible: bool = False,
 ) -> list[Built]:
-    """Builds the packages of these directories (or the one named `package`) into `folder` (dist/)."""
+    """Build the packages of these directories (or the one named `package`) into `folder` (dist/)."""
     openwrt_host.require("sdk")
     version = lists.version
     file = lists.archive("sdk")
@@ -66,7 +66,7 @@ def run(
         except CommandError as error:
             cause = explain(log.text)
             raise SdkError(
-                f"the SDK failed: {cause.what}\n  all that it said: {paths.shown(log.path)}", hint=cause.mend
+                f"the SDK failed: {cause.what}\n  all that it said: {paths.shown(log.path)}", hint=cause.hint
             ) from error
         built = _collect(tree, version, staged, log, folder or paths.DIST)
         _compare(built, version)
@@ -74,7 +74,7 @@ def run(
 
 
 def _prepare(tool: Tool, staged: Mapping[Path, Sequence[Package]]) -> None:
-    """Makes our packages, and those alone, known to the SDK."""
+    """Make our packages, and those alone, known to the SDK."""
     tree, directories = tool.tree, list(staged)
     names = [one.name for packages in staged.values() for one in packages]
     for stale in (tree / "package" / "feeds", *tree.glob("bin/packages/*/mailrelay"), *tree.glob(f"feeds/{FEED}*")):
@@ -178,7 +178,7 @@ class Tool:
 
 
 def _collect(tree: Path, version: Version, staged: dict[Path, list[Package]], log: Log, folder: Path) -> list[Built]:
-    """The files by the names that they must have, copied to `folder`. Raises SdkError for one that is not there."""
+    """The files by the names that they must have, copied to `folder`. Raise SdkError for one that is not there."""
     found: list[tuple[Package, Path]] = []
     for directory, packages in staged.items():
         for package in packages:
@@ -198,7 +198,7 @@ def _collect(tree: Path, version: Version, staged: dict[Path, list[Package]], lo
 
 
 def _compare(built: Sequence[Built], version: Version) -> None:
-    """Says whether the mini-SDK makes the same bytes; where it does not, the packages still are what the SDK made."""
+    """Say whether the mini-SDK makes the same bytes; where it does not, the packages still are what the SDK made."""
     names: dict[bool, list[str]] = {True: [], False: []}
     with stage.workspace() as folder:
         for one in built:
@@ -230,5 +230,5 @@ def _made(tree: Path, name: str, log: Log) -> Path:
     others = ", ".join(sorted(path.name for path in tree.glob(f"bin/packages/*/{FEED}/*.?pk"))) or "nothing"
     raise SdkError(
         f"the SDK ended well, but made no {name} (it made: {others})\n  all that it said: {paths.shown(log.path)}",
-        hint=explain(log.text).mend,
+        hint=explain(log.text).hint,
     )

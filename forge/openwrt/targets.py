@@ -14,7 +14,7 @@ from forge.openwrt.catalog import Target, Version
 
 
 def run(*, release: str = "", match: str = "", mirror: str = "", offline: bool = False) -> None:
-    """Prints what matches: a target's, board's or device's name, or any part of one. Fetches lists with --release."""
+    """Print what matches: a target's, board's or device's name, or any part of one. Fetches lists with --release."""
     fetcher = fetch.fetcher(mirror, offline=offline)
     version = catalog.version(release or catalog.stable().series)
     if not match:

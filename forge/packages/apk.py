@@ -58,7 +58,7 @@ def pack(package: Package, folder: Path, release: str = "") -> list[Path]:
 
 
 def sign(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    """Signs a package's file, in place and at once, unless this key has signed it already."""
+    """Sign a package's file, in place and at once, unless this key has signed it already."""
     file = adb.decode(path.read_bytes())
     if not adb.verify(file, key.public_key()):
         _write(path, adb.sign(file, key).encode())

@@ -155,7 +155,7 @@ def _acl(writer: adb.Writer, member: Member) -> int:
 
 
 def read(content: bytes) -> Archive:
-    """Takes a package apart; AdbError (ApkError is one) for everything that is wrong with it."""
+    """Take a package apart; AdbError (ApkError is one) for everything that is wrong with it."""
     file = adb.decode(content)
     if file.schema != PACKAGE_SCHEMA:
         raise ApkError("it holds no package" + (", but an index" if file.schema == INDEX_SCHEMA else ""))
@@ -184,7 +184,7 @@ def _check_unique_id(body: bytes, unique_id: bytes) -> None:
 
 
 def _take(member: Member, every: dict[str, Member]) -> None:
-    """Adds a member, if its path is within the package's tree, there once only, and not by way of a link or a file."""
+    """Add a member, if its path is within the package's tree, there once only, and not by way of a link or a file."""
     parts = member.path.split("/") if member.path else []
     if "\0" in member.path or any(part in ("", ".", "..") for part in parts):
         raise ApkError(f"it holds a file with the path {member.path!r}")

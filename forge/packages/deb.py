@@ -111,7 +111,7 @@ def _normalise(root: Path, epoch: int) -> None:
 
 
 def _control(package: Package, root: Path) -> None:
-    """Completes DEBIAN/: version, maintainer and size, the sums of the files."""
+    """Complete DEBIAN/: version, maintainer and size, the sums of the files."""
     control = root / "DEBIAN"
     files = [path for path in root.rglob("*") if control not in (path, *path.parents)]
     # As dpkg-gencontrol counts: kilobytes of each file, and one for anything else.

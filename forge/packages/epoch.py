@@ -42,14 +42,14 @@ def of(folder: Path, *, reproducible: bool = False) -> int:
             f"{paths.shown(folder)} has changes that are not committed: {', '.join(changed)}",
             hint="commit them, or build without --reproducible",
         )
-    reason, mend = "", ""
+    reason, hint = "", ""
     try:
         if _git(folder, "rev-parse", "--is-shallow-repository") == "true":
-            reason, mend = "this is a shallow clone, which may not have its last commit", "git fetch --unshallow, or "
+            reason, hint = "this is a shallow clone, which may not have its last commit", "git fetch --unshallow, or "
         elif when := _git(folder, "log", "-1", "--format=%ct", "--", "."):
             return int(when)
         else:
-            reason, mend = "it is in no commit yet", "commit it, or "
+            reason, hint = "it is in no commit yet", "commit it, or "
     except _NoGit as error:
         reason = str(error)
     if text := os.environ.get(VARIABLE, ""):
@@ -57,7 +57,7 @@ def of(folder: Path, *, reproducible: bool = False) -> int:
     if reproducible:
         raise EpochError(
             f"the time of {paths.shown(folder)} is not known: {reason}",
-            hint=f"{mend}set {VARIABLE}, in seconds since 1970: {VARIABLE}=$(date +%s) {cli.again()}",
+            hint=f"{hint}set {VARIABLE}, in seconds since 1970: {VARIABLE}=$(date +%s) {cli.again()}",
         )
     seconds, whose = _next_best(folder)
     _tell(f"files of {paths.shown(folder)} get the time {_utc(seconds)}, {whose} ({reason})", reason)

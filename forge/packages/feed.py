@@ -32,7 +32,7 @@ LEFT_OUT = re.compile(r"(?:Maintainer|LicenseFiles|Source|Require)")
 
 
 def run(*, url: str = "", reproducible: bool = False) -> None:
-    """Makes every package, lays the feed out, and prints what a router needs to use it."""
+    """Make every package, lay the feed out, and print what a router needs to use it."""
     given, url = bool(url), url.rstrip("/") or reach.url()
     if not URLS.fullmatch(url):
         raise UsageError(
@@ -62,14 +62,14 @@ def make(pair: keys.Keys, *, reproducible: bool = False) -> Path:
 
 
 def pack(packages: Sequence[Package], folder: Path) -> None:
-    """Adds staged packages to a feed that is about to be laid out."""
+    """Add staged packages to a feed that is about to be laid out."""
     for package in packages:
         minisdk.pack(package, folder / "opkg", "ipk")
         minisdk.pack(package, folder / "apk", "apk")
 
 
 def lay_out(folder: Path, pair: keys.Keys) -> None:
-    """Adds indexes, signatures and public keys to the packages in folder/opkg and folder/apk; each .apk is signed, so
+    """Add indexes, signatures and public keys to the packages in folder/opkg and folder/apk; each .apk is signed, so
     that a router takes it as a loose file as well."""
     for path in _packages(folder / "apk", ".apk"):
         apk.sign(path, pair.apk)
@@ -82,7 +82,7 @@ def lay_out(folder: Path, pair: keys.Keys) -> None:
 
 
 def index_opkg(folder: Path, key: keys.UsignSecret, architecture: str = "all") -> None:
-    """Writes Packages, .gz, .manifest, .sig and index.json for the .ipk files in `folder`."""
+    """Write Packages, .gz, .manifest, .sig and index.json for the .ipk files in `folder`."""
     packages = _packages(folder, ".ipk")
     stanzas = [_stanza(path) for path in packages]
     manifest = "".join(f"{stanza}\n" for stanza in stanzas)
@@ -101,7 +101,7 @@ def index_opkg(folder: Path, key: keys.UsignSecret, architecture: str = "all") -
 
 
 def index_apk(folder: Path, pair: keys.Keys, architecture: str = "noarch") -> None:
-    """Writes packages.adb and index.json for the .apk files in `folder`."""
+    """Write packages.adb and index.json for the .apk files in `folder`."""
     content = apk.index(_packages(folder, ".apk"), pair.apk)
     (folder / "packages.adb").write_bytes(content)
     versions = {info["name"]: info["version"] for info in apk.read_index(content, pair.apk.public_key())}
@@ -171,7 +171,7 @@ def _report(folder: Path, pair: keys.Keys, url: str, given: bool) -> None:
 
 
 def trust(files: Path, url: str, manager: str) -> None:
-    """Adds the key and the line of our feed at `url` to an image's overlay, for opkg or for apk."""
+    """Add the key and the line of our feed at `url` to an image's overlay, for opkg or for apk."""
     pair, url = keys.load(), url.rstrip("/")
     public = pair.usign.public
     if manager == "opkg":

@@ -283,7 +283,7 @@ def _parsed(
 
 
 def _make(path: Path, content: bytes) -> bool:
-    """Writes a secret unless it is there, never half of it; of several that try at once, all use the first one's."""
+    """Write a secret unless it is there, never half of it; of several that try at once, all use the first one's."""
     if path.exists():
         return False
     try:

@@ -35,11 +35,11 @@ class Fault:
     path: Path
     line: int
     problem: str
-    mend: str = ""
+    hint: str = ""
 
     def __str__(self) -> str:
         where = paths.shown(self.path) + (f":{self.line}" if self.line else "")
-        return f"{where}: {self.problem}" + (f"; {self.mend}" if self.mend else "")
+        return f"{where}: {self.problem}" + (f"; {self.hint}" if self.hint else "")
 
 
 class PackageError(ForgeError):
@@ -132,7 +132,7 @@ class Tree:
 
 
 def evaluate(tree: Tree, variant: str = "") -> Evaluation:
-    """Reads the Makefile. Raises PackageError where make itself cannot."""
+    """Read the Makefile. Raise PackageError where make itself cannot."""
     makefile = Makefile(tree.origin / "Makefile")
     with tempfile.TemporaryDirectory(dir=tree.top) as folder:
         out = Path(folder)
@@ -159,7 +159,7 @@ def evaluate(tree: Tree, variant: str = "") -> Evaluation:
 
 
 def run_install(tree: Tree, name: str, root: Path, variant: str = "") -> None:
-    """Runs Build/Prepare, Build/Compile and Package/NAME/install, which fill `root`."""
+    """Run Build/Prepare, Build/Compile and Package/NAME/install, which fill `root`."""
     makefile = Makefile(tree.origin / "Makefile")
     result = _make(tree, [f"FORGE_STAGE={root}", f"BUILD_VARIANT={variant}", f"forge-stage-{name}"])
     if result.status != 0:

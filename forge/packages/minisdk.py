@@ -57,7 +57,7 @@ def preview(package: str, formats: Sequence[str], who: str, folder: Path) -> lis
 def run(
     *, package: str = "", format: str = "all", folder: Path | None = None, reproducible: bool = False
 ) -> list[Built]:
-    """Makes the packages (of this name, else all) in `folder` (dist/), and prints what was made and what to do with
+    """Make the packages (of this name, else all) in `folder` (dist/), and print what was made and what to do with
     it."""
     built = signed(make(package=package, format=format, folder=folder, reproducible=reproducible), reproducible)
     if not built:
@@ -78,7 +78,7 @@ def make(
     folder: Path | None = None,
     reproducible: bool = False,
 ) -> list[Built]:
-    """Makes them in `folder`, dist/ by default; .ipk files by the conventions of `release` (ipk.RELEASES).
+    """Make them in `folder`, dist/ by default; .ipk files by the conventions of `release` (ipk.RELEASES).
 
     `reproducible` refuses what would give other bytes elsewhere (epoch.of); else it is told.
     """
@@ -222,7 +222,7 @@ def _report_debs(built: Sequence[Built]) -> None:
 
 
 def inspect(file: str) -> None:
-    """Prints what a package file says and holds. Raises UnsoundError, at the end, for what is wrong with it."""
+    """Print what a package file says and holds. Raise UnsoundError, at the end, for what is wrong with it."""
     path = Path(file)
     if not path.is_file():
         near = cli.near(path.name, [one.name for one in path.parent.glob("*.?[pe][kb]")])

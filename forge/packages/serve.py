@@ -44,7 +44,7 @@ class Server4(ThreadingHTTPServer):
 
 
 def run(*, port: int = reach.PORT, address: str = "") -> None:
-    """Makes the feed if there is none, says what to type on the router, and serves until it is interrupted."""
+    """Make the feed if there is none, say what to type on the router, and serve until it is interrupted."""
     reach.url(port, address)  # an address that makes no sense is told before anything is done
     with listening(port) as server:
         url = reach.url(server.server_port, address)

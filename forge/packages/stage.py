@@ -59,7 +59,7 @@ def staged(
     """The packages of `directory`/Makefile (those of `names`, else all), staged as long as the context lasts.
 
     `epoch` and `reproducible` are as in epoch.of, which is asked where no epoch is given; `source` is where OpenWrt's
-    tree has the directory. Raises PackageError with every fault that was found.
+    tree has the directory. Raise PackageError with every fault that was found.
     """
     host.require("build")
     with workspace() as top:
@@ -81,7 +81,7 @@ def defined(directory: Path) -> list[str]:
 
 
 def lay_out(top: Path, directory: Path, source: str) -> Tree:
-    """Makes `top` look like OpenWrt's tree: the stand-ins where Makefiles include them, and the copy at `source`."""
+    """Make `top` look like OpenWrt's tree: the stand-ins where Makefiles include them, and the copy at `source`."""
     if not PLAIN.fullmatch(source):
         raise ForgeError(f"{paths.shown(directory)}: a package's folder has a plain name", hint="rename the folder")
     package = top / source
@@ -217,9 +217,9 @@ def _check_tree(tree: Tree, evaluation: Evaluation, definition: Definition, root
         if stat.S_ISREG(mode):
             fault = _check_file(path, inside, mode)
             if fault:
-                number, problem, mend = fault
+                number, problem, hint = fault
                 origin = _origin(tree, path, inside)
-                yield Fault(origin or file.path, number if origin else line, problem, mend)
+                yield Fault(origin or file.path, number if origin else line, problem, hint)
         elif not (stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
             yield Fault(file.path, line, f"{definition.name}: {inside} is neither a file, a folder nor a link")
     if empty:
@@ -227,7 +227,7 @@ def _check_tree(tree: Tree, evaluation: Evaluation, definition: Definition, root
 
 
 def _check_file(path: Path, inside: str, mode: int) -> tuple[int, str, str] | None:
-    """The line, the problem and the mend of a file that is to be run and cannot, or None."""
+    """The line, the problem and the hint of a file that is to be run and cannot, or None."""
     data = path.read_bytes()
     executable = bool(mode & 0o111)
     if executable and not data.startswith((b"#!", b"\x7fELF")):

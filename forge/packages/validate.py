@@ -122,8 +122,8 @@ def _undefined(evaluation: Evaluation) -> Iterator[Fault]:
 def _fields(evaluation: Evaluation, definition: Definition) -> Iterator[Fault]:
     file, fields, name = evaluation.makefile, definition.fields, definition.name
 
-    def at(field: str, problem: str, mend: str = "") -> Fault:
-        return Fault(file.path, file.assignment(field, name), f"{name}: {problem}", mend)
+    def at(field: str, problem: str, hint: str = "") -> Fault:
+        return Fault(file.path, file.assignment(field, name), f"{name}: {problem}", hint)
 
     known = [*USED, *IGNORED, *REFUSED]
     for field in definition.unknown:

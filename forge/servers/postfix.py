@@ -210,7 +210,7 @@ class Instance:
         self.close()
 
     def close(self) -> None:
-        """Ends Postfix and removes its folder. The keeper does both when its input ends."""
+        """End Postfix and remove its folder. The keeper does both when its input ends."""
         if self._keeper is None:
             return
         keeper, self._keeper = self._keeper, None
@@ -229,7 +229,7 @@ class Instance:
         self.pid = 0
 
     def flush(self) -> None:
-        """Tries everything in the queue now, however often it has failed."""
+        """Try everything in the queue now, however often it has failed."""
         self._ask("flush")
 
     def memory(self) -> dict[str, int]:
@@ -358,7 +358,7 @@ class Provider:
         return self.instance.log
 
     def forget(self) -> None:
-        """Drops what has arrived so far."""
+        """Drop what has arrived so far."""
         for name in self._names():
             (self._box / name).unlink()
         self._files.clear()

@@ -219,7 +219,7 @@ class Keeper:
         return " / ".join(text.strip().splitlines()[-5:]) or "it left no log"
 
     def stop(self) -> None:
-        """Ends master and every daemon of its group; returns when none is left. The queue stays whole."""
+        """End master and every daemon of its group; return when none is left. The queue stays whole."""
         if self.master is None:
             return
         if self.master.poll() is None:

@@ -95,7 +95,7 @@ class Relay:
         return [*argv, "--user", self._user] if self._user else argv
 
     def start(self, timeout: float = START_SECONDS) -> None:
-        """Returns as soon as it greets; fails with the end of its log if it does not."""
+        """Return as soon as it greets; fail with the end of its log if it does not."""
         with (self.folder / "log").open("ab") as log:
             # A session of its own, so that Ctrl-C on a terminal is ours to handle.
             self._process = subprocess.Popen(
@@ -117,7 +117,7 @@ class Relay:
             return False
 
     def stop(self, timeout: float = 10.0) -> int:
-        """Ends it as its init script would; the exit status."""
+        """End it as its init script would; the exit status."""
         process, self._process = self._process, None
         if process is None:
             raise ForgeError("the relay is not running")

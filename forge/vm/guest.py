@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from forge.vm import firmware as firmwares
 from forge.vm import gdb, machines, registry
 from forge.vm.machines import Forwards, Load
 from forge.vm.qmp import Monitor, QmpError
+from forge.vm.serial_console import SerialConsole
 from forge.vm.ssh import Ssh
 
 BOOT_SECONDS = 90.0  # on a machine like ours; a boot takes 3 to 6
@@ -36,11 +36,8 @@ QEMU_SECONDS = 20.0
 POWER_SECONDS = 40.0
 SNAPSHOT_SECONDS = 60.0
 TAIL = 15  # lines of the console that an error shows
-LOGS_KEPT = 20
 READY = re.compile(rb"procd: - init complete -")
-DEAD = re.compile(rb"Kernel panic - not syncing.*|^lab: .*", re.MULTILINE)
 T = TypeVar("T")
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\n\t -~\u00a0-\U0010ffff]")
 
 
 class GuestError(ForgeError):
@@ -89,7 +86,7 @@ class Guest:
         self._process: subprocess.Popen[bytes] | None = None
         self._monitor: Monitor | None = None
         self._ports: dict[tuple[str, int], int] = {}
-        self._seen = 0  # how much of the serial log belongs to boots before
+        self.serial = SerialConsole(self.folder, self.machine.target)
         self._ssh: Ssh | None = None
 
     def __enter__(self) -> Guest:
@@ -105,12 +102,13 @@ class Guest:
         self.close()
 
     def open(self) -> None:
-        """Makes the folder and starts QEMU; the guest has not booted yet."""
+        """Make the folder and start QEMU; the guest has not booted yet."""
         if host.command(self.machine.qemu) is None:
             hint = f"start the task through ./inv, or: apt-get install --no-install-recommends {self.machine.package}"
             raise MissingError(f"{self.machine.qemu} is not on this machine", hint=hint)
         registry.sweep()
         self.folder = Path(tempfile.mkdtemp(prefix=registry.PREFIX, dir=registry.PARENT))
+        self.serial = SerialConsole(self.folder, self.machine.target)
         try:
             disk = self.folder / "data.img" if self._disk is True else self._disk or None
             self._load = firmwares.load(self.machine, self.firmware, self.folder, disk=disk)
@@ -120,20 +118,19 @@ class Guest:
             raise
 
     def close(self) -> None:
-        """Ends everything and removes the folder; the serial log goes to the cache."""
+        """End everything and remove the folder; the serial log goes to the cache."""
         self.cut_power()
         if self.folder != Path():
-            keep_log(self)
+            self.serial.keep()
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = Path()
 
     # ---- power -----------------------------------------------------------------------------------------------------
 
     def power_on(self, *, incoming: bool = False) -> None:
-        """Starts QEMU with the disks as they are. wait() then waits for the boot."""
-        for name in ("console", "qmp"):
-            (self.folder / name).unlink(missing_ok=True)
-        self._seen = self.serial_log.stat().st_size if self.serial_log.exists() else 0
+        """Start QEMU with the disks as they are. wait() then waits for the boot."""
+        (self.folder / "qmp").unlink(missing_ok=True)
+        self.serial.begin()
         argv = machines.argv(
             *(self.machine, self._load, self.folder),
             lan=self.lan_address,
@@ -164,7 +161,7 @@ class Guest:
             raise
 
     def cut_power(self) -> None:
-        """Ends the guest at once: what it has not synced is lost, as when the cable is pulled."""
+        """End the guest at once: what it has not synced is lost, as when the cable is pulled."""
         if self._ssh is not None:
             self._ssh.close()
             self._ssh = None
@@ -197,19 +194,14 @@ class Guest:
     def wait(self, seconds: float = BOOT_SECONDS) -> None:
         """Until this boot is complete and SSH greets. GuestError when the guest dies or does not come that far."""
         end = timeouts.deadline(seconds)
-        with console.detail(self._last_line):
+        with console.detail(self.serial.last_line):
             self.wait_console(READY, end=end, what="has not finished booting")
         self._until(lambda: self.ssh.banner(2.0), end, "has booted, but no SSH server greets on its LAN")
-
-    def _last_line(self) -> str:
-        """What its console said last, of letters alone."""
-        lines = self._console()[-400:].decode("ascii", errors="ignore").strip().splitlines()
-        return "".join(letter for letter in lines[-1] if letter.isprintable())[:50] if lines else "QEMU starts"
 
     def wait_console(self, pattern: re.Pattern[bytes], *, end: float, what: str = "") -> bytes:
         """Wait until this boot's part of the console matches; return the match. `end` is as in timeouts.wait."""
         what = what or f"does not print {pattern.pattern.decode(errors='replace')}"
-        return self._until(lambda: pattern.search(self._console()), end, what)[0]
+        return self._until(lambda: pattern.search(self.serial.read()), end, what)[0]
 
     def reboot(self) -> None:
         """By its own `reboot`, as an owner would; returns when it is up again, on other ports.
@@ -310,38 +302,6 @@ class Guest:
             self._ssh = Ssh("127.0.0.1", self.lan(22)[1], folder=self.folder)
         return self._ssh
 
-    # ---- what it says ----------------------------------------------------------------------------------------------
-
-    @property
-    def serial_log(self) -> Path:
-        return self.folder / "serial.log"
-
-    @property
-    def console(self) -> str:
-        """What this boot has printed so far, without control characters."""
-        return _CONTROL.sub("", self._console().decode(errors="replace"))
-
-    def type(self, line: str) -> None:
-        """A line on its console, as from a keyboard; what comes of it is in `console`. Returns once it is echoed."""
-        with socket.socket(socket.AF_UNIX) as keyboard:
-            keyboard.connect(str(self.folder / "console"))
-            keyboard.sendall(line.encode() + b"\n")
-            keyboard.settimeout(5.0)  # QEMU forgets what the guest has not read yet when the connection ends
-            echo = b""
-            with contextlib.suppress(TimeoutError):
-                while not (line.encode() in echo and b"\n" in echo[echo.index(line.encode()) :]) and (
-                    data := keyboard.recv(4096)
-                ):
-                    echo += data
-
-    def _console(self) -> bytes:
-        try:
-            with self.serial_log.open("rb") as file:
-                file.seek(self._seen)
-                return file.read()
-        except FileNotFoundError:
-            return b""
-
     def _until(self, reached: Callable[[], T | None], end: float, what: str) -> T:
         def reached_alive() -> T | None:
             if found := reached():
@@ -350,16 +310,16 @@ class Guest:
                 status = self._process.returncode if self._process else 0
                 how = "powered itself off" if status == 0 else f"QEMU ended with status {status}"
                 raise self._error(f"is gone: {how}")
-            if dead := DEAD.search(self._console()):
-                raise self._error(f"has died: {_CONTROL.sub('', dead[0].decode(errors='replace')).strip()}")
+            if death := self.serial.death():
+                raise self._error(f"has died: {death}")
             return None
 
         return timeouts.wait(reached_alive, end, lambda: self._error(what))
 
     def _error(self, what: str) -> GuestError:
-        lines = [line for line in self.console.splitlines() if line.strip()][-TAIL:]
+        lines = [line for line in self.serial.text.splitlines() if line.strip()][-TAIL:]
         shown = "".join(f"\n  | {line}" for line in lines) or "\n  (its console has printed nothing)"
-        kept = keep_log(self)
+        kept = self.serial.keep()
         return GuestError(
             f"the guest {self.machine.target} {what}; its console ends:{shown}{self._qemu_log()}",
             hint=f"the whole console: {kept}" if kept else "",
@@ -397,18 +357,3 @@ def _forwarded(text: str) -> dict[tuple[str, int], int]:
         elif forward := re.match(r"\s*TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)\s", line):
             ports[side, int(forward[2])] = int(forward[1])
     return ports
-
-
-def keep_log(guest: Guest) -> Path | None:
-    """The serial log's copy in the cache, of which the newest are kept."""
-    log, target = guest.serial_log, guest.machine.target
-    if not log.exists() or not log.stat().st_size:
-        return None
-    folder = paths.cache("serial")
-    kept = folder / f"{target.replace('/', '-')}-{log.parent.name.removeprefix(registry.PREFIX)}.log"
-    with contextlib.suppress(OSError):
-        shutil.copyfile(log, kept)
-        logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
-        for old in logs[:-LOGS_KEPT]:
-            old.unlink()
-    return kept

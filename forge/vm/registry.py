@@ -34,7 +34,7 @@ def guests() -> list[tuple[Path, dict[str, Any]]]:
 
 
 def sweep() -> None:
-    """Removes the folders of guests whose starter was killed before it could."""
+    """Remove the folders of guests whose starter was killed before it could."""
     running = {folder for folder, _ in guests()}
     for folder in Path(PARENT).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):

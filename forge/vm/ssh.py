@@ -90,7 +90,7 @@ class Ssh:
         return f"ssh://{NAME}?ssh_config={self.config}&controlpersist=0"
 
     def connect(self) -> None:
-        """Opens the shared connection, unless it is there."""
+        """Open the shared connection, unless it is there."""
         if self._control("check"):
             return
         # The connection lives in the background, and would hold a pipe of ours open: it gets a file instead.
@@ -119,7 +119,7 @@ class Ssh:
             )
 
     def close(self) -> None:
-        """Ends the shared connection; whether the host is still there does not matter."""
+        """End the shared connection; whether the host is still there does not matter."""
         if (self.folder / "control").exists():
             self._control("exit")
             with contextlib.suppress(FileNotFoundError):
@@ -144,7 +144,7 @@ class Ssh:
         return result
 
     def put(self, files: Sequence[Path], folder: str = "/tmp") -> None:
-        """Copies files and folders into a folder of the host, modes kept."""
+        """Copy files and folders into a folder of the host, modes kept."""
         self.connect()
         # Each by its name alone: where it lay here means nothing there.
         members = [word for file in files for word in ("-C", str(file.absolute().parent), file.name)]
@@ -154,7 +154,7 @@ class Ssh:
         )
 
     def get(self, path: str, folder: Path) -> Path:
-        """Copies a file or folder of the host into a folder here; where it is then."""
+        """Copy a file or folder of the host into a folder here; where it is then."""
         self.connect()
         parent, _, name = path.rstrip("/").rpartition("/")
         remote = f"tar -c -f - -C {shlex.quote(parent or '/')} {shlex.quote(name)}"

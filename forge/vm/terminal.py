@@ -24,7 +24,7 @@ HELP = "\r\n[Ctrl-A X ends the guest, Ctrl-A Ctrl-A types a Ctrl-A]\r\n"
 
 
 def attach(guest: Guest) -> None:
-    """Shows the console until the guest ends. On a terminal keys go to the guest; elsewhere only Ctrl-C counts."""
+    """Show the console until the guest ends. On a terminal keys go to the guest; elsewhere only Ctrl-C counts."""
     with socket.socket(socket.AF_UNIX) as console:
         console.connect(str(guest.folder / "console"))
         console.setblocking(False)
@@ -44,8 +44,8 @@ def attach(guest: Guest) -> None:
                     console.setblocking(True)
                     console.sendall(data)
                     console.setblocking(False)
-                shown = _show(guest.serial_log, shown)
-            _show(guest.serial_log, shown)
+                shown = _show(guest.serial.log, shown)
+            _show(guest.serial.log, shown)
 
 
 def is_interactive() -> bool:
@@ -89,7 +89,7 @@ def _raw(terminal: int) -> Iterator[None]:
 
 
 def _drain(console: socket.socket) -> bool:
-    """Reads and drops what the log has too; False once QEMU has closed it."""
+    """Read and drop what the log has too; False once QEMU has closed it."""
     try:
         return bool(console.recv(65536))
     except BlockingIOError:

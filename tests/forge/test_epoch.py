@@ -176,7 +176,7 @@ def test_the_environment_comes_before_the_next_best(
 def test_a_reproducible_build_takes_no_next_best(
     checkout: Path, directory: Path, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make, _, _, reason, mend = CASES[case]
+    make, _, _, reason, hint = CASES[case]
     directory = make(checkout, monkeypatch)
     monkeypatch.setattr(sys, "argv", ["forge", "feed", "--url", "https://example.org/a b"])
     with pytest.raises(EpochError) as caught:
@@ -184,7 +184,7 @@ def test_a_reproducible_build_takes_no_next_best(
     assert reason in caught.value.message
     command = "./inv feed --url 'https://example.org/a b'"
     assert caught.value.hint.endswith(
-        f"{mend}set SOURCE_DATE_EPOCH, in seconds since 1970: SOURCE_DATE_EPOCH=$(date +%s) {command}"
+        f"{hint}set SOURCE_DATE_EPOCH, in seconds since 1970: SOURCE_DATE_EPOCH=$(date +%s) {command}"
     )
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "12345")
     assert epoch.of(directory, reproducible=True) == 12345

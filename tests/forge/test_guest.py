@@ -60,7 +60,7 @@ def booted(router: Guest) -> Guest:
 
 
 def type_and_see(router: Guest, line: str, back: bytes) -> None:
-    router.type(line)
+    router.serial.type(line)
     router.wait_console(re.compile(re.escape(back)), end=timeouts.deadline(PATIENCE))
 
 
@@ -162,7 +162,7 @@ def test_the_power_can_be_cut_and_come_back(router: Guest) -> None:
     assert not router.running() and not Path(f"/proc/{first}").exists()
     router.power_on()
     type_and_see(booted(router), "z", b"z1\n2")
-    assert "a1" not in router.console, "what was printed before does not count for this boot"
+    assert "a1" not in router.serial.text, "what was printed before does not count for this boot"
 
 
 def test_ports_are_free_ones_of_loopback_and_differ_between_guests(router: Guest, image: Path) -> None:

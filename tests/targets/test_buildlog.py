@@ -23,7 +23,7 @@ make: *** [Makefile:272: image] Error 2
 
 
 @pytest.mark.parametrize(
-    ("output", "what", "mend"),
+    ("output", "what", "hint"),
     [
         (
             'Profile "x" does not exist!\nUse "make info" to get a list',
@@ -71,10 +71,10 @@ make: *** [Makefile:272: image] Error 2
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else None,
 )
-def test_a_cause_is_found_in_what_was_said(output: str, what: str, mend: str) -> None:
+def test_a_cause_is_found_in_what_was_said(output: str, what: str, hint: str) -> None:
     cause = explain(NOISE.format(output))
     assert what in cause.what
-    assert mend in cause.mend
+    assert hint in cause.hint
     assert "\n" not in cause.what
 
 

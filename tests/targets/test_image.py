@@ -226,7 +226,7 @@ def test_a_build_replaces_the_one_before_it_as_a_whole(upstream: Upstream, place
 
 
 @pytest.mark.parametrize(
-    ("fault", "said", "mend"),
+    ("fault", "said", "hint"),
     [
         (
             "too-big",
@@ -243,12 +243,12 @@ def test_a_build_replaces_the_one_before_it_as_a_whole(upstream: Upstream, place
     ],
 )
 def test_a_failure_is_told_in_a_line_with_its_mend_and_the_log(
-    upstream: Upstream, place: Place, fault: str, said: str, mend: str
+    upstream: Upstream, place: Place, fault: str, said: str, hint: str
 ) -> None:
     (upstream.breakage / fault).touch()
     with pytest.raises(ImageError, match=said) as caught:
         make(upstream)
-    assert mend in caught.value.hint
+    assert hint in caught.value.hint
     log = place.dist / "logs" / f"image-{STABLE}-{GL}-mailrelay.log"
     assert str(log) in caught.value.message and "$ make manifest" in log.read_text()
     assert not (place.dist / "images").exists(), "no image is better than a wrong one"

@@ -121,7 +121,7 @@ class File:
 
 
 def decode(content: bytes, *, limit: int = MAX_SIZE) -> File:
-    """Takes a file apart. Nothing is verified but its form; see verify()."""
+    """Take a file apart. Nothing is verified but its form; see verify()."""
     raw = _unpacked(content, limit)
     if len(raw) < 8:
         raise AdbError("the file ends within its header")

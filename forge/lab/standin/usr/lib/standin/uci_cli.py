@@ -193,16 +193,19 @@ def run(folder: str, words: list[str], text: str = "", extended: bool = False) -
     elif command in ("set", "add_list", "del_list", "rename", "reorder"):
         if not equals or not _is_place(name, option):
             raise Wrong("Invalid argument")
-        if option or command != "set":
-            name = store.section(name).id
-        if command == "set" and option and not value:
-            if option in store.section(name).options:
-                store.change("delete", name, option, "")
-        else:
-            store.change(command, name, option, value)
+        _change(store, command, name, option, value)
     else:
         raise Wrong("Invalid argument")
     return ""
+
+
+def _change(store: Store, command: str, name: str, option: str, value: str) -> None:
+    if option or command != "set":
+        name = store.section(name).id
+    if value or not option or command != "set":
+        store.change(command, name, option, value)
+    elif option in store.section(name).options:
+        store.change("delete", name, option, "")
 
 
 def _is_place(name: str, option: str) -> bool:
