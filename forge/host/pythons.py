@@ -1,6 +1,6 @@
 """The Pythons that the relay's tests run on: those on this machine, and those unpacked from Debian's packages.
 
-MINORS are those of OpenWrt's releases, none of which has 3.12. An interpreter counts only if it really starts and has ssl.
+MINORS are those of OpenWrt's releases; none has 3.12. An interpreter counts only if it really starts and has ssl.
 """
 
 from __future__ import annotations
