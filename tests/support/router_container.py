@@ -66,7 +66,11 @@ config zone
 # What of the stand-in is for a booted guest alone.
 GUESTS_OWN = (
     "etc/config",
-    "etc/init.d",
+    "etc/init.d/boot",
+    "etc/init.d/dropbear",
+    "etc/init.d/firewall",
+    "etc/init.d/network",
+    "etc/init.d/rpcd",
     "etc/passwd",
     "etc/group",
     "etc/shadow",
@@ -139,6 +143,7 @@ class Container(Router):
         self.put("/etc/passwd", f"root:x:0:0:root:/root:/bin/ash\nmailrelay:x:{owner}:{owner}::/var/run:/bin/false\n")
         self.put("/etc/group", f"root:x:0:\nmailrelay:x:{owner}:\n")
         self.put("/etc/config/firewall", FIREWALL)
+        self.put("/etc/config/rpcd", (STANDIN / "etc/config/rpcd").read_text())
         self.put("/etc/config/network", "config interface 'lan'\n\nconfig interface 'wan'\n")
         self.put("/etc/config/system", "config system\n\toption hostname 'plant7'\n\toption log_file '/tmp/log'\n")
         self.put("/etc/config/dhcp", "config dnsmasq\n\toption domain 'works.example'\n")

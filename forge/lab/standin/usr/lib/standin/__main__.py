@@ -18,6 +18,8 @@ import logd
 import loop
 import netifd
 import rpcd
+import rpcd_uci
+import session
 import uci_cli
 from door import Call, Door
 from services import Services
@@ -80,6 +82,13 @@ def board(message: dict[str, object]) -> dict[str, object]:
     return {"kernel": machine.release, "hostname": machine.nodename, "release": release}
 
 
+def serve(message: dict[str, object]) -> None:
+    """For /etc/init.d/uhttpd: imported when it is asked for."""
+    import uhttpd
+
+    uhttpd.start()
+
+
 def main() -> None:
     set_clock()
     with open("/proc/self/comm", "w") as file:
@@ -93,6 +102,9 @@ def main() -> None:
     netifd.event = services.event
     netifd.offer()
     rpcd.offer()
+    session.offer()
+    rpcd_uci.offer(services.event)
+    bus.objects["uhttpd"] = bus.methods(start=serve)
     fw4.get_data = services.firewall_data
     Door(
         {

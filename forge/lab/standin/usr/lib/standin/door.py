@@ -19,16 +19,48 @@ if TYPE_CHECKING:
 BOX = "/var/run/ubus"
 
 
-class Call:
+class Writer:
+    """Writes to a descriptor without waiting, and closes it once all is written or nobody reads any more."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.open = True
+        self._descriptor = descriptor
+        self._unsent = b""
+
+    def send(self, data: bytes) -> None:
+        self._unsent += data
+        self._flush()
+
+    def close(self) -> None:
+        self.open = False
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._descriptor < 0:
+            return
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[os.write(self._descriptor, self._unsent[:4096]) :]
+        except BlockingIOError:
+            loop.watch_writable(self._descriptor, self._flush)
+            return
+        except OSError:  # nobody reads any more
+            self.open, self._unsent = False, b""
+        loop.forget_writable(self._descriptor)
+        if not self.open:
+            loop.forget(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Call(Writer):
     """One run of a program: `words` begin with its name; `input` is its standard input if it reads that."""
 
     def __init__(self, words: list[str], input: str, uid: int, answer: int) -> None:
+        super().__init__(answer)
         self.words = words
         self.input = input
         self.uid = uid
-        self.open = True
-        self._answer = answer
-        self._unsent = b""
 
     def done(self, status: int = 0, text: str = "", *, error: bool = False) -> None:
         """The whole answer: what goes to standard output, or to standard error."""
@@ -39,42 +71,10 @@ class Call:
 
     def begin(self, status: int = 0, *, error: bool = False, empty: bool = False) -> None:
         """The first part of an answer of which more is to come, for programs that follow something."""
-        self._send(f"{status} {'-' if empty else 'err' if error else 'out'}\n")
+        self.say(f"{status} {'-' if empty else 'err' if error else 'out'}\n")
 
     def say(self, text: str) -> None:
-        self._send(text)
-
-    def close(self) -> None:
-        self.open = False
-        if not self._unsent:
-            self._end()
-
-    def _end(self) -> None:
-        if self._answer >= 0:
-            loop.forget(self._answer)
-            os.close(self._answer)
-        self._answer, self.open = -1, False
-
-    def _send(self, text: str) -> None:
-        self._unsent += text.encode("utf-8", "surrogateescape")
-        self._flush()
-
-    def _flush(self) -> None:
-        if self._answer < 0:
-            return
-        try:
-            while self._unsent:
-                self._unsent = self._unsent[os.write(self._answer, self._unsent[:4096]) :]
-        except BlockingIOError:
-            loop.watch_writable(self._answer, self._flush)
-            return
-        except OSError:  # nobody reads any more
-            self._unsent = b""
-            self._end()
-            return
-        loop.forget_writable(self._answer)
-        if not self.open:
-            self._end()
+        self.send(text.encode("utf-8", "surrogateescape"))
 
 
 class Door:

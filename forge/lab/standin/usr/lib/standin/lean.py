@@ -34,7 +34,7 @@ def loads(text: str) -> Any:
     text = text.strip(" \t\n\r")
     try:
         value, end = _scan(text, 0)
-    except StopIteration:
+    except (StopIteration, SystemError):  # the latter where it has no json to take its own error from
         end = -1
     if end != len(text):
         raise ValueError("this is no JSON")

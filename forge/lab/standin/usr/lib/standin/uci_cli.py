@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from door import Call
 
-_SAVED = "/tmp/.uci"
+SAVED = "/tmp/.uci"
 
 
 class Wrong(Exception):
@@ -26,10 +26,10 @@ class Wrong(Exception):
 class Store:
     """One package's sections, with the changes that are not committed applied."""
 
-    def __init__(self, folder: str, package: str) -> None:
+    def __init__(self, folder: str, package: str, saved: str = SAVED) -> None:
         self.path = f"{folder}/{package}"
         self.package = package
-        self.delta_path = f"{_SAVED}/{package}"
+        self.delta_path = f"{saved}/{package}"
         if not _is_name(package.replace("-", "_").replace(".", "_")) or package.startswith("."):
             raise Wrong("Invalid argument")
         try:
@@ -58,6 +58,10 @@ class Store:
             if name in (one.name, one.id):
                 return one
         raise Wrong("Entry not found")
+
+    def new_id(self, type: str) -> str:
+        """The name that an anonymous section of that type will have."""
+        return f"cfg{len(self.sections) + 1:02x}{uci._hash(type.encode()):04x}"
 
     def apply(self, kind: str, name: str, option: str, value: str) -> None:
         if kind == "set" and not option:
@@ -96,7 +100,7 @@ class Store:
         self.save()
 
     def save(self) -> None:
-        os.makedirs(_SAVED, mode=0o700, exist_ok=True)
+        os.makedirs(self.delta_path.rpartition("/")[0], mode=0o700, exist_ok=True)
         with open(self.delta_path, "w") as file:
             file.write("".join(lean.dumps(delta) + "\n" for delta in self.deltas))
 
@@ -164,7 +168,7 @@ def run(folder: str, words: list[str], text: str = "", extended: bool = False) -
         lines = (shlex.split(line, comments=True) for line in text.splitlines())
         return "".join(run(folder, line, text, extended) for line in lines if line)
     if command in ("commit", "changes") and not rest:
-        names = sorted(os.listdir(_SAVED)) if os.path.isdir(_SAVED) else []
+        names = sorted(os.listdir(SAVED)) if os.path.isdir(SAVED) else []
         return "".join(run(folder, [command, name]) for name in names if os.path.exists(f"{folder}/{name}"))
     if command in ("show", "export") and not rest:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
@@ -180,9 +184,8 @@ def run(folder: str, words: list[str], text: str = "", extended: bool = False) -
     if command in _READERS:
         return _READERS[command](store, name, option, extended)
     if command == "add" and len(rest) == 2:
-        kind = rest[1]
-        name = uci.Section(kind, None, f"cfg{len(store.sections) + 1:02x}{uci._hash(kind.encode()):04x}", 0).id
-        store.change("set", name, "", kind)
+        name = store.new_id(rest[1])
+        store.change("set", name, "", rest[1])
         return name + "\n"
     if command == "revert":
         store.revert(name, option)
