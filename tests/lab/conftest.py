@@ -14,13 +14,11 @@ import pytest
 from testinfra.host import Host
 
 from forge.lab import targets
-from forge.packages import minisdk, stage
 from forge.servers import postfix
 from tests.providers import provider as provider
 from tests.providers import running_provider as running_provider
+from tests.support.packed import packed
 from tests.support.router_ssh import SshRouter, asked_for
-
-PACKAGE = Path(__file__).resolve().parents[2] / "package" / "mailrelay"
 
 
 @pytest.fixture(scope="session")
@@ -46,12 +44,6 @@ def whole_router(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathF
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package mailrelay, as `./inv build` makes it."""
     return packed("mailrelay", tmp_path_factory.mktemp("package"))
-
-
-def packed(name: str, folder: Path, directory: Path = PACKAGE) -> Path:
-    with stage.staged(directory, [name]) as packages:
-        [made] = [one.path for package in packages for one in minisdk.pack(package, folder, "ipk")]
-    return made
 
 
 @pytest.fixture(scope="session")

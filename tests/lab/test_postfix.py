@@ -7,7 +7,7 @@ import pytest
 from forge.core import timeouts
 from forge.lab import opkg_state, targets
 from forge.servers.postfix import Provider
-from tests.lab.conftest import packed
+from tests.support.packed import packed
 from tests.support.router import greeting
 from tests.support.router_ssh import SshRouter
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from forge.core import timeouts
+from forge.core import paths, timeouts
 from forge.servers.postfix import Provider
-from tests.lab.conftest import PACKAGE, packed
+from tests.support.packed import packed
 from tests.support.router_ssh import SshRouter
 
 PATIENCE = 60.0
@@ -25,7 +25,7 @@ def newer_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The next version, whose code says so."""
     folder = tmp_path_factory.mktemp("newer")
     source = folder / "mailrelay"
-    shutil.copytree(PACKAGE, source, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(paths.PACKAGES / "mailrelay", source, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     makefile = source / "Makefile"
     makefile.write_text(makefile.read_text().replace("PKG_VERSION:=1.0.0", "PKG_VERSION:=1.0.1"))
     version = source / "src/mailrelay/core/version.py"

@@ -1,9 +1,10 @@
-"""A headless Chromium, and the app's pages as a person uses them: by LuCI's own ids, which the stand-in has too."""
+"""A headless Chromium, and the app's pages as a person uses them: by LuCI's own ids and classes, which the stand-in has
+too. Where LuCI draws a list as a widget of its own, both are known here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from selenium.common.exceptions import StaleElementReferenceException
@@ -19,7 +20,25 @@ from forge.host import host
 PATIENCE = 30.0  # seconds until what should come soon counts as not coming
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars
-    --remote-debugging-pipe""".split()
+    --remote-debugging-pipe --ignore-certificate-errors""".split()
+PAGES = "cgi-bin/luci/admin"
+SAVE, APPLY = ".cbi-page-actions .cbi-button-save", ".cbi-page-actions .cbi-button-apply"
+# Notes each call that the page makes, as OBJECT.METHOD.
+LISTEN = """
+    const name = (call) => call.params[1] + '.' + call.params[2];
+    const note = (body) => [].concat(JSON.parse(body)).forEach((call) => asked.push(name(call)));
+    const { send } = XMLHttpRequest.prototype, { fetch } = window;
+    window.asked = [];
+    XMLHttpRequest.prototype.send = function(body) { body && note(body); return send.call(this, body); };
+    window.fetch = (url, options) => { options && options.body && note(options.body); return fetch(url, options); };
+"""
+CALL = """
+    const [ object, method, message, done ] = arguments;
+    const params = [ L.env.sessionid, object, method, message ];
+    fetch(L.env.ubuspath || L.url('admin/ubus'), {
+        method: 'POST', body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'call', params })
+    }).then((answer) => answer.json()).then((answer) => done(answer.error ? [ answer.error.code ] : answer.result));
+"""
 
 Found = TypeVar("Found")
 
@@ -36,10 +55,10 @@ class Service(ChromeService):
 
 
 class Browser:
-    """`with Browser(address, profile)`; address is the site's, without a / at its end."""
+    """`with Browser(address, profile, passwords)`; address is the site's, without a / at its end."""
 
-    def __init__(self, address: str, profile: str) -> None:
-        self.address = address
+    def __init__(self, address: str, profile: str, passwords: dict[str, str]) -> None:
+        self.address, self.passwords, self.user = address, passwords, ""
         options = ChromeOptions()
         options.binary_location = str(host.command("chromium"))
         for flag in (*FLAGS, f"--user-data-dir={profile}"):
@@ -56,13 +75,50 @@ class Browser:
 
     # Pages.
 
-    def open(self, page: str, session: str = "root", **more: str) -> None:
+    def open(self, page: str, user: str = "root", **more: str) -> None:
         """A page of the app by its name, or LuCI's status page with our part of it."""
-        words = "&".join(f"{name}={value}" for name, value in {"session": session, **more}.items())
-        path = "status" if page == "status" else f"mailrelay/{page}"
-        self.driver.get(f"{self.address}/page/admin/services/{path}?{words}")
-        self.wait(lambda: self.driver.execute_script("return document.body.dataset.ready"), f"the page {page}")
-        assert self.driver.execute_script("return document.body.dataset.ready") == "1", self.text()
+        words = "&".join(f"{name}={value}" for name, value in more.items())
+        path = "status/overview" if page == "status" else f"services/mailrelay/{page}"
+        address = f"{self.address}/{PAGES}/{path}?{words}"
+        if user != self.user:
+            self._log_in(user, address)
+        self.driver.get(address)
+        self._drawn()
+        assert not self.text("#view .failed"), self.text()
+
+    def _log_in(self, user: str, address: str) -> None:
+        self.driver.get(address)
+        self.driver.delete_all_cookies()
+        self.driver.execute_script("sessionStorage.clear()")
+        self.driver.get(address)
+        for name, text in (("luci_username", user), ("luci_password", self.passwords[user])):
+            field = self.find(f"input[name={name}]")
+            field.clear()
+            field.send_keys(text)
+        self.click(".cbi-button-positive")
+        self.wait(lambda: not self.driver.find_elements(By.NAME, "luci_password"), f"{user} is let in")
+        self._drawn()
+        self.complaints()  # LuCI's form comes with the status 403
+        self.user = user
+
+    def _drawn(self) -> None:
+        ready = "const view = document.getElementById('view'); return view && !view.querySelector(':scope > .spinning')"
+        self.wait(lambda: self.driver.execute_script(ready), "the page is drawn")
+
+    def call(self, object: str, method: str, **message: object) -> Any:
+        """What the bus answers the page's session: the status and the reply, or the code of an error."""
+        return self.driver.execute_async_script(CALL, object, method, message)
+
+    def listen(self) -> None:
+        self.driver.execute_script(LISTEN)
+
+    def asked(self) -> list[str]:
+        """The page's calls since `listen`."""
+        return list(self.driver.execute_script("return window.asked"))
+
+    def unsaved(self) -> list[Any]:
+        """What the session has saved and not applied."""
+        return list(self.call("uci", "changes", config="mailrelay")[1]["changes"])
 
     def text(self, selector: str = "body") -> str:
         """Of all that the selector finds, in one look."""
@@ -77,10 +133,6 @@ class Browser:
             for entry in self.driver.get_log("browser")  # type: ignore[no-untyped-call]
             if entry["level"] == "SEVERE"
         ]
-
-    def shot(self, path: Path, width: int = 1200, height: int = 1000) -> None:
-        self.driver.set_window_size(width, height)
-        self.driver.save_screenshot(str(path))
 
     # What a person does.
 
@@ -125,11 +177,19 @@ class Browser:
 
     def choose(self, section: str, option: str, *titles: str) -> None:
         """In a list, these and no others."""
-        select = Select(self.field(section, option))
-        if select.is_multiple:
-            select.deselect_all()
-        for title in titles:
-            select.select_by_visible_text(title)
+        field = self.find(f'[id="widget.cbid.mailrelay.{section}.{option}"], .cbi-dropdown[id$=".{section}.{option}"]')
+        if field.tag_name == "select":
+            select = Select(field)
+            if select.is_multiple:
+                select.deselect_all()
+            for title in titles:
+                select.select_by_visible_text(title)
+            return
+        field.click()
+        for entry in field.find_elements(By.CSS_SELECTOR, "ul.dropdown > li[data-value]"):
+            if (entry.get_attribute("data-value") in titles) != (entry.get_attribute("selected") is not None):
+                entry.click()
+        field.find_element(By.CSS_SELECTOR, ".open").click()
 
     def tick(self, section: str, option: str, on: bool = True) -> None:
         box = self.field(section, option)
@@ -137,7 +197,7 @@ class Browser:
             box.click()
 
     def tab(self, name: str, within: str = "") -> None:
-        self.click(f'{within} .cbi-tabmenu a[data-tab="{name}"]'.strip())
+        self.click(f'{within} .cbi-tabmenu li[data-tab="{name}"] a'.strip())
 
     def dialog_section(self) -> str:
         """The section that the open dialog is about."""

@@ -1,79 +1,37 @@
 """One router, one provider, one browser for all tests of the LuCI app.
 
-The provider is real and listens on the host's loopback; `Door` opens it inside the router's network, at the ports that
-providers have. Tests that change the settings put them back with the fixture `relay`.
+Without an option the router is a container; with --target it is a guest of the lab, with --host one on the network.
+Where LuCI is on it, its own pages are driven; where it is not, tests/luci/standin takes its place in the browser, and
+the stand-in for OpenWrt serves it. Tests that change the settings put them back with the fixture `relay`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import json
 import os
-import shutil
-import socket
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forge.core import paths
 from forge.host import host
+from forge.packages import po
 from forge.servers.postfix import Provider
 from tests.luci.browser import Browser
-from tests.luci.standin.server import Site
+from tests.support.packed import packed
+from tests.support.router import Router
 from tests.support.router_container import Container
+from tests.support.router_ssh import asked_for
 
-HOST = "mail.provider.example"
-_CLONE_NEWNET = 0x40000000
-
-
-class Door:
-    """A port on the router's loopback that leads to one on the host's."""
-
-    def __init__(self, router: Container, port: int, target: int) -> None:
-        made: list[socket.socket] = []
-        thread = threading.Thread(target=self._open, args=(router.pid, port, made))
-        thread.start()
-        thread.join()
-        (self._server,) = made
-        self._target = target
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    @staticmethod
-    def _open(pid: int, port: int, made: list[socket.socket]) -> None:
-        """In a thread of its own: a namespace is entered by a thread, and a socket stays in the one it was made in."""
-        with Path(f"/proc/{pid}/ns/net").open() as namespace:
-            if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        made.append(socket.create_server(("127.0.0.1", port)))
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                try:
-                    provider = socket.create_connection(("127.0.0.1", self._target))
-                except OSError:
-                    client.close()
-                    continue
-                for pair in ((client, provider), (provider, client)):
-                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
-
-    @staticmethod
-    def _pump(source: socket.socket, drain: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                drain.sendall(data)
-        for end in (source, drain):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
+APP = paths.PACKAGES / "luci-app-mailrelay"
+ACL = APP / "root/usr/share/rpcd/acl.d/luci-app-mailrelay.json"
+RPCD = "/usr/libexec/rpcd/mailrelay"
+VIEWERS = "luci-app-mailrelay", "luci-base"  # what somebody who may only look reads
+ROOTS_PASSWORD = "MAILRELAY_LUCI_PASSWORD"  # of the router that --host names, if it has one
 
 
 @pytest.fixture(scope="session")
@@ -82,47 +40,82 @@ def provider() -> Iterator[Provider]:
         yield provider
 
 
+@contextlib.contextmanager
+def started(config: pytest.Config, folder: Path) -> Iterator[Router]:
+    if any(config.getoption(option) for option in ("--host", "--target", "--firmware")):
+        with asked_for(config, folder) as router:
+            yield router
+        return
+    with Container() as container:
+        status = container.root / "usr/lib/opkg/status"
+        with status.open("a") as file:
+            file.write("\nPackage: luci-base\nVersion: 0\nStatus: install ok installed\nArchitecture: all\n")
+        container.ok("ip", "addr", "add", "192.168.1.1/24", "dev", "lo")
+        yield container
+
+
 @pytest.fixture(scope="session")
-def router(provider: Provider) -> Iterator[Container]:
-    """With the package, a way to the provider, and settings as they are after installation: switched off."""
-    with Container() as router:
-        router.lay_out()
-        router.put("/usr/bin/logread", '#!/bin/sh\n# Stands in for logread -e PATTERN\ngrep "$2" /tmp/log\n', 0o755)
-        router.put("/etc/hosts", f"127.0.0.1 localhost {HOST}\n")
-        shutil.copy(provider.ca_file, router.root / "etc/provider.pem")
-        router.configure(enabled="0", rest="")
-        router.ok("ip", "addr", "add", "192.168.1.1/24", "dev", "lo")
-        router.ok("/etc/init.d/mailrelay", "enable")
-        router.ok("/etc/init.d/mailrelay", "start")
-        router.ok("reload_config")
-        doors = [Door(router, 587, provider.starttls_port), Door(router, 465, provider.tls_port)]
+def router(
+    pytestconfig: pytest.Config, provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Router]:
+    """With the packages, a way to the provider, and settings as they are after installation: switched off."""
+    folder = tmp_path_factory.mktemp("packages")
+    files = packed("mailrelay", folder), packed("luci-app-mailrelay", folder, APP)
+    with started(pytestconfig, tmp_path_factory.mktemp("router")) as router:
+        router.install(*files)
+        router.know_provider(provider)
         yield router
-        for door in doors:
-            door.close()
 
 
 @pytest.fixture(scope="session")
-def site(router: Container) -> Iterator[Site]:
-    with Site(router) as site:
-        yield site
+def container(router: Router) -> Container:
+    """For what is seen from this machine alone."""
+    if not isinstance(router, Container):
+        pytest.skip("only a container's processes and files lie open to this machine")
+    return router
 
 
 @pytest.fixture(scope="session")
-def browser(site: Site) -> Iterator[Browser]:
+def lucis_own(router: Router) -> bool:
+    """Whether LuCI itself is there. Else what takes its place is put there."""
+    if router.run("test -e /www/luci-static/resources/luci.js").status == 0:
+        return True
+    standin = Path(__file__).with_name("standin")
+    for script in standin.glob("*.js"):
+        router.put(f"/www/luci-static/standin/{script.name}", script.read_text())
+    german = {entry.id: entry.text for entry in po.read(APP / "po/de/mailrelay.po") if entry.text}
+    router.put("/www/luci-static/standin/de.json", json.dumps(german))
+    router.put("/usr/share/rpcd/acl.d/luci-base.json", (standin / "luci-base.json").read_text())
+    router.put("/www/cgi-bin/luci", (standin / "index.html").read_text())
+    router.ok("/etc/init.d/uhttpd", "start")
+    return False
+
+
+@pytest.fixture(scope="session")
+def browser(router: Router, lucis_own: bool) -> Iterator[Browser]:
     host.require("luci")
-    with tempfile.TemporaryDirectory(prefix="mailrelay-browser-") as folder, Browser(site.address, folder) as browser:
-        yield browser
+    address, port = router.lan(80)
+    password = os.urandom(8).hex()
+    passwords = {"root": os.environ.get(ROOTS_PASSWORD, "") if lucis_own else "", "viewer": password}
+    hashed = router.ok("uhttpd", "-m", password).strip() if lucis_own else "!"
+    lines = ["set rpcd.viewer=login", "set rpcd.viewer.username=viewer", f"set rpcd.viewer.password='{hashed}'"]
+    lines += [f"add_list rpcd.viewer.read={group}" for group in VIEWERS]
+    router.ok("uci batch", input="\n".join([*lines, "commit rpcd", ""]))
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="mailrelay-browser-") as folder,
+            Browser(f"http://{address}:{port}", folder, passwords) as browser,
+        ):
+            yield browser
+    finally:
+        router.ok("uci delete rpcd.viewer && uci commit rpcd")
 
 
 @pytest.fixture
-def call(router: Container) -> Any:
+def call(router: Router) -> Callable[..., dict[str, Any]]:
     """rpcd's object, as rpcd calls it."""
-    import json
 
     def call(method: str, **values: object) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(
-            router.ok("/usr/libexec/rpcd/mailrelay", "call", method, input=json.dumps(values))
-        )
-        return found
+        return dict(json.loads(router.ok(RPCD, "call", method, input=json.dumps(values))))
 
     return call

@@ -10,7 +10,7 @@ import pytest
 
 from forge.generate.relay_schema import OPTIONS, Machine, check
 from tests.luci.browser import Browser
-from tests.luci.standin.server import APP
+from tests.luci.conftest import APP
 from tests.option_values import VALUES
 
 SETTINGS = APP / "htdocs/luci-static/resources/view/mailrelay/settings.js"
@@ -42,7 +42,7 @@ def test_the_form_and_the_relay_judge_every_value_alike(browser: Browser) -> Non
     browser.open("overview")
     script = """
         const asked = JSON.parse(arguments[0]), done = arguments[1];
-        standin.require('mailrelay.kinds').then(kinds => standin.require('mailrelay.options').then(options =>
+        L.require('mailrelay.kinds').then(kinds => L.require('mailrelay.options').then(options =>
             done(asked.map(([section, name, text]) => kinds.check(options.sections[section][name], text) === true))))
     """
     words = json.dumps([(section, option.name, text) for section, option, text in asked])

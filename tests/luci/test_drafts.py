@@ -11,24 +11,31 @@ from typing import Any
 
 import pytest
 
+from forge.servers import as_provider
 from forge.servers.postfix import Provider
-from tests.luci.conftest import HOST
-from tests.luci.standin.server import ACL, APP, CONFIG
+from tests.luci.conftest import ACL, APP, RPCD
+from tests.support.router import SETTINGS, Router
 from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
-RUN = "var/run/mailrelay"
+RUN = "/var/run/mailrelay"
 MAIN = "config mailrelay 'main'\n\tlist network 'lan'\n\toption hostname 'relay.example.net'\n"
 
 
 def draft(provider: Provider, password: str = "") -> str:
     return (
-        f"{MAIN}\nconfig smarthost\n\toption host '{HOST}'\n\toption username '{provider.username}'\n"
-        f"\toption password '{password or provider.password}'\n\toption ca_file '/etc/provider.pem'\n"
+        f"{MAIN}\nconfig smarthost\n\toption host '{as_provider.NAME}'\n\toption port '{provider.starttls_port}'\n"
+        f"\toption username '{provider.username}'\n\toption password '{password or provider.password}'\n"
+        f"\toption ca_file '{as_provider.CA_FILE}'\n"
     )
 
 
-def finish(router: Container, call: Any) -> dict[str, Any]:
+@pytest.fixture(autouse=True)
+def reached(router: Router, provider: Provider) -> None:
+    router.reach(provider.starttls_port)
+
+
+def finish(router: Router, call: Any) -> dict[str, Any]:
     """The last step of the test that is under way."""
     answer: dict[str, Any] = router.wait(
         lambda: found if not (found := call("test_status"))["running"] else None, "the test ends"
@@ -37,25 +44,25 @@ def finish(router: Container, call: Any) -> dict[str, Any]:
     return last
 
 
-def drafts(router: Container) -> list[Path]:
-    return list((router.root / RUN).glob("draft-*"))
+def drafts(router: Router) -> list[str]:
+    return router.run(f"ls {RUN}/draft-* 2>/dev/null").output.split()
 
 
-def test_a_draft_is_checked_and_not_kept(router: Container, call: Any, provider: Provider) -> None:
-    before = (router.root / CONFIG).read_text()
+def test_a_draft_is_checked_and_not_kept(router: Router, call: Any, provider: Provider) -> None:
+    before = router.read(SETTINGS)
     assert call("check_draft", settings=draft(provider)) == {"ok": True, "findings": []}
     answer = call("check_draft", settings=draft(provider).replace("'lan'", "'wan'"))
     assert not answer["ok"] and "faces the internet, and anyone there could send" in answer["findings"][0]["problem"]
-    answer = call("check_draft", settings=draft(provider) + "\toption port 'x'\n")
+    answer = call("check_draft", settings=draft(provider).replace(f"port '{provider.starttls_port}'", "port 'x'"))
     (finding,) = answer["findings"]
     place = (finding["section"], finding["option"], finding["line"], finding["warning"], finding["code"])
-    assert place == ("smarthost[0]", "port", 10, False, "no-port")
+    assert place == ("smarthost[0]", "port", 7, False, "no-port")
     assert (finding["problem"], finding["hint"]) == ("'x' is not a port", "write a number from 1 to 65535")
-    assert (router.root / CONFIG).read_text() == before
+    assert router.read(SETTINGS) == before
     assert not drafts(router)
 
 
-def test_a_test_by_a_draft_reaches_the_provider(router: Container, call: Any, provider: Provider) -> None:
+def test_a_test_by_a_draft_reaches_the_provider(router: Router, call: Any, provider: Provider) -> None:
     provider.forget()
     assert call("test_draft", address="owner@example.org", settings=draft(provider))["ok"]
     assert finish(router, call)["result"] == "accepted"
@@ -64,7 +71,7 @@ def test_a_test_by_a_draft_reaches_the_provider(router: Container, call: Any, pr
 
 
 def test_a_password_of_a_draft_is_in_no_command_line_and_no_readable_file(
-    router: Container, call: Any, provider: Provider
+    container: Container, call: Any, provider: Provider
 ) -> None:
     """Looked for in every process and every file of the run directory, again and again while the test runs."""
     secret = "Xk7-such-a-secret"
@@ -82,7 +89,7 @@ def test_a_password_of_a_draft_is_in_no_command_line_and_no_readable_file(
                         continue
                     if secret.encode() in text:
                         seen.append(f"{process}/{name}: {text[:80]!r}")
-            for file in (router.root / RUN).iterdir():
+            for file in (container.root / RUN[1:]).iterdir():
                 try:
                     if file.is_file() and secret in file.read_text(errors="replace"):
                         modes.add(stat.S_IMODE(file.stat().st_mode))
@@ -94,7 +101,7 @@ def test_a_password_of_a_draft_is_in_no_command_line_and_no_readable_file(
     try:
         assert call("check_draft", settings=draft(provider, secret))["ok"]
         assert call("test_draft", address="owner@example.org", settings=draft(provider, secret))["ok"]
-        last = finish(router, call)
+        last = finish(container, call)
         assert last["result"] == "failed" and "refuses username and password" in last["advice"]
         assert secret not in json.dumps(call("test_status"))
     finally:
@@ -102,10 +109,10 @@ def test_a_password_of_a_draft_is_in_no_command_line_and_no_readable_file(
         watcher.join()
     assert not seen
     assert modes == {0o600}, "it was looked at while it was there"
-    assert secret not in router.log()
+    assert secret not in container.log()
 
 
-def test_a_draft_with_faults_is_not_tried(router: Container, call: Any, provider: Provider) -> None:
+def test_a_draft_with_faults_is_not_tried(router: Router, call: Any, provider: Provider) -> None:
     provider.forget()
     bad = draft(provider).replace("'lan'", "'wan'")
     assert call("test_draft", address="owner@example.org", settings=bad)["ok"]
@@ -114,26 +121,26 @@ def test_a_draft_with_faults_is_not_tried(router: Container, call: Any, provider
     assert not provider.messages()
 
 
-def test_a_test_that_dies_has_a_result(router: Container, call: Any) -> None:
-    python = router.root / "usr/bin/python3"
+def test_a_test_that_dies_has_a_result(container: Container, call: Any) -> None:
+    python = container.root / "usr/bin/python3"
     text = python.read_text()
     python.write_text("#!/bin/sh\necho 'no room' >&2\nexit 1\n")
     try:
         assert call("test", address="owner@example.org")["ok"]
-        assert finish(router, call) == {"result": "failed", "ok": False, "text": "no room"}
+        assert finish(container, call) == {"result": "failed", "ok": False, "text": "no room"}
     finally:
         python.write_text(text)
 
 
-def test_one_test_at_a_time(router: Container, call: Any, provider: Provider) -> None:
-    lock = router.root / RUN / "test.lock"
+def test_one_test_at_a_time(container: Container, call: Any, provider: Provider) -> None:
+    lock = container.root / RUN[1:] / "test.lock"
     with lock.open("w") as file:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX)
         answer = call("test_draft", address="owner@example.org", settings=draft(provider))
         assert answer == {"ok": False, "text": "a test is under way; ask for test_status"}
-        assert not drafts(router)
+        assert not drafts(container)
 
 
 @pytest.mark.parametrize(
@@ -145,10 +152,10 @@ def test_one_test_at_a_time(router: Container, call: Any, provider: Provider) ->
         "config smarthost\n\toption host '-oProxyCommand=x'\n", "\\%s%n\u202e\U0001f4a9", "ü" * 40000,
     ],
 )  # fmt: skip
-def test_hostile_settings_are_refused_and_never_run(router: Container, call: Any, settings: object) -> None:
+def test_hostile_settings_are_refused_and_never_run(router: Router, call: Any, settings: object) -> None:
     answer = call("check_draft", settings=settings)
     assert not answer["ok"] and (answer.get("text") or answer["findings"])
-    assert not (router.root / "tmp/owned").exists()
+    assert router.run("test -e /tmp/owned").status == 1
     assert not drafts(router)
 
 
@@ -156,25 +163,25 @@ def test_hostile_settings_are_refused_and_never_run(router: Container, call: Any
     "address",
     ["-f@x", "a@b@c", "$(touch /tmp/owned)@x", "a@b\nc", "`id`@x", None, ["a@b"], "a@" + "b" * 300, "a\tb@c"],
 )
-def test_hostile_addresses_are_refused(router: Container, call: Any, provider: Provider, address: object) -> None:
+def test_hostile_addresses_are_refused(router: Router, call: Any, provider: Provider, address: object) -> None:
     answer = call("test_draft", address=address, settings=draft(provider))
     assert answer == {"ok": False, "text": "that is not a mail address"}
-    assert not (router.root / "tmp/owned").exists()
+    assert router.run("test -e /tmp/owned").status == 1
     assert not drafts(router)
 
 
-def test_what_is_no_call_is_answered(router: Container) -> None:
+def test_what_is_no_call_is_answered(router: Router) -> None:
     for method, bodies in {
         "check_draft": ('{"settings": "x"', "\xff"),
         "test_draft": ("", "{"),
         "log": ("[]", "x"),
     }.items():
         for body in bodies:
-            found = json.loads(router.ok("/usr/libexec/rpcd/mailrelay", "call", method, input=body))
+            found = json.loads(router.ok(RPCD, "call", method, input=body))
             assert set(found) == {"ok", "text"}
 
 
-def test_the_log_is_filtered_by_an_id_that_is_one(router: Container, call: Any) -> None:
+def test_the_log_is_filtered_by_an_id_that_is_one(router: Router, call: Any) -> None:
     router.ok("/usr/sbin/mailrelay", "check")
     assert call("log", id="x; touch /tmp/owned") == {"ok": False, "text": "that is not a queue id; 'queue' lists them"}
     assert not call("log", limit="1;reboot")["ok"]
@@ -183,8 +190,8 @@ def test_the_log_is_filtered_by_an_id_that_is_one(router: Container, call: Any) 
     assert len(call("log")["text"]) <= 49152
 
 
-def test_the_access_lists_name_every_call_once_and_give_readers_nothing_secret(router: Container) -> None:
-    methods = set(json.loads(router.ok("/usr/libexec/rpcd/mailrelay", "list")))
+def test_the_access_lists_name_every_call_once_and_give_readers_nothing_secret(router: Router) -> None:
+    methods = set(json.loads(router.ok(RPCD, "list")))
     acl = json.loads(ACL.read_text())["luci-app-mailrelay"]
     read, write = (acl[level]["ubus"]["mailrelay"] for level in ("read", "write"))
     assert methods == {*read, *write} and not set(read) & set(write)
@@ -193,17 +200,17 @@ def test_the_access_lists_name_every_call_once_and_give_readers_nothing_secret(r
     assert set(acl["write"]) == {"ubus", "uci"}
 
 
-def test_the_check_for_readers_never_shows_a_password(router: Container, call: Any) -> None:
-    before = (router.root / CONFIG).read_text()
+def test_the_check_for_readers_never_shows_a_password(router: Router, call: Any) -> None:
+    before = router.read(SETTINGS)
     secrets = ["p\u200bssw0rd1", "p\tssw0rd2"]
     try:
         for secret in secrets:
             login = f"\toption username 'u'\n\toption password '{secret}'\n"
-            router.put(CONFIG, f"{MAIN}\nconfig smarthost\n\toption host 'x.org'\n{login}", 0o600)
+            router.put(SETTINGS, f"{MAIN}\nconfig smarthost\n\toption host 'x.org'\n{login}", 0o600)
             answer = call("check")
             assert not answer["ok"] and answer["findings"] and "ssw0rd" not in str(answer)
     finally:
-        router.put(CONFIG, before, 0o600)
+        router.put(SETTINGS, before, 0o600)
 
 
 def test_the_menu_leads_to_views_that_exist() -> None:

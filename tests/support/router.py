@@ -156,6 +156,10 @@ class Router(ABC):
             section, option = ("main", name[5:]) if name.startswith("main_") else ("provider", name)
             values[f"{section}.{option}"] = value
         self.ok("uci batch", input="\n".join([*as_provider.commands(values), "commit mailrelay", ""]))
+        self.reload(wait=wait)
+
+    def reload(self, *, wait: bool = True) -> None:
+        """Have the service take up the settings; wait for the relay that runs by them."""
         changed = self.run(f"cmp -s {SETTINGS} /var/run/mailrelay/config").status != 0
         before = self.instance().get("pid", 0) if changed else 0
         self.ok("service mailrelay reload")

@@ -70,7 +70,6 @@ GUESTS_OWN = (
     "etc/init.d/dropbear",
     "etc/init.d/firewall",
     "etc/init.d/network",
-    "etc/init.d/rpcd",
     "etc/passwd",
     "etc/group",
     "etc/shadow",

@@ -155,8 +155,8 @@
 		fields: function(sid) {
 			const panes = this.tabs.map((tab, at) => E('div', { 'data-tab': tab.name, 'class': at ? 'hidden' : '' },
 				this.children.filter((child) => child.tab == tab.name).map((child) => child.render(sid))));
-			const menu = E('ul', { 'class': 'cbi-tabmenu' }, this.tabs.map((tab, at) => E('li', {}, [
-				E('a', { 'href': '#', 'data-tab': tab.name, 'click': (event) => {
+			const menu = E('ul', { 'class': 'cbi-tabmenu' }, this.tabs.map((tab, at) => E('li', { 'data-tab': tab.name }, [
+				E('a', { 'href': '#', 'click': (event) => {
 					event.preventDefault();
 					panes.forEach((pane, other) => pane.classList.toggle('hidden', other != at));
 				} }, [ tab.title ])

@@ -1,11 +1,11 @@
 'use strict';
 /*
  * Stands in for LuCI's client: what the views use of its documented API (L, E, dom, rpc, uci, ui, poll, view, baseclass
- * and the loading of modules), as thin as it can be. Calls go to server.py, which runs the real rpcd script. Forms are
- * in form.js. It proves nothing about LuCI itself: that is tried by hand.
+ * and the loading of modules), as thin as it can be, and its login. Calls go to /ubus as LuCI's do. Forms are in form.js.
+ * It proves nothing about LuCI itself: there the same tests run with --host.
  */
 
-const standin = { modules: {}, loading: {}, session: new URLSearchParams(location.search).get('session') || '' };
+const standin = { modules: {}, loading: {} };
 
 String.prototype.format = function() {
 	let at = 0;
@@ -92,27 +92,32 @@ standin.modules.dom = {
 };
 
 const L = {
+	env: { sessionid: sessionStorage.getItem('session') || '0'.repeat(32), ubuspath: '/ubus/' },
 	bind: (fn, self, ...given) => fn.bind(self, ...given),
-	url: (path) => '/page/' + path,
+	url: (path) => '/cgi-bin/luci/' + path,
+	require: standin.require,
 	resolveDefault: (promise, value) => Promise.resolve(promise).catch(() => value),
-	hasViewPermission: () => standin.session == 'root' || null
+	hasViewPermission: () => standin.mayWrite || null
 };
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
 standin.call = function(object, method, values) {
-	return fetch('/ubus', { method: 'POST', body: JSON.stringify({ session: standin.session, object, method, values }) })
-		.then((answer) => answer.json())
-		.then((answer) => {
-			if (answer.error)
-				throw new Error('RPC call to %s/%s failed with error %s'.format(object, method, answer.error));
-			return answer.result;
-		});
+	const asked = { jsonrpc: '2.0', id: 1, method: 'call', params: [ L.env.sessionid, object, method, values ] };
+
+	return fetch(L.env.ubuspath, { method: 'POST', body: JSON.stringify(asked) }).then((answer) => answer.json()).then((answer) => {
+		const failed = answer.error ? 'error %s: %s'.format(answer.error.code, answer.error.message)
+			: answer.result[0] ? 'ubus code %s'.format(answer.result[0]) : '';
+
+		if (failed)
+			throw new Error('RPC call to %s/%s failed with %s'.format(object, method, failed));
+		return answer.result[1];
+	});
 };
 
 standin.modules.rpc = {
 	declare: (what) => (...given) => standin.call(what.object, what.method,
-		Object.fromEntries((what.params || []).map((name, at) => [ name, given[at] ]).filter((pair) => pair[1] !== undefined)))
+		Object.fromEntries((what.params || []).map((name, at) => [ name, given[at] ])))
 };
 
 standin.modules.poll = {
@@ -122,17 +127,40 @@ standin.pace = 200; /* ms a second: five times LuCI's */
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
+const options = (section) => Object.fromEntries(Object.entries(section).filter(([ name ]) => name.charAt(0) != '.'));
+
 const uci = standin.modules.uci = {
 	all: {},
+	loaded: {}, /* as rpcd has it */
 	made: 0,
 
-	load: (config) => standin.call('uci', 'get', { config }).then((sections) => {
-		uci.all[config] = sections;
-		sections.forEach((section, at) => { section['.name'] = section['.name'] || 'cfg%s'.format(at); });
+	load: (config) => standin.call('uci', 'get', { config }).then((answer) => {
+		uci.loaded[config] = answer.values;
+		uci.all[config] = structuredClone(Object.values(answer.values)).sort((one, other) => one['.index'] - other['.index']);
 	}),
-	save: () => Promise.all(Object.keys(uci.all).map((config) => standin.call('uci', 'set', { config, sections: uci.all[config] })
-		.then(() => uci.load(config)))),
-	apply: () => standin.call('uci', 'apply', {}),
+	save: () => Promise.all(Object.keys(uci.all).map((config) => {
+		const before = uci.loaded[config], tasks = [];
+		const change = (method, values) => tasks.push(standin.call('uci', method, Object.assign({ config }, values)));
+
+		uci.all[config].forEach((section) => {
+			const name = section['.name'], old = before[name], values = options(section);
+
+			if (!old)
+				return change('add', { type: section['.type'], name: section['.anonymous'] ? undefined : name, values });
+
+			const set = Object.entries(values).filter(([ option, value ]) => String(value) != String(old[option]));
+			const gone = Object.keys(options(old)).filter((option) => !(option in values));
+
+			if (set.length)
+				change('set', { section: name, values: Object.fromEntries(set) });
+			if (gone.length)
+				change('delete', { section: name, options: gone });
+		});
+		Object.keys(before).filter((name) => !uci.get(config, name)).forEach((section) => change('delete', { section }));
+
+		return Promise.all(tasks).then(() => uci.load(config));
+	})),
+	apply: () => standin.call('uci', 'apply', { rollback: true, timeout: 10 }).then(() => standin.call('uci', 'confirm', {})),
 	sections: (config, type) => uci.all[config].filter((section) => !type || section['.type'] == type),
 	get: (config, name, option) => {
 		const section = uci.all[config].find((one) => one['.name'] == name);
@@ -194,25 +222,48 @@ const View = Base.extend({
 
 standin.modules.view = { extend: (members) => class extends View.extend(members) {} };
 
-standin.start = function() {
-	const path = location.pathname.replace(/^\/page\/admin\/services\//, '');
+/* By the fields of LuCI's own form. */
+standin.login = function() {
+	const [ username, password ] = [ 'text', 'password' ].map((type) => E('input', { type }));
 
-	standin.call('standin', 'catalog', { language: new URLSearchParams(location.search).get('language') }).then((catalog) => {
-		standin.catalog = catalog;
-		return standin.require(path == 'status' ? 'view.status.include.60_mailrelay' : 'view.' + path.replace(/\//g, '.'));
+	username.name = 'luci_username';
+	password.name = 'luci_password';
+
+	return E([], [ username, password, E('button', { 'class': 'cbi-button-positive', 'click': () =>
+		standin.call('session', 'login', { username: username.value, password: password.value }).then((answer) => {
+			sessionStorage.setItem('session', answer.ubus_rpc_session);
+			location.reload();
+		}) }, [ 'Log in' ]) ]);
+};
+
+standin.page = function() {
+	const path = location.pathname.replace(/^\/cgi-bin\/luci\/admin\/(services\/)?/, '');
+	const language = new URLSearchParams(location.search).get('language');
+	const may = { scope: 'access-group', object: 'luci-app-mailrelay', function: 'write' };
+
+	return Promise.all([
+		language ? fetch('/luci-static/standin/%s.json'.format(language)).then((answer) => answer.json()) : {},
+		standin.call('session', 'access', may)
+	]).then((answers) => {
+		standin.catalog = answers[0];
+		standin.mayWrite = answers[1].access;
+		return standin.require(path == 'status/overview' ? 'view.status.include.60_mailrelay' : 'view.' + path.replace(/\//g, '.'));
 	}).then((view) => Promise.resolve(view.load()).then((data) => view.render(data)).then((node) => {
-		const place = document.getElementById('view'), buttons = [];
+		const buttons = [];
 
-		standin.modules.dom.content(place, node);
-
-		for (const [ name, title ] of [ [ 'handleSaveApply', 'Save & Apply' ], [ 'handleSave', 'Save' ], [ 'handleReset', 'Reset' ] ])
+		for (const [ name, kind, title ] of [
+			[ 'handleSaveApply', 'apply', 'Save & Apply' ], [ 'handleSave', 'save', 'Save' ], [ 'handleReset', 'reset', 'Reset' ]
+		])
 			if (view[name])
-				buttons.push(E('button', { 'class': 'cbi-button', 'data-page-action': name, 'click': ui.createHandlerFn(view, name) }, [ title ]));
+				buttons.push(E('button', { 'class': 'cbi-button cbi-button-' + kind, 'click': ui.createHandlerFn(view, name) }, [ title ]));
 
-		place.appendChild(E('div', { 'class': 'cbi-page-actions' }, buttons));
-		document.body.dataset.ready = '1';
-	})).catch((error) => {
-		document.getElementById('view').textContent = String(error.stack || error);
-		document.body.dataset.ready = 'failed';
-	});
+		return E([], [ node, E('div', { 'class': 'cbi-page-actions' }, buttons) ]);
+	}));
+};
+
+standin.start = function() {
+	const made = /[^0]/.test(L.env.sessionid) ? standin.page() : standin.login();
+
+	Promise.resolve(made).catch((error) => E('pre', { 'class': 'failed' }, [ String(error.stack || error) ]))
+		.then((node) => standin.modules.dom.content(document.getElementById('view'), node));
 };
