@@ -48,12 +48,6 @@ class TestDelivery:
             assert provider.connections == 1
             assert provider.violations == []
 
-    def test_a_server_that_only_knows_helo(self) -> None:
-        with ScriptedProvider({"ehlo": "502 what?"}, extensions=()) as provider:
-            assert deliver(smarthost(provider), [mail(size=5, eightbit=True)] * 2)[1].delivered
-            assert provider.messages[0].helo == b"router.example.org"
-            assert provider.violations == []
-
     def test_the_end_of_data_and_the_next_envelope_are_one_write(self) -> None:
         with ScriptedProvider() as provider:
             deliver(smarthost(provider), [mail(b"a@x"), mail(b"b@x")])
@@ -118,14 +112,6 @@ class TestDelivery:
             codes = [[reply.code for reply in outcome.recipients] for outcome in outcomes]
             assert codes == [[250, 550], [451, 451], [451, 550], [554, 550], [250, 550]]
             assert [outcome.stage for outcome in outcomes] == ["dot", "mail", "data", "dot", "dot"]
-            assert provider.violations == []
-
-    def test_the_lone_dot_where_data_is_granted_for_nobody(self) -> None:
-        script = {"rcpt#1": "550 5.1.1 no", "data#1": "354 go ahead"}
-        with ScriptedProvider(script) as provider:
-            outcomes = deliver(smarthost(provider), [mail(b"a@x"), mail(b"b@x")])
-            assert [outcome.recipients[0].code for outcome in outcomes] == [550, 250]
-            assert [message.recipients for message in provider.messages] == [[b"b@x"]]
             assert provider.violations == []
 
     def test_an_exception_in_the_content_completes_nothing_and_comes_out_after_the_known_results(self) -> None:

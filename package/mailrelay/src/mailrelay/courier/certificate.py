@@ -26,22 +26,22 @@ _SUBJECT_ALT_NAME = b"\x55\x1d\x11"
 
 def context(smarthost: Smarthost, *, trust: bool = True) -> ssl.SSLContext:
     """Return a context for TLS 1.2 or newer that trusts what the settings ask for. Raise Failure 'ca-file'."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
     if not (trust and smarthost.verify) or smarthost.fingerprint:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
+        tls.check_hostname = False
+        tls.verify_mode = ssl.CERT_NONE
     elif smarthost.ca_file:
         # A CA file may hold the server's own certificate, or one made by hand: no chain up to a root, no strict form.
-        made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         try:
-            made.load_verify_locations(cafile=smarthost.ca_file)
+            tls.load_verify_locations(cafile=smarthost.ca_file)
         except OSError as error:
             text = f"{smarthost.ca_file}: {error.strerror or 'not a file of certificates'}"
             raise Failure("certificate", "ca-file", text, permanent=True) from None
     else:
-        made.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    return made
+        tls.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    return tls
 
 
 def failure(error: OSError) -> Failure:

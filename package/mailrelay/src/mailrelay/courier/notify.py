@@ -103,11 +103,12 @@ class Notices:
         """Tell of a smarthost that wants its settings corrected; mail waits and cannot say so itself."""
         self._notify(failure.cause, SMARTHOST=smarthost.host, STAGE=failure.stage, ANSWER=failure.text, ADVICE=hint)
 
-    def stuck(self, told: float | None) -> float | None:
+    def stuck(self, told_at: float | None) -> float | None:
         """Tell of mail that waits longer than notify_after. Return when that was; 0 to forget it; None: no change."""
         if not self._main.notify and not os.path.exists(_EVENT):
             return None
         ids = self._spool.ids(spool.QUEUE)
+        forget = None if told_at is None else 0.0
         for queue_id in ids:
             try:
                 with self._spool.open(queue_id) as message:
@@ -116,10 +117,10 @@ class Notices:
             except (OSError, spool.Busy, spool.Damaged):
                 continue
         else:
-            return 0.0 if told is not None else None
+            return forget
         if age < self._main.notify_after:
-            return 0.0 if told is not None else None
-        if told is not None and clock.boottime() < told + _REMIND:
+            return forget
+        if told_at is not None and clock.boottime() < told_at + _REMIND:
             return None
         self._notify("stuck", ID=queue_id, COUNT=str(len(ids)), AGE=f"{age:.0f}", ANSWER=answer)
         return clock.boottime()

@@ -29,8 +29,8 @@ def transaction(message: spool.Message, main: Main) -> Transaction:
     """Return it for the recipients that are still pending; `tag` is the message, open until that is settled."""
     recipients = [message.envelope.recipients[i] for i in message.pending()]
 
-    made = compose(message.envelope, message.id, recipients, message.chunks, message.size, main)
-    complete = made.content
+    composed = compose(message.envelope, message.id, recipients, message.chunks, message.size, main)
+    complete = composed.content
 
     def content() -> Iterator[bytes]:
         try:
@@ -38,8 +38,8 @@ def transaction(message: spool.Message, main: Main) -> Transaction:
         except Exception as error:
             raise Unreadable(message, error) from error
 
-    made.content, made.tag = content, message
-    return made
+    composed.content, composed.tag = content, message
+    return composed
 
 
 def compose(
