@@ -229,9 +229,10 @@ class TestLogin:
         session.receive(b"504 5.5.4 not that one\r\n")
         assert session.take() == b"AUTH LOGIN\r\n"
 
-    def test_a_login_for_later_is_not_permanent(self) -> None:
-        assert self.login("PLAIN").receive(b"454 4.7.0 try later\r\n")[0][-1] is False
-        assert self.login("PLAIN").receive(b"535 5.7.8 no\r\n")[0][-1] is True
+    @pytest.mark.parametrize("code", [454, 535])
+    def test_a_refused_login_comes_with_its_reply(self, code: int) -> None:
+        (event,) = only(self.login("PLAIN").receive(b"%d 4.7.0 try later\r\n" % code), FAILED)
+        assert (event[2], event[4].code) == ("login-refused", code)
 
     def test_secrets_show_nowhere_even_if_the_server_repeats_them(self) -> None:
         session = self.login("PLAIN", username="user")

@@ -38,7 +38,7 @@ def context(smarthost: Smarthost, *, trust: bool = True) -> ssl.SSLContext:
             tls.load_verify_locations(cafile=smarthost.ca_file)
         except OSError as error:
             text = f"{smarthost.ca_file}: {error.strerror or 'not a file of certificates'}"
-            raise Failure("certificate", "ca-file", text, permanent=True) from None
+            raise Failure("certificate", "ca-file", text) from None
     else:
         tls.load_default_certs(ssl.Purpose.SERVER_AUTH)
     return tls
@@ -48,10 +48,10 @@ def failure(error: OSError) -> Failure:
     """Return what the error of a handshake means."""
     if isinstance(error, ssl.SSLCertVerificationError):
         cause = _CAUSES.get(error.verify_code, "cert-untrusted")
-        return Failure("certificate", cause, error.verify_message, permanent=cause != "cert-not-yet-valid")
+        return Failure("certificate", cause, error.verify_message)
     if broke_off(error):
         return Failure("tls", "lost", f"the server closed the connection during the TLS handshake ({_words(error)})")
-    return Failure("tls", "tls-protocol", _words(error), permanent=True)
+    return Failure("tls", "tls-protocol", _words(error))
 
 
 def broke_off(error: OSError) -> bool:

@@ -21,7 +21,6 @@ class Failure(Exception):
         'cleartext' (our own rule), 'login-refused', 'login-required', 'no-common-auth', 'rejected' (banner or EHLO
         with 4xx or 5xx), 'closing' (421), 'garbage' (not SMTP), 'lost'.
     code, enhanced, text: what the server said, or 0, "" and our own words.
-    permanent: waiting will not help, a setting has to change. It never makes a message fail.
     in_flight: transactions begun without a result, oldest first. unsure: the one of them whose dot was not answered.
     detail: more facts for people; for a certificate its subject, issuer, names, dates and sha256.
     """
@@ -33,7 +32,6 @@ class Failure(Exception):
         text: str,
         *,
         reply: Reply | None = None,
-        permanent: bool = False,
         detail: dict[str, str] | None = None,
     ) -> None:
         super().__init__(stage, cause, text)
@@ -42,7 +40,6 @@ class Failure(Exception):
         self.text = text
         self.code = reply.code if reply else 0
         self.enhanced = reply.enhanced if reply else ""
-        self.permanent = permanent
         self.detail = detail or {}
         self.in_flight: list[Transaction] = []
         self.unsure: Transaction | None = None

@@ -120,7 +120,7 @@ class SmarthostConnection:
             addresses = [address for address in addresses if is_private(Net.parse(numbers[address]))]
             if not addresses:
                 text = f"{self.smarthost.host} is not in a private network, and tls is 'none'"
-                raise Failure("connect", "cleartext", text, permanent=True)
+                raise Failure("connect", "cleartext", text)
         connected, address = transport.connect(addresses, self._limit, self._deadline)
         self._step("connect", transport.endpoint(address))
         return connected
@@ -130,7 +130,7 @@ class SmarthostConnection:
             return self.smarthost.host.encode("ascii")
         except UnicodeEncodeError:
             text = f"{self.smarthost.host}: write the name in its ASCII form (xn--...)"
-            raise Failure("name", "no-such-name", text, permanent=True) from None
+            raise Failure("name", "no-such-name", text) from None
 
     def _greet(self, dialogue: Dialogue, connected: Transport) -> None:
         try:
@@ -147,7 +147,7 @@ class SmarthostConnection:
             silent = (failure.stage, failure.cause) == ("banner", "timeout")
             if silent and self.smarthost.tls == "starttls" and self._speaks_tls(connected):
                 text = "the server speaks TLS from the first byte"
-                raise Failure("banner", "tls-protocol", text, permanent=True) from None
+                raise Failure("banner", "tls-protocol", text) from None
             raise
 
     def _speaks_tls(self, connected: Transport) -> bool:
@@ -179,7 +179,7 @@ class SmarthostConnection:
         pinned = self.smarthost.fingerprint.replace(":", "").lower()
         if self._trust and pinned and facts["sha256"] != pinned:
             text = f"the certificate has the fingerprint {facts['sha256']}"
-            raise Failure("certificate", "cert-fingerprint", text, permanent=True, detail=facts)
+            raise Failure("certificate", "cert-fingerprint", text, detail=facts)
         self._step("tls", f"{tls.version()} {cipher[0]}")
         self._step("certificate", facts.get("subject", ""), facts)
 
@@ -267,8 +267,8 @@ class SmarthostConnection:
             if reply.code != 334:
                 self._step(stage, str(reply), self._detail(stage), ok=reply.code < 400)
         elif event[0] == FAILED:
-            _, stage, cause, text, last, permanent = event
-            failure = Failure(stage, cause, text, reply=last, permanent=permanent)
+            _, stage, cause, text, last = event
+            failure = Failure(stage, cause, text, reply=last)
             session = self.dialogue.session
             failure.in_flight, failure.unsure = session.in_flight, session.unsure
             raise failure

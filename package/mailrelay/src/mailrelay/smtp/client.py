@@ -11,7 +11,7 @@ STARTTLS (3207), AUTH (4954), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531) and 
                                    end_of_data(last): the dot, with the next one's MAIL, RCPT and DATA behind it
     (RESULT, transaction, outcome) in the order of submission
     (STEP, stage, reply)           any command was answered, by this reply's first line (only if `verbose`)
-    (FAILED, stage, cause, text, reply, permanent)    the connection is of no more use; says nothing about a message
+    (FAILED, stage, cause, text, reply)    the connection is of no more use; says nothing about a message
 
 Which reply leads where (4xx and 5xx of BANNER, EHLO, HELO, TLS and AUTH, 421 anywhere, and any other code: FAILED):
 
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         | tuple[Literal[2]]
         | tuple[Literal[3], Transaction]
         | tuple[Literal[4], Transaction, Outcome]
-        | tuple[Literal[5], str, str, str, Reply | None, bool]
+        | tuple[Literal[5], str, str, str, Reply | None]
     )
 
 STEP: Final = 0
@@ -197,10 +197,10 @@ class Session:
             self._fail("garbage", str(garbage))
         return self._take_events()
 
-    def abandon(self, cause: str, text: str, permanent: bool = False) -> list[Event]:
+    def abandon(self, cause: str, text: str) -> list[Event]:
         """Give the connection up, for a reason of the driver's."""
         if not self.over:
-            self._fail(cause, text, permanent=permanent)
+            self._fail(cause, text)
         return self._take_events()
 
     def secured(self) -> None:
@@ -293,13 +293,9 @@ class Session:
         self.over = True
         return self._take_events()
 
-    def _fail(
-        self, cause: str, text: str, reply: Reply | None = None, stage: str = "", *, permanent: bool = False
-    ) -> None:
-        if reply and reply.permanent and cause not in ("closing", "garbage"):
-            permanent = True
+    def _fail(self, cause: str, text: str, reply: Reply | None = None, stage: str = "") -> None:
         self._events = [event for event in self._events if event[0] not in (CONTENT, READY)]  # too late for these
-        self._events.append((FAILED, stage or self.stage, cause, text, reply, permanent))
+        self._events.append((FAILED, stage or self.stage, cause, text, reply))
         self.over = True
 
     def _take_events(self) -> list[Event]:
@@ -323,8 +319,7 @@ class Session:
         try:
             command, line = self.opening.answered(self._pipeline.expected[0], reply, self._lines)
         except opening.Refused as refused:
-            permanent = refused.reply is None
-            self._fail(refused.cause, refused.text, refused.reply, refused.stage, permanent=permanent)
+            self._fail(refused.cause, refused.text, refused.reply, refused.stage)
             return
         if command == opening.DONE:
             self._ready = True

@@ -23,7 +23,7 @@ _MAX_CHALLENGES = 5
 
 
 class Refused(Exception):
-    """The connection is of no use: `stage` is that of the command unless it is given, `permanent` that of the reply."""
+    """The connection is of no use: `stage` is that of the command unless it is given."""
 
     def __init__(self, cause: str, text: str, reply: Reply | None, stage: str = "") -> None:
         self.cause = cause
