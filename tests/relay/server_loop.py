@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from mailrelay.config.settings import Main
 from mailrelay.smtp import server
 from mailrelay.smtp.reply import Reply
 
+DEFAULTS: dict[str, Any] = {
+    "hostname": "relay.lan",
+    "max_message_size": 25 << 20,
+    "max_recipients": 100,
+    "max_command_length": 2048,
+    "max_line_length": 1 << 20,
+    "max_header_length": 64 << 10,
+    "max_useless_commands": 20,
+}
 QUEUED = Reply(250, "2.0.0", "Queued")
 VERDICT = QUEUED.wire()
 
@@ -23,7 +33,7 @@ class Message:
 
 @dataclass
 class Loop:
-    """What a listener makes of one session, with no time in it. `strict` checks the order of events as they come."""
+    """What a listener makes of one session, with no time in it. Checks the order of events as they come."""
 
     session: server.Session
     verdict: Reply = QUEUED
@@ -93,9 +103,11 @@ class Loop:
         return self.replies, self.messages, self.begun, self.aborted, self.closed, draft, state
 
 
-def connect(*, allowed: bool = True, login: Any = None, **settings: Any) -> Loop:
-    """A session that has said its greeting; settings are the Policy's."""
-    policy = server.Policy("relay.lan", **settings)
+def connect(
+    *, allowed: bool = True, login: Any = None, provider: bool = True, refusal: Any = lambda _: None, **settings: int
+) -> Loop:
+    """A session that has said its greeting; settings are those of section main."""
+    policy = server.Policy(Main(**{**DEFAULTS, **settings}), provider=provider, refusal=refusal)
     loop = Loop(server.Session(policy, allowed=allowed, login=login))
     loop.session.greeting()
     return loop

@@ -18,7 +18,6 @@ from mailrelay.core.net import Net
 from mailrelay.listener import limits
 from mailrelay.listener.connection import IN, OUT, Connection, login_of
 from mailrelay.listener.incoming import PIECE, Intake
-from mailrelay.listener.recipients import Recipients
 from mailrelay.smtp import replies, server
 
 TYPE_CHECKING = False
@@ -54,7 +53,7 @@ class Listener:
         self.allow = allow
         self.rules = [(Net.parse(client.address), client) for client in settings.clients]
         self.intake = Intake(where, settings.main, counters)
-        self.policy = _policy(settings, self.intake.recipients)
+        self.policy = server.Policy(settings.main, provider=settings.provider, refusal=self.intake.recipients.refusal)
         self.counters = counters
         self.wake = wake
         self.lifeline = lifeline
@@ -346,18 +345,3 @@ def _signal_pipe() -> int:
     for number in (signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)
     return reading
-
-
-def _policy(settings: Settings, recipients: Recipients) -> server.Policy:
-    main = settings.main
-    return server.Policy(
-        hostname=main.hostname,
-        max_message_size=main.max_message_size,
-        max_recipients=main.max_recipients,
-        max_command_length=main.max_command_length,
-        max_line_length=main.max_line_length,
-        max_header_length=main.max_header_length,
-        max_useless_commands=main.max_useless_commands,
-        provider=settings.provider,
-        refusal=recipients.refusal,
-    )

@@ -12,9 +12,21 @@ from mailrelay.smtp.data import Content, EndOfData, Limits
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Final
+    from typing import Final, Protocol
 
     from mailrelay.smtp.reply import Reply
+
+    class Main(Protocol):
+        """The owner's settings. Sizes and lengths are in bytes."""
+
+        hostname: str
+        max_message_size: int
+        max_recipients: int
+        max_command_length: int
+        max_line_length: int
+        max_header_length: int
+        max_useless_commands: int
+
 
 # Recipients over the limit, or named twice, that are answered before they count as useless: a client with a long list
 # pipelines it whole, and sends the rest in a further transaction (RFC 5321 4.5.3.1.10).
@@ -30,38 +42,17 @@ _ALWAYS: Final = _IDLE | _MAIL | _RCPT
 
 
 class Policy:
-    """What holds for every session: the owner's settings. Sizes and lengths are in bytes."""
+    """What holds for every session."""
 
-    __slots__ = (
-        "banner", "hostname", "max_command_length", "max_header_length", "max_line_length", "max_message_size",
-        "max_recipients", "max_useless_commands", "provider", "refusal", "too_big",
-    )  # fmt: skip
+    __slots__ = ("banner", "main", "provider", "refusal", "too_big")
 
-    def __init__(
-        self,
-        hostname: str,
-        *,
-        max_message_size: int = 25 << 20,
-        max_recipients: int = 100,
-        max_command_length: int = 2048,
-        max_line_length: int = 1 << 20,
-        max_header_length: int = 64 << 10,
-        max_useless_commands: int = 20,
-        provider: bool = True,
-        refusal: Callable[[bytes], Reply | None] | None = None,
-    ) -> None:
+    def __init__(self, main: Main, *, provider: bool, refusal: Callable[[bytes], Reply | None]) -> None:
         """refusal(recipient): the reply for a recipient that cannot be served, None for one that can."""
-        self.hostname = hostname
-        self.max_message_size = max_message_size
-        self.max_recipients = max_recipients
-        self.max_command_length = max_command_length
-        self.max_line_length = max_line_length
-        self.max_header_length = max_header_length
-        self.max_useless_commands = max_useless_commands
-        self.provider = provider
+        self.main = main
+        self.provider = provider  # somebody would take the mail
         self.refusal = refusal
-        self.banner = replies.BANNER.fill(hostname)
-        self.too_big = replies.TOO_BIG.fill(max_message_size)
+        self.banner = replies.BANNER.fill(main.hostname)
+        self.too_big = replies.TOO_BIG.fill(main.max_message_size)
 
 
 class Commands:
@@ -74,41 +65,24 @@ class Commands:
         "room", "sender", "smtputf8", "throttled",
     )  # fmt: skip
 
-    policy: Policy
-    helo: bytes  # what HELO or EHLO named, control characters replaced; may be empty
-    room: int  # bytes a message may have now; the loop sets it before each call; 0: MAIL and content get 452
-    throttled: Reply | None  # the reply that MAIL gets now, instead of being accepted
-    authenticated: bool
-    progress: int  # commands that got on with a message, and bytes of content
-    closing: bool  # no mail will come of this session any more
-    closed: bool  # the last reply was given
-    out: list[Reply]  # replies not handed over yet
-
-    sender: bytes
-    smtputf8: bool
-    eightbit: bool
-    content: Content | None  # DATA was accepted: what comes now is content
-
-    _recipients: dict[bytes, bytes]  # as addresses.folded() → as given
-    _crlf: bool  # how the last command line ended
-    _crlf_seen: bool  # some command line ended with CRLF
-    _no_more_mail: bool  # an end of data was unclear
-    _after_refused_data: bool  # what is no command now is content that somebody sends without asking
-
     def __init__(self, policy: Policy, *, allowed: bool, login: auth.Login | None) -> None:
         """login: name and password that the client must show, ANY_LOGIN, or None where no login is offered."""
-        self.helo = b""
-        self.room = policy.max_message_size
-        self.throttled = None
-        self.authenticated = self.closed = False
-        self.closing = not allowed
-        self.progress = 0
-        self.out = []
         self.policy = policy
+        self.helo = b""  # what HELO or EHLO named, control characters replaced; may be empty
+        self.room = policy.main.max_message_size  # bytes a message may have now; 0: MAIL and content get 452
+        self.throttled: Reply | None = None  # the reply that MAIL gets now, instead of being accepted
+        self.authenticated = False
+        self.progress = 0  # commands that got on with a message, and bytes of content
+        self.closing = not allowed  # no mail will come of this session any more
+        self.closed = False  # the last reply was given
+        self.out: list[Reply] = []  # replies not handed over yet
         self._allowed = allowed
         self._login = login
-        self._crlf = self._crlf_seen = self._no_more_mail = self._after_refused_data = self._greeted = False
         self._dialogue: auth.Dialogue | None = None
+        self._greeted = False
+        self._crlf = self._crlf_seen = False  # how the last command line ended; some line ended so
+        self._no_more_mail = False  # an end of data was unclear
+        self._after_refused_data = False  # what is no command now is content that somebody sends without asking
         self._useless = self._logins_failed = 0
         self._reset()
 
@@ -181,8 +155,8 @@ class Commands:
         self._state = _IDLE
         self.sender = b""
         self.smtputf8 = self.eightbit = False
-        self.content = None
-        self._recipients = {}
+        self.content: Content | None = None  # DATA was accepted: what comes now is content
+        self._recipients: dict[bytes, bytes] = {}  # as addresses.folded() → as given
         self._surplus = 0
 
     def _reply_last(self, reply: Reply) -> None:
@@ -192,7 +166,7 @@ class Commands:
     def _reply_useless(self, reply: Reply | None) -> None:
         """Answer what got no message on its way; too much of that ends the session."""
         self._useless += 1
-        if self._useless > self.policy.max_useless_commands:
+        if self._useless > self.policy.main.max_useless_commands:
             self._reply_last(replies.TOO_MANY)
         elif reply:
             self.out.append(reply)
@@ -212,14 +186,14 @@ class Commands:
     # Commands.
 
     def _helo(self, argument: bytes) -> None:
-        self._hello(argument, replies.HELO.fill(self.policy.hostname))
+        self._hello(argument, replies.HELO.fill(self.policy.main.hostname))
 
     def _ehlo(self, argument: bytes) -> None:
-        size = min(self.policy.max_message_size, self.room)
+        size = min(self.policy.main.max_message_size, self.room)
         # "SIZE 0" would promise that there is no limit (RFC 1870 4).
         shown = f" {size}" if size > 0 else ""
         login = "" if self._login is None else replies.EHLO_LOGIN
-        self._hello(argument, replies.EHLO.fill(self.policy.hostname, shown, login))
+        self._hello(argument, replies.EHLO.fill(self.policy.main.hostname, shown, login))
 
     def _hello(self, argument: bytes, reply: Reply) -> None:
         self._reset()
@@ -251,7 +225,7 @@ class Commands:
             self._reply_useless(replies.BAD_SENDER.fill(fault))
         elif not smtputf8 and not sender.isascii():
             self._reply_useless(replies.NOT_ASCII)
-        elif size > policy.max_message_size:
+        elif size > policy.main.max_message_size:
             self._reply_useless(policy.too_big)
         elif not policy.provider:
             self._reply_useless(replies.NO_PROVIDER)
@@ -291,14 +265,14 @@ class Commands:
         if parameters.strip():
             self._reply_useless(replies.RCPT_PARAMETER)
             return
-        refusal = policy.refusal(recipient) if policy.refusal is not None else None
+        refusal = policy.refusal(recipient)
         if refusal:
             self._reply_useless(refusal)
             return
         same = addresses.folded(recipient)
         if same in self._recipients:
             self._reply_surplus(replies.RECIPIENT_AGAIN)
-        elif len(self._recipients) >= policy.max_recipients:
+        elif len(self._recipients) >= policy.main.max_recipients:
             self._reply_surplus(replies.TOO_MANY_RECIPIENTS)
         else:
             self._recipients[same] = recipient
@@ -323,10 +297,11 @@ class Commands:
             self._reply_useless(replies.NO_ROOM)
             self._after_refused_data = True
             return
-        size, too_big = policy.max_message_size, policy.too_big
+        main = policy.main
+        size, too_big = main.max_message_size, policy.too_big
         if self.room < size:
             size, too_big = self.room, replies.NO_ROOM
-        limits = Limits(size, too_big, policy.max_line_length, policy.max_header_length)
+        limits = Limits(size, too_big, main.max_line_length, main.max_header_length)
         self.content = Content(EndOfData(self._crlf), limits)
         self.progress += 1
         self.out.append(replies.GO_AHEAD)

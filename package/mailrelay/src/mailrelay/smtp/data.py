@@ -37,20 +37,13 @@ class EndOfData:
 
     __slots__ = ("_opening", "_strict", "_at", "_held", "_before", "ambiguous", "bare")
 
-    _opening: bytes  # line end of the DATA command, until content has begun
-    _strict: bool  # a CRLF line was seen: only END ends
-    _at: int  # strict: how many bytes of END the stream's end matches; those after its CRLF are held
-    _held: bytes  # not strict: the lone dot line, or its beginning, that is not yet passed on as content
-    _before: bytes  # not strict: the last byte passed on, if it ends a line
-    ambiguous: bool
-    bare: bool
-
     def __init__(self, crlf: bool) -> None:
         """crlf: the DATA command line ended with CRLF, not with a bare LF."""
-        self._opening = b"\r\n" if crlf else b"\n"
-        self._strict = False
-        self._at = 0
-        self._held = self._before = b""
+        self._opening = b"\r\n" if crlf else b"\n"  # line end of the DATA command, until content has begun
+        self._strict = False  # a CRLF line was seen: only END ends
+        self._at = 0  # strict: how many bytes of END the stream's end matches; those after its CRLF are held
+        self._held = b""  # not strict: the lone dot line, or its beginning, that is not yet passed on as content
+        self._before = b""  # not strict: the last byte passed on, if it ends a line
         self.ambiguous = self.bare = False
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
@@ -137,21 +130,17 @@ class Limits:
 
     __slots__ = ("_left", "_too_big", "_max_line", "_line", "_max_header", "_header", "_field", "_start", "_received")
 
-    _left: int  # bytes the message may still have
-    _line: int  # bytes since the last LF
-    _header: int  # bytes of complete header lines; -1 once the body has begun
-    _field: int  # bytes of the header line that is not complete yet
-    _start: bytes  # its first bytes
-    _received: int  # Received fields so far
-
     def __init__(self, size: int, too_big: Reply, max_line: int, max_header: int) -> None:
         """size: bytes the message may have; too_big: the reply when it has more."""
         self._left = size
         self._too_big = too_big
         self._max_line = max_line
         self._max_header = max_header
-        self._line = self._header = self._field = self._received = 0
-        self._start = b""
+        self._line = 0  # bytes since the last LF
+        self._header = 0  # bytes of complete header lines; -1 once the body has begun
+        self._field = 0  # bytes of the header line that is not complete yet
+        self._start = b""  # its first bytes
+        self._received = 0  # Received fields so far
 
     def check(self, content: bytes) -> Reply | None:
         """Count the next bytes of content; return the reply that refuses the message if a limit is passed, else None.

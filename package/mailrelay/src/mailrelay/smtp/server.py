@@ -54,20 +54,15 @@ class Session:
 
     __slots__ = ("_buffer", "_peer_closed", "_swallowing", "ambiguous_end", "commands", "waiting")
 
-    commands: Commands  # what is known of the client: the loop sets `room` and `throttled`, and reads the others
-    waiting: bool  # END was given: input is only buffered until commit_result()
-    ambiguous_end: bool  # if nothing comes for one second and the client is still there, call on_idle()
-
-    _buffer: bytes  # input not taken yet: part of a command line, or all while waiting
-    _swallowing: bool  # the command line is too long, its rest goes
-    _peer_closed: bool  # the client sends nothing more, but what it sent is still to be taken
-
     def __init__(self, policy: Policy, *, allowed: bool, login: Login | None) -> None:
         """login: name and password that the client must show, ANY_LOGIN, or None where no login is offered."""
+        # What is known of the client: the loop sets `room` and `throttled`, and reads the others.
         self.commands = Commands(policy, allowed=allowed, login=login)
-        self.waiting = self.ambiguous_end = False
-        self._buffer = b""
-        self._swallowing = self._peer_closed = False
+        self.waiting = False  # END was given: input is only buffered until commit_result()
+        self.ambiguous_end = False  # if nothing comes for one second and the client is still there, call on_idle()
+        self._buffer = b""  # input not taken yet: part of a command line, or all while waiting
+        self._swallowing = False  # the command line is too long, its rest goes
+        self._peer_closed = False  # the client sends nothing more, but what it sent is still to be taken
 
     # What the loop calls.
 
@@ -146,7 +141,7 @@ class Session:
     def _take_lines(self, data: bytes, events: list[Event]) -> bytes:
         """Carry out command lines up to the start of content; return what follows that."""
         commands = self.commands
-        longest = commands.policy.max_command_length
+        longest = commands.policy.main.max_command_length
         position = 0
         while True:
             end = data.find(b"\n", position)
