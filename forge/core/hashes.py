@@ -1,6 +1,6 @@
 """What a folder of the cache held when it was made: a list of its files' hashes and sizes, kept beside the folder.
 
-Whoever makes a folder puts it in its place by place(), and asks broken() before it is used again; cache_verify.py asks
+Whoever makes a folder does so within making(), and asks broken() before it is used again; cache_verify.py asks
 for all of them. Files that came later are nobody's concern here.
 """
 
@@ -10,20 +10,22 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from forge.core import paths
 
 LIST = ".sha256sums"  # `<hash> <size> <path>` a line
 
 
-def place(scratch: Path, folder: Path) -> None:
-    """Give a finished folder its final name, at once; what lay there goes."""
-    lines = [f"{digest(path)} {path.stat().st_size} {path.relative_to(scratch)}\n" for path in _files(scratch)]
-    listed = _list(folder)
-    partial = listed.with_name(f"{listed.name}.part")
-    partial.write_bytes("".join(lines).encode(errors="surrogateescape"))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(listed)
-    scratch.rename(folder)
+@contextmanager
+def making(folder: Path) -> Iterator[Path]:
+    """As paths.making(), with the list beside the folder."""
+    with paths.making(folder) as scratch:
+        yield scratch
+        lines = [f"{digest(path)} {path.stat().st_size} {path.relative_to(scratch)}\n" for path in _files(scratch)]
+        with paths.replacing(_list(folder)) as partial:
+            partial.write_bytes("".join(lines).encode(errors="surrogateescape"))
 
 
 def broken(folder: Path, *, sizes_only: bool = False) -> list[str] | None:

@@ -80,6 +80,22 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def making(folder: Path, *, mode: int = 0o755) -> Iterator[Path]:
+    """A hidden folder beside `folder`, which takes its place as a whole at the end, and is gone if that failed."""
+    import shutil
+    import tempfile
+
+    scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    try:
+        yield scratch
+        scratch.chmod(mode)
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def config(*parts: str) -> Path:
     """A folder (made if need be, closed to others) below $MAILRELAY_CONFIG, else the user's own configuration.
 

@@ -234,9 +234,8 @@ def download(
             # The lists are missing, or so old that the files they name are gone.
             apt.refresh()
             archives = _fetch(apt, packages, kernel, alone, folder)
-        scratch = plan.with_suffix(".new")
-        scratch.write_text("".join(f"{one.file} {one.size} {one.sha256}\n" for one in archives))
-        scratch.replace(plan)
+        with paths.replacing(plan) as partial:
+            partial.write_text("".join(f"{one.file} {one.size} {one.sha256}\n" for one in archives))
         return [folder / archive.file for archive in archives]
 
 
@@ -270,15 +269,9 @@ def unpack(packages: Sequence[str], *, suite: str = "", architecture: str = "", 
     with FileLock(parent / f".{folder.name}.lock"):
         if not folder.exists() or hashes.broken(folder, sizes_only=True):
             files = download(packages, suite=suite, architecture=architecture, alone=alone, whole=True)
-            scratch = Path(tempfile.mkdtemp(prefix=".unpack-", dir=parent))
-            try:
+            with hashes.making(folder) as scratch:
                 for file in files:
                     proc.run(["dpkg-deb", "--extract", file, scratch])
-                scratch.chmod(0o755)
-                hashes.place(scratch, folder)
-            except BaseException:
-                shutil.rmtree(scratch, ignore_errors=True)
-                raise
     return folder
 
 

@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 import shlex
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -107,10 +106,9 @@ def _write_starter(path: Path, tree: Path, name: str) -> None:
         raise MissingError(f"there is no loader among the packages of {name}")
     libraries = ":".join(str(folder) for folder in [*tree.glob("lib/*-linux-*"), *tree.glob("usr/lib/*-linux-*")])
     words = [loaders[0], "--library-path", libraries, "--argv0", path, tree / "usr" / "bin" / name]
-    scratch = path.with_suffix(".new")
-    scratch.write_text(f'#!/bin/sh\nexec {shlex.join(str(word) for word in words)} "$@"\n')
-    scratch.chmod(0o755)
-    scratch.replace(path)
+    with paths.replacing(path) as partial:
+        partial.write_text(f'#!/bin/sh\nexec {shlex.join(str(word) for word in words)} "$@"\n')
+        partial.chmod(0o755)
 
 
 def test_packages(interpreter: Interpreter) -> Path:
@@ -125,19 +123,15 @@ def test_packages(interpreter: Interpreter) -> Path:
     with FileLock(f"{folder}.lock"):
         if folder.exists():
             return folder
-        scratch = Path(tempfile.mkdtemp(prefix=".site-", dir=parent))
-        try:
-            requirements = scratch / "requirements.txt"
-            requirements.write_text(lock)
-            options: list[proc.Arg] = ["-qq", "--no-deps", "--require-hashes", "--target", scratch / "site"]
+        with paths.making(folder) as scratch, tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
+            requirements.write(lock)
+            requirements.flush()
+            options: list[proc.Arg] = ["-qq", "--no-deps", "--require-hashes", "--target", scratch]
             proc.run(
-                [*pip.command(), "--python", interpreter.path, "install", *options, "-r", requirements],
+                [*pip.command(), "--python", interpreter.path, "install", *options, "-r", requirements.name],
                 timeout=600,
                 hint="is the package index reachable? Then start again",
             )
-            (scratch / "site").rename(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
     return folder
 
 

@@ -242,14 +242,9 @@ def place(target: Path, out: Path, *, secret: bool) -> None:
     site's passwords, the folder is closed to others."""
     names = sorted(path.name for path in out.iterdir() if path.is_file() and path.name != SUMS)
     (out / SUMS).write_text("".join(f"{hashes.digest(out / name)} *{name}\n" for name in names))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
     try:
-        shutil.copytree(out, fresh)
-        fresh.chmod(0o700 if secret else 0o755)
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.rename(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with paths.making(target, mode=0o700 if secret else 0o755) as fresh:
+            shutil.copytree(out, fresh, dirs_exist_ok=True)
     except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
         raise ForgeError(f"{paths.shown(target)}: {error.strerror or error}", hint="is the disk full?") from error

@@ -219,7 +219,7 @@ def _sites() -> Tally:
 
 
 def _listed(tally: Tally, folders: Iterable[Path], locked_by: Callable[[Path], Path]) -> Tally:
-    """Of folders that hashes.place() made."""
+    """Of folders that hashes.making() made."""
     for folder in folders:
         with fetch.lock(locked_by(folder), WAIT.format(folder.name)):
             faults = hashes.broken(folder)

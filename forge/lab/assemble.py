@@ -33,12 +33,8 @@ def base(target: Target, archives: Sequence[Path], key: str) -> Path:
     """A folder with the tree `root` from Debian's packages, and with kernel and initrd; made once for each key."""
     folder = _folder(target, key)
     if not has_base(target, key):
-        scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-        try:
+        with hashes.making(folder) as scratch:
             _base(target, archives, scratch)
-            hashes.place(scratch, folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
     os.utime(folder)
     return folder
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -140,8 +139,7 @@ def _assemble(
 ) -> None:
     tree = assemble.base(target, archives, _base_key(target, archives))
     facts = {"lan": f"{site.lan.address}/{site.lan.length}" if site.lan else "", "disabled": list(disabled)}
-    scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-    try:
+    with paths.making(folder) as scratch:
         assemble.firmware(
             *(target, tree, archives, scratch),
             standin=STANDIN,
@@ -151,10 +149,6 @@ def _assemble(
             disabled=disabled,
             facts=facts,
         )
-        shutil.rmtree(folder, ignore_errors=True)
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _base_key(target: Target, archives: Sequence[Path]) -> str:

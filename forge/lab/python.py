@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,17 +92,11 @@ def compiled(sources: Mapping[str, bytes], *, in_place: bool = True) -> Path:
     digest = hashlib.sha256(f"{PYTHON} {in_place} {FILE_MODE:o}".encode())
     for path, data in sorted(sources.items()):
         digest.update(b"%s\0%d\0" % (path.encode(), len(data)) + data)
-    parent = paths.cache("lab", "bytecode")
-    folder = parent / digest.hexdigest()[:16]
+    folder = paths.cache("lab", "bytecode") / digest.hexdigest()[:16]
     with FileLock(f"{folder}.lock"):
         if hashes.broken(folder) != []:
-            scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
-            try:
+            with hashes.making(folder) as scratch:
                 _compile(sources, scratch, in_place)
-                scratch.chmod(0o755)
-                hashes.place(scratch, folder)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
     return folder
 
 

@@ -13,7 +13,6 @@ import lzma
 import os
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
@@ -43,15 +42,8 @@ def unpacked(archive: Path, sha256: str) -> Path:
                     f"the cache folder {folder.parent} has a space or the like in its path",
                     hint=f"OpenWrt's tools can't work there: set {paths.CACHE_VARIABLE} to a folder with a plain path",
                 )
-            scratch = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder.parent))
-            try:
-                with console.step(f"unpacking {archive.name}"):
-                    unpack(archive, scratch)
-                scratch.chmod(0o755)
-                scratch.rename(folder)
-            except BaseException:
-                shutil.rmtree(scratch, ignore_errors=True)
-                raise
+            with paths.making(folder) as scratch, console.step(f"unpacking {archive.name}"):
+                unpack(archive, scratch)
     (folder / f"{USER}{os.getpid()}").touch()  # cache.prune leaves it alone as long as this process lives
     inside = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
     if len(inside) != 1:

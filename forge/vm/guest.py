@@ -342,9 +342,8 @@ class Guest:
             "lan": {str(port): there for (side, port), there in self._ports.items() if side == "lan"},
             "wan": {str(port): there for (side, port), there in self._ports.items() if side == "wan"},
         }
-        part = self.folder / ".state.json"
-        part.write_text(json.dumps(state))
-        part.rename(self.folder / "state.json")
+        with paths.replacing(self.folder / "state.json") as partial:
+            partial.write_text(json.dumps(state))
 
 
 def _forwarded(text: str) -> dict[tuple[str, int], int]:

@@ -73,11 +73,11 @@ def write_firmware(place: Path) -> None:
 
 def listed(folder: Path, *where: str) -> Path:
     place = folder.joinpath(*where)
-    scratch = place.with_name(".new-x")
-    (scratch / "usr").mkdir(parents=True)
-    (scratch / "usr" / "a file").write_bytes(b"content")
-    (scratch / "link").symlink_to("nowhere")
-    hashes.place(scratch, place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with hashes.making(place) as scratch:
+        (scratch / "usr").mkdir()
+        (scratch / "usr" / "a file").write_bytes(b"content")
+        (scratch / "link").symlink_to("nowhere")
     return place / "usr" / "a file"
 
 
