@@ -14,7 +14,7 @@ import signal
 
 from mailrelay.core import clock, ipc, log
 from mailrelay.courier import explain, notify, outgoing
-from mailrelay.courier.failure import Failure
+from mailrelay.courier.failure import OWNERS_CAUSES, Failure
 from mailrelay.courier.fair_queue import FairQueue
 from mailrelay.courier.recorder import Recorder
 from mailrelay.courier.routing import Routes
@@ -280,7 +280,7 @@ class Courier:
         self.report("failure", "", host, stage, text, hint)
         now = clock.boottime()
         to_blame = self.routes.connection_failed(smarthost, failure, settled, now)
-        if to_blame and cause in notify.OWNERS_BUSINESS and self.routes.is_news(smarthost, cause, now):
+        if to_blame and cause in OWNERS_CAUSES and self.routes.is_news(smarthost, cause, now):
             self.notices.trouble(smarthost, failure, hint)
 
     # Leave.

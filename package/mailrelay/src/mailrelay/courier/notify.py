@@ -24,12 +24,6 @@ _REMIND = 86400.0  # seconds until the owner hears again of mail that is still s
 _LISTED = 100  # failures spelt out in one notice
 _HEAD = 4096  # bytes of the original shown in a notice
 
-# Failures of a smarthost that waiting does not end: the owner hears of them at once.
-OWNERS_BUSINESS = (
-    "login-refused", "login-required", "no-common-auth", "no-starttls", "no-such-name", "cleartext", "tls-protocol",
-    "ca-file", "cert-expired", "cert-not-yet-valid", "cert-wrong-name", "cert-untrusted", "cert-fingerprint",
-)  # fmt: skip
-
 
 class Notices:
     """Collects during one courier's life; send() and stuck() at its end."""

@@ -6,6 +6,8 @@ as `carried_state`, in the words that core.ipc lists. No clock: times are CLOCK_
 
 from __future__ import annotations
 
+from mailrelay.courier.failure import LOGIN_CAUSES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from mailrelay.courier.failure import Failure
 
 _MINUTE, _DAY = 60.0, 86400.0
-# To try these again soon only gets the account or the address blocked.
-_SLOW_CAUSES = ("login-refused", "login-required", "no-common-auth")
 
 
 def retry_wait(failures: int, shortest: float, longest: float) -> float:
@@ -142,7 +142,7 @@ class Routes:
     def _back_off(self, smarthost: Smarthost, cause: str, now: float) -> None:
         backoff = self._states[smarthost.name].backoff
         wait = retry_wait(backoff.failures + 1, self._main.retry_min, self._main.retry_max)
-        backoff.extend(self._main.retry_max if cause in _SLOW_CAUSES else wait, now)
+        backoff.extend(self._main.retry_max if cause in LOGIN_CAUSES else wait, now)
         self._report("remember", f"host {smarthost.name}", *backoff.words())
 
     def succeeded(self, smarthost: Smarthost) -> None:
