@@ -104,6 +104,12 @@ TOGETHER = {
 }
 
 
+def test_a_provider_at_an_address_of_this_machine_is_itself() -> None:
+    text = GOOD.replace("smtp.example.org'", "192.168.1.1'\n\toption tls 'none'")
+    assert check(text, {**NEW, "ADDRESSES": "127.0.0.1 192.168.1.1 "})[0] == 1
+    assert check(text, {**NEW, "ADDRESSES": "127.0.0.1 192.168.1.11 "})[0] == 0
+
+
 @pytest.mark.parametrize("what", TOGETHER)
 def test_what_would_be_unsafe_or_lose_mail_is_refused(what: str) -> None:
     status, lines = check(TOGETHER[what])

@@ -1,14 +1,13 @@
 # `mailrelay check` of the Postfix engine: values that are not of their type by the table of options, what would make
 # Postfix unsafe or keep mail from going out, and what this engine does not carry out. Environment: FILE (as messages call
 # the settings), JSON (not empty: a list of objects is printed instead of lines), LIMITS (a table of what is not carried
-# out), EXPOSED (networks that face the internet, NETWORK=ZONE,...), HOSTNAME, ADDRESSES (where we listen, if that is
-# known), and the PF_* of postfix_facts. Status 1: a fault.
+# out), EXPOSED (networks that face the internet, NETWORK=ZONE,...), HOSTNAME, ADDRESSES (all of this
+# machine's), and the PF_* of postfix_facts. Status 1: a fault.
 
 END {
 	for (s = 1; s <= sections; s++)
 		check_section(s)
 	main = find_main()
-	own_name = tolower(has(main, "hostname") ? get(main, "hostname") : ENVIRON["HOSTNAME"])
 	check_networks()
 	check_aliases()
 	for (s = 1; s <= sections; s++) {
@@ -76,7 +75,9 @@ function check_section(s,    i, k, n, option, key, values, parts) {
 				for (k = 1; k <= n; k++)
 					values[k] = many[key] ? LIST[k] : item[s, option, 1]
 				for (k = 1; k <= n; k++)
-					check_value(s, option, key, values[k])
+					if (!fits(key, values[k]))
+						fault(s, option, (option_type[key] == "secret" ? "its value" : "'" substr(values[k], 1, 60) "'") \
+							" cannot be used", HINT)
 			}
 		}
 		n = split(names[type[s]], parts, ", ")
@@ -84,11 +85,6 @@ function check_section(s,    i, k, n, option, key, values, parts) {
 			if (required[type[s], parts[i]] && get(s, parts[i]) == "" && (type[s] == "client" || is_on(get(s, "enabled"))))
 				fault(s, parts[i], "is missing", "write option " parts[i] " '...'")
 	}
-}
-
-function check_value(s, option, key, value) {
-	if (!fits(key, value))
-		fault(s, option, (option_type[key] == "secret" ? "its value" : "'" substr(value, 1, 60) "'") " cannot be used", HINT)
 }
 
 # ---- what would be unsafe, or keep mail from going out ---------------------------------------------------------------
@@ -129,10 +125,8 @@ function check_smarthost(s,    host, tls, port, n, i) {
 	host = tolower(bare_host(get(s, "host")))
 	tls = get(s, "tls")
 	port = get(s, "port") == "" ? default_port(tls) : get(s, "port")
-	if (get(s, "username") != "" && get(s, "password") == "")
-		fault(s, "password", "is missing, but there is a username", "write option password '...'")
-	if (get(s, "password") != "" && get(s, "username") == "")
-		fault(s, "username", "is missing, but there is a password", "write option username, often the mail address")
+	if ((get(s, "username") != "") != (get(s, "password") != ""))
+		fault(s, get(s, "username") == "" ? "username" : "password", "is missing", "a login has both, or none of the two")
 	if (get(s, "username") ~ /:|^[ \t]/)
 		fault(s, "username", "has a colon in it or begins with a space, which Postfix cuts off", chosen())
 	if (get(s, "password") ~ /[ \t]$/)
@@ -142,7 +136,7 @@ function check_smarthost(s,    host, tls, port, n, i) {
 			"write 'auto' or 'plain'")
 	n = get_list(main, "port")
 	for (i = 1; i <= n; i++)
-		if (host == own_name || (LIST[i] == port && (host ~ /^(localhost|127\.|::1$)/ || \
+		if (host == tolower(own_name()) || (LIST[i] == port && (host ~ /^(localhost|127\.|::1$)/ || \
 			index(" " ENVIRON["ADDRESSES"] " ", " " host " ")))) {
 			fault(s, "host", "'" host "' with port " port " is this relay itself", "write the name of the provider's server")
 			break

@@ -41,15 +41,5 @@ postfix_awk() {
 		args="$args -f $LIB/postfix-$name.awk"
 	done
 	# shellcheck disable=SC2086
-	HOSTNAME="$(postfix_hostname)" OPTIONS="$LIB/../../share/mailrelay/options" LC_ALL=C awk $args
-}
-
-# The system's name as one that may be used in EHLO.
-postfix_hostname() {
-	local name
-	name="$(uname -n | tr -c 'A-Za-z0-9.\n-' '-' | sed 's/^[.-]*//; s/[.-]*$//')"
-	case "$name" in
-		"" | localhost | localhost.* | *.localhost | *..* ) name=mailrelay.localdomain ;;
-	esac
-	printf '%s\n' "$name"
+	HOSTNAME="$(uname -n)" OPTIONS="$LIB/../../share/mailrelay/options" LC_ALL=C awk $args
 }

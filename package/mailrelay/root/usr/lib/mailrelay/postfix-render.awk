@@ -65,8 +65,7 @@ function service(text) {
 # ---- main.cf ---------------------------------------------------------------------------------------------------------
 
 function identity(    refuse) {
-	myhostname = has(main, "hostname") ? get(main, "hostname") : ENVIRON["HOSTNAME"]
-	gsub(/[^A-Za-z0-9.-]/, "", myhostname)
+	myhostname = own_name()
 	put("myhostname", myhostname)
 	put("queue_directory", ENVIRON["QUEUE"])
 	put("smtputf8_enable", ENVIRON["PF_SMTPUTF8"])

@@ -92,6 +92,13 @@ function read_options(path,    line, f, n, key) {
 
 # ---- values --------------------------------------------------------------------------------------------------------
 
+# What the relay calls itself: the setting, else the system's name as one that may be used in EHLO.
+function own_name(    name_) {
+	name_ = has(main, "hostname") ? get(main, "hostname") : ENVIRON["HOSTNAME"]
+	gsub(/[^A-Za-z0-9.-]+/, "-", name_)
+	return name_ ~ /^[-.]*$|^localhost(\.|$)|\.localhost$/ ? "mailrelay.localdomain" : name_
+}
+
 function is_on(value) {
 	return value ~ /^(1|yes|on|true|enabled)$/
 }
@@ -114,21 +121,12 @@ function bare_host(value) {
 }
 
 # "name=target,target": ALIAS_NAME and ALIAS_TARGET[1..n], trimmed.
-function split_alias(value,    n, i) {
-	ALIAS_NAME = value
-	sub(/[=:].*/, "", ALIAS_NAME)
-	value = substr(value, length(ALIAS_NAME) + 2)
-	ALIAS_NAME = trimmed(ALIAS_NAME)
-	split("", ALIAS_TARGET)
-	n = split(value, ALIAS_TARGET, ",")
-	for (i = 1; i <= n; i++)
-		ALIAS_TARGET[i] = trimmed(ALIAS_TARGET[i])
-	return n
-}
-
-function trimmed(value) {
+function split_alias(value) {
 	gsub(/^[ \t]+|[ \t]+$/, "", value)
-	return value
+	ALIAS_NAME = value
+	sub(/[ \t]*[=:].*/, "", ALIAS_NAME)
+	sub(/^[^=:]*[=:][ \t]*/, "", value)
+	return split(value, ALIAS_TARGET, /[ \t]*,[ \t]*/)
 }
 
 # 64 lower-case digits, or "".

@@ -17,23 +17,20 @@ engine_check() {
 	}
 	postfix_facts
 	printf '%s' "$text" | FILE="$SETTINGS" LIMITS="$LIB/postfix-limits" EXPOSED="$2" JSON="$3" \
-		postfix_awk option-types check
+		ADDRESSES="$(ip addr show | awk '/ inet/ { sub(/\/.*/, "", $2); printf "%s ", $2 }')" postfix_awk option-types check
 }
 
-# Where mail waits: within the spool's folder, so that sysupgrade keeps it; a folder of root's, in root's hands alone.
 engine_prepare() {
 	postfix_facts
 	if [ -z "$PF_VERSION" ]; then
 		say err "Postfix is not installed: install the package postfix"
 		return 1
 	fi
-	engine_stop_foreign
-	[ -z "$SPOOL_MOUNT" ] || mounted "$SPOOL_MOUNT" || return 0
-	postfix_queue "$SPOOL/postfix" || say err "$SPOOL/postfix cannot be made; mail is put off until it can"
-	return 0
+	stop_foreign
 }
 
-# postfix_queue FOLDER: makes the folders of a queue, owners and modes as Postfix wants them
+# postfix_queue FOLDER: makes the folders of a queue, owners and modes as Postfix wants them. Mail waits within the spool's
+# folder, so that sysupgrade keeps it; a folder of root's, in root's hands alone.
 postfix_queue() {
 	local name
 	(umask 022 && mkdir -p "${1%/*}") && [ ! -L "${1%/*}" ] || return 1
@@ -77,7 +74,7 @@ engine_instance() {
 }
 
 # OpenWrt's own instance takes the same ports, and mail from the internet. Its settings stay as they are.
-engine_stop_foreign() {
+stop_foreign() {
 	local script=/etc/init.d/postfix
 	[ -x "$script" ] || return 0
 	if "$script" enabled >/dev/null 2>&1; then
@@ -102,15 +99,16 @@ relay_pid() {
 
 engine_freeze() {
 	local queue
-	queue="$(postfix_queue_now)"
+	queue="$(postfix_spool)"
 	stop_relay
-	# Sockets and locks are nothing to archive.
-	[ -z "$queue" ] || rm -f "$queue"/private/* "$queue"/public/* "$queue"/pid/*
+	rm -f "$queue"/private/* "$queue"/public/* "$queue"/pid/* # sockets and locks are nothing to archive
 }
 
-# The queue that the running instance has.
-postfix_queue_now() {
-	sed -n 's/^queue_directory = //p' "$POSTFIX_DIR/main.cf" 2>/dev/null | sed 's/\$\$/$/g'
+# The queue that the running instance has, or would have.
+postfix_spool() {
+	local queue
+	queue="$(sed -n 's/^queue_directory = //p' "$POSTFIX_DIR/main.cf" 2>/dev/null | sed 's/\$\$/$/g')"
+	echo "${queue:-${SPOOL:-/etc/mailrelay/spool}/postfix}"
 }
 
 # What failed and waits is tried now. Mail that came in before the clock was set looks months old and would be given up
@@ -131,12 +129,6 @@ engine_queue() {
 	fi
 	echo "The relay is not running; $(postfix_count "$(postfix_spool)" incoming active deferred hold) mails wait." >&2
 	return 1
-}
-
-postfix_spool() {
-	local queue
-	queue="$(postfix_queue_now)"
-	echo "${queue:-${SPOOL:-/etc/mailrelay/spool}/postfix}"
 }
 
 # postfix_count QUEUE FOLDER...: the mails in them
