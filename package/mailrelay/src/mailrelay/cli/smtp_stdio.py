@@ -8,6 +8,7 @@ import socket
 
 from mailrelay.cli.display import complain
 from mailrelay.cli.submission import endpoints
+from mailrelay.smtp.reply import Reply
 from mailrelay.spool.spool import write_all
 
 TYPE_CHECKING = False
@@ -21,8 +22,8 @@ def run(relay: Relay) -> int:
     """Carry the session until the relay ends it. Return 75, after a 421, where none answers."""
     door = _connect(relay)
     if door is None:
-        name = os.uname().nodename.encode("ascii", "replace")
-        write_all(1, b"421 4.3.2 " + name + b" The mail relay is not running, try again later\r\n")
+        name = os.uname().nodename.encode("ascii", "replace").decode()
+        write_all(1, Reply(421, "4.3.2", f"{name} The mail relay is not running, try again later").wire())
         complain("sendmail", "the relay is not running; start it, or try again later")
         return os.EX_TEMPFAIL
     with door:
