@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from forge.generate import docs, luci_options, option_table
+from forge.generate import docs, luci_options, option_table, versions
 
 FILES: Mapping[Path, Callable[[str], str]] = {
     docs.CONFIG: docs.render,
     luci_options.FILE: luci_options.render,
     option_table.TABLE: option_table.render,
+    versions.LUCI: versions.luci,
+    versions.LIBRARY: versions.library,
 }
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from forge.core import paths
 from forge.core.commandline import Command
+from forge.generate import versions
 
 INV = "./inv"
 WIDEST = 100  # columns; longer lines are hard to read
@@ -24,10 +23,8 @@ EXIT = "Exit status: 0 done, 1 failed, 2 a command line that makes no sense, 3 s
 
 
 def version() -> str:
-    """The product's, as the package's Makefile has it."""
-    text = (paths.PACKAGES / "mailrelay" / "Makefile").read_text(encoding="utf-8")
-    found = dict(re.findall(r"(?m)^(PKG_VERSION|PKG_RELEASE):=(\S+)", text))
-    return f"mailrelay {found['PKG_VERSION']}-r{found['PKG_RELEASE']}"
+    """The product's."""
+    return f"mailrelay {'-r'.join(versions.product())}"
 
 
 def overview(commands: Mapping[str, Command]) -> str:

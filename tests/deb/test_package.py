@@ -120,7 +120,9 @@ def test_it_holds_the_relay_that_routers_get_and_no_conffile(debs: list[Path]) -
     files = {one.path: one for one in contents.files}
     for source in paths.RELAY.rglob("*.py"):
         place = f"/usr/lib/mailrelay/relay/{source.relative_to(paths.RELAY)}"
-        assert files[place].size == source.stat().st_size
+        assert files[place].size == (
+            source.stat().st_size if source.name != "version.py" else len('VERSION = "1.0.0"\n')
+        )
     assert contents.conffiles == []
     assert {one.owner for one in contents.files} == {"root:root"}
     assert not [one for one in contents.files if one.mode & stat.S_IWOTH and one.kind != "link"]

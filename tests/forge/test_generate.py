@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from forge.core.errors import ForgeError
-from forge.generate import docs, option_table, registry
+from forge.core.paths import PACKAGES, RELAY
+from forge.generate import docs, option_table, registry, versions
 from forge.generate.relay_schema import OPTIONS, TYPES
 from forge.inv import generate
+from forge.packages import stage
 from tests.option_values import VALUES
 
 
@@ -33,6 +37,27 @@ def test_a_file_that_is_not_is_named_and_written(tmp_path: Path, monkeypatch: py
 def test_every_option_is_in_the_docs() -> None:
     text = docs.CONFIG.read_text(encoding="utf-8")
     assert all(f"| `{option.name}`" in text for options in OPTIONS.values() for option in options)
+
+
+def told(folder: Path) -> str:
+    argv = [sys.executable, "-I", "-S", "-B", str(folder), "--version"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def test_there_is_one_version(tmp_path: Path) -> None:
+    """The Makefile's is in the package's code and in a checkout's, in LuCI's app and the Arduino library."""
+    version, _ = versions.product()
+    assert told(RELAY) == f"mailrelay {version}\n"
+    assert f"PKG_VERSION:={version}\n" in versions.LUCI.read_text()
+    assert f"version={version}\n" in versions.LIBRARY.read_text()
+    copy = tmp_path / "mailrelay"
+    shutil.copytree(PACKAGES / "mailrelay", copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    makefile = copy / "Makefile"
+    makefile.write_text(makefile.read_text().replace(f"PKG_VERSION:={version}\n", "PKG_VERSION:=7.8.9\n"))
+    with stage.staged(copy, ["mailrelay"], epoch=1_700_000_000) as (package,):
+        assert told(package.root / "usr/lib/mailrelay/relay") == "mailrelay 7.8.9\n"
+    makefile.unlink()
+    assert told(copy / "src") == "mailrelay unknown\n"
 
 
 AWK = r"""

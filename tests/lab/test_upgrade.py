@@ -28,8 +28,6 @@ def newer_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(paths.PACKAGES / "mailrelay", source, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     makefile = source / "Makefile"
     makefile.write_text(makefile.read_text().replace("PKG_VERSION:=1.0.0", "PKG_VERSION:=1.0.1"))
-    version = source / "src/mailrelay/core/version.py"
-    version.write_text(version.read_text().replace('VERSION = "1.0.0"', 'VERSION = "1.0.1"'))
     os.environ["SOURCE_DATE_EPOCH"] = "1800000000"
     try:
         return packed("mailrelay", folder / "dist", source)
