@@ -147,18 +147,18 @@ class Report:
         for label, text in step_facts(step):
             print(f"  {'':<12} {'':<6} {'':>9}  {label} {escaped(text)}", flush=True)
 
-    def next(self, text: str, advice: str) -> None:
+    def next(self, text: str, hint: str) -> None:
         """Report that this smarthost could not be used and the next one is tried."""
-        self.end(False, text, advice)
+        self.end(False, text, hint)
         print("The next provider is tried.")
 
-    def end(self, ok: bool, text: str, advice: str) -> int:
+    def end(self, ok: bool, text: str, hint: str) -> int:
         if ok:
             print(f"\nAccepted by the provider: {escaped(text)}")
         else:
             print(f"\nFailed: {escaped(text)}")
-            if advice:
-                print(escaped(advice, "\n"))
+            if hint:
+                print(escaped(hint, "\n"))
         sys.stdout.flush()
         return 0 if ok else 1
 
@@ -194,12 +194,12 @@ class JsonReport(Report):
         facts = {"step": step.stage, "ok": step.ok, "text": step.text, "seconds": step.seconds}
         self._print(**facts, smarthost=self._host, detail=step.detail)
 
-    def next(self, text: str, advice: str) -> None:
-        self._print(step="next", ok=False, text=text, advice=advice, smarthost=self._host)
+    def next(self, text: str, hint: str) -> None:
+        self._print(step="next", ok=False, text=text, advice=hint, smarthost=self._host)
 
-    def end(self, ok: bool, text: str, advice: str) -> int:
+    def end(self, ok: bool, text: str, hint: str) -> int:
         result = "accepted" if ok else "failed"
-        self._print(result=result, ok=ok, text=text, advice=advice, smarthost=self._host, **self._facts)
+        self._print(result=result, ok=ok, text=text, advice=hint, smarthost=self._host, **self._facts)
         return 0 if ok else 1
 
     def _print(self, **values: object) -> None:

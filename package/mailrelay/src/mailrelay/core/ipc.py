@@ -14,7 +14,7 @@ Reports, and what they say (times are CLOCK_BOOTTIME seconds, with three digits 
 
     leaving   DUE BLOCKED_UNTIL     when the queue is due again, "" for never; when a smarthost may be tried again
     success   ID SMARTHOST          a message went out
-    failure   ID SMARTHOST STAGE ANSWER ADVICE    a message or a smarthost failed; "" for what does not apply
+    failure   ID SMARTHOST STAGE ANSWER HINT      a message or a smarthost failed; "" for what does not apply
     remember  NAME VALUE...         carried state: what the next courier is to know
     forget    NAME                  carried state that holds no more
 
@@ -117,8 +117,8 @@ def decode_report(line: bytes) -> Report:
         queue_id, smarthost = words
         return "success", queue_id, smarthost
     if kind == "failure" and words:
-        queue_id, smarthost, stage, answer, advice = (words + [""] * 4)[:5]  # the end of a long one was cut
-        return "failure", queue_id, smarthost, stage, answer, advice
+        queue_id, smarthost, stage, answer, hint = (words + [""] * 4)[:5]  # the end of a long one was cut
+        return "failure", queue_id, smarthost, stage, answer, hint
     if kind == "remember" and words:
         return "remember", words[0], words[1:]
     if kind == "forget":

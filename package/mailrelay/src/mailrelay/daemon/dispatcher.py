@@ -67,10 +67,10 @@ class Dispatcher:
         elif report[0] == "success":
             self.last_success = {"time": clock.wall(), "id": report[1], "smarthost": report[2]}
         elif report[0] == "failure":
-            _, queue_id, smarthost, stage, answer, advice = report
+            _, queue_id, smarthost, stage, answer, hint = report
             self.last_failure = {
                 "time": clock.wall(), "id": queue_id, "smarthost": smarthost, "stage": stage, "answer": answer,
-                "advice": advice,
+                "advice": hint,
             }  # fmt: skip
         elif report[0] == "remember":
             self.carried_state[report[1]] = report[2]
