@@ -1,4 +1,4 @@
-"""Who writes down what a task prints: buildlog.py's logs, handed each line by console.py.
+"""Who writes down what a task prints: logs.py's files, handed each line by console.py.
 
 A thread has a context of its own, so that the images of one run, made several at a time, have their own lines each.
 """

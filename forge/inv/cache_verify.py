@@ -11,7 +11,7 @@ import base64
 import csv
 import importlib.metadata
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,7 +59,10 @@ def verify() -> None:
 
 
 def run() -> list[Tally]:
-    found = [_downloads(), _debs(), _unpacked(), _firmware(), _bases(), _bytecode(), _parcels(), _sites()]
+    unpacked = _listed("Debian packages, unpacked", "unpacking", _folders("unpacked"), ".{}.lock")
+    bases = _listed("the lab's root file systems", "unpacking", _folders("lab", "base"), "")
+    bytecode = _listed("the lab's bytecode", "compiling", _folders("lab", "bytecode"), "{}.lock")
+    found = [_downloads(), _debs(), unpacked, _firmware(), bases, bytecode, _parcels(), _sites()]
     base = paths.cache()
     for folder in sorted(path for path in base.iterdir() if path.is_dir() and path.name not in RECORDED):
         found.append(Tally(f"{folder.name}/", "-", unknown=sum(path.is_file() for path in folder.rglob("*"))))
@@ -127,23 +130,8 @@ def _debs() -> Tally:
         with fetch.lock(folder / ".lock", WAIT.format(folder.name)):
             known = {one.file: one for plan in folder.glob("*.list") for one in debian_packages.planned(plan)}
             for path in sorted(folder.glob("*.deb")):
-                archive = known.get(path.name)
-                if archive is None or not archive.sha256:
-                    tally.unknown += 1
-                elif fault := archive.fault(folder, whole=True):
-                    tally.wrong.append(f"{path}: {fault}")
-                    path.unlink(missing_ok=True)
-                else:
-                    tally.right += 1
+                _judge_file(tally, path, known[path.name].sha256 if path.name in known else "")
     return tally
-
-
-def _unpacked() -> Tally:
-    return _listed(
-        Tally("Debian packages, unpacked", "lists made when unpacking"),
-        _folders("unpacked"),
-        lambda folder: folder.with_name(f".{folder.name}.lock"),
-    )
 
 
 # ---- the lab --------------------------------------------------------------------------------------------------------
@@ -157,20 +145,6 @@ def _firmware() -> Tally:
     return tally
 
 
-def _bases() -> Tally:
-    return _listed(
-        Tally("the lab's root file systems", "lists made when unpacking"), _folders("lab", "base"), _lab_lock
-    )
-
-
-def _bytecode() -> Tally:
-    return _listed(
-        Tally("the lab's bytecode", "lists made when compiling"),
-        _folders("lab", "bytecode"),
-        lambda folder: folder.with_name(f"{folder.name}.lock"),
-    )
-
-
 def _parcels() -> Tally:
     """An .ipk has its hash in the first line of the file that says what it was made from (lab/opkg_state.py)."""
     tally = Tally("the lab's Postfix", "notes made when packing")
@@ -179,13 +153,7 @@ def _parcels() -> Tally:
             for path in sorted(folder.glob("*.ipk")):
                 note = path.with_suffix(".from")
                 recorded = note.read_text().partition("\n")[0] if note.exists() else ""
-                if not re.fullmatch("[0-9a-f]{64}", recorded):
-                    tally.unknown += 1
-                elif fault := hashes.difference(path, recorded):
-                    tally.wrong.append(f"{path}: {fault}")
-                    path.unlink(missing_ok=True)
-                else:
-                    tally.right += 1
+                _judge_file(tally, path, recorded if re.fullmatch("[0-9a-f]{64}", recorded) else "")
     return tally
 
 
@@ -218,16 +186,28 @@ def _sites() -> Tally:
 # ---- what they share ------------------------------------------------------------------------------------------------
 
 
-def _listed(tally: Tally, folders: Iterable[Path], locked_by: Callable[[Path], Path]) -> Tally:
-    """Of folders that hashes.making() made."""
+def _listed(kind: str, when: str, folders: Iterable[Path], lock: str) -> Tally:
+    """Of folders that hashes.making() made; `lock` is the file beside each that is locked then, "" the lab's own."""
+    tally = Tally(kind, f"lists made when {when}")
     for folder in folders:
-        with fetch.lock(locked_by(folder), WAIT.format(folder.name)):
+        locked = folder.with_name(lock.format(folder.name)) if lock else _lab_lock(folder)
+        with fetch.lock(locked, WAIT.format(folder.name)):
             faults = hashes.broken(folder)
             if faults is None:
                 tally.unknown += sum(path.is_file() for path in folder.rglob("*"))
             else:
                 _judge(tally, folder, faults, hashes.count(folder))
     return tally
+
+
+def _judge_file(tally: Tally, path: Path, sha256: str) -> None:
+    if not sha256:
+        tally.unknown += 1
+    elif fault := hashes.difference(path, sha256):
+        tally.wrong.append(f"{path}: {fault}")
+        path.unlink(missing_ok=True)
+    else:
+        tally.right += 1
 
 
 def _judge(tally: Tally, folder: Path, faults: list[str], files: int) -> None:

@@ -33,22 +33,8 @@ SPARE_ACCOUNTS = ("uucp", "list", "irc", "games", "news")
 SPARE_GROUPS = ("news", "games", "list", "irc", "voice")
 
 # name -> mode; the owner is mail_owner but for those that master itself writes to
-QUEUE_FOLDERS = {
-    "active": 0o700,
-    "bounce": 0o700,
-    "corrupt": 0o700,
-    "defer": 0o700,
-    "deferred": 0o700,
-    "flush": 0o700,
-    "hold": 0o700,
-    "incoming": 0o700,
-    "private": 0o700,
-    "saved": 0o700,
-    "trace": 0o700,
-    "public": 0o710,
-    "maildrop": 0o730,
-    "pid": 0o755,
-}
+PRIVATE = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace")
+QUEUE_FOLDERS = {**dict.fromkeys(PRIVATE, 0o700), "public": 0o710, "maildrop": 0o730, "pid": 0o755}
 
 
 class Trouble(Exception):

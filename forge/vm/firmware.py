@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-from forge.core import proc
+from forge.core import paths, proc
 from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.host import host
 from forge.vm.machines import MACHINES, Disk, Load, Machine
@@ -25,16 +25,7 @@ SHORT = 1 << 12
 # How OpenWrt's builds name the halves of what boots together; the first is preferred.
 ROOTS = ("squashfs-rootfs.img", "rootfs-squashfs.img", "ext4-rootfs.img", "rootfs-ext4.img")
 KERNELS = ("kernel.bin", "vmlinux.elf")
-_ELF_NAMES = {
-    8: "MIPS",
-    3: "x86",
-    62: "x86-64",
-    40: "ARM",
-    183: "ARM64",
-    20: "PowerPC",
-    243: "RISC-V",
-    258: "LoongArch",
-}
+_CPUS = {8: "MIPS", 3: "x86", 62: "x86-64", 40: "ARM", 183: "ARM64", 20: "PowerPC", 243: "RISC-V", 258: "LoongArch"}
 _NAMED = re.compile(r"^(?:open|immortal)wrt-(?:[\w.]+-)??(?P<target>[a-z0-9]{3,})-(?P<subtarget>[a-z0-9_]+)-")
 _HINT = "docs/build/QEMU.md says which files boot"
 
@@ -104,18 +95,14 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _make_ext4(disk: Path, size: int = DATA) -> None:
+def _make_ext4(disk: Path) -> None:
     program = host.command("mkfs.ext4")
     if program is None:
         raise MissingError("mkfs.ext4 is not on this machine", hint="apt-get install --no-install-recommends e2fsprogs")
-    part = disk.with_name(f".{disk.name}.part")
-    try:
-        with part.open("wb") as file:
-            file.truncate(size)
-        proc.run([program, "-q", "-F", "-L", "rootfs_data", "-E", "lazy_itable_init=1", part], timeout=MKFS_TIMEOUT)
-        part.rename(disk)
-    finally:
-        part.unlink(missing_ok=True)
+    with paths.replacing(disk) as partial:
+        with partial.open("wb") as file:
+            file.truncate(DATA)
+        proc.run([program, "-q", "-F", "-L", "rootfs_data", "-E", "lazy_itable_init=1", partial], timeout=MKFS_TIMEOUT)
 
 
 # ---- OpenWrt --------------------------------------------------------------------------------------------------------
@@ -272,7 +259,7 @@ def _check_kernel(machine: Machine, image: Path, kind: str, file: Path) -> None:
         little = head[5] == 1
         cpu = int.from_bytes(head[18:20], "little" if little else "big")
         if cpu != machine.elf_machine or not little:
-            name = _ELF_NAMES.get(cpu, f"CPU number {cpu}") + ("" if little else ", big-endian")
+            name = _CPUS.get(cpu, f"CPU number {cpu}") + ("" if little else ", big-endian")
             raise FirmwareError(f"{file.name} is for another CPU ({name}) than {machine.target}", hint=_other(machine))
     elif wanted.get(machine.qemu) != kind:
         raise FirmwareError(f"{file.name} is {_ARTICLES[kind]}, not one for {machine.target}", hint=_other(machine))
@@ -283,7 +270,6 @@ def _other(machine: Machine) -> str:
 
 
 def _check_disk(image: Path, file: Path) -> None:
-    """The partition table must not promise more than the file holds."""
     with image.open("rb") as opened:
         table = opened.read(512)[446:510]
     entries = [table[at : at + 16] for at in range(0, 64, 16)]
@@ -294,11 +280,7 @@ def _check_disk(image: Path, file: Path) -> None:
     ]
     if not any(entry[4] for entry in entries):
         raise FirmwareError(f"{file} has no partitions: it is no disk that boots", hint=_HINT)
-    if ends and max(ends) * 512 > image.stat().st_size:
-        raise FirmwareError(
-            f"{file} is cut off: its partitions end at {max(ends) * 512} bytes, it has {image.stat().st_size}",
-            hint="fetch or build it anew",
-        )
+    _check_end(image, "its partitions end at", max(ends, default=0) * 512, file)
 
 
 def _check_squashfs(image: Path) -> None:
@@ -306,12 +288,7 @@ def _check_squashfs(image: Path) -> None:
         head = opened.read(96)
     if head[:4] != b"hsqs":
         raise FirmwareError(f"{image} is no squashfs", hint="fetch or build it anew")
-    used = int.from_bytes(head[40:48], "little")
-    if used > image.stat().st_size:
-        raise FirmwareError(
-            f"{image} is cut off: its squashfs has {used} bytes, the file {image.stat().st_size}",
-            hint="fetch or build it anew",
-        )
+    _check_end(image, "its squashfs has", int.from_bytes(head[40:48], "little"), image)
 
 
 def _check_ext4(image: Path) -> None:
@@ -319,10 +296,15 @@ def _check_ext4(image: Path) -> None:
         opened.seek(1024)
         head = opened.read(64)
     size = int.from_bytes(head[4:8], "little") << (10 + int.from_bytes(head[24:28], "little"))
-    if size > image.stat().st_size:
+    _check_end(image, "its ext4 has", size, image)
+
+
+def _check_end(image: Path, what: str, end: int, file: Path) -> None:
+    """An image must not promise more than it holds; `file` is what it was unpacked from."""
+    size = image.stat().st_size
+    if end > size:
         raise FirmwareError(
-            f"{image} is cut off: its ext4 has {size} bytes, the file {image.stat().st_size}",
-            hint="fetch or build it anew",
+            f"{file} is cut off: {what} {end} bytes, the file has {size}", hint="fetch or build it anew"
         )
 
 
@@ -330,20 +312,17 @@ def _copy(image: Path, to: Path, *, room: int = 0) -> Path:
     """A working copy of at least `room` bytes, the empty parts as holes; one that is there already is kept."""
     if to.exists():
         return to
-    part = to.with_name(f".{to.name}.part")
     try:
-        proc.run(["cp", "--sparse=always", "--reflink=auto", image, part], timeout=MKFS_TIMEOUT)
-        if part.stat().st_size < room:
-            with part.open("ab") as file:
-                file.truncate(room)
-        part.rename(to)
+        with paths.replacing(to) as partial:
+            copy_disk(image, partial)
+            if partial.stat().st_size < room:
+                with partial.open("ab") as file:
+                    file.truncate(room)
     except OSError as error:
         raise FirmwareError(f"{to} cannot be written: {error.strerror}", hint="make room there") from None
-    finally:
-        part.unlink(missing_ok=True)
     return to
 
 
 def copy_disk(source: Path, to: Path) -> None:
-    """A copy of a stopped guest's disk, in place of what was there."""
+    """Copy a disk that nobody writes to, in place of what was there."""
     proc.run(["cp", "--sparse=always", "--reflink=auto", source, to], timeout=MKFS_TIMEOUT)

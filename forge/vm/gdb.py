@@ -11,7 +11,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from forge.core.errors import ForgeError
 
@@ -36,9 +35,7 @@ class Registers:
     def __enter__(self) -> Registers:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lines.close()
         self._socket.close()
 

@@ -149,7 +149,7 @@ def test_a_file_that_is_cut_off_is_told(tmp_path: Path, work: Path) -> None:
     assert firmware.load(X86, whole, work).disks
     cut = tmp_path / "cut.img"
     cut.write_bytes(whole.read_bytes()[:-1])
-    assert "is cut off: its partitions end at 512512 bytes, it has 512511" in error(X86, cut, work)
+    assert "is cut off: its partitions end at 512512 bytes, the file has 512511" in error(X86, cut, work)
     packed = tmp_path / "cut.img.gz"
     packed.write_bytes(gzip.compress(whole.read_bytes(), 0)[:-9])
     assert "is cut off: its compressed data does not end" in error(X86, packed, work)
@@ -162,10 +162,10 @@ def test_a_file_that_is_cut_off_is_told(tmp_path: Path, work: Path) -> None:
 def test_a_root_that_is_cut_off_is_told(tmp_path: Path, work: Path) -> None:
     kernel(tmp_path / f"{PREFIX}-kernel.bin")
     root = squashfs(tmp_path / f"{PREFIX}-squashfs-rootfs.img", used=9000)
-    assert "its squashfs has 9000 bytes, the file 8192" in error(X86, root, work)
+    assert "its squashfs has 9000 bytes, the file has 8192" in error(X86, root, work)
     root.unlink()
     root = ext4(tmp_path / f"{PREFIX}-ext4-rootfs.img", blocks=65)
-    assert "its ext4 has 66560 bytes, the file 65536" in error(X86, root, work)
+    assert "its ext4 has 66560 bytes, the file has 65536" in error(X86, root, work)
 
 
 def test_a_kernel_for_another_cpu_is_told(tmp_path: Path, work: Path) -> None:
