@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -38,3 +39,19 @@ def localhost(monkeypatch: pytest.MonkeyPatch) -> None:
     """The name leads to 127.0.0.1, whatever this machine has in its /etc/hosts."""
     monkeypatch.setattr(socket, "getaddrinfo", socket.getaddrinfo)
     exec(LOCALHOST, {})
+
+
+@pytest.fixture
+def roles_pipes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the pipes of roles that a test runs in its own process; their processes' ends close them elsewhere."""
+    made: list[int] = []
+    pipe2 = os.pipe2
+
+    def pipe2_recorded(flags: int) -> tuple[int, int]:
+        made.extend(ends := pipe2(flags))
+        return ends
+
+    monkeypatch.setattr(os, "pipe2", pipe2_recorded)
+    yield
+    for descriptor in made:
+        os.close(descriptor)

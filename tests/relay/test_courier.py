@@ -20,6 +20,8 @@ from tests.relay.running import smarthost
 from tests.relay.scripted import Action, Drop, DropAfter, Say, ScriptedProvider, Step
 
 FAR = f"{clock.boottime() + 3600:.3f}"
+pytestmark = pytest.mark.usefixtures("roles_pipes")
+
 NOBODY = 2526  # a port that is never connected to
 
 

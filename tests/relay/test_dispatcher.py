@@ -10,6 +10,8 @@ from mailrelay.core import counters, ipc
 from mailrelay.core.ipc import NEVER
 from mailrelay.daemon.dispatcher import Dispatcher
 
+pytestmark = pytest.mark.usefixtures("roles_pipes")
+
 ID = "0123456789abcdef"
 
 
