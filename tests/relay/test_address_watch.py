@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from mailrelay.daemon import address_watch
+from mailrelay.config.settings import Plan
+from mailrelay.daemon.supervisor import Supervisor
 from tests.relay.running import SOURCE
 
 # In a network namespace of its own. Prints for each change whether something is due.
@@ -22,7 +24,7 @@ def ip(*words):
 ip("link", "set", "lo", "up")
 ip("link", "add", "eth0", "type", "veth", "peer", "name", "other")
 ip("address", "add", "192.168.7.1/24", "dev", "eth0")
-watch = address_watch.AddressWatcher(["eth0"])
+watch = address_watch.AddressWatcher()
 print(watch.due == address_watch.NEVER)
 for words in sys.argv[2:]:
     ip(*words.split())
@@ -53,6 +55,8 @@ def test_only_a_real_change_of_a_named_interface_counts() -> None:
     assert dict(zip(steps, seen)) == steps
 
 
-def test_nothing_is_watched_where_addresses_were_handed_over() -> None:
-    watch = address_watch.AddressWatcher(None)
-    assert (watch.fd, watch.due) == (-1, address_watch.NEVER)
+def test_nothing_is_watched_where_addresses_were_handed_over(tmp_path: Path) -> None:
+    plan = Plan(spool=str(tmp_path), mount="", run_dir=str(tmp_path), follow=None, smarthosts=[])
+    assert Supervisor([], plan).addresses is None
+    plan.follow = ["lo"]
+    assert Supervisor([], plan).addresses is not None

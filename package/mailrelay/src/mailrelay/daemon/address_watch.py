@@ -19,14 +19,12 @@ _PATIENCE = 1.0  # seconds for the kernel to tell which addresses there are
 
 
 class AddressWatcher:
-    """`names` None: nothing is watched. `due`: when the addresses are to be taken anew, in CLOCK_BOOTTIME."""
+    """`due`: when the addresses are to be taken anew, in CLOCK_BOOTTIME. `fd`: readable when something has changed."""
 
-    def __init__(self, names: list[str] | None) -> None:
+    def __init__(self) -> None:
         self.due = NEVER
         self.fd = -1
         self._known: dict[tuple[int, bytes], set[str]] = {}  # address, and the names of its interface
-        if names is None:
-            return
         kind = _socket.SOCK_RAW | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
         try:
             self._socket = _socket.socket(_socket.AF_NETLINK, kind, 0)

@@ -13,7 +13,7 @@ import select
 from mailrelay.core import clock, counters, ipc, log, paths
 from mailrelay.core.net import Net
 from mailrelay.core.version import VERSION
-from mailrelay.daemon import address_watch, processes, status, status_file, takeover
+from mailrelay.daemon import processes, status, status_file, takeover
 from mailrelay.daemon.dispatcher import Dispatcher
 from mailrelay.listener.sockets import ListenSockets, show
 from mailrelay.spool import spool
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailrelay.config.settings import Plan
+    from mailrelay.daemon.address_watch import AddressWatcher
     from mailrelay.daemon.status_file import StatusFacts
 else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
@@ -59,7 +60,11 @@ class Supervisor:
         self.at_hand = self.spool.at_hand()  # with the spool's storage missing, all it does is to answer 452
         self.counters = counters.counters()
         self.listen_sockets = ListenSockets()
-        self.addresses = address_watch.AddressWatcher(plan.follow)
+        self.addresses: AddressWatcher | None = None
+        if plan.follow is not None:  # on OpenWrt the init script follows them, and nothing is loaded for it
+            from mailrelay.daemon.address_watch import AddressWatcher
+
+            self.addresses = AddressWatcher()
         self.dispatcher = Dispatcher(self.delivers(), self.counters)
         self.status = status.Status(plan.run_dir, plan.spool, self.counters)
         self.listener = 0  # pid; 0: none
@@ -203,7 +208,7 @@ class Supervisor:
             self.control: lambda: self.dispatcher.request(ipc.read_lines(self.control)),
             self.dispatcher.report_r: self.dispatcher.read_reports,
         }
-        if self.addresses.fd >= 0:
+        if self.addresses and self.addresses.fd >= 0:
             handlers[self.addresses.fd] = self.on_addresses
         poll = select.poll()
         for fd in handlers:
@@ -234,7 +239,7 @@ class Supervisor:
             log.event("stopping", log.NOTICE, mount=self.plan.mount, text=f"the spool's storage {text}")
             self.stop()
             return
-        if now >= self.addresses.due:
+        if self.addresses and now >= self.addresses.due:
             self.addresses.due = ipc.NEVER
             log.event("addresses-changed", log.NOTICE, interfaces=",".join(self.plan.follow or ()))
             self.reload()
@@ -258,7 +263,9 @@ class Supervisor:
             dues.append(self.stopping)
         else:
             ids_due = self.dispatcher.schedule.ids_due()
-            dues += [self.addresses.due, self.dispatcher.schedule.next_due(), ids_due if ids_due > now else ipc.NEVER]
+            dues += [self.dispatcher.schedule.next_due(), ids_due if ids_due > now else ipc.NEVER]
+            if self.addresses:
+                dues.append(self.addresses.due)
             if self.listen_sockets.missing:
                 dues.append(self.listen_sockets.retry_due)
             if not self.listener:
@@ -277,7 +284,8 @@ class Supervisor:
                 self.dispatcher.flush()
 
     def on_addresses(self) -> None:
-        self.addresses.read_changes(self.plan.follow or [], clock.boottime())
+        if self.addresses:
+            self.addresses.read_changes(self.plan.follow or [], clock.boottime())
 
     def reload(self) -> None:
         """Take the config as it is now, or go on with the old one and say so."""
