@@ -47,8 +47,7 @@ def mail(*recipients: bytes, content: bytes = b"Subject: x\r\n\r\nx\r\n", **more
 def failure_of(host: Smarthost, mails: list[Transaction] | None = None, **options: Any) -> Failure:
     """The Failure of opening and delivering; what was delivered before it is in `.results`."""
     results: list[tuple[Transaction, Outcome]] = []
-    with SmarthostConnection(host, b"router.example.org", **options) as up, pytest.raises(Failure) as caught:
-        up.open()
+    with pytest.raises(Failure) as caught, SmarthostConnection(host, b"router.example.org", **options) as up:
         for result in up.deliver(mails or [mail()]):
             results.append(result)
     caught.value.results = results  # type: ignore[attr-defined]
@@ -57,5 +56,4 @@ def failure_of(host: Smarthost, mails: list[Transaction] | None = None, **option
 
 def deliver(host: Smarthost, mails: list[Transaction], **options: Any) -> list[Outcome]:
     with SmarthostConnection(host, b"router.example.org", **options) as up:
-        up.open()
         return [outcome for _, outcome in up.deliver(mails)]

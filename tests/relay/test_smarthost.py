@@ -68,7 +68,6 @@ class TestDelivery:
                 yield Transaction(b"a@x", [b"b@x"], lambda n=n: content(n), tag=n)  # type: ignore[misc]
 
         with ScriptedProvider() as provider, SmarthostConnection(smarthost(provider), b"r") as up:
-            up.open()
             for transaction, _ in up.deliver(mails()):
                 log.append(f"result {transaction.tag}")
         assert log == [
@@ -99,7 +98,6 @@ class TestDelivery:
 
     def test_deliver_can_be_called_again(self) -> None:
         with ScriptedProvider() as provider, SmarthostConnection(smarthost(provider), b"r") as up:
-            up.open()
             for _ in range(3):
                 assert [outcome.delivered for _, outcome in up.deliver([mail(), mail()])] == [True, True]
             assert provider.connections == 1
@@ -121,7 +119,6 @@ class TestDelivery:
 
         results = []
         with ScriptedProvider() as provider, SmarthostConnection(smarthost(provider), b"r") as up:
-            up.open()
             with pytest.raises(OSError, match="disk"):
                 for _, outcome in up.deliver([mail(), Transaction(b"a@x", [b"b@x"], broken), mail()]):
                     results.append(outcome)
@@ -129,7 +126,6 @@ class TestDelivery:
 
     def test_leaving_the_loop_early_completes_nothing_more(self) -> None:
         with ScriptedProvider() as provider, SmarthostConnection(smarthost(provider), b"r") as up:
-            up.open()
             for _ in up.deliver([mail() for _ in range(5)]):
                 break
             gc.collect()
@@ -230,7 +226,6 @@ def test_a_server_that_takes_data_byte_by_byte_is_given_up_in_time() -> None:
 
 def test_after_a_failure_there_is_only_failure() -> None:
     with ScriptedProvider({"mail": "421 bye"}) as provider, SmarthostConnection(smarthost(provider), b"r") as up:
-        up.open()
         for _ in range(2):
             with pytest.raises(Failure):
                 list(up.deliver([mail()]))
@@ -241,7 +236,6 @@ def test_a_connection_that_ended_while_idle_leaves_nothing_unsure() -> None:
         ScriptedProvider({"dot#1": Say("250 2.0.0 ok, and bye")}) as provider,
         SmarthostConnection(smarthost(provider), b"r") as up,
     ):
-        up.open()
         assert len(list(up.deliver([mail()]))) == 1
         message = mail()
         with pytest.raises(Failure) as caught:
@@ -267,7 +261,6 @@ def test_a_refusal_in_the_middle_of_the_content_is_the_answer_to_the_message() -
     big.content = lambda: chunks
     with ScriptedProvider({"content": Say("552 5.3.4 too big")}) as provider:
         with SmarthostConnection(smarthost(provider), b"r") as up:
-            up.open()
             stream = up.deliver([big])
             _, outcome = next(stream)
             assert outcome.recipients[0].code == 552

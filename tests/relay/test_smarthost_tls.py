@@ -137,7 +137,6 @@ class TestStarttls:
                     provider, username="user", password=PASSWORD, ca_file=str(certificates.ca_file), timeout=3
                 )
                 with SmarthostConnection(host, b"r") as up:
-                    up.open()
                     assert "SIZE" in up.dialogue.session.opening.extensions
                     assert [str(outcome.message) for _, outcome in up.deliver([mail()])] == ["250 2.0.0 queued"]
                 assert provider.messages[0].tls
@@ -190,7 +189,6 @@ host = Smarthost(name="x", host="localhost", port={port}, tls={tls!r}, allow_cle
     ca_file={ca!r}, fingerprint="", auth="cram-md5", username="user", password={password!r}, family="ipv4",
     timeout=10)
 with SmarthostConnection(host, b"router.example.org") as up:
-    up.open()
     results = [o.delivered for _, o in up.deliver([Transaction(b"a@x", [b"b@x"], lambda: [b"x\\r\\n"])] * 3)]
 assert results == [True] * 3, results
 print(sorted(set(sys.modules) & {{"ssl", "re", "typing"}}))

@@ -92,23 +92,21 @@ class TestDelivery:
         self.report.smarthost(smarthost)
         mail, queue_id = self.mail(), spool.Spool("").new_id()
         test = outgoing.compose(envelope, queue_id, envelope.recipients, lambda: [mail], len(mail), self.main)
-        up = SmarthostConnection(smarthost, self.main.hostname.encode(), on_step=self.report.step)
+        hostname = self.main.hostname.encode()
         try:
-            up.open()
-            for _, outcome in up.deliver([test]):
-                bad = next((reply for reply in outcome.recipients if not reply.ok), None)
-                if bad is None:
-                    return self.report.end(True, str(outcome.recipients[0]), "")
-                if outcome.stage == "local":
-                    self.report.step(Step("mail", False, str(bad), 0.0, {}))
-                return self.report.end(False, str(bad), explain.explain_reply(bad, outcome.stage, smarthost))
+            with SmarthostConnection(smarthost, hostname, on_step=self.report.step) as connection:
+                for _, outcome in connection.deliver([test]):
+                    bad = next((reply for reply in outcome.recipients if not reply.ok), None)
+                    if bad is None:
+                        return self.report.end(True, str(outcome.recipients[0]), "")
+                    if outcome.stage == "local":
+                        self.report.step(Step("mail", False, str(bad), 0.0, {}))
+                    return self.report.end(False, str(bad), explain.explain_reply(bad, outcome.stage, smarthost))
         except Failure as failure:
             hint = explain.explain(failure, smarthost)
             if last:
                 return self.report.end(False, str(failure), hint)
             self.report.next(str(failure), hint)
-        finally:
-            up.close()
         return None
 
     def mail(self) -> bytes:

@@ -87,10 +87,9 @@ def submit(
                 name.extend(step.text.split()[1:2])
             tell(f"{step.stage}: {step.text}")
 
-        up = SmarthostConnection(smarthost(host, port), helo, on_step=on_step)
         try:
-            up.open()
-            _deliver(up, sender("".join(name)), recipients, mail)
+            with SmarthostConnection(smarthost(host, port), helo, on_step=on_step) as connection:
+                _deliver(connection, sender("".join(name)), recipients, mail)
             return
         except Failure as failure:
             if failure.code >= 500:
@@ -100,17 +99,15 @@ def submit(
             last = failure
             if failure.stage != "connect":
                 break
-        finally:
-            up.close()
     raise Down(str(last or "the relay is not running"))
 
 
-def _deliver(up: SmarthostConnection, sender: bytes, recipients: list[bytes], mail: StdinMessage) -> None:
+def _deliver(connection: SmarthostConnection, sender: bytes, recipients: list[bytes], mail: StdinMessage) -> None:
     refused: list[str] = []
     code = 0
     while recipients:
         transaction = Transaction(sender, list(recipients), mail.wire, size=mail.wire_size(), eightbit=mail.eightbit)
-        (_, outcome), *_ = list(up.deliver([transaction]))
+        (_, outcome), *_ = list(connection.deliver([transaction]))
         for recipient, reply in zip(transaction.recipients, outcome.recipients):
             if reply.permanent:
                 refused.append(f"{recipient.decode('utf-8', 'backslashreplace')}: {reply}")

@@ -212,20 +212,20 @@ class Courier:
         connection = self.connection = SmarthostConnection(smarthost, self.main.hostname.encode())
         settled = 0
         try:
-            connection.open()
-            while True:
-                for transaction, outcome in connection.deliver(self.transactions(smarthost)):
-                    settled += 1
+            with connection:
+                while True:
+                    for transaction, outcome in connection.deliver(self.transactions(smarthost)):
+                        settled += 1
+                        self.routes.succeeded(smarthost)
+                        message: spool.Message = transaction.tag
+                        with message:
+                            self.recorder.record_outcome(message, outcome, smarthost)
                     self.routes.succeeded(smarthost)
-                    message: spool.Message = transaction.tag
-                    with message:
-                        self.recorder.record_outcome(message, outcome, smarthost)
-                self.routes.succeeded(smarthost)
-                self.recorder.sync()
-                if self.stopping or self.queue.with_ready():
-                    break  # another smarthost has its turn
-                if not self.read_wakeups(0.0 if self.queue.next_due <= clock.boottime() else _LINGER):
-                    break
+                    self.recorder.sync()
+                    if self.stopping or self.queue.with_ready():
+                        break  # another smarthost has its turn
+                    if not self.read_wakeups(0.0 if self.queue.next_due <= clock.boottime() else _LINGER):
+                        break
         except Failure as failure:
             self.connection_failed(smarthost, failure, settled)
         except outgoing.Unreadable as unreadable:
@@ -233,7 +233,6 @@ class Courier:
                 self.unreadable(message.id, unreadable.error)
         finally:
             self.connection = None
-            connection.close()
             self.recorder.sync()
 
     def transactions(self, smarthost: Smarthost) -> Iterator[Transaction]:

@@ -3,16 +3,13 @@
 The courier and the `test` command call it. What is said when is smtp/client.py's business, waiting is dialogue's and
 transport's.
 
-    up = SmarthostConnection(smarthost, b"router.example.org")
     try:
-        up.open()
-        for transaction, outcome in up.deliver(transactions()):  # any iterable, taken from one ahead
-            for reply in outcome.recipients:  # parallel to transaction.recipients
-                ...  # reply.ok: delivered; reply.permanent: failed; else deferred
+        with SmarthostConnection(smarthost, b"router.example.org") as connection:
+            for transaction, outcome in connection.deliver(transactions()):  # any iterable, taken from one ahead
+                for reply in outcome.recipients:  # parallel to transaction.recipients
+                    ...  # reply.ok: delivered; reply.permanent: failed; else deferred
     except Failure as failure:
         ...  # the smarthost failed, not a message: failure.in_flight stay queued, failure.unsure may have arrived
-    finally:
-        up.close()
 """
 
 from __future__ import annotations
@@ -71,6 +68,7 @@ class SmarthostConnection:
         self._step_began = 0.0
 
     def __enter__(self) -> SmarthostConnection:
+        self.open()
         return self
 
     def __exit__(self, *_: object) -> None:
