@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from mailrelay.config.invalid import Setting
     from mailrelay.config.machine import Machine
     from mailrelay.config.option_types import FALSE, SPACE_FREE, TRUE, TYPES
-    from mailrelay.config.schema import OPTIONS, Option, check
+    from mailrelay.config.options import OPTIONS, Option
+    from mailrelay.config.schema import check
 
 # fmt: off
 __all__ = [

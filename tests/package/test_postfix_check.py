@@ -33,7 +33,7 @@ OPENWRT = {"PF_VERSION": "3.8.2", "PF_SMTPUTF8": "no", "PF_NORMALIZES": "no", "P
 def options() -> Any:
     if str(paths.RELAY) not in sys.path:
         sys.path.insert(0, str(paths.RELAY))
-    return importlib.import_module("mailrelay.config.schema").OPTIONS
+    return importlib.import_module("mailrelay.config.options").OPTIONS
 
 
 def check(text: str, facts: dict[str, str] = NEW) -> tuple[int, list[str]]:

@@ -10,13 +10,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    Packed = dict[str, Any]  # plain values only, as `marshal` takes them
+
 
 class Values:
     """A class of slots only; its annotations are its fields."""
 
     __slots__: tuple[str, ...] = ()
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, **values: object) -> None:
         for name, value in values.items():
             setattr(self, name, value)
 
@@ -152,13 +154,13 @@ class Plan(Values):
     smarthosts: list[str]  # "host:port"
 
 
-def pack(values: Values) -> dict[str, Any]:
-    """The fields of one object as a dict that `marshal` takes."""
+def pack(values: Values) -> Packed:
+    """Return the fields of one object."""
     return {name: getattr(values, name) for name in values.__slots__}
 
 
-def public(settings: Settings) -> dict[str, Any]:
-    """What the listener may know: nothing of a smarthost but that there is one. Plain types only, for `marshal`."""
+def public(settings: Settings) -> Packed:
+    """Return what the listener may know: nothing of a smarthost but that there is one."""
     return {
         "main": pack(settings.main),
         "clients": [pack(client) for client in settings.clients],
@@ -166,13 +168,13 @@ def public(settings: Settings) -> dict[str, Any]:
     }
 
 
-def whole(settings: Settings) -> dict[str, Any]:
-    """Everything, secrets too, in plain types: for the courier, from the child that has parsed the file for it."""
+def whole(settings: Settings) -> Packed:
+    """Return everything, secrets too: for the courier, from the child that has parsed the file for it."""
     return {**public(settings), "smarthosts": [pack(smarthost) for smarthost in settings.smarthosts]}
 
 
-def restore(values: dict[str, Any]) -> Settings:
-    """The settings that `public` or `whole` made into `values`."""
+def restore(values: Packed) -> Settings:
+    """Make the settings of what `public` or `whole` made of them."""
     return Settings(
         main=Main(**values["main"]),
         smarthosts=[Smarthost(**smarthost) for smarthost in values.get("smarthosts", [])],
@@ -181,10 +183,10 @@ def restore(values: dict[str, Any]) -> Settings:
     )
 
 
-def pack_plan(plan: Plan) -> dict[str, Any]:
-    """Plain types only, for `marshal`; of the settings what is public."""
+def pack_plan(plan: Plan) -> Packed:
+    """Return the fields of a plan; of the settings what is public."""
     return {**pack(plan), "settings": public(plan.settings)}
 
 
-def restore_plan(values: dict[str, Any]) -> Plan:
+def restore_plan(values: Packed) -> Plan:
     return Plan(**{**values, "settings": restore(values["settings"])})
