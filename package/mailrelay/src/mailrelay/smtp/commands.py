@@ -100,34 +100,29 @@ class Commands:
         self._crlf = line[-1:] == b"\r"
         self._crlf_seen |= self._crlf
         if self._dialogue is not None:
-            self._login_step(*self._dialogue.respond(line.strip()))
+            self._reply_useless(self._login_step(*self._dialogue.respond(line.strip())))
             return
         if b"\t" in line:
             line = line.replace(b"\t", b" ")
         verb, _, argument = line.strip().partition(b" ")
         if not verb:
-            self._reply_useless(None)
+            self._count_useless()
             return
         verb = verb.upper()
-        last = self._closing_reply(verb)
-        if last:
-            self._reply_last(last)
+        if self._ends_with(verb):
             return
         self._after_refused_data = False
         handler, states, reply = _COMMANDS.get(verb, _NO_COMMAND)
         if handler is not None and self._state & states:
-            handler(self, argument.strip())
-        else:
+            reply = handler(self, argument.strip())
+        if reply:
             self._reply_useless(reply)
             self._after_refused_data = verb in _BRINGS_CONTENT
 
     def too_long(self) -> None:
         """Answer a command line that is longer than it may be."""
         self._dialogue = None
-        last = self._closing_reply(b"")
-        if last:
-            self._reply_last(last)
-        else:
+        if not self._ends_with(b""):
             self._reply_useless(replies.TOO_LONG)
 
     def end_of_data(self, content: Content) -> bool:
@@ -163,177 +158,167 @@ class Commands:
         self.out.append(reply)
         self.closed = self.closing = True
 
+    def _reply_useful(self, reply: Reply) -> None:
+        """Answer what got a message on its way."""
+        self.progress += 1
+        self.out.append(reply)
+
     def _reply_useless(self, reply: Reply | None) -> None:
-        """Answer what got no message on its way; too much of that ends the session."""
+        """Answer what got no message on its way, if there is such an answer."""
+        if reply and self._count_useless():
+            self.out.append(reply)
+
+    def _count_useless(self) -> bool:
+        """End the session if too much got no message on its way; return whether it goes on."""
         self._useless += 1
         if self._useless > self.policy.main.max_useless_commands:
             self._reply_last(replies.TOO_MANY)
-        elif reply:
-            self.out.append(reply)
+        return not self.closed
 
-    def _closing_reply(self, verb: bytes) -> Reply | None:
-        """Return the reply that ends the session, None if the command is to be carried out."""
+    def _ends_with(self, verb: bytes) -> bool:
+        """End the session, if that is what this command leads to; return whether it is."""
         if verb == b"QUIT":
-            return replies.GOOD_BYE
-        if not self._allowed:
-            return replies.NOT_ALLOWED
-        if self._no_more_mail:
-            return replies.UNCLEAR
-        if self._after_refused_data and verb not in _AFTER_REFUSED_DATA:
-            return replies.CONTENT_REFUSED
-        return replies.NOT_WEB if verb in _WEB else None
+            self._reply_last(replies.GOOD_BYE)
+        elif not self._allowed:
+            self._reply_last(replies.NOT_ALLOWED)
+        elif self._no_more_mail:
+            self._reply_last(replies.UNCLEAR)
+        elif self._after_refused_data and verb not in _AFTER_REFUSED_DATA:
+            self._reply_last(replies.CONTENT_REFUSED)
+        elif verb in _WEB:
+            self._reply_last(replies.NOT_WEB)
+        return self.closed
 
-    # Commands.
+    # Commands. Each returns the reply that got no message on its way, None if it has given another.
 
-    def _helo(self, argument: bytes) -> None:
-        self._hello(argument, replies.HELO.fill(self.policy.main.hostname))
+    def _helo(self, argument: bytes) -> Reply | None:
+        return self._hello(argument, replies.HELO.fill(self.policy.main.hostname))
 
-    def _ehlo(self, argument: bytes) -> None:
+    def _ehlo(self, argument: bytes) -> Reply | None:
         size = min(self.policy.main.max_message_size, self.room)
         # "SIZE 0" would promise that there is no limit (RFC 1870 4).
         shown = f" {size}" if size > 0 else ""
         login = "" if self._login is None else replies.EHLO_LOGIN
-        self._hello(argument, replies.EHLO.fill(self.policy.main.hostname, shown, login))
+        return self._hello(argument, replies.EHLO.fill(self.policy.main.hostname, shown, login))
 
-    def _hello(self, argument: bytes, reply: Reply) -> None:
+    def _hello(self, argument: bytes, reply: Reply) -> Reply | None:
         self._reset()
         self.helo = argument[:_MAX_HELO].translate(_VISIBLE)
         if self._greeted:
-            self._reply_useless(reply)
-            return
+            return reply
         self._greeted = True
-        self.progress += 1
-        self.out.append(reply)
+        self._reply_useful(reply)
+        return None
 
-    def _mail(self, argument: bytes) -> None:
+    def _mail(self, argument: bytes) -> Reply | None:
         policy = self.policy
         if type(self._login) is tuple and not self.authenticated:
-            self._reply_useless(replies.LOGIN_FIRST)
-            return
+            return replies.LOGIN_FIRST
         path = addresses.split(argument, b"FROM")
         if path is None:
-            self._reply_useless(replies.MAIL_SYNTAX)
-            return
+            return replies.MAIL_SYNTAX
         sender, parameters = path
         known = _mail_parameters(parameters)
         if known is None:
-            self._reply_useless(replies.MAIL_PARAMETER)
-            return
+            return replies.MAIL_PARAMETER
         size, smtputf8, eightbit = known
         fault = addresses.fault(sender) if sender else ""
         if fault:
-            self._reply_useless(replies.BAD_SENDER.fill(fault))
-        elif not smtputf8 and not sender.isascii():
-            self._reply_useless(replies.NOT_ASCII)
-        elif size > policy.main.max_message_size:
-            self._reply_useless(policy.too_big)
-        elif not policy.provider:
-            self._reply_useless(replies.NO_PROVIDER)
-        elif self.throttled:
-            self._reply_useless(self.throttled)
-        elif self.room <= 0 or size > self.room:
-            self._reply_useless(replies.NO_ROOM)
-        else:
-            again = self._state == _MAIL
-            self._state = _MAIL
-            self.sender = sender
-            self.smtputf8 = smtputf8
-            self.eightbit = eightbit
-            if again:  # some never send RSET; one that sends nothing else gets nowhere
-                self._reply_useless(replies.SENDER_OK)
-            else:
-                self.progress += 1
-                self.out.append(replies.SENDER_OK)
+            return replies.BAD_SENDER.fill(fault)
+        if not smtputf8 and not sender.isascii():
+            return replies.NOT_ASCII
+        if size > policy.main.max_message_size:
+            return policy.too_big
+        if not policy.provider:
+            return replies.NO_PROVIDER
+        if self.throttled:
+            return self.throttled
+        if self.room <= 0 or size > self.room:
+            return replies.NO_ROOM
+        again = self._state == _MAIL
+        self._state = _MAIL
+        self.sender = sender
+        self.smtputf8 = smtputf8
+        self.eightbit = eightbit
+        if again:  # some never send RSET; one that sends nothing else gets nowhere
+            return replies.SENDER_OK
+        self._reply_useful(replies.SENDER_OK)
+        return None
 
-    def _rcpt(self, argument: bytes) -> None:
-        policy = self.policy
+    def _rcpt(self, argument: bytes) -> Reply | None:
         path = addresses.split(argument, b"TO")
         if path is None:
-            self._reply_useless(replies.RCPT_SYNTAX)
-            return
+            return replies.RCPT_SYNTAX
         recipient, parameters = path
         if not recipient and b"<" not in argument:
-            self._reply_useless(replies.RCPT_SYNTAX)
-            return
+            return replies.RCPT_SYNTAX
         fault = addresses.fault(recipient)
         if fault:
-            self._reply_useless(replies.BAD_RECIPIENT.fill(fault))
-            return
+            return replies.BAD_RECIPIENT.fill(fault)
         if not self.smtputf8 and not recipient.isascii():
-            self._reply_useless(replies.NOT_ASCII)
-            return
+            return replies.NOT_ASCII
         if parameters.strip():
-            self._reply_useless(replies.RCPT_PARAMETER)
-            return
-        refusal = policy.refusal(recipient)
+            return replies.RCPT_PARAMETER
+        refusal = self.policy.refusal(recipient)
         if refusal:
-            self._reply_useless(refusal)
-            return
+            return refusal
         same = addresses.folded(recipient)
         if same in self._recipients:
-            self._reply_surplus(replies.RECIPIENT_AGAIN)
-        elif len(self._recipients) >= policy.main.max_recipients:
-            self._reply_surplus(replies.TOO_MANY_RECIPIENTS)
-        else:
-            self._recipients[same] = recipient
-            self._state = _RCPT
-            self.progress += 1
-            self.out.append(replies.RECIPIENT_OK)
+            return self._surplus_recipient(replies.RECIPIENT_AGAIN)
+        if len(self._recipients) >= self.policy.main.max_recipients:
+            return self._surplus_recipient(replies.TOO_MANY_RECIPIENTS)
+        self._recipients[same] = recipient
+        self._state = _RCPT
+        self._reply_useful(replies.RECIPIENT_OK)
+        return None
 
-    def _reply_surplus(self, reply: Reply) -> None:
+    def _surplus_recipient(self, reply: Reply) -> Reply | None:
         self._surplus += 1
         if self._surplus > _SURPLUS:
-            self._reply_useless(reply)
-        else:
-            self.out.append(reply)
+            return reply
+        self.out.append(reply)
+        return None
 
-    def _data(self, argument: bytes) -> None:
-        policy = self.policy
+    def _data(self, argument: bytes) -> Reply | None:
+        main = self.policy.main
         if argument:
-            self._reply_useless(replies.DATA_SYNTAX)
-            self._after_refused_data = True
-            return
+            return replies.DATA_SYNTAX
         if self.room <= 0:
-            self._reply_useless(replies.NO_ROOM)
-            self._after_refused_data = True
-            return
-        main = policy.main
-        size, too_big = main.max_message_size, policy.too_big
+            return replies.NO_ROOM
+        size, too_big = main.max_message_size, self.policy.too_big
         if self.room < size:
             size, too_big = self.room, replies.NO_ROOM
         limits = Limits(size, too_big, main.max_line_length, main.max_header_length)
         self.content = Content(EndOfData(self._crlf), limits)
-        self.progress += 1
-        self.out.append(replies.GO_AHEAD)
+        self._reply_useful(replies.GO_AHEAD)
+        return None
 
-    def _rset(self, argument: bytes) -> None:
+    def _rset(self, argument: bytes) -> Reply:
         self._reset()
-        self._reply_useless(replies.OK)
+        return replies.OK
 
-    def _auth(self, argument: bytes) -> None:
+    def _auth(self, argument: bytes) -> Reply | None:
         if self._login is None:
-            self._reply_useless(replies.NO_LOGIN)
-        elif self.authenticated:
-            self._reply_useless(replies.LOGGED_IN_ALREADY)
-        else:
-            self._dialogue = auth.Dialogue(self._login)
-            self._login_step(*self._dialogue.begin(argument))
+            return replies.NO_LOGIN
+        if self.authenticated:
+            return replies.LOGGED_IN_ALREADY
+        self._dialogue = auth.Dialogue(self._login)
+        return self._login_step(*self._dialogue.begin(argument))
 
-    def _login_step(self, outcome: int, reply: Reply) -> None:
+    def _login_step(self, outcome: int, reply: Reply) -> Reply | None:
         if outcome == auth.ASKED:
             self.out.append(reply)
-            return
+            return None
         self._dialogue = None
         if outcome == auth.ACCEPTED:
             self.authenticated = True
-            self.progress += 1
-            self.out.append(reply)
-            return
+            self._reply_useful(reply)
+            return None
         self._logins_failed += outcome == auth.WRONG
-        if self._logins_failed >= _MAX_FAILED_LOGINS:
-            self._reply_last(replies.TOO_MANY_LOGINS)
-        else:
-            self._reply_useless(reply)
+        if self._logins_failed < _MAX_FAILED_LOGINS:
+            return reply
+        self._reply_last(replies.TOO_MANY_LOGINS)
+        return None
 
 
 def _mail_parameters(parameters: bytes) -> tuple[int, bool, bool] | None:
@@ -364,7 +349,7 @@ _WEB = frozenset((b"GET", b"POST", b"PUT", b"OPTIONS", b"CONNECT"))
 
 # Verb → handler, states it is for (RFC 5321 4.1.4), reply in any other. MAIL may be repeated while it has no recipient:
 # machines whose only recipient was refused start over without RSET.
-_COMMANDS: dict[bytes, tuple[Callable[[Commands, bytes], None] | None, int, Reply | None]] = {
+_COMMANDS: dict[bytes, tuple[Callable[[Commands, bytes], Reply | None] | None, int, Reply | None]] = {
     b"HELO": (Commands._helo, _ALWAYS, None),
     b"EHLO": (Commands._ehlo, _ALWAYS, None),
     b"MAIL": (Commands._mail, _IDLE | _MAIL, replies.NESTED_MAIL),
