@@ -28,7 +28,6 @@ class Unreadable(Exception):
 def transaction(message: spool.Message, main: Main) -> Transaction:
     """Return it for the recipients that are still pending; `tag` is the message, open until that is settled."""
     recipients = [message.envelope.recipients[i] for i in message.pending()]
-
     composed = compose(message.envelope, message.id, recipients, message.chunks, message.size, main)
     complete = composed.content
 
@@ -53,15 +52,15 @@ def compose(
     """Return the transaction of a message of `size` bytes as received, which chunks() yields dot-stuffed."""
     rewritten = main.sender.encode()
     info = headers.MessageInfo(
-        queue_id,
-        main.hostname,
-        rewritten if rewritten and envelope.sender else envelope.sender,
-        envelope.sender,
-        recipients,
-        envelope.client,
-        envelope.helo,
-        envelope.date(),
-        envelope.smtputf8,
+        queue_id=queue_id,
+        hostname=main.hostname,
+        sender=rewritten if rewritten and envelope.sender else envelope.sender,
+        original_sender=envelope.sender,
+        recipients=recipients,
+        client=envelope.client,
+        helo=envelope.helo,
+        date=envelope.date(),
+        smtputf8=envelope.smtputf8,
     )
     rules = headers.RewriteRules(rewritten or None)
     return Transaction(
