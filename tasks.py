@@ -62,8 +62,8 @@ def demo(_: Context, target: str = "", local: bool = False, keep: bool = False, 
         "only": "one area alone: the name of a folder in tests/, or lint",
         "lint": "run no linters",
         "all_targets": "boot the lab's ARM targets as well",
-        "host": "run the lab's tests, and no others, on this router: ssh://root@192.168.1.1",
-        "firmware": "run the lab's tests, and no others, on a guest with this image of OpenWrt",
+        "host": "run the lab's tests, or with --only luci LuCI's, on this router: ssh://root@192.168.1.1",
+        "firmware": "run the lab's tests, or LuCI's, on a guest with this image of OpenWrt",
         "target": "of that image (x86/64, armsr/armv8, malta/le), or the one lab target to boot",
         "online": "also run the tests that ask OpenWrt's real server",
         "dry_run": "name the stages that would be run, and run none",
@@ -87,7 +87,7 @@ def test(
     from forge.checks import checks
 
     checks.run_all(
-        only="lab" if host or firmware or target else only,
+        only=choices.on_router(only) if host or firmware or target else only,
         lint=lint,
         routers=checks.routers(all_targets=all_targets),
         router=checks.router(host=host, firmware=firmware, target=target),

@@ -58,7 +58,8 @@ def run_all(
 ) -> None:
     """The stages of `./inv test`; `only` is an area (choices.areas) or "lint". Raise ChecksFailed.
 
-    The area lab runs once for each of `routers`, the lab's targets, or on the one that pytest is told of by `router`.
+    The area lab runs once for each of `routers`, the lab's targets. Where pytest is told of one router by `router`,
+    `only` is an area that runs there.
     """
     if only:
         cli.choice(only, choices.checked(), "--only")
@@ -77,11 +78,12 @@ def run_all(
         if lacks := lacking.line():
             console.say(f"     {lacks}", "yellow")
         options = ["--online"] if online else []
-        if "lab" in parts:
-            which = [(*router,)] if router else [(f"--target={name}",) for name in routers]
-            guests = [main_tests(LAB, pytest_args, one, one[0].partition("=")[2]) for one in which]
+        if router:
+            guests = [main_tests(paths.TESTS / only, pytest_args, router, router[0].partition("=")[2])]
+        elif "lab" in parts:
+            guests = [main_tests(LAB, pytest_args, [f"--target={name}"], name) for name in routers]
         for part in parts:
-            if part != LAB.name:
+            if part != LAB.name and not router:
                 kind = main_tests if pytest_args or part != "relay" else measured_tests
                 lane = relay if part == "relay" else long if part in LONG else rest
                 lane.append(kind(paths.TESTS / part, pytest_args, options))

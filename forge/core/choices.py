@@ -8,6 +8,7 @@ from forge.core import paths
 
 FORMATS = ("ipk", "apk", "deb", "all")
 BUILDERS = ("auto", "sdk", "mini")
+ON_ROUTERS = ("lab", "luci")  # areas whose tests run on the router that --host, --firmware or --target name
 ENGINES = ("mailrelay", "mailrelay-postfix")
 STEPS = ("major", "minor", "patch")  # of a version
 MOST_MEMORY = 4096  # MB of a guest; malta takes 2048 at most and says so itself
@@ -22,6 +23,11 @@ def formats(format: str) -> tuple[str, ...]:
 def areas() -> list[str]:
     """The parts that can be tested by themselves: the folders of tests/ that hold tests."""
     return sorted({path.relative_to(paths.TESTS).parts[0] for path in paths.TESTS.glob("*/**/test_*.py")})
+
+
+def on_router(only: str) -> str:
+    """The one area that is tested where a router is named: the lab's, unless another is asked for that can be."""
+    return only if only in ON_ROUTERS else "lab"
 
 
 def checked() -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge.core import paths
+from forge.core import choices, paths
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def test(values: Mapping[str, object]) -> Needs:
         return LINT
     router = values["host"] or values["firmware"] or values["target"]
     paths_named = AREA.findall(" ".join(map(str, values.get(REST) or ())))  # type: ignore[call-overload]
-    areas = ["lab"] if router else [only] if only else paths_named or list(AREAS)
+    areas = ["lab", choices.on_router(only)] if router else [only] if only else paths_named or list(AREAS)
     wanted = LINT if values["lint"] and not only and not router else NOTHING
     for area in areas:
         wanted |= AREAS.get(area, _TEST)

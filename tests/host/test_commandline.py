@@ -294,6 +294,7 @@ def test_invoke_converts_and_checks_as_inv_does() -> None:
         ("lint", "lint", "lint"),
         ("qemu --target armsr/armv8", "arm build lab", ""),
         ("test --target lab-arm64", "arm build lab test", "test"),
+        ("test --only luci --target lab-x86-64", "build lab luci test x86", "luci test"),
         ("test --dry-run", "", ""),
     ],
 )

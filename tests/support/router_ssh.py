@@ -176,7 +176,7 @@ class NetworkRouter(SshRouter):
 
     def clean_up(self) -> None:
         """Leave nothing of the tests on it. The package was not there before."""
-        self.run(f"opkg remove mailrelay mailrelay-postfix; rm -rf {SETTINGS} /etc/mailrelay")
+        self.run(f"opkg remove luci-app-mailrelay mailrelay mailrelay-postfix; rm -rf {SETTINGS} /etc/mailrelay")
         self.run(f"sed -i '/ {re.escape(as_provider.NAME)}$/d' /etc/hosts")
 
     def close(self) -> None:
