@@ -109,6 +109,10 @@ class Browser:
         """What the bus answers the page's session: the status and the reply, or the code of an error."""
         return self.driver.execute_async_script(CALL, object, method, message)
 
+    def leave(self) -> None:
+        """An empty page, which asks the router for nothing."""
+        self.driver.get("about:blank")
+
     def listen(self) -> None:
         self.driver.execute_script(LISTEN)
 

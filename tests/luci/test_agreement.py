@@ -47,6 +47,7 @@ def test_the_form_and_the_relay_judge_every_value_alike(browser: Browser) -> Non
     """
     words = json.dumps([(section, option.name, text) for section, option, text in asked])
     verdicts = browser.driver.execute_async_script(script, words)
+    browser.leave()
     assert len(asked) > 5000
     differ = []
     for (section, option, text), verdict in zip(asked, verdicts, strict=True):

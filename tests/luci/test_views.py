@@ -51,6 +51,7 @@ def relay(router: Router, provider: Provider) -> Router:
 def nothing_unsaved(browser: Browser) -> Iterator[None]:
     yield
     browser.call("uci", "revert", config="mailrelay")
+    browser.leave()
 
 
 def stop_provider(router: Router, provider: Provider, password: str) -> None:

@@ -121,7 +121,17 @@ standin.modules.rpc = {
 };
 
 standin.modules.poll = {
-	add: (fn, seconds) => { setInterval(() => Promise.resolve(fn()).catch(() => {}), seconds * standin.pace); return true; }
+	add: (fn, seconds) => {
+		let busy = false;
+
+		setInterval(() => {
+			if (!busy) {
+				busy = true;
+				Promise.resolve(fn()).catch(() => {}).finally(() => { busy = false; });
+			}
+		}, seconds * standin.pace);
+		return true;
+	}
 };
 standin.pace = 200; /* ms a second: five times LuCI's */
 
