@@ -62,7 +62,7 @@ class MessageInfo:
         self,
         queue_id: str,
         hostname: str,
-        sender: bytes,  # the envelope's, as it goes upstream; empty for the null sender
+        sender: bytes,  # the envelope's, as it goes to the smarthost; empty for the null sender
         original_sender: bytes,  # as the client gave it
         recipients: Sequence[bytes],
         client: str,  # IP address; empty for mail made on this machine
@@ -131,11 +131,7 @@ def complete(info: MessageInfo, chunks: Iterable[bytes], rules: RewriteRules | N
     if not ended:
         yield out
         out = b""
-        for chunk in source:
-            out = body.feed(chunk)
-            if out:
-                yield out
-        out = b""
+        yield from filter(None, map(body.feed, source))
     out += body.finish()
     if out:
         yield out
