@@ -176,7 +176,7 @@ def test_cleartext_to_a_name_of_the_internet_is_refused_as_postfix_cannot_look_w
 
 def test_findings_are_told_as_json_too() -> None:
     text = GOOD.replace("\tlist network", "\tlist port '\"\\'\n\tlist network")
-    status, (line,) = check(text, {**NEW, "JSON": "--json", "EXPOSED": "guest=wan,lan=outside,"})
+    status, (line,) = check(text, {**NEW, "JSON": "--json", "EXPOSED": "lan=outside,"})
     wrong, exposed = json.loads(line)
     assert status == 1
     assert (wrong["section"], wrong["option"], wrong["warning"]) == ("main", "port", False)

@@ -89,16 +89,11 @@ function check_section(s,    i, k, n, option, key, values, parts) {
 
 # ---- what would be unsafe, or keep mail from going out ---------------------------------------------------------------
 
-function check_networks(    n, i, rest) {
-	n = get_list(main, "network")
-	for (i = 1; i <= n; i++) {
-		if (!(rest = index("," ENVIRON["EXPOSED"], "," LIST[i] "=")))
-			continue
-		rest = substr(ENVIRON["EXPOSED"], rest + length(LIST[i]) + 1)
-		sub(/,.*/, "", rest)
-		fault(main, "network", "'" LIST[i] "' is in the firewall zone '" rest "', which faces the internet, and anyone " \
-			"there could send", "remove '" LIST[i] "' from the list")
-	}
+function check_networks(    n, i, parts) {
+	n = split(ENVIRON["EXPOSED"], parts, /[=,]/)
+	for (i = 1; i < n; i += 2)
+		fault(main, "network", "'" parts[i] "' is in the firewall zone '" parts[i + 1] "', which faces the internet, and " \
+			"anyone there could send", "remove '" parts[i] "' from the list")
 }
 
 # An alias that leads nowhere would be taken, and its mail lost.
@@ -153,9 +148,8 @@ function is_private(host) {
 		host !~ /[.:]/ || host ~ /\.(lan|local|localhost|internal|home\.arpa|localdomain|home)$/
 }
 
-function check_client(s,    place) {
-	place = network(get(s, "address"))
-	if (is_on(get(s, "redirect")) && place !~ /(\..*\/32|:.*\/128)$/)
+function check_client(s) {
+	if (is_on(get(s, "redirect")) && network(get(s, "address")) !~ /(\..*\/32|:.*\/128)$/)
 		fault(s, "redirect", "is for one machine, and '" get(s, "address") "' is a network", \
 			"write the one machine's address, as all others in the network would be redirected too")
 }

@@ -4,6 +4,7 @@
 # Sets and exports PF_VERSION ("" where there is no Postfix), PF_NORMALIZES (whether it can be told what ends a mail),
 # PF_SMTPUTF8, PF_SASL_LOGIN; and sets where its parts are: PF_DAEMONS, PF_COMMANDS, PF_OWNER, PF_GROUP, PF_MAILDROP.
 postfix_facts() {
+	local plugin
 	PF_VERSION="$(postconf -d -h mail_version 2>/dev/null)"
 	PF_NORMALIZES=no PF_SMTPUTF8=no PF_SASL_LOGIN=no
 	[ -z "$(postconf -d smtpd_forbid_bare_newline_reject_code 2>/dev/null)" ] || PF_NORMALIZES=yes
@@ -11,11 +12,9 @@ postfix_facts() {
 	for plugin in /usr/lib/sasl2/liblogin.so* /usr/lib/*/sasl2/liblogin.so*; do
 		[ ! -e "$plugin" ] || PF_SASL_LOGIN=yes
 	done
-	PF_DAEMONS="$(postfix_places -h daemon_directory)"
-	PF_COMMANDS="$(postfix_places -h command_directory)"
-	PF_OWNER="$(postfix_places -h mail_owner)"
-	PF_GROUP="$(postfix_places -h setgid_group)"
-	PF_MAILDROP="$(postfix_places -h queue_directory)/maildrop"
+	# shellcheck disable=SC2046
+	set -- $(postfix_places -h daemon_directory command_directory mail_owner setgid_group queue_directory)
+	PF_DAEMONS="$1" PF_COMMANDS="$2" PF_OWNER="$3" PF_GROUP="$4" PF_MAILDROP="$5/maildrop"
 	export PF_VERSION PF_NORMALIZES PF_SMTPUTF8 PF_SASL_LOGIN
 }
 

@@ -22,12 +22,9 @@ function fits(key, value,    t, number) {
 		return ip(value) == ""
 	if (t == "net")
 		return network(value) != ""
-	if (t == "address")
-		return is_address(value)
-	if (t == "sender" || (t == "recipient" && value ~ /^@/))
-		return value ~ /^@/ ? is_domain(substr(value, 2)) : is_address(value)
-	if (t == "recipient")
-		return value ~ /@/ ? is_address(value) : is_domain(value)
+	if (t ~ /^(address|sender|recipient)$/)
+		return value ~ /^@/ && t != "address" ? is_domain(substr(value, 2)) : \
+			value !~ /@/ && t == "recipient" ? is_domain(value) : is_address(value)
 	if (t == "alias")
 		return is_alias(value)
 	if (low[key] high[key] == "")
