@@ -20,49 +20,49 @@ _CONNECT = 10.0  # seconds
 
 def run(relay: Relay) -> int:
     """Carry the session until the relay ends it. Return 75, after a 421, where none answers."""
-    door = _connect(relay)
-    if door is None:
+    connection = _connect(relay)
+    if connection is None:
         name = os.uname().nodename.encode("ascii", "replace").decode()
         write_all(1, Reply(421, "4.3.2", f"{name} The mail relay is not running, try again later").wire())
         complain("sendmail", "the relay is not running; start it, or try again later")
         return os.EX_TEMPFAIL
-    with door:
-        _carry(door)
+    with connection:
+        _carry(connection)
     return 0
 
 
 def _connect(relay: Relay) -> socket.socket | None:
     for host, port in endpoints(relay):
-        door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        door.settimeout(_CONNECT)
+        connection = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        connection.settimeout(_CONNECT)
         try:
-            door.connect((host.encode(), port))  # bytes: for str Python wants encodings.idna
-            door.settimeout(None)
-            return door
+            connection.connect((host.encode(), port))  # bytes: for str Python wants encodings.idna
+            connection.settimeout(None)
+            return connection
         except OSError:
-            door.close()
+            connection.close()
     return None
 
 
-def _carry(door: socket.socket) -> None:
+def _carry(connection: socket.socket) -> None:
     poll = select.poll()
     poll.register(0, select.POLLIN)
-    poll.register(door, select.POLLIN)
+    poll.register(connection, select.POLLIN)
     while True:
         for fd, _ in poll.poll():
             if fd == 0:
                 data = os.read(0, 65536)
                 try:
                     if data:
-                        door.sendall(data)
+                        connection.sendall(data)
                     else:
                         poll.unregister(0)
-                        door.shutdown(socket.SHUT_WR)
+                        connection.shutdown(socket.SHUT_WR)
                 except OSError:  # it has closed; its last words are still to be read
                     pass
             else:
                 try:
-                    data = door.recv(65536)
+                    data = connection.recv(65536)
                 except OSError:
                     data = b""
                 if not data:

@@ -69,7 +69,7 @@ class Supervisor:
         self.status = status.Status(plan.run_dir, plan.spool, self.counters)
         self.listener = 0  # pid; 0: none
         self.listener_due = 0.0  # when the next one may be started
-        self.retired: set[int] = set()  # pids of listeners whose sessions come to their end
+        self.draining: set[int] = set()  # pids of listeners whose sessions come to their end
         self.refused = ""  # why newer settings are not in force
         self.stopping = 0.0  # when the children are killed; 0: not stopping
 
@@ -154,7 +154,7 @@ class Supervisor:
         """Have a new one take over; the sessions of the old one may come to their end."""
         if self.listener:
             os.kill(self.listener, signal.SIGUSR2)
-            self.retired.add(self.listener)
+            self.draining.add(self.listener)
         self.start_listener(clock.boottime())
 
     def delivers(self) -> bool:
@@ -181,12 +181,12 @@ class Supervisor:
         self.status.changed = True
 
     def children(self) -> list[int]:
-        return [pid for pid in (self.listener, self.dispatcher.pid, *self.retired) if pid]
+        return [pid for pid in (self.listener, self.dispatcher.pid, *self.draining) if pid]
 
     def reap(self) -> None:
         for pid, exit_code in processes.ended():
-            if pid in self.retired:
-                self.retired.remove(pid)
+            if pid in self.draining:
+                self.draining.remove(pid)
                 if exit_code:
                     self.dispatcher.schedule.scan()  # it may have promised mail that it could not announce any more
             elif pid == self.listener:
