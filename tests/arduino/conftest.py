@@ -17,7 +17,7 @@ import pytest
 from forge.checks import arduino
 from forge.core import paths, proc, timeouts
 from forge.host import host
-from tests.relay.scripted import ScriptedProvider
+from tests.support.scripted_provider import ScriptedProvider
 
 HOST = paths.TESTS / "arduino" / "host"
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")

@@ -10,8 +10,8 @@ import pytest
 
 from forge.checks import arduino
 from forge.core import paths
-from tests.relay.running import SMARTHOST, Relay
-from tests.relay.scripted import ScriptedProvider
+from tests.support.relay import SMARTHOST, Relay
+from tests.support.scripted_provider import ScriptedProvider
 
 
 def test_the_dialogue_by_hand_goes_as_documented(server: ScriptedProvider) -> None:

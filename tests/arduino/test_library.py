@@ -24,8 +24,8 @@ from tests.arduino.conftest import (
     TIMED_OUT,
     Sender,
 )
-from tests.relay.running import free_port
-from tests.relay.scripted import Delay, Drip, Drop, DropAfter, Hang, Say, ScriptedProvider
+from tests.support.relay import free_port
+from tests.support.scripted_provider import Delay, Drip, Drop, DropAfter, Hang, Say, ScriptedProvider
 
 # The steps of a dialogue, by the script's names, and as printError() calls them.
 STEPS = {

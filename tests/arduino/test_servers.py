@@ -12,8 +12,8 @@ from forge.core.uci_text import Options, uci
 from forge.servers import postfix
 from forge.servers.relay import Relay
 from tests.arduino.conftest import REFUSED, SENT, Sender
-from tests.relay.running import free_port
-from tests.relay.scripted import ScriptedProvider
+from tests.support.relay import free_port
+from tests.support.scripted_provider import ScriptedProvider
 
 SUBJECT = "Störung an Pumpe 3: 85 °C, die Temperatur ist seit mehr als einer Viertelstunde zu hoch"
 TEXT = "Füllstand: 12 %\n.\n..\nT=85\n" + "x" * 1500 + "\n"

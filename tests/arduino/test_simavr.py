@@ -16,7 +16,7 @@ from forge.core import paths, proc, timeouts
 from forge.core.errors import ForgeError
 from forge.host import debian_packages
 from tests.arduino.conftest import PATIENCE
-from tests.relay.scripted import ScriptedProvider
+from tests.support.scripted_provider import ScriptedProvider
 
 FOLDER = paths.TESTS / "arduino" / "simavr"
 

@@ -13,8 +13,8 @@ import pytest
 
 from forge.checks import arduino
 from tests.arduino.conftest import HOST, PATIENCE, host_program, run
-from tests.relay.running import free_port
-from tests.relay.scripted import Drop, Hang, ScriptedProvider
+from tests.support.relay import free_port
+from tests.support.scripted_provider import Drop, Hang, ScriptedProvider
 
 RATE = 20  # the board's clock runs this many times faster: ten seconds are half a one
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from forge.host import debian_packages
-from tests.debian_tree import ANSWER_SECONDS, Tree, bare
 from tests.host.conftest import cpu_seconds
+from tests.support.debian_tree import ANSWER_SECONDS, Tree, bare
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_COPIED = (".git", ".venv", ".venv.lock", "__pycache__", ".*_cache", ".hypothesis", "dist")

@@ -21,8 +21,8 @@ from pathlib import Path
 from types import TracebackType
 
 from forge.host.namespaces import apart
-from tests.debian_tree import Tree
-from tests.relay.running import wait
+from tests.support.debian_tree import Tree
+from tests.support.waiting import wait
 
 UNIT = "usr/lib/systemd/system/mailrelay.service"
 CLONE_NEWNET = 0x40000000

@@ -18,10 +18,10 @@ import pytest
 from forge.core import paths
 from forge.packages import deb, minisdk, stage
 from tests.deb.machine import LAN, Machine, Network, Service
-from tests.debian_tree import ANSWER_SECONDS, bare
-from tests.relay.certificates import Certificates
-from tests.relay.running import wait
-from tests.relay.scripted import ScriptedProvider
+from tests.support.certificates import Certificates
+from tests.support.debian_tree import ANSWER_SECONDS, bare
+from tests.support.scripted_provider import ScriptedProvider
+from tests.support.waiting import wait
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(ANSWER_SECONDS)]
 

@@ -18,7 +18,7 @@ import pytest
 from forge.core import paths
 from forge.host.namespaces import apart, enter
 from tests.docs import pages, places
-from tests.relay.running import wait
+from tests.support.waiting import wait
 
 pytestmark = pytest.mark.root
 

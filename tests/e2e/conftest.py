@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-from tests.providers import provider as provider
-from tests.providers import running_provider as running_provider
+from tests.support.postfix_provider import provider as provider
+from tests.support.postfix_provider import running_provider as running_provider

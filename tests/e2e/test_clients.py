@@ -13,7 +13,8 @@ from email.message import EmailMessage
 import pytest
 
 from forge.servers import postfix
-from tests.relay.running import Relay, wait
+from tests.support.relay import Relay
+from tests.support.waiting import wait
 
 
 def config(provider: postfix.Provider, tls: str = "starttls", **options: str) -> str:

@@ -21,8 +21,9 @@ import pytest
 
 from forge.core import timeouts
 from forge.host.namespaces import apart, enter
-from tests.relay.running import SMARTHOST, Relay, wait
-from tests.relay.scripted import ScriptedProvider
+from tests.support.relay import SMARTHOST, Relay
+from tests.support.scripted_provider import ScriptedProvider
+from tests.support.waiting import wait
 
 MESSAGES = 2000
 KILLS = 10  # of each role, at least

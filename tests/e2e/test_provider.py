@@ -9,17 +9,16 @@ import ssl
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from forge.core import timeouts
 from forge.core.errors import ForgeError
 from forge.core.paths import ROOT
 from forge.servers import postfix
+from tests.support.waiting import wait
 
 HELLO = "controllino.example"
 
@@ -173,8 +172,4 @@ def test_leaves_no_process_and_no_folder_however_its_caller_ends(
     elif ending == "kill":
         caller.kill()
     caller.communicate("\n")
-    deadline = timeouts.deadline(10)
-    while (Path(folder).exists() or Path(f"/proc/{pid}").exists()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not Path(folder).exists()
-    assert not Path(f"/proc/{pid}").exists()
+    wait(lambda: not (Path(folder).exists() or Path(f"/proc/{pid}").exists()), f"{folder} and process {pid} are gone")

@@ -16,7 +16,7 @@ from forge.generate import docs, option_table, registry, versions
 from forge.generate.relay_schema import OPTIONS, TYPES
 from forge.inv import generate
 from forge.packages import stage
-from tests.option_values import VALUES
+from tests.support.option_values import VALUES
 
 
 def test_every_generated_file_is_up_to_date() -> None:

@@ -27,6 +27,7 @@ from forge.vm.guest import Guest, GuestError
 from forge.vm.machines import Disk, Forwards, Load
 from forge.vm.terminal import Keys
 from tests.forge import boot_sector
+from tests.support.waiting import wait
 
 READY = "procd: - init complete -\r\n"
 INV = [sys.executable, "-P", "-c", "from forge.inv.main import main; main()"]
@@ -74,13 +75,6 @@ def qemus(folder: Path) -> list[int]:
         except OSError:
             continue
     return found
-
-
-def until(condition: object, what: str) -> None:
-    end = timeouts.deadline(PATIENCE)
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
 
 
 # ---- what QEMU is started with --------------------------------------------------------------------------------------
@@ -227,7 +221,7 @@ def test_qemu_ends_with_a_starter_that_is_killed(image: Path) -> None:
     starter.kill()
     starter.wait()
     starter.stdout.close()
-    until(lambda: not qemus(Path(folder)), "QEMU has ended")
+    wait(lambda: not qemus(Path(folder)), "QEMU has ended")
     assert folder not in [str(place) for place, _ in registry.guests()], "its state is known to be stale"
     os.utime(folder, (0, 0))
     registry.sweep()

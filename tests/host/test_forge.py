@@ -16,7 +16,8 @@ from forge.checks import checks
 from forge.core import cli, needs, paths, proc, timeouts
 from forge.core.errors import CommandError, ForgeError, MissingError, UsageError
 from forge.host import debian_packages, host, pythons
-from tests.relay.running import alive, wait
+from tests.support.relay import alive
+from tests.support.waiting import wait
 
 # ---- proc -----------------------------------------------------------------------------------------------------------
 

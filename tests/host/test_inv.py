@@ -6,13 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from forge.host.namespaces import apart
+from tests.support.waiting import wait
 
 from .conftest import Checkout, clean_environment, cpu_seconds
 
@@ -35,13 +35,6 @@ def fake(folder: Path, name: str, script: str) -> None:
     path.unlink(missing_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen"
-        time.sleep(0.01)
 
 
 # ---- starting -------------------------------------------------------------------------------------------------------
@@ -122,7 +115,7 @@ def test_a_start_that_was_killed_while_making_venv_mends_itself(checkout: Checko
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_for((checkout.venv / "pyvenv.cfg").exists)
+    wait((checkout.venv / "pyvenv.cfg").exists, "the environment is begun", 60)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     assert not checkout.stamp.exists()

@@ -14,7 +14,7 @@ import pytest
 
 from forge.core import paths
 from forge.host.namespaces import apart
-from tests.relay.running import wait
+from tests.support.waiting import wait
 
 from .conftest import Checkout, clean_environment
 from .test_inv import fake, tool_folder

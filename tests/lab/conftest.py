@@ -15,9 +15,9 @@ from testinfra.host import Host
 
 from forge.lab import targets
 from forge.servers import postfix
-from tests.providers import provider as provider
-from tests.providers import running_provider as running_provider
 from tests.support.packed import packed
+from tests.support.postfix_provider import provider as provider
+from tests.support.postfix_provider import running_provider as running_provider
 from tests.support.router_ssh import SshRouter, asked_for
 
 

@@ -11,7 +11,7 @@ import pytest
 from forge.generate.relay_schema import OPTIONS, Machine, check
 from tests.luci.browser import Browser
 from tests.luci.conftest import APP
-from tests.option_values import VALUES
+from tests.support.option_values import VALUES
 
 SETTINGS = APP / "htdocs/luci-static/resources/view/mailrelay/settings.js"
 PROVIDERS = APP / "htdocs/luci-static/resources/mailrelay/providers.js"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from forge.core import paths
-from tests.option_values import VALUES
 from tests.package.postfix_sending import PACKAGE, quoted, scripts
+from tests.support.option_values import VALUES
 
 LIB = PACKAGE / "usr/lib/mailrelay"
 GOOD = """\

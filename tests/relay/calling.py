@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.relay.running import SOURCE, Relay, relay_command, relay_python
+from tests.support.relay import SOURCE, Relay, relay_command, relay_python
 
 STRANGER = 54321  # a uid without an entry in /etc/passwd
 EXAMPLE = "m" * 16  # looks like a queue id

@@ -15,8 +15,8 @@ if str(RELAY) not in sys.path:
     sys.path.insert(0, str(RELAY))
 
 from tests.relay.names import LOCALHOST  # noqa: E402  # the line above makes their imports possible
-from tests.relay.running import Relay, smarthost  # noqa: E402
-from tests.relay.scripted import ScriptedProvider  # noqa: E402
+from tests.support.relay import Relay, smarthost  # noqa: E402
+from tests.support.scripted_provider import ScriptedProvider  # noqa: E402
 
 
 @pytest.fixture

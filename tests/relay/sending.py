@@ -10,7 +10,7 @@ from mailrelay.config.settings import Smarthost
 from mailrelay.courier.failure import Failure
 from mailrelay.courier.smarthost import SmarthostConnection
 from mailrelay.smtp.transaction import Outcome, Transaction
-from tests.relay.scripted import ScriptedProvider
+from tests.support.scripted_provider import ScriptedProvider
 
 PASSWORD = "geheim-Pa55"
 USERS = {"user": PASSWORD}

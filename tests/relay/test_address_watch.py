@@ -10,7 +10,7 @@ import pytest
 
 from mailrelay.config.settings import Plan
 from mailrelay.daemon.supervisor import Supervisor
-from tests.relay.running import SOURCE
+from tests.support.relay import SOURCE
 
 # In a network namespace of its own. Prints for each change whether something is due.
 SCRIPT = """

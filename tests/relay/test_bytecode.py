@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.relay.running import SOURCE, relay_python
+from tests.support.relay import SOURCE, relay_python
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailrelay.courier.certificate import describe, failure
-from tests.relay.certificates import Certificates
+from tests.support.certificates import Certificates
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from mailrelay.courier import courier, notify
 from mailrelay.courier.courier import Courier
 from mailrelay.spool import spool
 from mailrelay.spool.spool import Envelope, Spool
-from tests.relay.running import smarthost
-from tests.relay.scripted import Action, Drop, DropAfter, Say, ScriptedProvider, Step
+from tests.support.relay import smarthost
+from tests.support.scripted_provider import Action, Drop, DropAfter, Say, ScriptedProvider, Step
 
 FAR = f"{clock.boottime() + 3600:.3f}"
 pytestmark = pytest.mark.usefixtures("roles_pipes")

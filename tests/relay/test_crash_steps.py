@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from forge.core import timeouts
 from mailrelay.spool import group_commit, spool
 from mailrelay.spool.spool import DELIVERED, FAIL, FAILED, HOLD, PENDING, QUEUE, Envelope, Spool
+from tests.support.waiting import wait
 
 BODY = b"Subject: Alarm\r\n\r\npump 3\r\n"
 CALLS = ("open", "write", "fsync", "fdatasync", "rename", "unlink", "pwrite", "close")
@@ -131,15 +131,9 @@ def test_taking_a_message(fresh: Callable[[], Spool]) -> None:
         draft = spool.Draft(box, Envelope(b"plc@x.org", [b"a@x.org"], "192.168.1.5"))
         committer.write(draft, [BODY[:5]], None)
         committer.seal(draft, [BODY[5:]], None)
-        deadline = timeouts.deadline(20)
-        done = 0
-        while done < 2 and time.monotonic() < deadline:
-            for _, error in committer.collect():
-                assert error is None
-                done += 1
-            time.sleep(0.001)
-        if done < 2:
-            raise AssertionError
+        verdicts: list[tuple[object, OSError | None]] = []
+        wait(lambda: verdicts.extend(committer.collect()) or len(verdicts) == 2, "write and seal are judged")
+        assert [error for _, error in verdicts] == [None, None]
 
     outcomes = set()
     for box, acknowledged in every_step(fresh, take):
@@ -216,9 +210,7 @@ def test_a_disk_that_fails_gets_no_message_acknowledged_and_none_left_behind(
     for draft in drafts:
         committer.seal(draft, [BODY], draft)
     verdicts: list[tuple[object, OSError | None]] = []
-    deadline = timeouts.deadline(20)
-    while len(verdicts) < 5 and time.monotonic() < deadline:
-        verdicts += committer.collect()
+    wait(lambda: verdicts.extend(committer.collect()) or len(verdicts) == 5, "all are judged")
     monkeypatch.undo()
     assert {token for token, _ in verdicts} == set(drafts)
     assert all(found is not None and found.errno == error for _, found in verdicts)

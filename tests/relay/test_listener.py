@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from mailrelay.spool import group_commit, spool
-from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_python, wait
-from tests.relay.scripted import ScriptedProvider
+from tests.support.relay import SMARTHOST, SOURCE, Relay, relay_python
+from tests.support.scripted_provider import ScriptedProvider
+from tests.support.waiting import wait
 
 ENVELOPE = b"EHLO x\r\nMAIL FROM:<plc@x.org>\r\nRCPT TO:<a@x.org>\r\n"
 

@@ -14,8 +14,9 @@ import pytest
 
 from mailrelay.daemon import processes
 from mailrelay.spool import spool
-from tests.relay.running import Relay, alive, free_port, smarthost, user, wait
-from tests.relay.scripted import Hang, ScriptedProvider
+from tests.support.relay import Relay, alive, free_port, smarthost, user
+from tests.support.scripted_provider import Hang, ScriptedProvider
+from tests.support.waiting import wait
 
 
 def leave_in_queue(relay: Relay) -> str:

@@ -18,8 +18,9 @@ import pytest
 from mailrelay.core import clock
 from mailrelay.spool.spool import DELIVERED, FAIL, FAILED, HOLD, PENDING, QUEUE, Envelope, Spool
 from tests.relay.calling import EXAMPLE, STRANGER, call, places, python_for_all
-from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_command, wait
-from tests.relay.scripted import ScriptedProvider
+from tests.support.relay import SMARTHOST, SOURCE, Relay, relay_command
+from tests.support.scripted_provider import ScriptedProvider
+from tests.support.waiting import wait
 
 NOBODY = 65534
 

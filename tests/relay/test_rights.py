@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.relay import running
-from tests.relay.running import SMARTHOST, Relay, wait
-from tests.relay.scripted import Hang, ScriptedProvider
+from tests.support.relay import SMARTHOST, SOURCE, Relay
+from tests.support.scripted_provider import Hang, ScriptedProvider
+from tests.support.waiting import wait
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 
@@ -24,7 +24,7 @@ def everybodys_python() -> bool:
 
 
 needs_a_public_checkout = pytest.mark.skipif(
-    not (everybodys_python() and all(part.stat().st_mode & 0o001 for part in running.SOURCE.parents)),
+    not (everybodys_python() and all(part.stat().st_mode & 0o001 for part in SOURCE.parents)),
     reason="needs a Python and a checkout that every user can read",
 )
 

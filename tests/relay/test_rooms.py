@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.relay.running import SOURCE
+from tests.support.relay import SOURCE
 
 ROOMS = SOURCE / "mailrelay"
 MAY_IMPORT = {

@@ -10,7 +10,8 @@ import pytest
 
 from mailrelay.config import schema
 from mailrelay.config.machine import ThisMachine
-from tests.relay.running import SMARTHOST, Relay, wait
+from tests.support.relay import SMARTHOST, Relay
+from tests.support.waiting import wait
 
 HEAD = b"config mailrelay 'main'\n\tlist network 'lan'\n\nconfig client 'camera'\n"
 

@@ -13,7 +13,7 @@ from forge.generate import docs
 from mailrelay.config import addresses, option_types, schema, settings
 from mailrelay.config.machine import ThisMachine
 from mailrelay.config.options import OPTIONS
-from tests.relay.running import SOURCE
+from tests.support.relay import SOURCE
 
 GOOD = """
 config mailrelay 'main'

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.relay.calling import STRANGER, Done, call, python_for_all
-from tests.relay.certificates import Certificates
-from tests.relay.running import free_port, relay_command
-from tests.relay.scripted import Hang, ScriptedProvider
+from tests.support.certificates import Certificates
+from tests.support.relay import free_port, relay_command
+from tests.support.scripted_provider import Hang, ScriptedProvider
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ from mailrelay.cli.instance import Stop
 from mailrelay.cli.sendmail import Options, read_options
 from mailrelay.cli.stdin_message import StdinMessage, text_of
 from tests.relay.calling import STRANGER, Done, call, places, python_for_all
-from tests.relay.running import SMARTHOST, SOURCE, Relay, relay_command, relay_python, wait
-from tests.relay.scripted import Received, ScriptedProvider
+from tests.support.relay import SMARTHOST, SOURCE, Relay, relay_command, relay_python
+from tests.support.scripted_provider import Received, ScriptedProvider
+from tests.support.waiting import wait
 
 NOBODY = 65534
 ALIASES = (

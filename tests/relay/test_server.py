@@ -13,8 +13,8 @@ import threading
 
 from mailrelay.smtp import auth, replies, server
 from mailrelay.smtp.reply import Reply
-from tests.relay.running import SOURCE
 from tests.relay.server_loop import QUEUED, VERDICT, Loop, codes, connect
+from tests.support.relay import SOURCE
 
 ENVELOPE = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
 GO = ENVELOPE + b"DATA\r\n"

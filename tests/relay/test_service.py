@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.relay.running import Relay, smarthost, wait
-from tests.relay.scripted import Delay, Drop, ScriptedProvider
+from tests.support.relay import Relay, smarthost
+from tests.support.scripted_provider import Delay, Drop, ScriptedProvider
+from tests.support.waiting import wait
 
 # ---- from the LAN to the provider -----------------------------------------------------------------------------------
 

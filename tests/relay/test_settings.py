@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mailrelay.config import schema, settings
 from mailrelay.config.machine import ThisMachine
 from mailrelay.core.net import Net
-from tests.relay.running import SOURCE
+from tests.support.relay import SOURCE
 
 CONFIG = b"""
 config mailrelay 'main'

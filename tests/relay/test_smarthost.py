@@ -15,10 +15,10 @@ from mailrelay.courier import transport
 from mailrelay.courier.failure import Failure, Step
 from mailrelay.courier.smarthost import SmarthostConnection
 from mailrelay.smtp.transaction import Transaction
-from tests.relay.certificates import Certificates
-from tests.relay.scripted import Delay, Drip, Drop, DropAfter, Hang, Say, ScriptedProvider
-from tests.relay.scripted import Step as ScriptStep
 from tests.relay.sending import PASSWORD, USERS, deliver, failure_of, mail, smarthost
+from tests.support.certificates import Certificates
+from tests.support.scripted_provider import Delay, Drip, Drop, DropAfter, Hang, Say, ScriptedProvider
+from tests.support.scripted_provider import Step as ScriptStep
 
 
 @pytest.fixture(scope="module")

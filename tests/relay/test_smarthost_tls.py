@@ -15,11 +15,11 @@ import pytest
 
 from mailrelay.courier.failure import Step
 from mailrelay.courier.smarthost import SmarthostConnection
-from tests.relay.certificates import Certificates
 from tests.relay.names import LOCALHOST
-from tests.relay.running import SOURCE
-from tests.relay.scripted import Drop, Hang, Inject, ScriptedProvider
 from tests.relay.sending import PASSWORD, USERS, deliver, failure_of, mail, smarthost
+from tests.support.certificates import Certificates
+from tests.support.relay import SOURCE
+from tests.support.scripted_provider import Drop, Hang, Inject, ScriptedProvider
 
 
 @pytest.fixture(scope="module")

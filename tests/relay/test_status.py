@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 from tests.relay.calling import call, places
-from tests.relay.running import SMARTHOST, Relay, wait
-from tests.relay.scripted import ScriptedProvider
+from tests.support.relay import SMARTHOST, Relay
+from tests.support.scripted_provider import ScriptedProvider
+from tests.support.waiting import wait
 
 
 def test_status_tells_what_an_owner_wants_to_know() -> None:

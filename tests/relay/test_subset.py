@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.relay.certificates import Certificates
 from tests.relay.names import LOCALHOST
-from tests.relay.running import SOURCE, Relay, relay_python, wait
-from tests.relay.scripted import ScriptedProvider
+from tests.support.certificates import Certificates
+from tests.support.relay import SOURCE, Relay, relay_python
+from tests.support.scripted_provider import ScriptedProvider
+from tests.support.waiting import wait
 
 TABLE = Path(__file__).resolve().parents[1] / "data" / "python-packages.tsv"
 OURS = {"python3-base", "python3-light", "python3-openssl"}

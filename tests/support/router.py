@@ -13,7 +13,6 @@ import json
 import shlex
 import smtplib
 import socket
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -24,6 +23,7 @@ import pytest
 from forge.core import timeouts
 from forge.servers import as_provider
 from forge.servers.postfix import Provider
+from tests.support import waiting
 
 T = TypeVar("T")
 PATIENCE = 40.0  # seconds, times the machine's pace, until what should happen soon counts as not happening
@@ -117,13 +117,7 @@ class Router(ABC):
 
     def wait(self, condition: Callable[[], T], what: str, patience: float = PATIENCE, pause: float = 0.1) -> T:
         """Ask until the answer counts as true."""
-        end = timeouts.deadline(patience)
-        while not (found := condition()):
-            if time.monotonic() > end:
-                tail = "\n".join(self.log().splitlines()[-25:])
-                raise AssertionError(f"not within {patience:.0f} s: {what}\n{tail}")
-            time.sleep(pause)
-        return found
+        return waiting.wait(condition, lambda: "\n".join([what, *self.log().splitlines()[-25:]]), patience, pause)
 
     def log(self, text: str = "") -> str:
         return self.run("logread", *(("-e", text) if text else ())).output

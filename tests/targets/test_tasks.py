@@ -17,7 +17,8 @@ import pytest
 import tasks
 from forge.core import paths, timeouts
 from forge.packages import keys
-from tests.relay.running import alive, wait
+from tests.support.relay import alive
+from tests.support.waiting import wait
 from tests.targets.conftest import STABLE, Place
 from tests.targets.upstream import Upstream
 
@@ -116,10 +117,7 @@ def test_ctrl_c_in_the_middle_leaves_no_program_no_half_file_and_status_130(
     marker = tmp_path / "pid"
     (upstream.breakage / "hang").write_text(str(marker))
     process = start(place, "image", "--target", f"ramips:{GL},x86:generic", "--jobs", "2", "--mirror", upstream.url)
-    deadline = timeouts.deadline(60)
-    while not marker.exists() or not marker.read_text():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
+    wait(lambda: process.poll() is not None or (marker.exists() and marker.read_text()), "the build hangs")
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30 * timeouts.factor())
     assert process.returncode == 130, output
@@ -136,10 +134,7 @@ def test_ctrl_c_while_a_file_comes_keeps_what_is_there_for_the_next_run(upstream
     gate = time.sleep
     upstream.faults[name] = [Fault(before=lambda: gate(5))]
     process = start(place, "image", "--target", "ramips", "--profile", GL, "--mirror", upstream.url)
-    deadline = timeouts.deadline(60)
-    while not upstream.paths(name):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
+    wait(lambda: process.poll() is not None or upstream.paths(name), "the file is asked for")
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30 * timeouts.factor())
     assert process.returncode == 130, output

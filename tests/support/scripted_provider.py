@@ -30,8 +30,8 @@ from types import TracebackType
 from typing import NoReturn
 
 from forge.core import timeouts
-from tests.relay.certificates import Certificate
-from tests.relay.script import Action, Delay, Drip, Drop, DropAfter, Hang, Inject, Received, Say, Script, Step
+from tests.support.certificates import Certificate
+from tests.support.script import Action, Delay, Drip, Drop, DropAfter, Hang, Inject, Received, Say, Script, Step
 
 __all__ = [
     "Action",

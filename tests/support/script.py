@@ -1,4 +1,4 @@
-"""What a ScriptedProvider can be told to do, and what it tells of the mail that came. Import it from scripted.py."""
+"""What a ScriptedProvider can be told to do, and what it tells of the mail that came; import it from there."""
 
 from __future__ import annotations
 

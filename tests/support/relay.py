@@ -10,19 +10,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from forge.checks import coverage
-from forge.core import timeouts
+from forge.core import paths, timeouts
 from forge.core.ports import free_ports
-from tests.relay.scripted import ScriptedProvider
+from tests.support.scripted_provider import ScriptedProvider
+from tests.support.waiting import PATIENCE, wait
 
-SOURCE = Path(__file__).resolve().parents[2] / "package" / "mailrelay" / "src"
-PATIENCE = 20.0  # seconds until something that should happen at once counts as not happening
+SOURCE = paths.RELAY
 
 SMARTHOST = """
 config smarthost 'provider'
@@ -38,16 +36,6 @@ def smarthost(provider: ScriptedProvider | int, name: str = "provider", *options
     port = provider if isinstance(provider, int) else provider.port
     lines = "".join(f"\toption {option}\n" if "list " not in option else f"\t{option}\n" for option in options)
     return SMARTHOST.format(port=port).replace("'provider'", f"'{name}'") + lines
-
-
-def wait(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-    """Poll until the condition is true, and return what it returned; `patience` is that of pace.deadline."""
-    deadline = timeouts.deadline(patience)
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {patience:.0f} s on a machine like ours: {what}")
-        time.sleep(0.01)
-    return found
 
 
 def free_port() -> int:
