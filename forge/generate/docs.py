@@ -28,7 +28,7 @@ def table(options: tuple[Option, ...]) -> str:
 
 
 def _write(option: Option) -> str:
-    """What the value looks like, with its bounds."""
+    """Say what the value looks like, with its bounds."""
     type, limits = TYPES[option.type], option.limits
     if limits.choices:
         return ", ".join(f"`{choice}`" for choice in limits.choices)

@@ -80,7 +80,7 @@ def _texts(facts: Mapping[str, Value]) -> list[str]:
 
 
 def _literal(value: Value) -> str:
-    """A value as LuCI's sources write it: strings in single quotes."""
+    """Write a value as LuCI's sources do: strings in single quotes."""
     if isinstance(value, str):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     if isinstance(value, list):

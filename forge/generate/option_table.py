@@ -15,7 +15,7 @@ FIELDS = ("section", "option", "type", "list", "default", "low", "high", "choice
 
 
 def render(_: str) -> str:
-    """A line for each type ("type" stands first) and each option, its fields between tabs; "-" is an empty one.
+    """Write a line for each type ("type" stands first) and each option, its fields between tabs, "-" for none.
 
     Expressions are POSIX extended ones for the whole value; `never` ones must not match it. Sizes are bytes, durations
     seconds.

@@ -20,7 +20,7 @@ FILES: Mapping[Path, Callable[[str], str]] = {
 
 
 def stale() -> dict[Path, str]:
-    """The files that are not as they should be, with the text that they should have."""
+    """Return the files that are not as they should be, with the text that they should have."""
     found = {}
     for path, render in FILES.items():
         before = path.read_text(encoding="utf-8")

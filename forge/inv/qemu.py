@@ -10,7 +10,7 @@ from forge.core import console, paths, proc
 from forge.core.errors import UsageError
 from forge.images import lab
 from forge.site import site as sites
-from forge.site.toml_document import Bad
+from forge.site.toml_document import InvalidValue
 from forge.site.types import own_address
 from forge.vm import firmware as firmwares
 from forge.vm import machines, registry, terminal
@@ -56,8 +56,8 @@ def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: i
 def _address(text: str) -> str:
     try:
         return str(own_address(text))
-    except Bad as error:
-        raise UsageError(f"--lan: {error.problem}", hint=error.mend) from None
+    except InvalidValue as error:
+        raise UsageError(f"--lan: {error.problem}", hint=error.hint) from None
 
 
 def _build(machine: machines.Machine, site: sites.Site) -> Path:

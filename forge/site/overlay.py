@@ -41,7 +41,7 @@ class _Safe(str):
 
 
 def render(site: Site, into: Path, *, files: Path | None = None) -> list[Path]:
-    """Writes the overlay to the folder `into`, which is empty or not there yet; returns the files, sorted.
+    """Write the overlay to the folder `into`, which is empty or not there yet; return the files, sorted.
 
     `files` is the folder to render, files/ of the checkout by default.
     """
@@ -92,7 +92,7 @@ def _mode(name: str, data: bytes, given: int) -> int:
 
 
 def _finish(into: Path) -> None:
-    """Modes of folders, and every time; the deepest first, as each change in a folder would change its time."""
+    """Set modes of folders, and every time; the deepest first, as each change in a folder would change its time."""
     for folder, folders, names in os.walk(into, topdown=False):
         for name in [*folders, *names]:
             os.utime(Path(folder, name), (TIME, TIME), follow_symlinks=False)
@@ -137,7 +137,7 @@ def _render(environment: Any, files: Path, source: str, site: Site) -> bytes:
 
 
 def _line_of(error: BaseException) -> int:
-    """The template's line: the innermost frame that is not Python's or ours."""
+    """Return the template's line: the innermost frame that is not Python's or ours."""
     line, trace = 0, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename.endswith(SUFFIX):
@@ -159,7 +159,7 @@ def _finalize(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """A value as one line of text; true and false as UCI writes them. An undefined one complains by itself."""
+    """Return a value as one line of text; true and false as UCI writes them. An undefined one complains by itself."""
     text = str(int(value)) if isinstance(value, bool) else str(value)
     if any(ord(c) < 32 or c in "\x7f\x85\u2028\u2029" for c in text):
         raise _Unfit("a value holds a line break or a control character")
@@ -167,27 +167,27 @@ def _text(value: Any) -> str:
 
 
 def _sh(value: Any) -> _Safe:
-    """One word for a shell."""
+    """Write one word for a shell."""
     return _Safe(shlex.quote(_text(value)))
 
 
 def _uci(value: Any) -> _Safe:
-    """One value for a file in /etc/config, with its quotes."""
+    """Write one value for a file in /etc/config, with its quotes."""
     return _Safe("'" + _text(value).replace("'", "'\\''") + "'")
 
 
 def _name(value: Any) -> _Safe:
-    """The name of a UCI section or option, as it is."""
+    """Write the name of a UCI section or option, as it is."""
     if not re.fullmatch("[A-Za-z0-9_]+", str(value)):
         raise _Unfit(f"{value!r} is not the name of a section or option")
     return _Safe(value)
 
 
 def _line(value: Any) -> _Safe:
-    """One line of a plain file."""
+    """Write one line of a plain file."""
     return _Safe(_text(value))
 
 
 def _verbatim(value: Any) -> _Safe:
-    """Text of any kind, as it is: the template's author answers for it."""
+    """Write text of any kind, as it is: the template's author answers for it."""
     return _Safe(value)

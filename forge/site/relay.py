@@ -15,13 +15,13 @@ from typing import Any
 from forge.core import uci_text
 from forge.generate import relay_schema
 from forge.site import types
-from forge.site.toml_document import Bad, Document, Place, Table
+from forge.site.toml_document import Document, InvalidValue, Place, Table
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
 def read(top: Table, hostname: str) -> str:
-    """The text of /etc/config/mailrelay, "" where the file has none of the tables. Faults go to the document."""
+    """Return the text of /etc/config/mailrelay, "" where the file has none of the tables. Faults go to the document."""
     document = top.document
     before = len(document.faults)
     sections: list[tuple[str, dict[str, str | list[str]]]] = []
@@ -52,7 +52,7 @@ def read(top: Table, hostname: str) -> str:
 
 
 def _defaults(options: dict[str, str | list[str]], hostname: str) -> dict[str, str | list[str]]:
-    """What the package writes into a new router's settings, by the same rule, for what the site leaves out."""
+    """Return what the package writes into a new router's settings, by the same rule, for what the site leaves out."""
     found: dict[str, str | list[str]] = {"enabled": "1"}
     if "network" not in options and "allow" not in options:
         found["network"] = ["lan"]
@@ -66,18 +66,20 @@ def _options(document: Document, place: Place, table: Mapping[str, Any]) -> dict
     for option, value in table.items():
         try:
             if not _NAME.fullmatch(option):
-                raise Bad("is not the name of an option", f"write it like {re.sub('[^A-Za-z0-9_]', '_', option)}")
+                raise InvalidValue(
+                    "is not the name of an option", f"write it like {re.sub('[^A-Za-z0-9_]', '_', option)}"
+                )
             if isinstance(value, list):
                 found[option] = [_text(document, option, entry) for entry in value]
             else:
                 found[option] = _text(document, option, value)
-        except Bad as error:
-            document.fault(place, option, error.problem, error.mend)
+        except InvalidValue as error:
+            document.fault(place, option, error.problem, error.hint)
     return found
 
 
 def _text(document: Document, option: str, value: Any) -> str:
-    """A TOML value as UCI writes it."""
+    """Write a TOML value as UCI does."""
     value = document.indirect(value)
     if isinstance(value, bool):
         return "1" if value else "0"
@@ -85,7 +87,7 @@ def _text(document: Document, option: str, value: Any) -> str:
         return str(value)
     if isinstance(value, str):
         return types.text(value)
-    raise Bad("is neither text nor a number nor true or false", f'write it in quotes: {option} = "…"')
+    raise InvalidValue("is neither text nor a number nor true or false", f'write it in quotes: {option} = "…"')
 
 
 def _check(document: Document, text: str, places: dict[str, Place]) -> None:
@@ -97,7 +99,7 @@ def _check(document: Document, text: str, places: dict[str, Place]) -> None:
 
 
 def _as_toml(setting: relay_schema.Setting) -> str:
-    """A setting that the schema's hint speaks of, as a site file has it."""
+    """Write a setting that the schema's hint speaks of as a site file has it."""
     if setting.word == "config":
         return f"[{setting.option}.NAME]"
     if not setting.value:

@@ -102,18 +102,18 @@ class Site:
 
     @property
     def name(self) -> str:
-        """What the file is called, without its ending; "" for a site without a file."""
+        """Return what the file is called, without its ending; "" for a site without a file."""
         return self.source.stem if self.source else ""
 
     @property
     def changes_router(self) -> bool:
-        """Whether anything but the relay's own settings is to be set at the first boot."""
+        """Tell whether anything but the relay's own settings is to be set at the first boot."""
         login = self.root.password_hash or self.root.password_login is not None
         return bool(self.hostname or self.timezone or login or self.lan or self.wan)
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """OpenWrt packages that the settings need in the image beyond the relay's own."""
+        """Name OpenWrt packages that the settings need in the image beyond the relay's own."""
         return WAN_PACKAGES.get(self.wan.protocol, ()) if self.wan else ()
 
 
@@ -124,7 +124,7 @@ class SiteError(ForgeError):
 
 
 def load(path: Path | None) -> Site:
-    """The site of a file, or the defaults of a site without a provider. SiteError names everything that is wrong."""
+    """Read the site of a file; None is a site that says nothing. SiteError names everything that is wrong."""
     if path is None:
         return Site()
     document = Document.read(path)

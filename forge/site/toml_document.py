@@ -26,13 +26,13 @@ LARGEST = 1 << 20  # bytes; a site file is a page
 _KINDS = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a table"}
 
 
-class Bad(ValueError):
+class InvalidValue(ValueError):
     """A value is not what it should be: what is wrong with it, and what would be right."""
 
-    def __init__(self, problem: str, mend: str) -> None:
+    def __init__(self, problem: str, hint: str) -> None:
         super().__init__(problem)
         self.problem = problem
-        self.mend = mend
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Finding:
     line: int
     place: str
     problem: str
-    mend: str
+    hint: str
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
-        mend = f"; {self.mend}" if self.mend else ""
-        return "".join(c if c.isprintable() else "?" for c in f"{where}: {self.place} {self.problem}{mend}")
+        hint = f"; {self.hint}" if self.hint else ""
+        return "".join(c if c.isprintable() else "?" for c in f"{where}: {self.place} {self.problem}{hint}")
 
 
 @dataclass
@@ -86,28 +86,28 @@ class Document:
         return Table(self, (), self.data)
 
     def find(self, place: Place) -> int:
-        """The line of a key, or of the nearest thing around it; 0 if that is not known."""
+        """Return the line of a key, or of the nearest thing around it; 0 if that is not known."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 0)
 
-    def fault(self, place: Place, key: str, problem: str, mend: str = "") -> None:
-        self.faults.append(self._finding(place, key, problem, mend))
+    def fault(self, place: Place, key: str, problem: str, hint: str = "") -> None:
+        self.faults.append(self._finding(place, key, problem, hint))
 
-    def warn(self, place: Place, key: str, problem: str, mend: str = "") -> None:
-        self.warnings.append(self._finding(place, key, problem, mend))
+    def warn(self, place: Place, key: str, problem: str, hint: str = "") -> None:
+        self.warnings.append(self._finding(place, key, problem, hint))
 
-    def _finding(self, place: Place, key: str, problem: str, mend: str) -> Finding:
+    def _finding(self, place: Place, key: str, problem: str, hint: str) -> Finding:
         title = f"[{'.'.join(place)}]" if place else ""
         line = self.find((*place, key) if key else place)
-        return Finding(str(self.path), line, " ".join(filter(None, (title, key))), problem, mend)
+        return Finding(str(self.path), line, " ".join(filter(None, (title, key))), problem, hint)
 
     def indirect(self, value: Any) -> Any:
-        """The text that { file = "…" } or { environment = "…" } stands for; any other value as it is. Raises Bad."""
+        """Return the text that { file = "…" } or { environment = "…" } stands for, any other value as it is."""
         if not isinstance(value, dict):
             return value
         if len(value) != 1 or not all(isinstance(name, str) for name in value.values()):
-            raise Bad("is a table here", 'write text, { file = "NAME" } or { environment = "NAME" }')
+            raise InvalidValue("is a table here", 'write text, { file = "NAME" } or { environment = "NAME" }')
         ((kind, name),) = value.items()
         if kind == "file":
             file = self.path.parent / Path(name).expanduser()
@@ -116,14 +116,16 @@ class Document:
                     return opened.read(LARGEST).rstrip("\r\n")
             except (OSError, UnicodeError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-                raise Bad(
+                raise InvalidValue(
                     f"is to be read from {file}: {reason}", "the name counts from the site file's folder"
                 ) from None
         if kind == "environment":
             if name not in os.environ:
-                raise Bad(f"is to be taken from the environment, which has no {name}", f"set it: {name}=… ./inv …")
+                raise InvalidValue(
+                    f"is to be taken from the environment, which has no {name}", f"set it: {name}=… ./inv …"
+                )
             return os.environ[name]
-        raise Bad(f"is a table with '{kind}'", 'write text, { file = "NAME" } or { environment = "NAME" }')
+        raise InvalidValue(f"is a table with '{kind}'", 'write text, { file = "NAME" } or { environment = "NAME" }')
 
 
 class Table:
@@ -143,7 +145,7 @@ class Table:
         return key in self.data
 
     def raw(self, key: str, kind: type[T], what: str) -> T | None:
-        """The value if it is of this type; None if it is absent or (then a fault) of another one."""
+        """Return the value if it is of this type; None if it is absent or (then a fault) of another one."""
         self._known[key] = None
         value = self.data.get(key)
         if value is None or type(value) is kind:
@@ -155,12 +157,12 @@ class Table:
         return Table(self.document, (*self.place, key), self.raw(key, dict, f"a table, [{key}]") or {})
 
     def value(self, key: str, read: Callable[[str], T]) -> Any:
-        """The text as `read` makes it; "" if it is absent or faulty."""
+        """Return the text as `read` makes it; "" if it is absent or faulty."""
         self._known[key] = None
         return self._one(key, self.data[key], read) if key in self.data else ""
 
     def values(self, key: str, read: Callable[[str], T]) -> list[T]:
-        """A list of texts; one text alone counts as a list of it."""
+        """Return a list of texts; one text alone counts as a list of it."""
         self._known[key] = None
         value = self.data.get(key, [])
         entries = value if isinstance(value, list) else [value]
@@ -168,7 +170,7 @@ class Table:
         return [entry for entry in found if entry != ""]
 
     def choice(self, key: str, choices: Iterable[str], words: Mapping[str, str]) -> str:
-        """One of `choices`; `words` are what else people write, and what they mean by it."""
+        """Return one of `choices`; `words` are what else people write, and what they mean by it."""
         choices = list(choices)
 
         def read(text: str) -> str:
@@ -176,7 +178,7 @@ class Table:
                 return text
             meant = words.get(text.lower())
             guess = f" Did you mean {meant}?" if meant else near(text, choices)
-            raise Bad(f"'{text}' is not one of the choices.{guess}", f"they are {', '.join(choices)}")
+            raise InvalidValue(f"'{text}' is not one of the choices.{guess}", f"they are {', '.join(choices)}")
 
         if key not in self.data:
             self.fault("", f"has no {key}", f"write {key} = one of {', '.join(choices)}")
@@ -188,21 +190,21 @@ class Table:
         try:
             value = self.document.indirect(value)
             if not isinstance(value, str):
-                raise Bad(f"is {_KINDS.get(type(value), 'a date')}", f'write text in quotes: {key} = "…"')
+                raise InvalidValue(f"is {_KINDS.get(type(value), 'a date')}", f'write text in quotes: {key} = "…"')
             return read(value)
-        except Bad as error:
-            self.fault(key, error.problem, error.mend)
+        except InvalidValue as error:
+            self.fault(key, error.problem, error.hint)
             return ""
 
-    def fault(self, key: str, problem: str, mend: str = "") -> None:
-        self.document.fault(self.place, key, problem, mend)
+    def fault(self, key: str, problem: str, hint: str = "") -> None:
+        self.document.fault(self.place, key, problem, hint)
 
     def ignore_rest(self) -> None:
-        """What is left has no meaning as long as another fault stands."""
+        """Fault nothing more: what is left has no meaning as long as another fault stands."""
         self._ignored = True
 
     def end(self, circumstances: str = "") -> None:
-        """Faults every key that nobody has asked for."""
+        """Fault every key that nobody has asked for."""
         if self._ignored:
             return
         for key in self.data:
@@ -214,7 +216,7 @@ class Table:
 
 
 def _no_toml(path: Path, text: str, reason: str) -> tuple[str]:
-    """tomllib's complaint with file and line first."""
+    """Return tomllib's complaint with file and line first."""
     found = re.search(r"\(at line (\d+), column (\d+)\)", reason)
     line = int(found[1]) if found else text.count("\n") + 1
     what = reason[: found.start()].strip() if found else reason.removesuffix("(at end of document)").strip()
@@ -224,7 +226,7 @@ def _no_toml(path: Path, text: str, reason: str) -> tuple[str]:
 
 
 def _locate(text: str) -> dict[Place, int]:
-    """Where tables and keys stand. What looks like one within a longer text counts only if it comes first."""
+    """Find where tables and keys stand. What looks like one within a longer text counts only if it comes first."""
     lines: dict[Place, int] = {}
     table: Place = ()
     for number, line in enumerate(text.splitlines(), 1):

@@ -1,4 +1,4 @@
-"""Reads one value of a site file: an address, a host name, a key, a hash. Each reader raises Bad with the mend.
+"""Reads one value of a site file: an address, a host name, a key, a hash, or raises InvalidValue with the hint.
 
 A reader looks at nothing but the text (and, for a time zone, at the tz database). The relay's own values are
 not read here but by its schema.
@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from forge.core.cli import near
-from forge.site.toml_document import Bad
+from forge.site.toml_document import InvalidValue
 
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 # The crypt(3) methods of musl, OpenWrt's C library: SHA-512, SHA-256, bcrypt and MD5.
@@ -36,11 +36,11 @@ KEY_TYPES = (
 
 
 def text(value: str) -> str:
-    """Any text on one line: what goes into a config or a script cannot begin another line of it."""
+    """Read any text on one line: what goes into a config or a script cannot begin another line of it."""
     if not value:
-        raise Bad("is empty", "write a value, or leave the key out")
+        raise InvalidValue("is empty", "write a value, or leave the key out")
     if any(not c.isprintable() for c in value):
-        raise Bad("holds a line break, a control or an invisible character", "type it anew, on one line")
+        raise InvalidValue("holds a line break, a control or an invisible character", "type it anew, on one line")
     return value
 
 
@@ -51,27 +51,27 @@ def shown(value: str) -> str:
 def word(value: str) -> str:
     text(value)
     if not re.fullmatch(r"[A-Za-z0-9._:/@-]{1,100}", value):
-        raise Bad(f"{shown(value)} has a character that cannot stand in it", "letters, digits and . _ - only")
+        raise InvalidValue(f"{shown(value)} has a character that cannot stand in it", "letters, digits and . _ - only")
     return value
 
 
 def pin(value: str) -> str:
     if not re.fullmatch(r"[0-9]{4,8}", value):
-        raise Bad("is not a PIN", "write 4 to 8 digits, in quotes")
+        raise InvalidValue("is not a PIN", "write 4 to 8 digits, in quotes")
     return value
 
 
 def hostname(value: str) -> str:
-    """A host name, with or without a domain (RFC 1123)."""
+    """Read a host name, with or without a domain (RFC 1123)."""
     text(value)
     if value.lower().split(".")[0] == "localhost":
-        raise Bad(f"{shown(value)} names every machine", "write a name of its own, like 'plant7'")
+        raise InvalidValue(f"{shown(value)} names every machine", "write a name of its own, like 'plant7'")
     if len(value) > 63 or not all(_LABEL.fullmatch(label) for label in value.split(".")):
         right = re.sub(r"[^A-Za-z0-9.-]+", "-", value).strip("-.")[:63]
         hint = f"write it like '{right}'" if right and hostname_ok(right) else "write it like 'plant7'"
-        raise Bad(f"{shown(value)} is not a host name: letters, digits and hyphens, at most 63", hint)
+        raise InvalidValue(f"{shown(value)} is not a host name: letters, digits and hyphens, at most 63", hint)
     if re.fullmatch(r"[0-9.]+", value):
-        raise Bad(f"{shown(value)} is not a host name", "write it like 'plant7'")
+        raise InvalidValue(f"{shown(value)} is not a host name", "write it like 'plant7'")
     return value
 
 
@@ -83,31 +83,33 @@ def ip(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
         return ipaddress.ip_address(value)
     except ValueError:
-        raise Bad(f"{shown(value)} is not an IP address", "write it like '192.168.1.1'") from None
+        raise InvalidValue(f"{shown(value)} is not an IP address", "write it like '192.168.1.1'") from None
 
 
 def address(value: str) -> str:
-    """An IP address of another machine, as text."""
+    """Read an IP address of another machine, as text."""
     return str(ip(value))
 
 
 def own_address(value: str) -> Any:
-    """The router's own address with its network, "192.168.1.1/24" (or with a netmask), as an IPv4Interface."""
+    """Read the router's own address with its network, "192.168.1.1/24" (or with a netmask), as an IPv4Interface."""
     example = "write it like '192.168.1.1/24'"
     if "/" not in value:
-        raise Bad(f"{shown(value)} has no network", f"write '{value}/24'" if _is_ip(value) else example)
+        raise InvalidValue(f"{shown(value)} has no network", f"write '{value}/24'" if _is_ip(value) else example)
     try:
         interface = ipaddress.IPv4Interface(value)
     except ValueError:
-        raise Bad(f"{shown(value)} is not an IPv4 address with its network", example) from None
+        raise InvalidValue(f"{shown(value)} is not an IPv4 address with its network", example) from None
     network = interface.network
     if not 1 <= network.prefixlen <= 30:
-        raise Bad(f"{shown(value)} leaves no room for machines", "write a network from /1 to /30")
+        raise InvalidValue(f"{shown(value)} leaves no room for machines", "write a network from /1 to /30")
     if interface.ip in (network.network_address, network.broadcast_address):
         first = network.network_address + 1
-        raise Bad(f"{shown(value)} is the network itself, not an address in it", f"write '{first}/{network.prefixlen}'")
+        raise InvalidValue(
+            f"{shown(value)} is the network itself, not an address in it", f"write '{first}/{network.prefixlen}'"
+        )
     if interface.ip.is_loopback or interface.ip.is_multicast or interface.ip.is_unspecified or interface.ip.is_reserved:
-        raise Bad(f"{shown(value)} is not an address that a machine can have", example)
+        raise InvalidValue(f"{shown(value)} is not an address that a machine can have", example)
     return interface
 
 
@@ -119,22 +121,24 @@ def _is_ip(value: str) -> bool:
 
 
 def password_hash(value: str) -> str:
-    """A crypt(3) hash that OpenWrt's C library knows, or ! or * for no password at all. The value is never shown."""
+    """Read a crypt(3) hash that OpenWrt's C library knows, or ! or * for no password. The value is never shown."""
     make = "make one with: openssl passwd -6"
     if value in ("!", "*") or _HASH.fullmatch(value):
         return value
     if _OTHER_HASH.match(value):
-        raise Bad("is a kind of hash that OpenWrt does not know", make)
+        raise InvalidValue("is a kind of hash that OpenWrt does not know", make)
     if value.startswith("$"):
-        raise Bad("is a hash of which something is missing or too much", f"copy the whole of it, or {make}")
-    raise Bad("is not a hash; a password itself is never written into a site file", make)
+        raise InvalidValue("is a hash of which something is missing or too much", f"copy the whole of it, or {make}")
+    raise InvalidValue("is not a hash; a password itself is never written into a site file", make)
 
 
 def ssh_key(value: str) -> str:
-    """A public key as it stands in id_ed25519.pub, of a type that Dropbear takes."""
+    """Read a public key as it stands in id_ed25519.pub, of a type that Dropbear takes."""
     text_value = value.strip()
     if "PRIVATE KEY" in text_value:
-        raise Bad("is a private key, which never leaves its owner's machine", "write the one that ends in .pub")
+        raise InvalidValue(
+            "is a private key, which never leaves its owner's machine", "write the one that ends in .pub"
+        )
     text(text_value)
     kind, _, rest = text_value.partition(" ")
     encoded = rest.split(" ")[0] if rest else ""
@@ -142,7 +146,7 @@ def ssh_key(value: str) -> str:
         problem = (
             "is not a public key" if not kind.startswith(("ssh-", "ecdsa-", "sk-")) else f"'{kind}' is too old a type"
         )
-        raise Bad(
+        raise InvalidValue(
             f"{problem}.{near(kind, KEY_TYPES)}", "write it as in ~/.ssh/id_ed25519.pub: 'ssh-ed25519 AAAA… name'"
         )
     try:
@@ -150,12 +154,12 @@ def ssh_key(value: str) -> str:
     except (binascii.Error, ValueError):
         blob = b""
     if len(blob) < 32 or blob[: 4 + len(kind)] != len(kind).to_bytes(4, "big") + kind.encode():
-        raise Bad(f"is not a whole {kind} key", "copy the line anew: 'ssh-ed25519 AAAA… name'")
+        raise InvalidValue(f"is not a whole {kind} key", "copy the line anew: 'ssh-ed25519 AAAA… name'")
     return text_value
 
 
 def timezone(value: str) -> tuple[str, str]:
-    """A zone of the tz database and its rule in POSIX form (from the file's last line, RFC 9636 section 3.3)."""
+    """Read a zone of the tz database; return it and its rule in POSIX form (RFC 9636 section 3.3: the last line)."""
     import zoneinfo
 
     text(value)
@@ -168,7 +172,9 @@ def timezone(value: str) -> tuple[str, str]:
         cities = {zone.rpartition("/")[2]: zone for zone in sorted(zones)}
         meant = cities.get(name.rpartition("/")[2].title()) or cities.get(name)
         guess = f" Did you mean {meant}?" if meant else near(name, zones)
-        raise Bad(f"{shown(value)} is no time zone.{guess}", "write it like 'Europe/Berlin', or 'UTC'") from None
+        raise InvalidValue(
+            f"{shown(value)} is no time zone.{guess}", "write it like 'Europe/Berlin', or 'UTC'"
+        ) from None
     return name, posix
 
 

@@ -1,4 +1,4 @@
-"""The site file: what is right comes out as settings, and what is wrong is named with its line and the mend."""
+"""The site file: what is right comes out as settings, and what is wrong is named with its line and a hint."""
 
 from __future__ import annotations
 

@@ -153,14 +153,14 @@ FAULTS: list[tuple[str, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "says", "mend"), FAULTS, ids=range(len(FAULTS)))
-def test_a_mistake_is_named_once_with_its_mend(text: str, says: str, mend: str) -> None:
+@pytest.mark.parametrize(("text", "says", "hint"), FAULTS, ids=range(len(FAULTS)))
+def test_a_mistake_is_named_once_with_its_mend(text: str, says: str, hint: str) -> None:
     found, faults, _ = check(text)
     assert found is None
     assert len(faults) == 1, faults
     problem, _, advice = faults[0].rpartition("; ") if faults[0].count("; ") == 1 else faults[0].partition("; ")
     assert says in problem
-    assert mend in advice
+    assert hint in advice
 
 
 def test_a_loop_of_aliases_is_named() -> None:

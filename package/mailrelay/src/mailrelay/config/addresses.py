@@ -28,7 +28,7 @@ def is_ip(value: str) -> bool:
 
 
 def _name_fault(value: str) -> str | None:
-    """What keeps the text from being a host name (RFC 1123), or None."""
+    """Say what keeps the text from being a host name (RFC 1123), or None."""
     labels = value.split(".")
     if not value.isascii():
         return "holds letters that a host name cannot have (an international name is written in its xn-- form)"
@@ -46,7 +46,7 @@ def _name_fault(value: str) -> str | None:
 
 
 def hostname(value: str) -> str:
-    """A name for ourselves, as it goes into the banner and EHLO."""
+    """Read a name for ourselves, as it goes into the banner and EHLO."""
     text(value)
     example = "write a name like 'router.example.org'"
     if is_ip(value.strip("[]")):
@@ -65,7 +65,7 @@ def is_localhost(value: str) -> bool:
 
 
 def host(value: str) -> str:
-    """A server to connect to: a name, or an address (in brackets or not)."""
+    """Read a server to connect to: a name, or an address (in brackets or not)."""
     text(value)
     if value.startswith("[") and value.endswith("]") and is_ip(value[1:-1]):
         return value[1:-1]
@@ -90,7 +90,7 @@ def host(value: str) -> str:
 
 
 def address(value: str) -> str:
-    """An e-mail address (RFC 5321 Mailbox; letters beyond ASCII are allowed, RFC 6531). The domain in lower case."""
+    """Read an e-mail address (RFC 5321 Mailbox; RFC 6531 for letters beyond ASCII); its domain in lower case."""
     text(value)
     within = _ADDRESS_WITHIN.search(value)
     if within:
@@ -117,7 +117,7 @@ def address(value: str) -> str:
 
 
 def mail_domain(value: str) -> str:
-    """The part after the @: a host name, also an international one, or an address in brackets."""
+    """Read the part after the @: a host name, also an international one, or an address in brackets."""
     if value.startswith("[") and value.endswith("]"):
         if is_ip(value[1:-1].removeprefix("IPv6:")):
             return value
@@ -130,7 +130,7 @@ def mail_domain(value: str) -> str:
 
 
 def sender_pattern(value: str) -> str:
-    """A sender that a smarthost is for: an address, or "@domain"."""
+    """Read a sender that a smarthost is for: an address, or "@domain"."""
     if value.startswith("@"):
         return "@" + mail_domain(text(value)[1:])
     if "@" not in value and not _name_fault(value) and "." in value:
@@ -139,7 +139,7 @@ def sender_pattern(value: str) -> str:
 
 
 def recipient_pattern(value: str) -> str:
-    """A recipient to accept: an address, or a domain (with or without an @ before it)."""
+    """Read a recipient to accept: an address, or a domain (with or without an @ before it)."""
     if "@" in value.lstrip("@"):
         return address(value)
     if value.startswith("*"):
@@ -150,8 +150,10 @@ def recipient_pattern(value: str) -> str:
 
 
 def alias(value: str) -> str:
-    """ "name=target[,target...]", also with a colon; returned with = and without spaces. A target is an address or the
-    name of another alias."""
+    """Read "name=target[,target...]", also with a colon; return it with = and without spaces.
+
+    A target is an address or the name of another alias.
+    """
     text(value)
     example = "write it like 'root=owner@example.org'"
     match = re.match(r"\s*([^=:]*?)\s*[=:]\s*(.*?)\s*\Z", value)
@@ -181,7 +183,7 @@ def alias(value: str) -> str:
 
 
 def net(value: str) -> str:
-    """An IP address or network, as Net.parse takes it."""
+    """Read an IP address or network, as Net.parse takes it."""
     try:
         Net.parse(value)
         return value
@@ -204,7 +206,7 @@ def net(value: str) -> str:
 
 
 def network(value: str) -> str:
-    """The name of a network (OpenWrt) or of a network interface."""
+    """Read the name of a network (OpenWrt) or of a network interface."""
     if is_ip(value.partition("/")[0]):
         hint = "write ", Setting("allow", value, "list"), ", or a name like 'lan'"
         raise InvalidValue("is an address, not the name of a network", *hint)

@@ -33,7 +33,7 @@ class Address:
 
 
 def resolve(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The addresses to listen on and the subnets to serve for interfaces of these names; both without repeats.
+    """Return the addresses to listen on and the subnets to serve for interfaces of these names, without repeats.
 
     An interface without an address adds nothing. UnknownInterface names all that do not exist.
     """
@@ -57,7 +57,7 @@ def _unknown(missing: list[str], known: set[str]) -> str:
 
 
 def addresses() -> list[Address]:
-    """Every address of every interface, secondary ones too. OSError if the kernel does not answer."""
+    """Return every address of every interface, secondary ones too. OSError if the kernel does not answer."""
     found: list[Address] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as netlink:
         netlink.settimeout(5)

@@ -44,7 +44,7 @@ class InvalidValue(ValueError):
 
 
 def quoted(text: str) -> str:
-    """A value for a message: on one line, not too long, and without a password that a URL may hold."""
+    """Quote a value for a message: on one line, not too long, and without a password that a URL may hold."""
     if "://" in text and "@" in text:
         return "this URL"
     text = printable(text)
@@ -52,7 +52,7 @@ def quoted(text: str) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The one of `words` that was probably meant."""
+    """Return the one of `words` that was probably meant."""
     import difflib  # costs memory and time that a correct config does not need
 
     by_folded = {known.lower().replace("-", "_"): known for known in words}
@@ -61,7 +61,7 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
 
 def text(value: str) -> str:
-    """Any text that fits on a line: what goes into an SMTP command must not be able to start another one."""
+    """Read any text that fits on a line: what goes into an SMTP command must not be able to start another one."""
     if _CONTROL.search(value):
         raise InvalidValue(
             "holds a line break, a control character or bytes that are not UTF-8", "type it anew, on one line"

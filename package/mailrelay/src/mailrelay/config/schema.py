@@ -35,7 +35,7 @@ _OPTION_WORDS = {
 
 
 def check(data: bytes, path: str, machine: Machine) -> Checked:
-    """The settings of a config's text (None if there is a fault), all faults in it, and what its owner should know.
+    """Return the settings of a config's text (None if there is a fault), all faults in it, and the warnings.
 
     `path` is what findings call the file, `machine` the one that the settings are for.
     """
@@ -70,7 +70,7 @@ def check(data: bytes, path: str, machine: Machine) -> Checked:
 
 
 def load(path: str, machine: Machine) -> Checked:
-    """`check` of a file. A file that cannot be read is a fault too."""
+    """Check a file. A file that cannot be read is a fault too."""
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -90,7 +90,7 @@ def load(path: str, machine: Machine) -> Checked:
 
 
 def _unreadable(error: uci.ParseError, path: str, data: bytes) -> Finding:
-    """libuci's error in words. It never shows the line, which may hold a password."""
+    """Put libuci's error into words. Never show the line, which may hold a password."""
     hints = {
         "invalid command": "a line starts with config, option, list or #",
         "too many arguments": "put a value that has a space in it into 'single quotes'",

@@ -34,7 +34,7 @@ class Refused(Exception):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options of `serve`."""
+    """Return the parser of the options of `serve`."""
     options = argparse.ArgumentParser(
         prog="mailrelay serve",
         description="Take plain SMTP from the LAN and send it on with TLS and a login. Runs in the foreground.",
@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def plan(arguments: list[str]) -> Plan:
-    """Everything that `serve` runs by. Raises Refused, or SystemExit for --help and wrong options."""
+    """Return everything that `serve` runs by; raise Refused, or SystemExit for --help and wrong options."""
     options = parser().parse_args(arguments)
     log.setup(options.log)
     listen = [_endpoint(text) for text in options.listen]
@@ -120,7 +120,7 @@ def plan(arguments: list[str]) -> Plan:
 
 
 def _warnings(spool: str | None) -> list[Finding]:
-    """What the check of the settings cannot know: the options of the command line."""
+    """Warn of what the check of the settings cannot know: the options of the command line."""
     if spool and machine.on_memory(os.path.abspath(spool)):
         problem = "is in memory: a power cut loses the mail in it"
         return [Finding(f"--spool {spool}", 0, True, "spool-in-memory", "", "", problem, ("name a folder on a disk",))]
@@ -128,7 +128,7 @@ def _warnings(spool: str | None) -> list[Finding]:
 
 
 def _networks(names: list[str]) -> tuple[list[str], list[str]]:
-    """Addresses and subnets of the interfaces that exist; of the others the check has warned."""
+    """Return addresses and subnets of the interfaces that exist; of the others the check has warned."""
     known = []
     for name in names:
         try:
@@ -154,7 +154,7 @@ def _keep(path: str, data: bytes) -> None:
 
 
 def _endpoint(text: str) -> tuple[str, int]:
-    """ADDR:PORT or [ADDR]:PORT."""
+    """Read ADDR:PORT or [ADDR]:PORT."""
     address, _, port = text.rpartition(":")
     address = address.strip("[]")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -169,7 +169,7 @@ def _endpoint(text: str) -> tuple[str, int]:
 
 
 def _owner(name: str | None) -> tuple[int, int] | None:
-    """uid and gid to run as; None where we are not root and stay who we are."""
+    """Return uid and gid to run as; None where we are not root and stay who we are."""
     if os.geteuid() != 0:
         if name and name != pwd.getpwuid(os.geteuid()).pw_name:
             raise Refused(EX_USAGE, f"--user {name}: only root can run the relay as somebody else")
@@ -183,7 +183,7 @@ def _owner(name: str | None) -> tuple[int, int] | None:
 
 
 def main(arguments: list[str], answer: int) -> int:
-    """The child: write the plan to the pipe `answer` and return 0, or say what is wrong and return why."""
+    """Be the child: write the plan to the pipe `answer` and return 0, or say what is wrong and return why."""
     import marshal
 
     try:

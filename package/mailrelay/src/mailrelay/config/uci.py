@@ -54,7 +54,7 @@ class Section:
 
 
 def parse(data: bytes) -> list[Section]:
-    """The sections in their order; sections of the same name are merged. ParseError if libuci would refuse the text."""
+    """Return the sections in their order, those of the same name merged; ParseError if libuci would refuse it."""
     return _Parser(data).run()
 
 
@@ -85,7 +85,7 @@ class _Parser:
         return self.sections
 
     def read_line(self) -> None:
-        """Appends the next line at the cursor, in doubling pieces; of each only what stands before a NUL."""
+        """Append the next line at the cursor, in doubling pieces; of each only what stands before a NUL."""
         del self.buffer[self.at :]
         if self.at >= self.capacity - 1:
             self.capacity *= 2
@@ -103,7 +103,7 @@ class _Parser:
             self.capacity *= 2
 
     def peek(self) -> int:
-        """The byte at the cursor; 0 at the end."""
+        """Return the byte at the cursor; 0 at the end."""
         return self.buffer[self.at] if self.at < len(self.buffer) else 0
 
     def fail(self, reason: str) -> ParseError:
@@ -114,7 +114,7 @@ class _Parser:
             self.at += 1
 
     def command(self) -> bool:
-        """Obeys the command at the cursor. False at the end of the line."""
+        """Obey the command at the cursor; False at the end of the line."""
         rest = bytes(self.buffer[self.at :])
         word = rest.lstrip(b" \t")
         if not word or word.startswith(b"#"):
@@ -170,13 +170,13 @@ class _Parser:
             self.current.cut.append((option, self.began, self.cut))
 
     def end(self) -> None:
-        """Only white space and a comment may follow."""
+        """Refuse anything but white space and a comment."""
         self.skip_space()
         if self.word():
             raise self.fail("too many arguments")
 
     def name(self, required: bool = False, dash: bool = False) -> bytes:
-        """A word of letters, digits and _ (and - in a package's name)."""
+        """Read a word of letters, digits and _ (and - in a package's name)."""
         word = self.word(required)
         letters = word.replace(b"_", b"").replace(b"-", b"" if dash else b"-")
         if letters and not letters.isalnum():
@@ -184,7 +184,7 @@ class _Parser:
         return word
 
     def word(self, required: bool = False) -> bytes:
-        """The next word without its quotes; empty if there is none."""
+        """Read the next word without its quotes; empty if there is none."""
         self.skip_space()
         if self.peek() == ord(";"):
             self.at += 1
@@ -196,7 +196,7 @@ class _Parser:
         return word
 
     def quoted_word(self) -> bytes:
-        """A run of quoted and unquoted pieces up to white space, # or ;."""
+        """Read a run of quoted and unquoted pieces up to white space, # or ;."""
         word = bytearray()
         start = self.at
         while True:
@@ -245,7 +245,7 @@ class _Parser:
         self.at += 1
 
     def backslash(self) -> bool:
-        """True if the byte now at the cursor is meant literally; at the end of a line the next one is drawn in."""
+        """Tell whether the byte now at the cursor is meant literally; at the end of a line the next one is drawn in."""
         self.at += 1
         if bytes(self.buffer[self.at :]) in (b"", b"\n", b"\r\n"):
             self.read_line()
@@ -258,7 +258,7 @@ def _text(value: bytes) -> str:
 
 
 def _hash(kind: bytes) -> int:
-    """Bernstein's hash, the half of it that libuci puts into the name of an anonymous section."""
+    """Compute Bernstein's hash, the half of it that libuci puts into the name of an anonymous section."""
     value = 5381
     for byte in kind:
         value = (value * 33 + byte) & 0xFFFFFFFF
@@ -274,7 +274,7 @@ def _quote(value: str) -> str:
 
 
 def export(sections: list[Section], package: str = "mailrelay") -> str:
-    """What `uci export` prints; `parse` reads the same sections from it."""
+    """Return what `uci export` prints; `parse` reads the same sections from it."""
     lines = [f"package {package}\n"]
     for section in sections:
         name = "" if section.name is None else " " + _quote(section.name)
@@ -288,7 +288,7 @@ def export(sections: list[Section], package: str = "mailrelay") -> str:
 
 
 def show(sections: list[Section], package: str = "mailrelay", extended: bool = False) -> str:
-    """What `uci show` prints, or `uci -X show` if extended."""
+    """Return what `uci show` prints, or `uci -X show` if extended."""
     lines = []
     seen: dict[str, int] = {}
     for section in sections:
