@@ -18,7 +18,7 @@ from forge.packages import feed, keys, minisdk
 BRANCH = "main"
 UNRELEASED = "## Unreleased\n"
 # Before a version wherever it stands: in Makefiles, in code, in the Arduino library, in names of packages' files.
-BEFORE = r"""(?m)(PKG_VERSION:=|\bVERSION = "|^version=|\b(?:luci-app-)?mailrelay(?:-mta|-postfix)?[_-])"""
+BEFORE = r"""(?m)(PKG_VERSION:=|\bVERSION = "|^version=|\b(?:[a-z\d]+-)*mailrelay(?:-[a-z]+)*[_-])"""
 RECORDED = ("CHANGELOG.md", "tests/data/")
 
 
@@ -128,7 +128,9 @@ def _section(heading: str) -> str:
 
 def _bumped(old: str, new: str) -> Iterator[tuple[str, tuple[str, int]]]:
     """Each file that changes: its text for the new version, and in how many places it has one."""
-    pattern = re.compile(rf"{BEFORE}{re.escape(old)}(?![.\w]*\d)")
+    # Pages and tests also name the one that comes after it, to upgrade to.
+    versions = {old: new, following(old, "patch"): following(new, "patch")}
+    pattern = re.compile(rf"{BEFORE}({'|'.join(map(re.escape, versions))})(?![.\w]*\d)")
     for path in _git("ls-files").splitlines():
         file = paths.ROOT / path
         if path.startswith(RECORDED) or file.is_symlink():
@@ -137,7 +139,7 @@ def _bumped(old: str, new: str) -> Iterator[tuple[str, tuple[str, int]]]:
             before = file.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
-        text, count = pattern.subn(rf"\g<1>{new}", before)
+        text, count = pattern.subn(lambda place: place[1] + versions[place[2]], before)
         if count:
             reset = re.sub(r"(?m)^(PKG_RELEASE:=)\d+", r"\g<1>1", text) if file.name == "Makefile" else text
             yield path, (reset, count)

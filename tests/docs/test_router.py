@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from forge.inv import release
 from tests.docs import pages, places
 from tests.docs.conftest import Checkout
 from tests.support.router_container import Container
@@ -29,7 +30,8 @@ done
 STANDIN = '#!/bin/sh\necho "${0##*/} $*" >>/tmp/called\n'
 # Of OpenWrt's, installed as far as dependencies go.
 OTHERS = ("luci-base", "postfix")
-LATER = "1.0.1"  # the version that the pages upgrade to: here the same package under that name
+# The version that the pages upgrade to: here the same package under that name.
+LATER = release.following(release.current(), "patch")
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def router(checkout: Checkout) -> Iterator[Container]:
             router.put(f"/etc/opkg/keys/{key.name}", key.read_text())
         for file in (checkout.folder / "dist").glob("*.?[pk]k"):
             shutil.copy(file, router.root / "tmp" / file.name)
-            later = file.name.replace("1.0.0", LATER)
+            later = file.name.replace(release.current(), LATER)
             shutil.copy(file, router.root / "tmp" / later)
         yield router
 

@@ -9,6 +9,7 @@ import pytest
 
 from forge.core import paths
 from forge.core.errors import ForgeError
+from forge.inv import release
 from forge.packages import ipk, po, stage
 
 SAMPLE = r"""msgid ""
@@ -75,7 +76,7 @@ def test_a_file_that_is_no_translation_is_told_with_the_line(text: str, tmp_path
 def test_the_app_is_packed_with_its_translation_as_a_package_of_its_own(tmp_path: Path) -> None:
     with stage.staged(paths.PACKAGES / "luci-app-mailrelay", epoch=1_700_000_000) as packages:
         app, german = packages
-        assert (app.name, app.full_version) == ("luci-app-mailrelay", "1.0.0-r1")
+        assert (app.name, app.full_version) == ("luci-app-mailrelay", f"{release.current()}-r1")
         assert app.depends == ["libc", "luci-base", "mailrelay-engine"], "either engine will do"
         assert (german.name, german.depends) == ("luci-i18n-mailrelay-de", ["libc", "luci-app-mailrelay"])
         lmo = german.root / "usr/lib/lua/luci/i18n/mailrelay.de.lmo"

@@ -21,7 +21,7 @@ COPIED = (".gitignore", "CHANGELOG.md", "README.md", "docs", "examples", "packag
 OLD = release.current()
 MADE = shutil.ignore_patterns("__pycache__")
 NEW = release.following(OLD, "minor")
-PLACE = re.compile(rf"{release.BEFORE}{re.escape(OLD)}")
+FILE = re.compile(rf"{re.escape(OLD)}-r?\d".encode())  # in the name of a package's file
 
 
 @pytest.fixture
@@ -63,7 +63,9 @@ def test_a_release_is_a_version_everywhere_a_dated_heading_a_commit_a_tag_and_wh
     for name in ("mailrelay", "luci-app-mailrelay"):
         assert f"\nPKG_VERSION:={NEW}\nPKG_RELEASE:=1\n" in (clone / "package" / name / "Makefile").read_text()
     files = [clone / path for path in git(clone, "ls-files").splitlines() if (clone / path).is_file()]
-    assert [path for path in files if PLACE.search(path.read_bytes().decode("latin1"))] == []
+    assert [path for path in files if FILE.search(path.read_bytes())] == []
+    next_one = release.following(NEW, "patch")
+    assert f"/tmp/mailrelay_{next_one}-r1_all.ipk" in (clone / "docs/owner/OPENWRT.md").read_text(), "to upgrade to"
     heading = f"## Unreleased\n\n## {NEW} ({datetime.date.today()})\n\n- It is new.\n\n## {OLD}\n"
     assert heading in (clone / "CHANGELOG.md").read_text()
     names = verified(clone / "dist")
