@@ -74,3 +74,14 @@ def test_a_function_imports_nothing_of_ours() -> None:
         return any(list(modules(node)) for function in functions for node in ast.walk(function))
 
     assert {str(file.relative_to(FORGE)) for file in files() if late(file)} == IMPORT_LATE
+
+
+def test_the_relay_is_imported_in_one_place() -> None:
+    def imports_it(file: Path) -> bool:
+        nodes = [
+            node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        named = [name.name for node in nodes for name in node.names] + [getattr(node, "module", "") for node in nodes]
+        return any((name or "").partition(".")[0] == "mailrelay" for name in named)
+
+    assert [str(file.relative_to(FORGE)) for file in files() if imports_it(file)] == ["generate/relay_schema.py"]

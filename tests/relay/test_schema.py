@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forge.generate import docs
-from mailrelay.config import addresses, option_types, schema, settings
+from mailrelay.config import option_types, schema, settings
 from mailrelay.config.machine import ThisMachine
 from mailrelay.config.options import OPTIONS
 from tests.support.relay import SOURCE
@@ -140,12 +140,6 @@ def test_an_entry_that_stands_twice_counts_once() -> None:
 
 def test_a_disabled_smarthost_may_be_incomplete() -> None:
     assert good(HOST + "option enabled '0'").smarthosts == []
-
-
-@pytest.mark.parametrize("address", ['"a b"@example.org', "a..b@example.org", "ilo.@example.org", "ä@bücher.example",
-                                     "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]", "a+b=c/d@nas"])  # fmt: skip
-def test_odd_addresses_that_exist_are_taken(address: str) -> None:
-    assert addresses.address(address) == address
 
 
 @pytest.mark.parametrize(

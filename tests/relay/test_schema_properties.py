@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailrelay.config import addresses, option_types, schema, settings
+from mailrelay.config import addresses, schema, settings
 from mailrelay.config.machine import ThisMachine
 from mailrelay.config.options import OPTIONS
 from tests.relay.test_schema import CLIENT, HOST, MAIN, SMTP, check
@@ -72,14 +70,3 @@ def test_any_values_give_settings_or_one_line_faults(text: str) -> None:
         ]:
             assert not re.search(r"[\x00-\x1f\x7f]", text)
         assert not addresses.is_localhost(found.main.hostname)
-
-
-@pytest.mark.parametrize(
-    ("show", "read"),
-    [(option_types.show_size, option_types.size), (option_types.show_duration, option_types.duration)],
-)
-@given(number=st.integers(0, 1 << 40))
-def test_a_shown_quantity_reads_back(
-    show: Callable[[int], str], read: Callable[[str, option_types.Limits], int], number: int
-) -> None:
-    assert read(show(number), option_types.Limits()) == number
