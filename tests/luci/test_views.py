@@ -214,8 +214,8 @@ def test_settings_written_by_hand_are_shown_and_kept(browser: Browser, relay: Ro
     assert main["enabled"] == "1" and main["notify_after"] == "2h" and main["port"] == ["25", "2525"]
     assert main["alias"] == ["root = owner@example.org, night@example.org"]
     assert smarthost["password"] == 'it\'s $HOME `id` "x"'
-    assert "Worth knowing" in browser.text(".notification")
-    assert "verify" in browser.text(".notification") or "Verify the server" in browser.text(".notification")
+    assert "Worth knowing" in browser.text(".alert-message")
+    assert "verify" in browser.text(".alert-message") or "Verify the server" in browser.text(".notification")
 
 
 def test_passwords_are_hidden(browser: Browser, relay: Router, provider: Provider) -> None:

@@ -64,19 +64,10 @@ config zone
 	list network 'wan6'
 """
 # What of the stand-in is for a booted guest alone.
-GUESTS_OWN = (
-    "etc/config",
-    "etc/init.d/boot",
-    "etc/init.d/dropbear",
-    "etc/init.d/firewall",
-    "etc/init.d/network",
-    "etc/passwd",
-    "etc/group",
-    "etc/shadow",
-    "etc/resolv.conf",
-    "etc/hotplug.d",
-    "etc/rc.d",
-)
+GUESTS_OWN = {
+    *("etc/config", "etc/hotplug.d", "etc/rc.d", "etc/passwd", "etc/group", "etc/shadow", "etc/resolv.conf"),
+    *("etc/init.d/boot", "etc/init.d/dropbear", "etc/init.d/firewall", "etc/init.d/network"),
+}
 
 
 def _open_to_all(python: Path) -> bool:
@@ -150,13 +141,11 @@ class Container(Router):
         self.network(LAN, WAN)
 
     def _lay_standin(self) -> None:
-        for file in STANDIN.rglob("*"):
-            name = file.relative_to(STANDIN)
-            if file.is_dir() or "__pycache__" in name.parts or str(name).startswith(GUESTS_OWN):
-                continue
-            place = self.root / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, place, follow_symlinks=False)
+        def left_out(folder: str, names: list[str]) -> list[str]:
+            places = {name: str(Path(folder, name).relative_to(STANDIN)) for name in names}
+            return [name for name, place in places.items() if name == "__pycache__" or place in GUESTS_OWN]
+
+        shutil.copytree(STANDIN, self.root, symlinks=True, ignore=left_out, dirs_exist_ok=True)
         shutil.copy(PACKAGE / "src/mailrelay/config/uci.py", self.root / "usr/lib/standin/uci.py")
 
     def _program(self, name: str, command: str) -> None:
@@ -338,23 +327,9 @@ class Container(Router):
         self.ok("/etc/init.d/mailrelay", "start")
         self.wait_relay("192.168.1.1:25")
 
-    # Packages: the files as the Makefile lays them out, by hand of opkg or apk.
-
-    def lay_out(self, version: str = "1.0.0-r1") -> list[str]:
-        """The files of the package mailrelay, in place; their paths."""
-        installed = []
-        for file in sorted((PACKAGE / "root").rglob("*")):
-            name = str(file.relative_to(PACKAGE / "root"))
-            if file.is_dir() or Path(name).name.startswith("postfix"):
-                continue
-            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, self.root / name)
-            installed.append(f"/{name}")
-        for file in sorted((PACKAGE / "src").rglob("*.py")):
-            name = f"usr/lib/mailrelay/relay/{file.relative_to(PACKAGE / 'src')}"
-            place = self.root / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, place)
-            installed.append(f"/{name}")
-        self.put("/usr/lib/mailrelay/version", f"{version}\n")
-        return [*installed, "/usr/lib/mailrelay/version"]
+    def lay_out(self) -> None:
+        """Put the files of the package mailrelay in place."""
+        for source, place, left_out in (("root", "", "postfix*"), ("src", "usr/lib/mailrelay/relay", "__pycache__")):
+            ignored = shutil.ignore_patterns(left_out)
+            shutil.copytree(PACKAGE / source, self.root / place, ignore=ignored, dirs_exist_ok=True)
+        self.put("/usr/lib/mailrelay/version", "1.0.0-r1\n")
