@@ -171,7 +171,8 @@ class Browser:
         self.wait(done, f"{selector} is done")
 
     def field(self, section: str, option: str) -> WebElement:
-        return self.find(f'[id="widget.cbid.mailrelay.{section}.{option}"]')
+        name = f"widget.cbid.mailrelay.{section}.{option}"
+        return self.find(f'[id="{name}"], [data-widget-id="{name}"]')
 
     def fill(self, section: str, **values: str) -> None:
         for option, value in values.items():

@@ -215,7 +215,7 @@ def test_settings_written_by_hand_are_shown_and_kept(browser: Browser, relay: Ro
     assert main["alias"] == ["root = owner@example.org, night@example.org"]
     assert smarthost["password"] == 'it\'s $HOME `id` "x"'
     assert "Worth knowing" in browser.text(".alert-message")
-    assert "verify" in browser.text(".alert-message") or "Verify the server" in browser.text(".notification")
+    assert "verify" in browser.text(".alert-message") or "Verify the server" in browser.text(".alert-message")
 
 
 def test_passwords_are_hidden(browser: Browser, relay: Router, provider: Provider) -> None:

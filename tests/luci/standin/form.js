@@ -91,7 +91,7 @@
 
 	const Flag = Value.extend({
 		widget: function(sid, value) {
-			const node = E('input', { 'type': 'checkbox', 'id': 'widget.' + this.id(sid) });
+			const node = E('input', { 'type': 'checkbox', 'data-widget-id': 'widget.' + this.id(sid) });
 
 			node.checked = value == '1';
 			return { node, getValue: () => node.checked ? '1' : '0', setValue: (text) => { node.checked = text == '1'; } };

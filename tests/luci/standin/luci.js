@@ -205,7 +205,7 @@ const ui = standin.modules.ui = {
 		overlay().replaceChildren();
 	},
 	addNotification: (title, children, kind) => {
-		const node = E('div', { 'class': 'alert-message notification ' + (kind || '') }, [].concat(children));
+		const node = E('div', { 'class': 'alert-message ' + (kind || '') }, [].concat(children));
 
 		document.getElementById('maincontent').prepend(node);
 		return node;
