@@ -127,7 +127,7 @@ def run(rounds: int = 5, quick: bool = False) -> None:
     heads = ("figure", OURS, THEIRS, "ratio", "goal", "verdict")
     console.table(heads, [(cell.text, cell.ours, cell.theirs, cell.ratio, cell.goal, cell.verdict) for cell in cells])
     console.say()
-    misses = [cell for cell in cells if cell.verdict.startswith("MISS")]
+    misses = [cell for cell in cells if cell.missed]
     near = [cell for cell in cells if cell.verdict == "floor"]
     hits = [cell for cell in cells if cell.verdict == "hit"]
     console.say(f"{len(hits)} goals hit, {len(near)} between floor and goal, {len(misses)} missed.", "bold")
@@ -153,6 +153,10 @@ class Cell:
     goal: str
     verdict: str
     spread: str
+
+    @property
+    def missed(self) -> bool:
+        return self.verdict.startswith("MISS")
 
 
 def judge(row: Row, rounds: Sequence[dict[str, bench_rounds.Figures]]) -> Cell:
@@ -212,11 +216,11 @@ def document(cells: Sequence[Cell], machine: Sequence[str], rounds: int, queued:
         "|---|--:|--:|--:|--:|--:|---|",
     ]
     for cell in cells:
-        verdict = f"**{cell.verdict}**" if cell.verdict.startswith("MISS") else cell.verdict
+        verdict = f"**{cell.verdict}**" if cell.missed else cell.verdict
         row = (cell.text, cell.ours, cell.spread, cell.theirs, cell.ratio, cell.goal, verdict)
         lines.append(f"| {' | '.join(row)} |".replace("  ", " "))
     misses = [
-        f"- {cell.text}: {cell.ours} ({cell.ratio or 'alone'}), goal {cell.goal}" for cell in cells if _missed(cell)
+        f"- {cell.text}: {cell.ours} ({cell.ratio or 'alone'}), goal {cell.goal}" for cell in cells if cell.missed
     ]
     below = [f"- {cell.text}: {cell.ratio}, goal {cell.goal}" for cell in cells if cell.verdict == "floor"]
     lines += ["", "## Missed", "", *(misses or ["Nothing."])]
@@ -225,10 +229,6 @@ def document(cells: Sequence[Cell], machine: Sequence[str], rounds: int, queued:
     lines += ["", "## How it is measured", "", METHOD.format(rounds=rounds, queued=queued), "```"]
     lines += [*BASELINE_CONFIG.format(sink="…").strip().splitlines(), "```"]
     return "\n".join(lines) + "\n"
-
-
-def _missed(cell: Cell) -> bool:
-    return cell.verdict.startswith("MISS")
 
 
 def _progress(text: str) -> None:
