@@ -23,6 +23,8 @@ from forge.packages import po
 from forge.servers.postfix import Provider
 from tests.luci.browser import Browser
 from tests.support.packed import packed
+from tests.support.postfix_provider import provider as provider
+from tests.support.postfix_provider import running_provider as running_provider
 from tests.support.router import Router
 from tests.support.router_container import Container
 from tests.support.router_ssh import asked_for
@@ -32,12 +34,6 @@ ACL = APP / "root/usr/share/rpcd/acl.d/luci-app-mailrelay.json"
 RPCD = "/usr/libexec/rpcd/mailrelay"
 VIEWERS = "luci-app-mailrelay", "luci-base"  # what somebody who may only look reads
 ROOTS_PASSWORD = "MAILRELAY_LUCI_PASSWORD"  # of the router that --host names, if it has one
-
-
-@pytest.fixture(scope="session")
-def provider() -> Iterator[Provider]:
-    with Provider() as provider:
-        yield provider
 
 
 @contextlib.contextmanager
@@ -56,14 +52,14 @@ def started(config: pytest.Config, folder: Path) -> Iterator[Router]:
 
 @pytest.fixture(scope="session")
 def router(
-    pytestconfig: pytest.Config, provider: Provider, tmp_path_factory: pytest.TempPathFactory
+    pytestconfig: pytest.Config, running_provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Router]:
     """With the packages, a way to the provider, and settings as they are after installation: switched off."""
     folder = tmp_path_factory.mktemp("packages")
     files = packed("mailrelay", folder), packed("luci-app-mailrelay", folder, APP)
     with started(pytestconfig, tmp_path_factory.mktemp("router")) as router:
         router.install(*files)
-        router.know_provider(provider)
+        router.know_provider(running_provider)
         yield router
 
 

@@ -63,7 +63,6 @@ def test_a_draft_is_checked_and_not_kept(router: Router, call: Any, provider: Pr
 
 
 def test_a_test_by_a_draft_reaches_the_provider(router: Router, call: Any, provider: Provider) -> None:
-    provider.forget()
     assert call("test_draft", address="owner@example.org", settings=draft(provider))["ok"]
     assert finish(router, call)["result"] == "accepted"
     assert provider.wait_for(1)[0].recipients == ("owner@example.org",)
@@ -113,7 +112,6 @@ def test_a_password_of_a_draft_is_in_no_command_line_and_no_readable_file(
 
 
 def test_a_draft_with_faults_is_not_tried(router: Router, call: Any, provider: Provider) -> None:
-    provider.forget()
     bad = draft(provider).replace("'lan'", "'wan'")
     assert call("test_draft", address="owner@example.org", settings=bad)["ok"]
     last = finish(router, call)
