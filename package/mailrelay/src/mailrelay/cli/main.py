@@ -259,44 +259,21 @@ def _queue(options: Options) -> int:
     return 0
 
 
-def _show(options: Options) -> int:
-    from mailrelay.cli import queue_commands
-
-    return queue_commands.show(options.relay().enter(), options.operands[0])
-
-
-def _delete(options: Options) -> int:
-    from mailrelay.cli import queue_commands
-
-    if bool(options.operands) == ("--all" in options.flags):
-        raise Stop(os.EX_USAGE, "name the messages to delete, or all of them with --all")
-    return queue_commands.delete(options.relay().enter(), options.operands, "--all" in options.flags)
-
-
 def _flush(options: Options) -> int:
-    relay = options.relay()
-    control = relay.control()
-    if not options.operands:
-        control.flush()
-        print("everything that waits is tried now")
-        return 0
+    if options.operands:
+        return _message(options)
+    options.relay().control().flush()
+    print("everything that waits is tried now")
+    return 0
+
+
+def _message(options: Options) -> int:
     from mailrelay.cli import queue_commands
 
-    return queue_commands.flush(relay.enter(), options.operands, control)
-
-
-def _hold(options: Options) -> int:
-    from mailrelay.cli import queue_commands
-
-    return queue_commands.hold(options.relay().enter(), options.operands)
-
-
-def _release(options: Options) -> int:
-    from mailrelay.cli import queue_commands
-
-    relay = options.relay()
-    control = relay.control() if relay.running else None
-    return queue_commands.release(relay.enter(), options.operands, control)
+    all_of_them = "--all" in options.flags
+    if options.command == "delete" and bool(options.operands) == all_of_them:
+        raise Stop(os.EX_USAGE, "name the messages to delete, or all of them with --all")
+    return queue_commands.run(options.command, options.relay(), options.operands, all_of_them)
 
 
 def _status(options: Options) -> int:
@@ -315,11 +292,11 @@ def _test(options: Options) -> int:
 _HANDLERS = {
     "check": _check,
     "queue": _queue,
-    "show": _show,
-    "delete": _delete,
+    "show": _message,
+    "delete": _message,
     "flush": _flush,
-    "hold": _hold,
-    "release": _release,
+    "hold": _message,
+    "release": _message,
     "status": _status,
     "test": _test,
 }

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from mailrelay.cli.instance import Control
+    from mailrelay.cli.instance import Control, Relay
 
 
 class Damage(Exception):
@@ -30,6 +30,20 @@ class Damage(Exception):
         super().__init__(reason)
         self.state = state
         self.reason = reason
+
+
+def run(command: str, relay: Relay, ids: Sequence[str], all_of_them: bool) -> int:
+    """Run one of the commands that these functions are named after. Return the exit code."""
+    # The way in is opened while we may.
+    control = relay.control() if command == "flush" or (command == "release" and relay.running) else None
+    where = relay.enter()
+    if command == "show":
+        return show(where, ids[0])
+    if command == "delete":
+        return delete(where, ids, all_of_them)
+    if command == "hold":
+        return hold(where, ids)
+    return flush(where, ids, control) if command == "flush" and control else release(where, ids, control)
 
 
 def show(where: spool.Spool, queue_id: str) -> int:
