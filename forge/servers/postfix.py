@@ -25,7 +25,7 @@ from forge.core.ports import free_ports
 from forge.host import host
 from forge.servers.certificates import make_certificates
 
-KEEPER = Path(__file__).with_name("postfix_holder.py")
+HOLDER = Path(__file__).with_name("postfix_holder.py")
 
 # On a disk even where /tmp is memory: the bench compares what survives a power cut.
 PARENT = "/var/tmp"
@@ -155,7 +155,7 @@ def obstacle() -> str:
 
 @dataclass(frozen=True)
 class InstanceSpec:
-    """What the keeper is told: files by their path below the instance's folder, and the ports to wait for."""
+    """What the holder is told: files by their path below the instance's folder, and the ports to wait for."""
 
     files: dict[str, str]
     ports: list[int]
@@ -186,18 +186,18 @@ class Instance:
 
     def __init__(self, spec: InstanceSpec) -> None:
         self._spec = spec
-        self._keeper: subprocess.Popen[bytes] | None = None
+        self._holder: subprocess.Popen[bytes] | None = None
         self.folder = Path()
         self.pid = 0
 
     def __enter__(self) -> Instance:
-        argv = [sys.executable, "-I", str(KEEPER)]
+        argv = [sys.executable, "-I", str(HOLDER)]
         if os.getuid():
             if not host.command("sudo"):
                 raise MissingError("Postfix needs root, and there is no sudo", hint="run this as root, or install sudo")
             argv = ["sudo", *([] if sys.stdin.isatty() else ["-n"]), "--", *argv]
         files = host.postfix_debs()
-        self._keeper = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._holder = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             self.folder = Path(self._ask(self._spec.as_json(files))["folder"])
             self.start()
@@ -210,15 +210,15 @@ class Instance:
         self.close()
 
     def close(self) -> None:
-        """End Postfix and remove its folder. The keeper does both when its input ends."""
-        if self._keeper is None:
+        """End Postfix and remove its folder. The holder does both when its input ends."""
+        if self._holder is None:
             return
-        keeper, self._keeper = self._keeper, None
-        assert keeper.stdin and keeper.stdout
+        holder, self._holder = self._holder, None
+        assert holder.stdin and holder.stdout
         with contextlib.suppress(OSError):
-            keeper.stdin.close()
-        keeper.wait()
-        keeper.stdout.close()
+            holder.stdin.close()
+        holder.wait()
+        holder.stdout.close()
 
     def start(self) -> None:
         self.pid = int(self._ask("start")["pid"])
@@ -253,19 +253,19 @@ class Instance:
         return (self.folder / "log/mail.log").read_text(errors="replace")
 
     def _ask(self, line: str) -> dict[str, Any]:
-        keeper = self._keeper
-        if keeper is None:
+        holder = self._holder
+        if holder is None:
             raise ForgeError("this Postfix instance is closed")
-        assert keeper.stdin and keeper.stdout
+        assert holder.stdin and holder.stdout
         answer = b""
         with contextlib.suppress(OSError), selectors.DefaultSelector() as selector:
-            keeper.stdin.write(line.encode() + b"\n")
-            keeper.stdin.flush()
-            selector.register(keeper.stdout, selectors.EVENT_READ)
+            holder.stdin.write(line.encode() + b"\n")
+            holder.stdin.flush()
+            selector.register(holder.stdout, selectors.EVENT_READ)
             patience = ANSWER_SECONDS * timeouts.factor()
             if not selector.select(patience):
                 raise ForgeError(f"Postfix did not answer within {patience:.0f} seconds")
-            answer = keeper.stdout.readline()
+            answer = holder.stdout.readline()
         if not answer:
             raise ForgeError(
                 "the private Postfix could not be started as root", hint="run this as root, or as a user with sudo"

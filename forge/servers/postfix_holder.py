@@ -1,7 +1,7 @@
 """Holds one private Postfix instance, as root, for exactly as long as its caller lives.
 
 Postfix starts as root only, so this small program alone runs as root (`sudo python3 -I postfix_holder.py`). Its caller
-(postfix.py) writes a JSON line that says what to unpack and configure, then one command a line (see Keeper.answer),
+(postfix.py) writes a JSON line that says what to unpack and configure, then one command a line (see Holder.answer),
 each answered by a JSON line. The end of its input ends Postfix and removes its folder; nothing survives its caller.
 It knows nothing of what the instance is for, imports nothing of ours, and never touches an installed mail server.
 """
@@ -94,7 +94,7 @@ def memory(pids: list[int]) -> dict[str, int]:
     return total
 
 
-class Keeper:
+class Holder:
     def __init__(self, spec: dict[str, Any]) -> None:
         self.spec = spec
         self.master: subprocess.Popen[bytes] | None = None
@@ -258,21 +258,21 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, lambda *_: None)
     os.umask(0o022)
-    keeper: Keeper | None = None
+    holder: Holder | None = None
     try:
-        keeper = Keeper(json.loads(sys.stdin.readline()))
-        keeper.prepare()
-        say(folder=str(keeper.folder))
+        holder = Holder(json.loads(sys.stdin.readline()))
+        holder.prepare()
+        say(folder=str(holder.folder))
         for line in sys.stdin:
             try:
-                say(**keeper.answer(line.strip()))
+                say(**holder.answer(line.strip()))
             except Trouble as trouble:
                 say(trouble=str(trouble))
     except Trouble as trouble:
         say(trouble=str(trouble))
     finally:
-        if keeper:
-            keeper.remove()
+        if holder:
+            holder.remove()
 
 
 if __name__ == "__main__":

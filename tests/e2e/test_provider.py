@@ -168,7 +168,7 @@ def test_leaves_no_process_and_no_folder_however_its_caller_ends(
     folder, pid = caller.stdout.readline().split()
     assert Path(folder).is_dir() and Path(f"/proc/{pid}").exists()
     if ending == "interrupt":
-        os.killpg(caller.pid, signal.SIGINT)  # as the terminal does: to the whole group, the keeper too
+        os.killpg(caller.pid, signal.SIGINT)  # as the terminal does: to the whole group, the holder too
     elif ending == "kill":
         caller.kill()
     caller.communicate("\n")
