@@ -7,7 +7,6 @@ and what it finds is told with the site file's lines.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -53,29 +52,28 @@ def read(top: Table, hostname: str) -> str:
 
 def _defaults(options: dict[str, str | list[str]], hostname: str) -> dict[str, str | list[str]]:
     """Return what the package writes into a new router's settings, by the same rule, for what the site leaves out."""
-    found: dict[str, str | list[str]] = {"enabled": "1"}
+    defaults: dict[str, str | list[str]] = {"enabled": "1"}
     if "network" not in options and "allow" not in options:
-        found["network"] = ["lan"]
+        defaults["network"] = ["lan"]
     if hostname:
-        found["hostname"] = hostname if "." in hostname else f"{hostname}.lan"
-    return found
+        defaults["hostname"] = hostname if "." in hostname else f"{hostname}.lan"
+    return defaults
 
 
 def _options(document: Document, place: Place, table: Mapping[str, Any]) -> dict[str, str | list[str]]:
-    found: dict[str, str | list[str]] = {}
+    options: dict[str, str | list[str]] = {}
     for option, value in table.items():
         try:
             if not _NAME.fullmatch(option):
-                raise InvalidValue(
-                    "is not the name of an option", f"write it like {re.sub('[^A-Za-z0-9_]', '_', option)}"
-                )
+                like = re.sub("[^A-Za-z0-9_]", "_", option)
+                raise InvalidValue("is not the name of an option", f"write it like {like}")
             if isinstance(value, list):
-                found[option] = [_text(document, option, entry) for entry in value]
+                options[option] = [_text(document, option, entry) for entry in value]
             else:
-                found[option] = _text(document, option, value)
+                options[option] = _text(document, option, value)
         except InvalidValue as error:
             document.fault(place, option, error.problem, error.hint)
-    return found
+    return options
 
 
 def _text(document: Document, option: str, value: Any) -> str:
@@ -91,8 +89,8 @@ def _text(document: Document, option: str, value: Any) -> str:
 
 
 def _check(document: Document, text: str, places: dict[str, Place]) -> None:
-    _, *found = relay_schema.check(text.encode(), str(document.path), relay_schema.Machine())
-    for finding in itertools.chain(*found):
+    _, faults, warnings = relay_schema.check(text.encode(), str(document.path), relay_schema.Machine())
+    for finding in [*faults, *warnings]:
         tell = document.warn if finding.warning else document.fault
         place = places.get(finding.section, ("mailrelay",))
         tell(place, finding.option, finding.problem, finding.advice(_as_toml))

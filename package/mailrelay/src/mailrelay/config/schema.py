@@ -153,8 +153,8 @@ def _read(part: Part) -> None:
         elif option.many:
             value = _read_list(part, option, written)
         elif isinstance(written, list):
-            one = Setting(option.name, "...")
-            part.fault("no-list", option.name, "is a `list` here", "write one line: ", one)
+            setting = Setting(option.name, "...")
+            part.fault("no-list", option.name, "is a `list` here", "write one line: ", setting)
             value = None
         else:
             value = _read_value(part, option, written, 0)
@@ -181,15 +181,15 @@ def _read_value(part: Part, option: Option, text: str, index: int) -> object:
 
 def _settings(parts: list[Part]) -> Settings:
     def fields(part: Part) -> dict[str, object]:
-        found: dict[str, object] = {}
+        values: dict[str, object] = {}
         for option in OPTIONS[part.type]:
             value = part.values[option.name]
-            found.update(zip(option.fills, value if isinstance(value, tuple) else (value,), strict=True))
-        return found
+            values.update(zip(option.fills, value if isinstance(value, tuple) else (value,), strict=True))
+        return values
 
     main = Main(**fields(next(part for part in parts if part.type == "mailrelay")))
     smarthosts = [Smarthost(name=part.title, **fields(part)) for part in parts if part.type == "smarthost"]
-    smarthosts = sorted((one for one in smarthosts if one.enabled), key=lambda one: one.priority)
+    smarthosts = sorted((host for host in smarthosts if host.enabled), key=lambda host: host.priority)
     clients = [Client(**fields(part)) for part in parts if part.type == "client"]
     clients.sort(key=lambda client: -Net.parse(client.address).length)
     return Settings(main=main, smarthosts=smarthosts, clients=clients, provider=bool(smarthosts))

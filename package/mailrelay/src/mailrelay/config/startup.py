@@ -83,10 +83,10 @@ def plan(arguments: list[str]) -> Plan:
     # An init script hands us the last good copy; what is said of it is to be mended in the original.
     kept = f"{options.run_dir}/{paths.ACCEPTED_CONFIG}"
     name = DEFAULT_CONFIG if options.config == kept else options.config
-    found, faults, warnings = schema.check(data, name, machine.ThisMachine())
-    if found is None:
+    settings, faults, warnings = schema.check(data, name, machine.ThisMachine())
+    if settings is None:
         raise Refused(EX_CONFIG, *map(str, faults))
-    main = found.main
+    main = settings.main
 
     allow = options.allow
     if not listen or not allow:
@@ -97,9 +97,10 @@ def plan(arguments: list[str]) -> Plan:
             allow = [*main.allow, *subnets]
 
     listen = list(dict.fromkeys(listen))
-    for one in found.smarthosts:
-        if any(port == one.port for _, port in listen) and interfaces.own(one.host):
-            raise Refused(EX_CONFIG, f"{options.config}: smarthost {one.host}:{one.port} is this relay itself")
+    for smarthost in settings.smarthosts:
+        if any(port == smarthost.port for _, port in listen) and interfaces.own(smarthost.host):
+            place = f"{smarthost.host}:{smarthost.port}"
+            raise Refused(EX_CONFIG, f"{options.config}: smarthost {place} is this relay itself")
 
     os.makedirs(options.run_dir, mode=0o755, exist_ok=True)
     _keep(f"{kept}.new", data)  # in force once the supervisor has the spool
@@ -113,9 +114,9 @@ def plan(arguments: list[str]) -> Plan:
         run_dir=os.path.abspath(options.run_dir),
         owner=owner,
         log=options.log,
-        warnings=[{**one.facts(), "text": str(one)} for one in [*warnings, *_warnings(options.spool)]],
-        settings=found,
-        smarthosts=[f"{one.host}:{one.port}" for one in found.smarthosts],
+        warnings=[{**warning.facts(), "text": str(warning)} for warning in [*warnings, *_warnings(options.spool)]],
+        settings=settings,
+        smarthosts=[f"{smarthost.host}:{smarthost.port}" for smarthost in settings.smarthosts],
     )
 
 
@@ -187,7 +188,7 @@ def main(arguments: list[str], answer: int) -> int:
     import marshal
 
     try:
-        found = plan(arguments)
+        made = plan(arguments)
     except Refused as refused:
         for line in refused.lines:
             log.event("refused-to-run", log.ERROR, reason=line)
@@ -198,5 +199,5 @@ def main(arguments: list[str], answer: int) -> int:
         log.event("refused-to-run", log.ERROR, reason=f"{error.filename}: {error.strerror}")
         return EX_CANTCREAT
     with os.fdopen(answer, "wb") as pipe:
-        marshal.dump(pack_plan(found), pipe)
+        marshal.dump(pack_plan(made), pipe)
     return 0
