@@ -10,11 +10,28 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from forge.packages.package import Package
+
 GOLDEN = Path(__file__).resolve().parents[1] / "data" / "package-golden"
 MADE = GOLDEN / "made"
 SOURCE = "feeds/base/sample"  # where it lay in OpenWrt's tree
 EPOCHS = {"23.05": 1755295850, "24.10": 1786491911, "25.12": 1782770622}
 LINK = Path("root/usr/sbin/sample-sendmail")
+PLAIN = Package(
+    name="plain",
+    version="1.0",
+    release="1",
+    depends=["libc"],
+    section="mail",
+    license="Apache-2.0",
+    source="feeds/x/plain",
+    sourcename="plain",
+    architecture="all",
+    title="Plain",
+    description=" Plain.",
+    root=Path("/nonexistent"),
+    epoch=1_700_000_000,
+)
 
 
 def apk_public(pem: bytes) -> ec.EllipticCurvePublicKey:

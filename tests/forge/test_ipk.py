@@ -22,7 +22,7 @@ from forge.packages import ipk, ipk_read, stage, tar_reader
 from forge.packages.ipk_read import IpkError
 from forge.packages.package import Contents, Package
 
-from .samples import EPOCHS, MADE, SOURCE, copy_sample, edit, gzipped_tar, ipk_of, tree_of
+from .samples import EPOCHS, MADE, PLAIN, SOURCE, copy_sample, edit, gzipped_tar, ipk_of, tree_of
 
 RECORDED = [path for release in ipk.RELEASES for path in sorted((MADE / release).glob("*.ipk"))]
 
@@ -30,23 +30,6 @@ RECORDED = [path for release in ipk.RELEASES for path in sorted((MADE / release)
 def sample_packages(folder: Path, release: str) -> Iterator[Package]:
     with stage.staged(copy_sample(folder), epoch=EPOCHS[release], source=SOURCE) as packages:
         yield from packages
-
-
-PLAIN = Package(
-    name="plain",
-    version="1.0",
-    release="1",
-    depends=["libc"],
-    section="mail",
-    license="Apache-2.0",
-    source="feeds/x/plain",
-    sourcename="plain",
-    architecture="all",
-    title="Plain",
-    description=" Plain",
-    root=Path("/nonexistent"),
-    epoch=1_700_000_000,
-)
 
 
 @pytest.fixture
@@ -129,7 +112,8 @@ def test_a_package_that_only_keeps_files_has_no_conffiles_member(plain: Package)
 def test_the_packages_own_scripts_stand_beside_openwrts_wrappers(plain: Package) -> None:
     scripts = {name: f"#!/bin/sh\n# {name}\n" for name in ("preinst", "postinst", "prerm", "postrm")}
     contents = inspected(packed(dataclasses.replace(plain, scripts=scripts)))
-    assert set(contents.scripts) == {"preinst", "postinst", "postinst-pkg", "prerm", "prerm-pkg", "postrm"}
+    assert set(contents.scripts) == set(ipk_read.SCRIPTS)
+    assert set(contents.scripts) == {*scripts, "postinst-pkg", "prerm-pkg"}
     assert contents.scripts["postinst-pkg"] == scripts["postinst"]
     assert contents.scripts["postrm"] == scripts["postrm"]
     assert contents.scripts["postinst"].endswith("default_postinst $0 $@\n")
@@ -242,10 +226,12 @@ def info(name: str, **values: object) -> tarfile.TarInfo:
 CONTROL = gzipped_tar([(info("./control"), b"Package: x\nVersion: 1\n")])
 
 
+def ipk_with(data: bytes, control: bytes = CONTROL) -> bytes:
+    return ipk_of({"./debian-binary": b"2.0\n", "./data.tar.gz": data, "./control.tar.gz": control})
+
+
 def hostile(*entries: tuple[tarfile.TarInfo, bytes]) -> bytes:
-    return ipk_of(
-        {"./debian-binary": b"2.0\n", "./data.tar.gz": gzipped_tar(list(entries)), "./control.tar.gz": CONTROL}
-    )
+    return ipk_with(gzipped_tar(list(entries)))
 
 
 HOSTILE = {
@@ -269,13 +255,10 @@ def test_what_an_installer_could_be_tricked_with_is_listed_and_told(name: str) -
     assert fault in told
 
 
-def test_a_file_below_a_link_is_told() -> None:
+def test_a_file_below_a_link_and_a_path_that_is_there_twice_are_told() -> None:
     link = info("./etc", type=tarfile.SYMTYPE, linkname="/tmp")
     contents = inspected(hostile((link, b""), (info("./etc/x"), b"data")))
     assert contents.faults == ["./etc/x: it lies below /etc, which is a link"]
-
-
-def test_a_path_that_is_there_twice_is_told() -> None:
     assert inspected(hostile((info("./a"), b"1"), (info("a"), b"2"))).faults == ["a: it is there twice"]
 
 
@@ -285,15 +268,9 @@ def header(name: str, size: int) -> bytes:
     return member.tobuf(tarfile.GNU_FORMAT)
 
 
-def header_of_nothing() -> bytes:
-    """A header with a wrong checksum."""
-    return header("./a", 0).replace(b"./a", b"./b", 1)
-
-
 @pytest.mark.parametrize("size", [1000, 1 << 40, (1 << 70) - 1])
 def test_a_size_beyond_the_file_neither_takes_long_nor_memory(size: int) -> None:
-    data = gzip.compress(header("./huge", size))
-    contents = inspected(ipk_of({"./debian-binary": b"2.0\n", "./data.tar.gz": data, "./control.tar.gz": CONTROL}))
+    contents = inspected(ipk_with(gzip.compress(header("./huge", size))))
     assert [(one.path, one.size) for one in contents.files] == [("/huge", size)]
     assert contents.faults == [f"data.tar.gz: ./huge: its {size} bytes are not there"]
 
@@ -329,9 +306,7 @@ def test_a_package_that_lacks_or_adds_parts_is_told() -> None:
 
 def test_a_line_of_the_control_file_that_is_no_field_is_told() -> None:
     control = gzipped_tar([(info("./control"), b"Package: x\nnonsense\nDescription:  a\n b\n")])
-    contents = inspected(
-        ipk_of({"./debian-binary": b"2.0\n", "./data.tar.gz": gzipped_tar([]), "./control.tar.gz": control})
-    )
+    contents = inspected(ipk_with(gzipped_tar([]), control))
     assert contents.control == [("Package", "x"), ("Description", " a\n b")]
     assert contents.faults == ["control:2: 'nonsense' is no field"]
 
@@ -342,7 +317,7 @@ NO_IPK = {
     "a deb": (b"!<arch>\ndebian-binary", "an ar archive"),
     "a gzipped text": (gzip.compress(b"text"), "it ends in the middle"),
     "a long gzipped text": (gzip.compress(b"x" * 512), "it is no tar, or damaged"),
-    "a checksum": (gzip.compress(header_of_nothing()), "a checksum is wrong"),
+    "a checksum": (gzip.compress(header("./a", 0).replace(b"./a", b"./b", 1)), "a checksum is wrong"),
     "half a gzip": (gzip.compress(b"x" * 5000)[:20], "no sound gzip"),
 }
 
@@ -371,9 +346,7 @@ def test_damage_anywhere_is_told_or_changes_nothing_but_never_breaks(at: int, by
 def test_a_damaged_tar_inside_a_sound_gzip_never_breaks_the_listing(at: int, byte: int) -> None:
     tar = bytearray(gzip.decompress(hostile_sample()))
     tar[at % len(tar)] = byte
-    inspected(
-        ipk_of({"./debian-binary": b"2.0\n", "./data.tar.gz": gzip.compress(bytes(tar)), "./control.tar.gz": CONTROL})
-    )
+    inspected(ipk_with(gzip.compress(bytes(tar))))
 
 
 def hostile_sample() -> bytes:
@@ -385,9 +358,7 @@ def test_the_listing_follows_pax_headers_too() -> None:
     output = io.BytesIO()
     with tarfile.open(fileobj=output, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
         archive.addfile(info("./" + "ä" * 80, mode=0o644))
-    contents = inspected(
-        ipk_of({"./debian-binary": b"2.0\n", "./data.tar.gz": output.getvalue(), "./control.tar.gz": CONTROL})
-    )
+    contents = inspected(ipk_with(output.getvalue()))
     assert [one.path for one in contents.files] == ["/" + "ä" * 80]
 
 
@@ -419,10 +390,6 @@ def test_the_modes_of_the_tree_are_those_on_the_router(plain: Package) -> None:
     (plain.root / "conf").chmod(0o600)
     (entry,) = [one for one in inspected(packed(plain)).files if one.path == "/conf"]
     assert (stat.S_IMODE(entry.mode), entry.owner) == (0o600, "0:0")
-
-
-def test_the_read_and_the_packing_side_agree_on_the_scripts_names() -> None:
-    assert {"preinst", "postinst", "postinst-pkg", "prerm", "prerm-pkg", "postrm"} == set(ipk_read.SCRIPTS)
 
 
 def test_a_description_line_keeps_one_space(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from forge.core import paths
 from forge.core.errors import ForgeError, UsageError
 from forge.packages import keys
 
-MADE = Path(__file__).parent.parent / "data" / "package-golden" / "made"
+from .samples import MADE
+
 SIGNIFY = shutil.which("signify-openbsd")
 
 # OpenWrt's own, as published: name of the key file in /etc/opkg/keys, and its second line.
