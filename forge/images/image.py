@@ -17,7 +17,7 @@ from forge.core import choices, cli, console, logs, paths, proc
 from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.images import asu, imagebuilder, report
 from forge.images import lab as lab_images
-from forge.images.job import Job, Made, Options, Planned, site_name
+from forge.images.job import Job, LabJob, Made, Options, Planned, site_name
 from forge.openwrt import build, catalog, fetch, release_index
 from forge.openwrt import profile as profiles
 from forge.openwrt.catalog import Target
@@ -123,14 +123,13 @@ def _make(planned: Sequence[Planned], options: Options) -> list[Made | ForgeErro
     def call(job: Planned, ours: dict[str, list[Path]]) -> Callable[[], Made]:
         if isinstance(job, Job):
             return lambda: imagebuilder.make(job, ours.get(job.lists.version.release.series, []))
-        assert isinstance(job, lab_images.LabJob)
         return lambda: lab_images.make(job, ours[job.target.name])
 
     if options.via:
         return [asu.run(options.via, job) for job in planned if isinstance(job, Job)]
     with (
         _local_packages([job for job in planned if isinstance(job, Job)], options) as local,
-        lab_images.packages([job for job in planned if isinstance(job, lab_images.LabJob)], options) as lab,
+        lab_images.packages([job for job in planned if isinstance(job, LabJob)], options) as lab,
     ):
         return in_parallel([call(job, {**local, **lab}) for job in planned], options.jobs)
 

@@ -9,15 +9,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from forge.core import choices, hashes, paths
+from forge.lab.targets import Target
 from forge.openwrt import catalog
 from forge.openwrt.profile import Device
 from forge.openwrt.release_index import Published
 from forge.site.site import Site
 
 LUCI_APP = "luci-app-mailrelay"
+LAB = "lab"  # where images of OpenWrt have their release
 DEFAULT_NAME = "mailrelay"  # of an image without a site
 NO_LIMIT = -1
 # What QEMU boots of a build's files, the likeliest first (docs/build/QEMU.md).
@@ -56,25 +57,6 @@ class Options:
         return [self.engine, *([LUCI_APP] if app else [])]
 
 
-class Planned(Protocol):
-    """What a job is to those who run and report it, for OpenWrt's ImageBuilder or for the lab."""
-
-    @property
-    def site(self) -> Site: ...
-    @property
-    def folder(self) -> Path:
-        """Where the images go."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def facts(self) -> dict[str, str]:
-        """Which release, target and profile it is for."""
-
-    def next(self, images: Sequence[Image]) -> list[str]:
-        """What can be done with the images, a line each."""
-
-
 @dataclass(frozen=True)
 class Job:
     """One image of OpenWrt's. `extra` is in its files' names (EXTRA_IMAGE_NAME)."""
@@ -96,10 +78,12 @@ class Job:
 
     @property
     def facts(self) -> dict[str, str]:
+        """Which release, target and profile it is for."""
         lists = self.lists
         return {"release": lists.version.number, "target": lists.target.name, "profile": self.device.profile}
 
     def next(self, images: Sequence[Image]) -> list[str]:
+        """What can be done with the images, a line each."""
         upgrade = next((image.path for image in images if "sysupgrade" in image.path.name), None)
         target = self.lists.target.name
         lines = []
@@ -127,6 +111,30 @@ class Job:
             limit = self.device.limits.get(kind, 0)
             found.append(Image(path, path.stat().st_size, limit, hashes.digest(path)))
         return found
+
+
+@dataclass(frozen=True)
+class LabJob:
+    """One firmware of the lab's."""
+
+    target: Target
+    site: Site
+    options: Options
+    folder: Path
+
+    @property
+    def label(self) -> str:
+        return self.target.name + (f" {self.site.name}" if self.site.name else "")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {"release": LAB, "target": self.target.name, "profile": self.target.name}
+
+    def next(self, images: Sequence[Image]) -> list[str]:
+        return [f"./inv qemu --target {self.target.name} --firmware {paths.shown(self.folder)}"]
+
+
+Planned = Job | LabJob
 
 
 @dataclass(frozen=True)

@@ -10,44 +10,20 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from forge.core import choices, cli, console, logs, paths
 from forge.core.errors import UsageError
 from forge.images import imagebuilder
-from forge.images.job import NO_LIMIT, Image, Made, Options, plain_name, site_name
+from forge.images.job import LAB, NO_LIMIT, Image, LabJob, Made, Options, plain_name, site_name
 from forge.lab import firmware as firmwares
 from forge.lab import opkg_state, targets
 from forge.lab.firmware import FILES, Firmware
-from forge.lab.targets import Target
 from forge.openwrt import build
 from forge.site import overlay
 from forge.site.site import Site
 
 PREFIX = "lab-"
-RELEASE = "lab"  # where images of OpenWrt have its release
-
-
-@dataclass(frozen=True)
-class LabJob:
-    """One firmware of the lab's."""
-
-    target: Target
-    site: Site
-    options: Options
-    folder: Path
-
-    @property
-    def label(self) -> str:
-        return self.target.name + (f" {self.site.name}" if self.site.name else "")
-
-    @property
-    def facts(self) -> dict[str, str]:
-        return {"release": RELEASE, "target": self.target.name, "profile": self.target.name}
-
-    def next(self, images: Sequence[Image]) -> list[str]:
-        return [f"./inv qemu --target {self.target.name} --firmware {paths.shown(self.folder)}"]
 
 
 def check(words: Sequence[str], sites: Sequence[Site], options: Options) -> None:
@@ -91,7 +67,7 @@ def _services(wanted: Sequence[str]) -> list[str]:
 def plan(name: str, sites: Sequence[Site], options: Options, top: Path) -> list[LabJob]:
     """The jobs of a lab target, one for each site."""
     target = targets.find(name)
-    folder = top / RELEASE / target.name
+    folder = top / LAB / target.name
     return [LabJob(target, site, options, folder / site_name(site)) for site in sites]
 
 
@@ -184,7 +160,7 @@ def _profiles(made: Firmware) -> dict[str, object]:
         "metadata_version": 1,
         "target": target.name,
         "arch_packages": target.package_architecture,
-        "version_number": RELEASE,
+        "version_number": LAB,
         "linux_kernel": {"version": made.manifest["kernel"]},
         "source_date_epoch": overlay.TIME,
         "default_packages": sorted([*opkg_state.INSTALLED, *opkg_state.STANDIN]),
