@@ -65,22 +65,8 @@ def test_swaks(relay: Relay, provider: postfix.Provider) -> None:
     swaks = shutil.which("swaks")
     assert swaks, "swaks is one of the packages of ./inv test"
     for i, options in enumerate((["--pipeline"], ["--protocol", "SMTP"], ["--data", "Subject: dots\n\n.\n..\n.x\n"])):
-        result = subprocess.run(
-            [
-                swaks,
-                "--server",
-                f"127.0.0.1:{relay.port}",
-                "--from",
-                "a@example.net",
-                "--to",
-                "b@example.org",
-                *options,
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        argv = [swaks, "--server", f"127.0.0.1:{relay.port}", "--from", "a@example.net", "--to", "b@example.org"]
+        result = subprocess.run([*argv, *options], capture_output=True, text=True, timeout=60)
         assert result.returncode == 0, result.stdout + result.stderr
         mail = provider.wait_for(i + 1)[-1]
     assert mail.body.startswith(b".\n..\n.x\n")

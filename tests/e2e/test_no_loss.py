@@ -194,47 +194,16 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield disk
 
 
-@pytest.mark.root
-def test_a_power_cut_right_after_the_250_of_a_single_mail(disk: Disk) -> None:
-    """Under load, the next mail's sync would cover for a missing one."""
+@contextlib.contextmanager
+def on_disk(disk: Disk, main: str = "") -> Iterator[tuple[Relay, ScriptedProvider]]:
+    """A relay with its spool there, and a provider that takes nothing yet."""
     with ScriptedProvider({"banner": "421 4.3.2 closed"}) as provider:
-        relay = Relay("", SMARTHOST.format(port=provider.port))
+        relay = Relay(main, SMARTHOST.format(port=provider.port))
         relay.options = ("--user", "root")
         relay.spool = disk.path / "spool"
         relay.start()
         try:
-            queue_id = relay.send()
-            disk.cut_power()
-            relay.stop(signal.SIGKILL)
-            disk.mount_again()
-            assert relay.queue() == [queue_id]
-        finally:
-            relay.stop()
-
-
-@pytest.mark.root
-@pytest.mark.timeout(180)
-def test_after_a_power_cut_every_acknowledged_mail_is_there(disk: Disk) -> None:
-    with ScriptedProvider({"banner": "421 4.3.2 closed"}) as provider:
-        relay = Relay("", SMARTHOST.format(port=provider.port))
-        relay.options = ("--user", "root")
-        relay.spool = disk.path / "spool"
-        relay.start()
-        try:
-            with Load(relay, 10**9) as load:
-                wait(lambda: len(load.acknowledged) >= 300, "some hundred mails are accepted", 60)
-                disk.cut_power()
-                load.stop.set()
-                load.join()
-            promised = set(load.acknowledged)
-            relay.stop(signal.SIGKILL)
-            disk.mount_again()
-            provider.script = {}
-            relay.start()
-            provider.wait_for(lambda _: promised <= numbers(provider).keys(), 60)
-            assert len(promised) >= 300
-            assert relay.queue("failed") == []
-            print(f"acknowledged {len(promised)}, arrived {len(numbers(provider))}")
+            yield relay, provider
         except BaseException:
             print(relay.log()[-5000:])
             raise
@@ -243,42 +212,66 @@ def test_after_a_power_cut_every_acknowledged_mail_is_there(disk: Disk) -> None:
 
 
 @pytest.mark.root
+def test_a_power_cut_right_after_the_250_of_a_single_mail(disk: Disk) -> None:
+    """Under load, the next mail's sync would cover for a missing one."""
+    with on_disk(disk) as (relay, _):
+        queue_id = relay.send()
+        disk.cut_power()
+        relay.stop(signal.SIGKILL)
+        disk.mount_again()
+        assert relay.queue() == [queue_id]
+
+
+@pytest.mark.root
+@pytest.mark.timeout(180)
+def test_after_a_power_cut_every_acknowledged_mail_is_there(disk: Disk) -> None:
+    with on_disk(disk) as (relay, provider):
+        with Load(relay, 10**9) as load:
+            wait(lambda: len(load.acknowledged) >= 300, "some hundred mails are accepted", 60)
+            disk.cut_power()
+            load.stop.set()
+            load.join()
+        promised = set(load.acknowledged)
+        relay.stop(signal.SIGKILL)
+        disk.mount_again()
+        provider.script = {}
+        relay.start()
+        provider.wait_for(lambda _: promised <= numbers(provider).keys(), 60)
+        assert len(promised) >= 300
+        assert relay.queue("failed") == []
+        print(f"acknowledged {len(promised)}, arrived {len(numbers(provider))}")
+
+
+@pytest.mark.root
 @pytest.mark.timeout(120)
 def test_a_full_disk_is_answered_452_loses_nothing_and_recovers(tmp_path: Path) -> None:
     small = Disk(tmp_path, "-t", "tmpfs", "-o", "size=2m", "tmpfs")
-    with contextlib.closing(small) as disk, ScriptedProvider({"banner": "421 4.3.2 closed"}) as provider:
-        relay = Relay("option max_queue_size '1G'", SMARTHOST.format(port=provider.port))
-        relay.options = ("--user", "root")
-        relay.spool = disk.path / "spool"
-        relay.start()
-        try:
-            accepted = 0
-            body = b"x" * 70 + b"\r\n"
-            with relay.connect() as client:
-                client.say("EHLO x", "250")
-                while True:
-                    reply = client.say("MAIL FROM:<a@x.org>")
-                    if reply.startswith("250"):
-                        client.say("RCPT TO:<b@x.org>", "250")
-                        reply = client.say("DATA")
-                    if reply.startswith("354"):
-                        head = b"Subject: number %d\r\n\r\n" % accepted
-                        reply = client.say(head + body * 1000 + b".")
-                    if not reply.startswith("250"):
-                        break
-                    accepted += 1
-                    assert accepted < 100
-            assert reply.startswith("452 4.3.1"), reply
-            assert accepted >= 10
-            assert len(relay.queue()) == accepted, "what was refused left nothing behind"
-            provider.script = {}
-            relay.flush()
-            provider.wait_for(accepted)
-            assert numbers(provider) == Counter(range(accepted))
-            wait(lambda: relay.queue() == [], "the queue is empty")
-            wait(lambda: _takes_mail(relay), "it takes mail again")
-        finally:
-            relay.stop()
+    with contextlib.closing(small) as disk, on_disk(disk, "option max_queue_size '1G'") as (relay, provider):
+        accepted = 0
+        body = b"x" * 70 + b"\r\n"
+        with relay.connect() as client:
+            client.say("EHLO x", "250")
+            while True:
+                reply = client.say("MAIL FROM:<a@x.org>")
+                if reply.startswith("250"):
+                    client.say("RCPT TO:<b@x.org>", "250")
+                    reply = client.say("DATA")
+                if reply.startswith("354"):
+                    head = b"Subject: number %d\r\n\r\n" % accepted
+                    reply = client.say(head + body * 1000 + b".")
+                if not reply.startswith("250"):
+                    break
+                accepted += 1
+                assert accepted < 100
+        assert reply.startswith("452 4.3.1"), reply
+        assert accepted >= 10
+        assert len(relay.queue()) == accepted, "what was refused left nothing behind"
+        provider.script = {}
+        relay.flush()
+        provider.wait_for(accepted)
+        assert numbers(provider) == Counter(range(accepted))
+        wait(lambda: relay.queue() == [], "the queue is empty")
+        wait(lambda: _takes_mail(relay), "it takes mail again")
 
 
 def _takes_mail(relay: Relay) -> bool:
