@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,14 +39,19 @@ ROOTS_PASSWORD = "MAILRELAY_LUCI_PASSWORD"  # of the router that --host names, i
 
 @contextlib.contextmanager
 def started(config: pytest.Config, folder: Path) -> Iterator[Router]:
+    """With both packages."""
     if any(config.getoption(option) for option in ("--host", "--target", "--firmware")):
         with asked_for(config, folder) as router:
+            router.install(packed("mailrelay", folder), packed("luci-app-mailrelay", folder, APP))
             yield router
         return
     with Container() as container:
-        status = container.root / "usr/lib/opkg/status"
-        with status.open("a") as file:
-            file.write("\nPackage: luci-base\nVersion: 0\nStatus: install ok installed\nArchitecture: all\n")
+        container.lay_out()
+        for source, place in (("root", ""), ("htdocs", "www")):
+            shutil.copytree(APP / source, container.root / place, dirs_exist_ok=True)
+        container.configure(enabled="0", rest="")
+        container.ok("/etc/init.d/rpcd", "reload")
+        container.ok("/etc/init.d/mailrelay", "start")
         container.ok("ip", "addr", "add", "192.168.1.1/24", "dev", "lo")
         yield container
 
@@ -54,11 +60,8 @@ def started(config: pytest.Config, folder: Path) -> Iterator[Router]:
 def router(
     pytestconfig: pytest.Config, running_provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Router]:
-    """With the packages, a way to the provider, and settings as they are after installation: switched off."""
-    folder = tmp_path_factory.mktemp("packages")
-    files = packed("mailrelay", folder), packed("luci-app-mailrelay", folder, APP)
+    """With a way to the provider, and settings as they are after installation: switched off."""
     with started(pytestconfig, tmp_path_factory.mktemp("router")) as router:
-        router.install(*files)
         router.know_provider(running_provider)
         yield router
 
