@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from forge.core import paths
-from forge.core.errors import ForgeError, UsageError
+from forge.core.errors import ForgeError
 from forge.packages import minisdk
 
 
@@ -36,8 +36,6 @@ def test_the_packages_are_made_and_the_next_command_is_named(dist: Path, capsys:
 def test_there_is_no_deb_of_a_package_for_routers(dist: Path) -> None:
     with pytest.raises(ForgeError, match=r"no \.deb of mailrelay-postfix"):
         minisdk.run(package="mailrelay-postfix", format="deb")
-    with pytest.raises(UsageError, match="there is no 'rpm'"):
-        minisdk.run(format="rpm")
 
 
 def test_a_broken_file_is_called_one(dist: Path) -> None:

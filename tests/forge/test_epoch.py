@@ -95,39 +95,36 @@ def uncommitted(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy_sample(checkout / "package", "new")
 
 
-def empty(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository in which nothing is committed yet."""
-    directory = _archive(checkout, monkeypatch)
-    git(paths.ROOT, "init", "-q")
-    return directory
-
-
 def archive(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return _archive(checkout, monkeypatch)
-
-
-def archive_in_another_repository(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    directory = _archive(checkout, monkeypatch)
-    around = paths.ROOT.parent
-    git(around, "init", "-q")
-    (around / "file").write_text("")
-    git(around, "add", "file")
-    git(around, "commit", "-q", "-m", "x", when=WHEN - 500)
-    return directory
-
-
-def copy(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.rmtree(checkout / ".git")
-    return checkout / "package" / "sample"
-
-
-def _archive(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     target = checkout.parent / "around" / "archive"
     target.mkdir(parents=True)
     tar = subprocess.run(["git", "-C", checkout, "archive", "HEAD"], check=True, capture_output=True).stdout
     subprocess.run(["tar", "--extract", f"--directory={target}"], check=True, input=tar)
     use(target, monkeypatch)
     return target / "package" / "sample"
+
+
+def empty(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository in which nothing is committed yet."""
+    directory = archive(checkout, monkeypatch)
+    git(paths.ROOT, "init", "-q")
+    return directory
+
+
+def around(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An archive in another repository."""
+    directory = archive(checkout, monkeypatch)
+    outside = paths.ROOT.parent
+    git(outside, "init", "-q")
+    (outside / "file").write_text("")
+    git(outside, "add", "file")
+    git(outside, "commit", "-q", "-m", "x", when=WHEN - 500)
+    return directory
+
+
+def copy(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.rmtree(checkout / ".git")
+    return checkout / "package" / "sample"
 
 
 Case = Callable[[Path, pytest.MonkeyPatch], Path]
@@ -138,19 +135,13 @@ CASES: dict[str, tuple[Case, int, str, str, str]] = {
     "a new directory": (uncommitted, HEAD, CHECKED_OUT, "it is in no commit yet", "commit it, or "),
     "a repository without a commit": (empty, HEAD, ARCHIVED, "does not have any commits yet", ""),
     "an archive": (archive, HEAD, ARCHIVED, "not a git repository", ""),
-    "an archive in another repository": (
-        archive_in_another_repository,
-        HEAD,
-        ARCHIVED,
-        "it is no part of the git repository around it",
-        "",
-    ),
+    "an archive in another repository": (around, HEAD, ARCHIVED, "it is no part of the git repository around it", ""),
     "a copy": (copy, epoch.RECORDED, "the one that is recorded", "not a git repository", ""),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_where_git_cannot_tell_the_time_the_next_best_is_taken_and_told_once(
+def test_where_git_cannot_tell_the_time_the_next_best_is_taken_and_told_once_but_for_the_environments(
     checkout: Path, directory: Path, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make, seconds, whose, reason, _ = CASES[case]
@@ -159,13 +150,6 @@ def test_where_git_cannot_tell_the_time_the_next_best_is_taken_and_told_once(
     (line,) = capsys.readouterr().out.splitlines()
     assert f"{epoch._utc(seconds)}, {whose}" in line
     assert reason in line
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_the_environment_comes_before_the_next_best(
-    checkout: Path, directory: Path, case: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directory = CASES[case][0](checkout, monkeypatch)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "12345")
     assert epoch.of(directory) == 12345
 
@@ -217,7 +201,7 @@ def test_a_time_that_is_none_is_refused(tmp_path: Path, text: str, monkeypatch: 
 def test_without_git_on_the_machine_the_next_best_is_taken(
     checkout: Path, directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    directory = _archive(checkout, monkeypatch)
+    directory = archive(checkout, monkeypatch)
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "env").symlink_to(shutil.which("env") or "")
@@ -234,7 +218,7 @@ def test_the_repository_around_an_archive_decides_nothing(
     checkout: Path, directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: str
 ) -> None:
     """A home folder in git that ignores all it has not been told of is common."""
-    directory = archive_in_another_repository(checkout, monkeypatch)
+    directory = around(checkout, monkeypatch)
     (paths.ROOT.parent / ".gitignore").write_text(rules)
     assert epoch.ignored(directory) == set()
     assert epoch.uncommitted(directory) == []
@@ -248,5 +232,5 @@ def test_what_was_archived_gives_the_bytes_of_its_commit(
     (directory / "data.txt").write_text("other\n")
     commit(checkout, HEAD)  # HEAD is what touched the package last: both know the same time
     made = [one.sha256 for one in minisdk.make()]
-    _archive(checkout, monkeypatch)
+    archive(checkout, monkeypatch)
     assert [one.sha256 for one in minisdk.make()] == made
