@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -85,4 +84,3 @@ def test_the_clock_may_be_set_before_the_relay_runs(router: Container) -> None:
     router.ok("/etc/init.d/mailrelay", "start")
     status = router.wait_relay()
     assert status["clock_trusted"] is (status["updated"] > 1761955200)
-    assert json.dumps(status)

@@ -165,12 +165,6 @@ def test_both_packages_have_the_same_files_but_for_the_engine(built: dict[str, P
     assert built["mailrelay-postfix"].alternatives == []
 
 
-def test_the_package_and_the_relay_have_one_version(built: dict[str, Package], router: Container) -> None:
-    manager = Opkg(router)
-    manager.lay_out(built["mailrelay"])
-    assert router.ok("mailrelay", "--version") == f"mailrelay {built['mailrelay'].version}\n"
-
-
 def test_defaults_never_touch_what_is_there(router: Container, built: dict[str, Package]) -> None:
     manager = Opkg(router)
     manager.lay_out(built["mailrelay"])

@@ -13,10 +13,11 @@ import pytest
 from forge.servers import postfix
 from tests.package.postfix_router import OWNERS_MAIN_CF, PostfixRouter
 from tests.package.postfix_sending import at, main, section
-from tests.package.smarthost import Smarthost
+from tests.support.scripted_provider import ScriptedProvider
 
 pytest_plugins = ("tests.package.postfix_fixtures",)
 pytestmark = pytest.mark.root
+NOBODY = "550 5.1.1 No such user"
 
 
 # ---- whom it is from and whom it goes to -----------------------------------------------------------------------------
@@ -128,37 +129,38 @@ def test_only_allowed_recipients_and_the_owners_aliases_are_served(
 
 
 def test_a_failed_mail_is_told_to_the_postmaster_and_never_to_the_machine(router: PostfixRouter) -> None:
-    with Smarthost(refuse=b"bad@") as provider:
+    with ScriptedProvider({"rcpt": [NOBODY]}) as provider:
         router.write(
             main(postmaster="pm@example.net")
             + section("smarthost", "p", host="127.0.0.1", port=router.reach(provider.port), tls="none")
         )
         router.start()
         router.mail(to="bad@example.net")
-        sender, recipients, text = provider.next()
-        assert (sender, recipients) == (b"", [b"pm@example.net"])
-        assert b"bad@example.net" in text and b"No such user" in text
+        provider.wait_for(1, 20)
+        (notice,) = provider.messages
+        assert (notice.sender, notice.recipients) == (b"", [b"pm@example.net"])
+        assert b"bad@example.net" in notice.data and b"No such user" in notice.data
 
 
 def test_without_a_postmaster_a_notice_goes_nowhere(router: PostfixRouter) -> None:
-    with Smarthost(refuse=b"bad@") as provider:
+    with ScriptedProvider({"rcpt": NOBODY}) as provider:
         router.write(main() + section("smarthost", "p", host="127.0.0.1", port=router.reach(provider.port), tls="none"))
         router.start()
         router.mail(to="bad@example.net")
         router.wait_for_log("relay=none.*status=sent .*discard")
         router.wait(lambda: router.waiting() == [], "the queue is empty")
-        assert provider.mails.empty()
+        assert provider.messages == []
 
 
 def test_a_login_goes_to_a_server_without_tls_only_as_the_config_says(router: PostfixRouter) -> None:
-    with Smarthost() as provider:
+    with ScriptedProvider() as provider:
         router.write(
             main() + section("smarthost", "p", host="127.0.0.1", port=router.reach(provider.port), tls="starttls")
         )
         router.start()
         router.mail()
         router.wait_for_log("status=deferred .*TLS is required")
-        assert provider.mails.empty()
+        assert provider.messages == []
 
 
 # ---- beside the owner's Postfix --------------------------------------------------------------------------------------
