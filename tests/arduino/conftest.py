@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import os
 import re
 import shutil
@@ -10,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -111,6 +114,18 @@ def host_program(source: Path, folder: Path, *defines: str) -> Path:
     program = folder / name
     proc.run(["g++", *SANITIZERS, *objects, "-o", program], timeout=arduino.TIMEOUT)
     return program
+
+
+def message(raw: bytes) -> EmailMessage:
+    found = email.message_from_bytes(raw, policy=email.policy.default)
+    assert isinstance(found, EmailMessage)
+    return found
+
+
+def body(raw: bytes) -> bytes:
+    found = message(raw).get_payload(decode=True)
+    assert isinstance(found, bytes)
+    return found
 
 
 @pytest.fixture(scope="session")

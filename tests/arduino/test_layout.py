@@ -11,17 +11,6 @@ from forge.core import paths
 LIBRARY = arduino.LIBRARY
 REQUIRED = ("name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url", "architectures")
 OPTIONAL = ("depends", "dot_a_linkage", "includes", "precompiled", "ldflags", "license")
-CATEGORIES = (
-    "Communication",
-    "Data Processing",
-    "Data Storage",
-    "Device Control",
-    "Display",
-    "Other",
-    "Sensors",
-    "Signal Input/Output",
-    "Timing",
-)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 HEADER = (LIBRARY / "src" / "MailRelay.h").read_text()
 
@@ -43,7 +32,7 @@ def test_library_properties_has_what_it_must_and_nothing_else() -> None:
     assert LIBRARY.name == name
     assert not re.search("arduino|library", name, re.IGNORECASE)
     assert re.fullmatch(r"\d+\.\d+\.\d+", found["version"])
-    assert found["category"] in CATEGORIES
+    assert found["category"] == "Communication", "one of those that the library manager knows"
     assert re.fullmatch(r"https?://[^/ ]+\.[^ ]+", found["url"])
     assert found["architectures"] == "*"
     assert not found["paragraph"].startswith(found["sentence"]), "they are shown one after the other"
@@ -97,7 +86,3 @@ def test_it_uses_neither_heap_nor_string_nor_delay() -> None:
     for path in (LIBRARY / "src").iterdir():
         code = re.sub(r"//.*|\"[^\"\n]*\"", "", path.read_text())
         assert not re.findall(r"\b(?:new|malloc|calloc|realloc|free|String|delay|sprintf|std::)\b", code), path.name
-
-
-def test_the_documented_line_of_an_error_is_what_the_code_says() -> None:
-    assert '"mail: refused at RCPT TO: 550 5.1.1 no such user"' in HEADER

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import socket
 from email.header import decode_header
-from email.message import EmailMessage
 
 import pytest
 from hypothesis import example, given, settings
@@ -23,6 +20,8 @@ from tests.arduino.conftest import (
     SOME_REFUSED,
     TIMED_OUT,
     Sender,
+    body,
+    message,
 )
 from tests.support.relay import free_port
 from tests.support.scripted_provider import Delay, Drip, Drop, DropAfter, Hang, Say, ScriptedProvider
@@ -43,18 +42,6 @@ each_step = pytest.mark.parametrize("step", STEPS)
 def hurry() -> tuple[int, int]:
     """ms: enough for a server on this machine that answers at once; and what all may take, with a machine's pauses."""
     return int(200 * timeouts.factor()), int(1700 * timeouts.factor())
-
-
-def message(raw: bytes) -> EmailMessage:
-    found = email.message_from_bytes(raw, policy=email.policy.default)
-    assert isinstance(found, EmailMessage)
-    return found
-
-
-def body(raw: bytes) -> bytes:
-    found = message(raw).get_payload(decode=True)
-    assert isinstance(found, bytes)
-    return found
 
 
 # ---- a mail that goes through ---------------------------------------------------------------------------------------

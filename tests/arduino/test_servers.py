@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
-from collections.abc import Iterator
-
-import pytest
-
 from forge.core.uci_text import Options, uci
 from forge.servers import postfix
 from forge.servers.relay import Relay
-from tests.arduino.conftest import REFUSED, SENT, Sender
+from tests.arduino.conftest import REFUSED, SENT, Sender, body, message
+from tests.support.postfix_provider import provider as provider
+from tests.support.postfix_provider import running_provider as running_provider
 from tests.support.relay import free_port
 from tests.support.scripted_provider import ScriptedProvider
 
 SUBJECT = "Störung an Pumpe 3: 85 °C, die Temperatur ist seit mehr als einer Viertelstunde zu hoch"
 TEXT = "Füllstand: 12 %\n.\n..\nT=85\n" + "x" * 1500 + "\n"
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[postfix.Provider]:
-    if reason := postfix.obstacle():
-        pytest.skip(reason)
-    with postfix.Provider() as found:
-        yield found
 
 
 def settings(provider: postfix.Provider) -> str:
@@ -40,11 +28,8 @@ def settings(provider: postfix.Provider) -> str:
 
 
 def check(content: bytes) -> None:
-    mail = email.message_from_bytes(content, policy=email.policy.default)
-    assert mail["Subject"] == SUBJECT
-    payload = mail.get_payload(decode=True)
-    assert isinstance(payload, bytes)
-    assert payload.decode().replace("\r\n", "\n") == TEXT
+    assert message(content)["Subject"] == SUBJECT
+    assert body(content).decode().replace("\r\n", "\n") == TEXT
 
 
 def test_a_mail_reaches_the_provider_through_the_relay(send: Sender, provider: postfix.Provider) -> None:

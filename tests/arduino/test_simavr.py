@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import os
 import re
 import subprocess
@@ -15,7 +13,7 @@ from forge.checks import arduino
 from forge.core import paths, proc, timeouts
 from forge.core.errors import ForgeError
 from forge.host import debian_packages
-from tests.arduino.conftest import PATIENCE
+from tests.arduino.conftest import PATIENCE, body, message
 from tests.support.scripted_provider import ScriptedProvider
 
 FOLDER = paths.TESTS / "arduino" / "simavr"
@@ -60,11 +58,8 @@ def test_the_board_itself_sends_a_whole_mail(
     assert said == "mail: sent: 250 2.0.0 queued"
     (received,) = server.messages
     assert received.recipients == [b"you@example.org", b"night.shift@example.org"]
-    mail = email.message_from_bytes(received.data, policy=email.policy.default)
-    assert mail["Subject"] == "Störung an Pumpe 3: zu heiß, seit mehr als einer Viertelstunde"
-    text = mail.get_payload(decode=True)
-    assert isinstance(text, bytes)
+    assert message(received.data)["Subject"] == "Störung an Pumpe 3: zu heiß, seit mehr als einer Viertelstunde"
     numbers = "".join(f"{number}\r\n" for number in range(400))
-    assert text.decode() == f"Temperatur: 85.50 °C\r\n{numbers}.\r\n"
+    assert body(received.data).decode() == f"Temperatur: 85.50 °C\r\n{numbers}.\r\n"
     deepest = int(stack.removeprefix("stack="))
     assert 50 < deepest <= int(re.findall(r"some (\d+) bytes of stack", arduino.DOC.read_text())[0])

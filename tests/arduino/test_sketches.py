@@ -14,7 +14,7 @@ import pytest
 from forge.checks import arduino
 from tests.arduino.conftest import HOST, PATIENCE, host_program, run
 from tests.support.relay import free_port
-from tests.support.scripted_provider import Drop, Hang, ScriptedProvider
+from tests.support.scripted_provider import Action, Drop, Hang, ScriptedProvider
 
 RATE = 20  # the board's clock runs this many times faster: ten seconds are half a one
 
@@ -37,8 +37,12 @@ def alarm(workshop: Path) -> Path:
 # ---- OneFunction ----------------------------------------------------------------------------------------------------
 
 
+def said(program: Path, port: int) -> str:
+    return run(program, [], {"PORT": str(port), "RATE": str(RATE)})
+
+
 def test_one_function_sends_a_whole_mail(one_function: Path, server: ScriptedProvider) -> None:
-    assert run(one_function, [], {"PORT": str(server.port), "RATE": str(RATE)}) == "mail sent\n"
+    assert said(one_function, server.port) == "mail sent\n"
     (received,) = server.messages
     assert received.recipients == [b"you@example.org"]
     mail = email.message_from_bytes(received.data)
@@ -48,26 +52,19 @@ def test_one_function_sends_a_whole_mail(one_function: Path, server: ScriptedPro
 
 
 @pytest.mark.parametrize("step", ["banner", "helo", "mail", "rcpt", "data", "dot"])
-@pytest.mark.parametrize("code", [451, 550])
-def test_one_function_tells_what_the_server_said(
-    one_function: Path, server: ScriptedProvider, step: str, code: int
+@pytest.mark.parametrize(
+    ("action", "code"), [("451-no\n451 no", 451), ("550-no\n550 no", 550), (Hang(), 0), (Drop(), 0)]
+)
+def test_one_function_tells_what_the_server_said_and_gives_up_in_time(
+    one_function: Path, server: ScriptedProvider, step: str, action: Action, code: int
 ) -> None:
-    server.script = {step: f"{code}-no\n{code} no"}
-    assert run(one_function, [], {"PORT": str(server.port), "RATE": str(RATE)}) == f"mail not sent: {code}\n"
+    server.script = {step: action}
+    assert said(one_function, server.port) == f"mail not sent: {code}\n"
     assert server.messages == []
 
 
-@pytest.mark.parametrize("step", ["banner", "helo", "mail", "rcpt", "data", "dot"])
-@pytest.mark.parametrize("action", [Hang(), Drop()])
-def test_one_function_gives_up_in_time(
-    one_function: Path, server: ScriptedProvider, step: str, action: Hang | Drop
-) -> None:
-    server.script = {step: action}
-    assert run(one_function, [], {"PORT": str(server.port), "RATE": str(RATE)}) == "mail not sent: 0\n"
-
-
 def test_one_function_says_when_nobody_is_there(one_function: Path) -> None:
-    assert run(one_function, [], {"PORT": str(free_port()), "RATE": str(RATE)}) == "mail not sent: 0\n"
+    assert said(one_function, free_port()) == "mail not sent: 0\n"
 
 
 # ---- ControllinoAlarm -----------------------------------------------------------------------------------------------

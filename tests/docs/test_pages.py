@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from forge.core import paths
 from tests.docs import pages, places
 
@@ -37,12 +35,6 @@ def test_the_table_has_nothing_that_is_not_in_the_pages() -> None:
     for reason in [*places.NOT_RUN.values(), *places.BLOCKS_NOT_RUN.values()]:
         for path in re.findall(r"tests/[\w/.]+\w", reason):
             assert (paths.ROOT / path).exists(), path
-
-
-@pytest.mark.parametrize("page", pages.pages(), ids=lambda page: page.name)
-def test_links_lead_to_files(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
 
 
 def test_a_line_that_nobody_knows_is_found(tmp_path: Path) -> None:
