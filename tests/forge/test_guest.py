@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,9 @@ def image(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def router(image: Path) -> Iterator[Guest]:
-    made = Guest("x86/64", image)
-    made.open()
-    try:
+    with closing(Guest("x86/64", image)) as made:
+        made.open()
         yield made
-    finally:
-        made.close()
 
 
 def booted(router: Guest) -> Guest:
@@ -160,14 +158,11 @@ def test_the_power_can_be_cut_and_come_back(router: Guest) -> None:
 
 
 def test_ports_are_free_ones_of_loopback_and_differ_between_guests(router: Guest, image: Path) -> None:
-    other = Guest("x86/64", image)
-    other.open()
-    try:
+    with closing(Guest("x86/64", image)) as other:
+        other.open()
         assert set(router.ports) == {("lan", 22), ("lan", 25), ("lan", 80), ("wan", 22), ("wan", 25)}
         assert not set(router.ports.values()) & set(other.ports.values())
         assert router.lan(25) == ("127.0.0.1", router.ports["lan", 25])
-    finally:
-        other.close()
     with pytest.raises(GuestError, match=r"port 110 of the guest's lan is not forwarded; these are: \[22, 25, 80\]"):
         router.lan(110)
 
@@ -189,14 +184,11 @@ def test_a_panic_ends_the_wait_at_once(tmp_path: Path) -> None:
 
 
 def test_a_guest_that_stays_silent_is_given_up_at_the_deadline(tmp_path: Path) -> None:
-    router = Guest("x86/64", boot_sector.disk(tmp_path / "disk.img", "waiting for a root\r\n"))
-    router.open()
-    try:
+    with closing(Guest("x86/64", boot_sector.disk(tmp_path / "disk.img", "waiting for a root\r\n"))) as router:
+        router.open()
         router.wait_console(re.compile(b"waiting for a root"), end=timeouts.deadline(PATIENCE))
         with pytest.raises(GuestError, match=r"has not finished booting(.|\n)*\| waiting for a root"):
             router.wait(seconds=0.05)
-    finally:
-        router.close()
 
 
 def test_qemus_own_complaint_is_shown(image: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import shutil
 import stat
 import subprocess
@@ -121,16 +123,19 @@ def test_no_text_brings_a_reader_anything_but_its_own_error(text: str) -> None:
             read(text)
 
 
-@given(st.integers(0, 103), st.integers(0, 7))
-def test_a_damaged_secret_key_is_noticed(place: int, bit: int) -> None:
-    import base64
-
-    key = keys.UsignSecret.generate()
+def changed(key: keys.UsignSecret, place: int, bits: int) -> str:
+    """The text of that key with bits of one byte turned."""
     comment, packed = key.text().splitlines()
     raw = bytearray(base64.b64decode(packed))
-    raw[place] ^= 1 << bit
+    raw[place] ^= bits
+    return f"{comment}\n{base64.b64encode(raw).decode()}\n"
+
+
+@given(st.integers(0, 103), st.integers(0, 7))
+def test_a_damaged_secret_key_is_noticed(place: int, bit: int) -> None:
+    key = keys.UsignSecret.generate()
     try:
-        parsed = keys.UsignSecret.parse(f"{comment}\n{base64.b64encode(raw).decode()}\n")
+        parsed = keys.UsignSecret.parse(changed(key, place, 1 << bit))
     except keys.KeyFileError:
         return
     # Salt and KDF count for nothing without a passphrase; the number only names the key.
@@ -139,25 +144,17 @@ def test_a_damaged_secret_key_is_noticed(place: int, bit: int) -> None:
 
 
 def test_a_secret_key_with_a_passphrase_is_refused() -> None:
-    import base64
-
-    comment, packed = keys.UsignSecret.generate().text().splitlines()
-    raw = bytearray(base64.b64decode(packed))
-    raw[7] = 42
     with pytest.raises(keys.KeyFileError, match="passphrase"):
-        keys.UsignSecret.parse(f"{comment}\n{base64.b64encode(raw).decode()}\n")
+        keys.UsignSecret.parse(changed(keys.UsignSecret.generate(), 7, 42))
 
 
 # apk's
 
 
 def test_apk_keys_of_another_kind_are_refused() -> None:
-    other = rsa.generate_private_key(65537, 2048)
-    with pytest.raises(keys.KeyFileError, match="P-256"):
-        keys.apk_secret(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    larger = ec.generate_private_key(ec.SECP384R1())
-    with pytest.raises(keys.KeyFileError, match="P-256"):
-        keys.apk_secret(larger.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    for other in (rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP384R1())):
+        with pytest.raises(keys.KeyFileError, match="P-256"):
+            keys.apk_secret(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 @given(st.binary(max_size=200))
@@ -178,8 +175,6 @@ def test_keys_are_made_once(config: Path) -> None:
 
 
 def test_secret_keys_are_closed_to_others_whatever_the_umask(config: Path) -> None:
-    import os
-
     before = os.umask(0)
     try:
         keys.load()

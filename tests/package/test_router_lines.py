@@ -14,12 +14,7 @@ from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 URL = "http://[::1]:8000"
-SERVE = (
-    "import functools, http.server, sys\n"
-    "class Server(http.server.ThreadingHTTPServer): address_family = 10\n"
-    "handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory='/mnt/feed')\n"
-    "Server(('::1', 8000), handler).serve_forever()\n"
-)
+SERVE = ["python3", "-I", "-m", "http.server", "--bind", "::1", "--directory", "/mnt/feed", "8000"]
 LUCI_BASE = "\nPackage: luci-base\nVersion: 0\nStatus: install ok installed\nArchitecture: all\n"
 
 
@@ -49,8 +44,8 @@ def router(packed: Path) -> Iterator[Container]:
         status.write_text(status.read_text().rstrip("\n") + "\n" + LUCI_BASE)
         serving = subprocess.Popen(
             ["nsenter", "--target", str(router.pid), "--net", "--mount", "--pid", "--root", "--wd",
-             "python3", "-I", "-c", SERVE],
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, stderr=subprocess.DEVNULL,
+             *SERVE],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             router.wait(lambda: router.run("wget -q -O /dev/null http://[::1]:8000/").status == 0, "it serves")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Iterator
 
@@ -25,67 +26,57 @@ def router() -> Iterator[Container]:
         yield router
 
 
-def upgrade(router: Container, *options: str) -> subprocess.Popen[bytes]:
-    """sysupgrade, up to where procd would take over."""
+@contextlib.contextmanager
+def upgrade(router: Container, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """sysupgrade, up to where procd would take over; it is abandoned there at the block's end."""
     into = enter(router.pid, "--net", "--pid", "--wd")
     process = subprocess.Popen([*into, "/sbin/sysupgrade", *options])
     ready = router.root / "tmp/sysupgrade.ready"
     router.wait(lambda: ready.exists() and ready.read_text(), "the archive is made")
-    return process
+    yield process
+    router.put("/tmp/sysupgrade.refused", "")
+    process.wait(20)
 
 
 def archived(router: Container, name: str = "/tmp/sysupgrade.tgz") -> list[str]:
     return router.ok("tar", "tzf", name).split()
 
 
-def abandon(router: Container, process: subprocess.Popen[bytes]) -> None:
-    router.put("/tmp/sysupgrade.refused", "")
-    process.wait(20)
-
-
 def test_an_upgrade_takes_settings_queue_and_the_owners_files_along(router: Container) -> None:
-    process = upgrade(router)
-    message = router.queue()[0]
-    members = archived(router)
+    with upgrade(router):
+        message = router.queue()[0]
+        members = archived(router)
+        listed = router.ok("tar", "tvzf", "/tmp/sysupgrade.tgz").splitlines()
     for name in ("etc/config/mailrelay", "etc/mailrelay/ca.pem", f"{SPOOL}/queue/{message}"):
         assert members.count(name) == 1, name
-    listed = router.ok("tar", "tvzf", "/tmp/sysupgrade.tgz").splitlines()
     folder = next(line for line in listed if line.endswith(f" {SPOOL}/"))
     assert folder.startswith("drwx------"), "tar keeps the folder's rights and owner"
-    abandon(router, process)
 
 
 def test_between_the_archive_and_the_reboot_no_mail_is_taken_or_sent(router: Container) -> None:
     before = router.instance()["pid"]
-    process = upgrade(router)
-    assert f"exit mailrelay::relay {before}" in router.procd_log(), "it had ended when the archive was made"
-    assert "refused" in router.try_to_send().lower()
-    assert router.instance() == {}
-    abandon(router, process)
+    with upgrade(router):
+        assert f"exit mailrelay::relay {before}" in router.procd_log(), "it had ended when the archive was made"
+        assert "refused" in router.try_to_send().lower()
+        assert router.instance() == {}
 
 
-def test_an_abandoned_upgrade_thaws_the_relay(router: Container) -> None:
-    process = upgrade(router)
-    abandon(router, process)
+@pytest.mark.parametrize("how", ["refused", "killed"])
+def test_an_upgrade_that_comes_to_nothing_thaws_the_relay(router: Container, how: str) -> None:
+    with upgrade(router) as process:
+        if how == "killed":
+            router.ok("kill", "-9", router.read("/tmp/sysupgrade.ready").strip())
+            process.wait(20)
     router.wait(router.instance, "it is started again")
     router.wait_relay("192.168.1.1:25")
     assert len(router.queue()) == 1
 
 
-def test_an_upgrade_that_is_killed_thaws_the_relay_too(router: Container) -> None:
-    process = upgrade(router)
-    router.ok("kill", "-9", (router.root / "tmp/sysupgrade.ready").read_text().strip())
-    process.wait(20)
-    router.wait(router.instance, "it is started again")
-    router.wait_relay()
-
-
 def test_a_relay_that_its_owner_had_stopped_stays_stopped(router: Container) -> None:
     router.ok("/etc/init.d/mailrelay", "stop")
     router.wait(lambda: "exit mailrelay" in router.procd_log(), "it ends")
-    process = upgrade(router)
-    assert f"{SPOOL}/queue/" in archived(router)
-    abandon(router, process)
+    with upgrade(router):
+        assert f"{SPOOL}/queue/" in archived(router)
     router.wait(lambda: "mailrelay.sh" not in router.ok("ps", "-o", "args"), "nobody watches any more")
     assert router.instance() == {}
 
@@ -106,10 +97,8 @@ def test_a_backup_does_not_carry_the_queue_and_disturbs_nobody(router: Container
 
 
 def test_all_changed_files_carry_the_queue_once(router: Container) -> None:
-    process = upgrade(router, "-c")
-    members = archived(router)
-    assert members.count(f"{SPOOL}/queue/{router.queue()[0]}") == 1
-    abandon(router, process)
+    with upgrade(router, "-c"):
+        assert archived(router).count(f"{SPOOL}/queue/{router.queue()[0]}") == 1
 
 
 def test_a_queue_on_a_stick_stays_there(router: Container) -> None:
@@ -119,11 +108,10 @@ def test_a_queue_on_a_stick_stays_there(router: Container) -> None:
     router.configure("option spool '/mnt/usb/mail'")
     router.ok("/etc/init.d/mailrelay", "reload")
     router.wait(lambda: router.status().get("spool") == "/mnt/usb/mail", "it runs there")
-    process = upgrade(router)
-    members = archived(router)
+    with upgrade(router):
+        members = archived(router)
+        assert f"{SPOOL}/queue/{router.queue()[0]}" in members, "what is left in the usual place is kept for the owner"
     assert not [name for name in members if "usb" in name]
-    assert f"{SPOOL}/queue/{router.queue()[0]}" in members, "what is left in the usual place is kept for the owner"
-    abandon(router, process)
     router.ok("/sbin/sysupgrade", "-b", "/tmp/backup.tgz")
     assert not [name for name in archived(router, "/tmp/backup.tgz") if SPOOL in name], "but in no backup"
 
@@ -135,10 +123,9 @@ def test_without_the_engine_the_hook_is_harmless(router: Container) -> None:
 
 
 def test_what_came_back_is_used_by_the_package_when_it_is_installed_again(router: Container) -> None:
-    process = upgrade(router)
-    message = router.queue()[0]
-    router.ok("cp", "/tmp/sysupgrade.tgz", "/tmp/kept.tgz")
-    abandon(router, process)
+    with upgrade(router):
+        message = router.queue()[0]
+        router.ok("cp", "/tmp/sysupgrade.tgz", "/tmp/kept.tgz")
     router.ok("/etc/init.d/mailrelay", "stop")
     router.ok("rm", "-rf", "/etc/mailrelay", "/etc/config/mailrelay")
     router.ok("tar", "xzf", "/tmp/kept.tgz", "-C", "/")
