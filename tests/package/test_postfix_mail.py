@@ -289,6 +289,13 @@ def test_a_config_that_uci_cannot_read_is_told_with_its_line(router: PostfixRout
     assert re.match(r"/etc/config/mailrelay:2: cannot be parsed \(.+\); write config TYPE", lines[0])
 
 
+def test_a_provider_at_an_address_of_the_router_is_the_relay_itself(router: PostfixRouter) -> None:
+    router.write(main() + section("smarthost", "p", host="192.168.1.1", tls="none"))
+    status, lines = router.check()
+    assert status == 1
+    assert "'192.168.1.1' with port 25 is this relay itself" in lines[0]
+
+
 def test_limits_are_the_configs(router: PostfixRouter, provider: postfix.Provider) -> None:
     router.write(main(max_message_size="20K", max_recipients="2", max_useless_commands="5") + at(provider))
     router.start()
