@@ -72,6 +72,24 @@ class Checkout:
             **settings,
         )
 
+    def ok(self, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
+        """The same, which succeeds."""
+        done = self.start(*words, **options)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def begin(self, **environment: str) -> subprocess.Popen[str]:
+        """`./inv hello` in a session of its own, not waited for."""
+        return subprocess.Popen(
+            [self.inv, "hello"],
+            env=clean_environment(**environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+
 
 def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without what pytest's own virtual environment or sudo put there."""
@@ -104,7 +122,6 @@ def started() -> Iterator[Checkout]:
     """A checkout in which ./inv has been started once."""
     folder = Path(tempfile.mkdtemp(prefix="mailrelay-inv-", dir="/var/tmp"))
     checkout = Checkout(folder / "a checkout")
-    first = checkout.start("hello")
-    assert first.returncode == 0, first.stderr
+    checkout.ok("hello")
     yield checkout
     shutil.rmtree(folder)

@@ -41,8 +41,7 @@ def fake(folder: Path, name: str, script: str) -> None:
 
 
 def test_without_a_task_the_tasks_are_listed(started: Checkout) -> None:
-    result = started.start()
-    assert result.returncode == 0, result.stderr
+    result = started.ok()
     assert "Available tasks:" in result.stdout
     assert "demo" in result.stdout
 
@@ -51,8 +50,7 @@ def test_it_works_from_any_folder_through_a_symbolic_link(started: Checkout, scr
     first, second = scratch / "link", scratch / "link to link"
     first.symlink_to(started.inv)
     second.symlink_to("link")
-    result = started.start("--list", argv0="./link to link", cwd=scratch)
-    assert result.returncode == 0, result.stderr
+    result = started.ok("--list", argv0="./link to link", cwd=scratch)
     assert "demo" in result.stdout
 
 
@@ -60,8 +58,7 @@ def test_it_works_from_any_folder_through_a_symbolic_link(started: Checkout, scr
 def test_every_posix_shell_runs_it(started: Checkout, shell: str) -> None:
     if not shutil.which(shell.split()[0]):
         pytest.skip(f"{shell.split()[0]} is not installed")
-    result = started.start("--list", shell=shell.split())
-    assert result.returncode == 0, result.stderr
+    result = started.ok("--list", shell=shell.split())
     assert result.stderr == ""
 
 
@@ -69,7 +66,7 @@ def test_a_second_start_takes_under_300_ms(started: Checkout) -> None:
     durations = []
     for _ in range(5):
         before = cpu_seconds()
-        assert started.start("hello").returncode == 0
+        started.ok("hello")
         durations.append(cpu_seconds() - before)
     assert min(durations) < 0.3, durations
 
@@ -78,8 +75,7 @@ def test_a_second_start_asks_neither_apt_nor_dpkg_nor_pip(started: Checkout, scr
     tools = tool_folder(scratch / "tools")
     for name in ("apt-get", "apt-cache", "dpkg", "dpkg-query", "sudo", "pip", "python3"):
         fake(tools, name, f"echo {name} >>'{scratch}/asked'")
-    result = started.start("hello", env=clean_environment(PATH=str(tools)))
-    assert result.returncode == 0, result.stderr
+    started.ok("hello", env=clean_environment(PATH=str(tools)))
     assert not (scratch / "asked").exists()
 
 
@@ -88,12 +84,6 @@ def test_a_mistyped_task_is_answered_with_near_ones(started: Checkout) -> None:
     assert result.returncode == 2
     assert "There is no task 'dmeo'. Did you mean demo?" in result.stderr
     assert "Traceback" not in result.stderr
-
-
-def test_a_mistyped_option_is_answered_with_near_ones(started: Checkout) -> None:
-    result = started.start("demo", "--keeep")
-    assert result.returncode == 2
-    assert "the task demo has no option --keeep. Did you mean --keep" in result.stderr
 
 
 def test_invoke_itself_knows_the_same_tasks(started: Checkout) -> None:
@@ -108,35 +98,19 @@ def test_invoke_itself_knows_the_same_tasks(started: Checkout) -> None:
 
 
 def test_a_start_that_was_killed_while_making_venv_mends_itself(checkout: Checkout) -> None:
-    killed = subprocess.Popen(
-        [checkout.inv, "hello"],
-        env=clean_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    killed = checkout.begin()
     wait((checkout.venv / "pyvenv.cfg").exists, "the environment is begun", 60)
     os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    killed.communicate()
     assert not checkout.stamp.exists()
     (checkout.venv / "left behind").touch()
-    result = checkout.start("hello")
-    assert result.returncode == 0, result.stderr
+    checkout.ok("hello")
     assert checkout.stamp.exists()
     assert not (checkout.venv / "left behind").exists()
 
 
 def test_of_two_starts_at_once_one_makes_venv_and_both_go_on(checkout: Checkout) -> None:
-    starts = [
-        subprocess.Popen(
-            [checkout.inv, "hello"],
-            env=clean_environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
+    starts = [checkout.begin() for _ in range(2)]
     results = [start.communicate(timeout=120) for start in starts]
     assert [start.returncode for start in starts] == [0, 0], results
     assert sorted("Making .venv" in errors for _, errors in results) == [False, True], results
@@ -144,21 +118,22 @@ def test_of_two_starts_at_once_one_makes_venv_and_both_go_on(checkout: Checkout)
 
 
 def test_venv_is_made_anew_when_the_lock_file_changes(checkout: Checkout) -> None:
-    assert checkout.start("hello").returncode == 0
+    checkout.ok("hello")
     (checkout.venv / "old").touch()
     with (checkout.folder / "requirements.txt").open("a") as file:
         file.write("# changed\n")
-    assert checkout.start("hello").returncode == 0
+    checkout.ok("hello")
     assert not (checkout.venv / "old").exists()
 
 
-def test_a_package_with_another_hash_is_refused(checkout: Checkout) -> None:
+def test_a_package_with_another_hash_is_refused_with_what_pip_says(checkout: Checkout) -> None:
     lock = checkout.folder / "requirements.txt"
     name = lock.read_text().split()[0]
     lock.write_text(f"{name} --hash=sha256:{'0' * 64}\n")
     result = checkout.start("hello")
     assert result.returncode == 1
     assert "pip could not install" in result.stderr
+    assert "DO NOT MATCH THE HASHES" in result.stderr or "do not match" in result.stderr
     assert not checkout.stamp.exists()
 
 
@@ -199,8 +174,7 @@ def test_sudo_without_a_terminal_never_waits_for_a_password(started: Checkout, s
 @pytest.mark.root
 def test_as_root_it_names_reason_and_size_before_it_installs(started: Checkout, scratch: Path) -> None:
     tools = fake_apt(scratch)
-    result = started.start("linted", env=clean_environment(PATH=str(tools)), shell=hide_sbin())
-    assert result.returncode == 0, result.stderr
+    result = started.ok("linted", env=clean_environment(PATH=str(tools)), shell=hide_sbin())
     said = result.stderr
     assert said.index("checks the shell scripts") < said.index("to download: 3,141 kB") < said.index("Installing")
     (install,) = installs(scratch)
@@ -215,8 +189,7 @@ def test_the_package_lists_are_fetched_only_where_apt_does_not_know_the_package(
     started: Checkout, scratch: Path
 ) -> None:
     tools = fake_apt(scratch, lists=False)
-    result = started.start("linted", env=clean_environment(PATH=str(tools)), shell=hide_sbin())
-    assert result.returncode == 0, result.stderr
+    started.ok("linted", env=clean_environment(PATH=str(tools)), shell=hide_sbin())
     assert sum("update" in line for line in asked(scratch)) == 1
     assert len(installs(scratch)) == 1
 
@@ -225,8 +198,7 @@ def test_the_package_lists_are_fetched_only_where_apt_does_not_know_the_package(
 def test_no_service_is_started_while_packages_are_installed(started: Checkout, scratch: Path) -> None:
     policy = "/usr/sbin/policy-rc.d"
     tools = fake_apt(scratch, during_install=f"{policy} ssh start; echo $? >'{scratch}/policy'")
-    result = started.start("linted", env=clean_environment(PATH=str(tools)), shell=hide_sbin(f"/bin/ls {policy}"))
-    assert result.returncode == 0, result.stderr
+    result = started.ok("linted", env=clean_environment(PATH=str(tools)), shell=hide_sbin(f"/bin/ls {policy}"))
     assert (scratch / "policy").read_text() == "101\n"
     assert "No such file" in result.stderr
 
@@ -237,8 +209,7 @@ def test_sudo_leaves_no_files_of_roots_behind(checkout: Checkout) -> None:
     for path in [checkout.folder, *checkout.folder.rglob("*")]:
         os.chown(path, user, user, follow_symlinks=False)
     environment = clean_environment(SUDO_UID=str(user), SUDO_GID=str(user), SUDO_USER="nobody")
-    result = checkout.start("hello", env=environment)
-    assert result.returncode == 0, result.stderr
+    checkout.ok("hello", env=environment)
     owners = {path: path.lstat().st_uid for path in [checkout.folder, *checkout.folder.rglob("*")]}
     assert checkout.stamp in owners
     assert {path for path, owner in owners.items() if owner != user} == set()
