@@ -21,6 +21,17 @@ from forge.demo import local as local_demo
 from forge.servers import postfix, relay
 from forge.vm import registry
 
+BOTH = (
+    "C: mail from: <plc@plant.example>",
+    "250 2.0.0 Queued as ",
+    "TLSv1.",
+    "sasl_username=controllino@provider.example",
+    "+ Message-ID: <",
+    "  Tank level is 87 % and rising.",
+    "Connection refused",
+    "The queue is empty.",
+    "It works",
+)
 pytestmark = pytest.mark.skipif(bool(postfix.obstacle()), reason=postfix.obstacle() or "-")
 
 
@@ -63,20 +74,7 @@ def test_tells_the_whole_story_and_keeps_the_password_to_itself(
         patch.setattr(paths, "DIST", tmp_path)
         local_demo.run()
     shown = capsys.readouterr().out
-    for promise in (
-        "530 5.7.0 Must issue a STARTTLS",
-        "C: mail from: <plc@plant.example>",
-        "250 2.0.0 Queued as ",
-        "TLSv1.",
-        "sasl_username=controllino@provider.example",
-        "+ Message-ID: <",
-        "+ Date: ",
-        "  Tank level is 87 % and rising.",
-        "Connection refused",
-        "kill -9",
-        "The queue is empty.",
-        "It works",
-    ):
+    for promise in (*BOTH, "530 5.7.0 Must issue a STARTTLS", "+ Date: ", "kill -9"):
         assert promise in shown
     assert passwords[0] not in shown
     assert (tmp_path / "logs/demo-local.log").read_text() == shown
@@ -92,23 +90,8 @@ def test_tells_the_whole_story_on_a_router_and_leaves_nothing(
         lab.run()
         assert os.listdir(own) == []
     shown = capsys.readouterr().out
-    for promise in (
-        "MIPS",
-        "Configuring mailrelay.",
-        "uci set mailrelay.provider.password='••••••••'",
-        "C: mail from: <plc@plant.example>",
-        "250 2.0.0 Queued as ",
-        "not a byte",
-        "TLSv1.",
-        "sasl_username=controllino@provider.example",
-        "+ Message-ID: <",
-        "  Tank level is 87 % and rising.",
-        "listener",
-        "Connection refused",
-        "QEMU is killed",
-        "The queue is empty.",
-        "It works",
-    ):
+    password = "uci set mailrelay.provider.password='••••••••'"
+    for promise in (*BOTH, "MIPS", "Configuring mailrelay.", password, "not a byte", "listener", "QEMU is killed"):
         assert promise in shown
 
 

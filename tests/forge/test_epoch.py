@@ -175,10 +175,7 @@ def test_a_reproducible_build_takes_no_next_best(
 
 
 @pytest.mark.parametrize("task", [minisdk.run, minisdk.make, feed.run])
-def test_a_reproducible_build_takes_nothing_uncommitted(
-    directory: Path, task: Callable[..., object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv(paths.CONFIG_VARIABLE, str(tmp_path / "config"))
+def test_a_reproducible_build_takes_nothing_uncommitted(directory: Path, task: Callable[..., object]) -> None:
     task(reproducible=True)
     (directory / "data.txt").write_text("other\n")
     with pytest.raises(UncommittedError, match=r"not committed: M package/sample/data\.txt"):

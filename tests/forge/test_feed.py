@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from forge.core import paths
 from forge.core.errors import ForgeError, UsageError
 from forge.packages import apk, feed, keys, reach, stage
 from forge.packages.adb import adb
@@ -140,11 +139,6 @@ def test_an_empty_feed_is_refused(tmp_path: Path, pair: keys.Keys) -> None:
 
 
 # The task
-
-
-@pytest.fixture(autouse=True)
-def own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(paths.CONFIG_VARIABLE, str(tmp_path / "config"))
 
 
 def test_the_task_lays_out_all_and_prints_what_a_router_needs(

@@ -221,7 +221,6 @@ def assembled(umask: int, folder: Path, package: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(assemble, "_squash", look)
     monkeypatch.setenv(paths.CACHE_VARIABLE, str(folder / "cache"))
-    monkeypatch.setenv(paths.CONFIG_VARIABLE, str(folder.parent / "config"))
     before = os.umask(umask)
     try:
         base, files, made = folder / "base", folder / "files", folder / "made"

@@ -38,7 +38,6 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(folder, "init", "--quiet")
     commit(folder)
     use(folder, monkeypatch)
-    monkeypatch.setenv(paths.CONFIG_VARIABLE, str(tmp_path / "keys"))
     for role in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{role}_NAME", "x")
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "x@localhost")
@@ -94,45 +93,21 @@ def test_a_dry_run_shows_the_places_and_the_changes_and_leaves_all_as_it_was(
     assert state(clone) == before and not (clone / "dist").exists()
 
 
-def dirty(clone: Path) -> None:
-    (clone / "more").touch()
-
-
-def on_a_branch(clone: Path) -> None:
-    git(clone, "switch", "--quiet", "--create", "wip")
-
-
-def behind(clone: Path) -> None:
-    (clone / "more").touch()
-    commit(clone)
-    git(clone, "branch", "upstream")
-    git(clone, "reset", "--quiet", "--hard", "HEAD~1")
-    git(clone, "branch", "--set-upstream-to", "upstream")
-
-
-def tagged(clone: Path) -> None:
-    git(clone, "tag", f"v{NEW}")
-
-
-def nothing_new(clone: Path) -> None:
-    (clone / "CHANGELOG.md").write_text(f"# Changes\n\n## Unreleased\n\n## {OLD}\n\n- It was new.\n")
-    commit(clone)
+BEHIND = "git add -A; git commit -qm x; git branch upstream; git reset -q --hard HEAD~1; git branch -q -u upstream"
 
 
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (dirty, "not committed: more"),
-        (on_a_branch, "made on main, and this is wip"),
-        (behind, "lacks 1 commits"),
-        (tagged, f"there is a tag v{NEW} already"),
-        (nothing_new, "says nothing below Unreleased"),
+        ("touch more", "not committed: more"),
+        ("git switch -q -c wip", "made on main, and this is wip"),
+        (f"touch more; {BEHIND}", "lacks 1 commits"),
+        (f"git tag v{NEW}", f"there is a tag v{NEW} already"),
+        ("sed -i '/It is new/d' CHANGELOG.md; git commit -qam x", "says nothing below Unreleased"),
     ],
-    ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_checkout_in_another_state_is_refused_with_a_line(clone: Path, spoil: object, said: str) -> None:
-    assert callable(spoil)
-    spoil(clone)
+def test_a_checkout_in_another_state_is_refused_with_a_line(clone: Path, spoil: str, said: str) -> None:
+    subprocess.run(["sh", "-ec", spoil], cwd=clone, check=True)
     before = state(clone)
     with pytest.raises(release.ReleaseError) as caught:
         release.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from forge.packages import ipk
 from forge.packages.package import SCRIPTS, Package
+from tests.forge.samples import PLAIN
 from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
@@ -31,12 +33,9 @@ def made(folder: Path, name: str, version: str = "1.0.0", **files: str) -> Packa
         place = root / path.replace("_", "/")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
-    return Package(
-        name=name, version=version, release="1", depends=["libc"], provides=[], conflicts=[], alternatives=[],
-        section="", license="", license_files=[], url="", maintainer="", source="", sourcename=name, userid="",
-        architecture="all", title="", description=" text", conffiles=["/etc/config/some"],
-        scripts={who: NOTE.format(who=who, version=version) for who in SCRIPTS}, root=root, epoch=1786491911,
-    )  # fmt: skip
+    scripts = {who: NOTE.format(who=who, version=version) for who in SCRIPTS}
+    own = {"name": name, "version": version, "sourcename": name, "depends": ["libc"], "root": root}
+    return dataclasses.replace(PLAIN, **own, scripts=scripts, conffiles=["/etc/config/some"])
 
 
 def placed(router: Container, package: Package) -> str:
