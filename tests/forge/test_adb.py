@@ -142,25 +142,12 @@ def test_a_dependency_that_apk_would_refuse_is_refused(text: str) -> None:
         adb.split_dependency(text)
 
 
-@pytest.mark.parametrize(
-    ("version", "good"),
-    [
-        ("1.2.3-r4", True),
-        ("1", True),
-        ("1.0a_rc2-r1", True),
-        ("1.0_p1~0badcafe-r1", True),
-        ("20240101~abc", True),
-        ("v1.0", False),
-        ("1.0-1", False),
-        ("1.0_x", False),
-        ("1.0-r", False),
-        ("1..0", False),
-        ("1.0-r1\n", False),
-        ("", False),
-    ],
-)
-def test_versions_are_those_of_apk(version: str, good: bool) -> None:
-    assert adb.is_version(version) is good
+GOOD_VERSIONS = ("1.2.3-r4", "1", "1.0a_rc2-r1", "1.0_p1~0badcafe-r1", "20240101~abc")
+
+
+@pytest.mark.parametrize("version", [*GOOD_VERSIONS, "v1.0", "1.0-1", "1.0_x", "1.0-r", "1..0", "1.0-r1\n", ""])
+def test_versions_are_those_of_apk(version: str) -> None:
+    assert adb.is_version(version) is (version in GOOD_VERSIONS)
 
 
 # Hostile input

@@ -75,14 +75,10 @@ def test_a_compressed_disk_boots_from_a_copy_whatever_openwrt_appends_to_it(tmp_
     assert disk.file.stat().st_blocks * 512 < 128 << 10, "holes stay holes"
 
 
-def test_an_image_is_never_written_to(tmp_path: Path, work: Path) -> None:
+def test_an_image_is_never_written_to_and_a_named_disk_keeps_what_the_guest_wrote(tmp_path: Path, work: Path) -> None:
     file = boot_sector.disk(tmp_path / "disk.img", "hello")
     (disk,) = firmware.load(X86, file, work).disks
     assert disk.file != file
-
-
-def test_a_named_disk_keeps_what_the_guest_wrote_last_time(tmp_path: Path, work: Path) -> None:
-    file = boot_sector.disk(tmp_path / "disk.img", "hello")
     keep = tmp_path / "keep.img"
     (disk,) = firmware.load(X86, file, work, disk=keep).disks
     assert disk.file == keep
@@ -227,11 +223,8 @@ def test_the_labs_root_is_fixed_and_its_data_disk_is_made_once(lab: Path, work: 
     assert (work / "data.img").read_bytes() == data
 
 
-def test_firmware_of_another_target_is_told(lab: Path, work: Path) -> None:
+def test_a_folder_of_another_target_or_none_of_the_labs_is_told(lab: Path, work: Path) -> None:
     assert "is firmware for lab-mipsel, not for x86/64" in error(X86, lab, work)
-
-
-def test_a_folder_that_is_none_of_the_labs_is_told(lab: Path, work: Path) -> None:
     (lab / "initrd").unlink()
     assert "has no initrd" in error(LAB, lab, work)
     (lab / "manifest.json").write_text("{")

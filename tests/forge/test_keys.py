@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -186,13 +187,9 @@ def test_secret_keys_are_closed_to_others_whatever_the_umask(config: Path) -> No
 
 
 def test_several_that_make_keys_at_once_use_the_same(config: Path) -> None:
-    found: list[keys.Keys] = []
-    threads = [threading.Thread(target=lambda: found.append(keys.load())) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 8
+    start = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: start.wait() >= 0 and keys.load(), range(8)))
     assert len({one.usign.seed for one in found}) == 1
     assert len({one.apk.private_numbers().private_value for one in found}) == 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import shutil
@@ -18,6 +17,8 @@ from forge.generate import relay_schema
 from forge.site import overlay, site
 from forge.site.overlay import OverlayError
 from forge.site.site import Site
+
+from .samples import tree_of
 
 TEXT = """
 hostname = "plant7"
@@ -39,14 +40,9 @@ def full(tmp_path: Path) -> Site:
     return site.load(tmp_path / "site.toml")
 
 
-def contents(folder: Path) -> dict[str, tuple[int, int, str]]:
-    """Mode, time and digest of everything below a folder."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        state = path.lstat()
-        data = path.read_bytes() if path.is_file() else b""
-        found[str(path.relative_to(folder))] = (state.st_mode, int(state.st_mtime), hashlib.sha256(data).hexdigest())
-    return found
+def contents(folder: Path) -> dict[str, tuple[str, int, object, int]]:
+    """Kind, mode, content and time of everything below a folder."""
+    return {name: (*found, int((folder / name).lstat().st_mtime)) for name, found in tree_of(folder).items()}
 
 
 def files(tmp_path: Path, **texts: str) -> Path:
@@ -102,7 +98,7 @@ def test_files_of_the_owner_go_in_as_they_are(full: Site, tmp_path: Path) -> Non
     (folder / "etc/.gitignore").write_text("")
     overlay.render(full, tmp_path / "out", files=folder)
     assert (tmp_path / "out/etc/banner").read_text() == "{{ not a template }}\n"
-    modes = {name: mode & 0o777 for name, (mode, _, _) in contents(tmp_path / "out").items()}
+    modes = {name: mode & 0o777 for name, (_, mode, _) in tree_of(tmp_path / "out").items()}
     assert modes["usr/bin/tool"] == 0o755 and modes["etc/banner"] == 0o644 and modes["etc/config/x"] == 0o600
     assert (tmp_path / "out/etc/link").readlink() == Path("../tmp/there")
     assert ".gitignore" not in str(list((tmp_path / "out").rglob("*")))

@@ -16,6 +16,7 @@ import tasks  # noqa: F401 - declares them
 from forge.core import choices, cli, needs, paths
 from forge.core.commandline import Call, Line, parse
 from forge.core.errors import UsageError
+from forge.generate import versions
 from forge.inv import completion, usage
 
 FRONT = paths.ROOT / "forge" / "inv" / "front.py"
@@ -66,8 +67,8 @@ def test_the_page_of_a_task_names_each_option_and_asks_for_nothing(task: str, fo
         ([], "Available tasks:"),
         (["--list"], "cache.verify"),
         (["-l"], "cache.verify"),
-        (["--version"], "mailrelay 1."),
-        (["-V"], "mailrelay 1."),
+        (["--version"], "mailrelay {}".format(*versions.product())),
+        (["-V"], "mailrelay {}".format(*versions.product())),
         (["image", "--help"], "usage: ./inv image TARGET"),
         (["inspect", "-h"], "usage: ./inv inspect FILE"),
         (["--completion", "bash"], "complete -o default"),
@@ -87,11 +88,6 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
     done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
     assert done.stdout.startswith("usage:")
-
-
-def test_the_version_is_the_packages() -> None:
-    makefile = (paths.PACKAGES / "mailrelay" / "Makefile").read_text()
-    assert f"PKG_VERSION:={usage.version().split()[1].split('-')[0]}\n" in makefile
 
 
 # ---- mistakes -------------------------------------------------------------------------------------------------------
@@ -167,10 +163,6 @@ cache.prune --al
 ssh --targett x
 targets --realese 25.12
 """.splitlines()
-
-
-def test_there_are_fifty_of_them() -> None:
-    assert len(MISTYPED) >= 50
 
 
 @pytest.mark.parametrize("line", MISTYPED)
@@ -256,13 +248,12 @@ def test_invoke_takes_the_same_options() -> None:
 
 def test_invoke_converts_and_checks_as_inv_does() -> None:
     invoke = Path(sys.executable).with_name("invoke")
-    done = subprocess.run([invoke, "serve", "--port", "x"], cwd=paths.ROOT, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (
-        2,
-        "serve: --port: 'x' is not a number (write a whole number from 0 to 65535)\n",
-    )
-    done = subprocess.run([invoke, "image"], cwd=paths.ROOT, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (2, "image: image needs --target: ./inv image --target TARGET\n")
+    for words, said in (
+        ("serve --port x", "serve: --port: 'x' is not a number (write a whole number from 0 to 65535)\n"),
+        ("image", "image: image needs --target: ./inv image --target TARGET\n"),
+    ):
+        done = subprocess.run([invoke, *words.split()], cwd=paths.ROOT, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (2, said)
 
 
 # ---- what the tasks need --------------------------------------------------------------------------------------------
