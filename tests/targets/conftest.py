@@ -17,6 +17,7 @@ from tests.targets.upstream import KEY, Upstream, luci_feed
 
 STABLE, OLD = "25.12.5", "24.10.8"
 MT7621 = "ramips/mt7621"
+EPOCH = "1780000000"  # for a checkout that is a shallow clone
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +63,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(paths, "DIST", place.dist)
     monkeypatch.setenv(paths.CACHE_VARIABLE, str(place.cache))
     monkeypatch.setenv(paths.CONFIG_VARIABLE, str(tmp_path / "config"))
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "MAILRELAY_MIRROR"):
         monkeypatch.delenv(name, raising=False)
     # The fake tools need none of what OpenWrt's need, and run on any machine.

@@ -65,7 +65,6 @@ def done(**more: Any) -> tuple[int, dict[str, Any]]:
 @pytest.fixture
 def server(upstream: Upstream, place: Place, monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setattr(asu, "EVERY", 0.01)
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1780000000")
     return Server(upstream)
 
 
@@ -155,11 +154,8 @@ def test_a_refusal_is_told_in_the_servers_words(
     server: Server, upstream: Upstream, place: Place, state: tuple[int, dict[str, Any]], said: str
 ) -> None:
     server.states = [state]
-    with pytest.raises(ServerError) as caught:
+    with pytest.raises(ServerError, match=said):
         run(server, upstream)
-    import re
-
-    assert re.search(said, str(caught.value))
     assert not (place.dist / "images").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -113,11 +114,8 @@ def test_what_is_printed_meanwhile_is_in_the_log_of_this_thread_alone(
             both.wait()
             raise ForgeError(f"{name} fails")
 
-    threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "two")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(work, ("one", "two")))
     console.say("afterwards")
     for name in ("one", "two"):
         lines = [f"     {name} begins", f"{name} for the log alone", f"FAIL {name} fails"]

@@ -96,21 +96,18 @@ def test_a_mistyped_target_gets_near_matches(place: Place, text: str, near: str)
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "name"),
     [
-        "glinet_gl-mt1300",
-        "glinet,gl-mt1300",  # what `ubus call system board` says on the router
-        "GL-MT1300",
-        "GL.iNet GL-MT1300",
-        "glinet gl mt1300",
+        ("glinet_gl-mt1300", "glinet_gl-mt1300"),
+        ("glinet,gl-mt1300", "glinet_gl-mt1300"),  # what `ubus call system board` says on the router
+        ("GL-MT1300", "glinet_gl-mt1300"),
+        ("GL.iNet GL-MT1300", "glinet_gl-mt1300"),
+        ("glinet gl mt1300", "glinet_gl-mt1300"),
+        ("R3G", "xiaomi_mi-router-3g"),  # an old board name
     ],
 )
-def test_a_device_is_known_by_profile_board_name_or_title(place: Place, text: str) -> None:
-    assert catalog.profile(text, profiles(STABLE, MT7621), MT7621)[0] == "glinet_gl-mt1300"
-
-
-def test_an_old_board_name_is_known_too(place: Place) -> None:
-    assert catalog.profile("R3G", profiles(STABLE, MT7621), MT7621)[0] == "xiaomi_mi-router-3g"
+def test_a_device_is_known_by_profile_board_name_or_title(place: Place, text: str, name: str) -> None:
+    assert catalog.profile(text, profiles(STABLE, MT7621), MT7621)[0] == name
 
 
 def test_a_mistyped_device_gets_near_matches(place: Place) -> None:

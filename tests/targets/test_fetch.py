@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from forge.core.hashes import digest
 from forge.openwrt import fetch
 from forge.openwrt.fetch import Fetcher, Patience
 from forge.openwrt.partial import FetchError, NotThere, Unreachable, WrongFile
+from tests.support.waiting import wait
 from tests.targets.conftest import Place
 from tests.targets.upstream import Fault, Upstream
 
@@ -251,20 +253,11 @@ def test_progress_is_a_bar_on_a_terminal_and_plain_lines_elsewhere(
 def test_two_runs_at_once_fetch_a_file_once(upstream: Upstream, file: Path, place: Place) -> None:
     gate = threading.Event()
     upstream.faults[NAME] = [Fault(before=lambda: gate.wait(20))]
-    results: list[bytes] = []
-
-    def run() -> None:
-        results.append(Fetcher((upstream.url,)).fetch(NAME, sha256=digest(file)).read_bytes())
-
-    threads = [threading.Thread(target=run) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    while not upstream.requests:
-        time.sleep(0.01)
-    gate.set()
-    for thread in threads:
-        thread.join()
-    assert results == [file.read_bytes()] * 2
+    with ThreadPoolExecutor(2) as threads:
+        runs = [threads.submit(Fetcher((upstream.url,)).fetch, NAME, sha256=digest(file)) for _ in range(2)]
+        wait(lambda: upstream.requests, "one of them asks")
+        gate.set()
+    assert [run.result().read_bytes() for run in runs] == [file.read_bytes()] * 2
     assert len(upstream.requests) == 1
 
 

@@ -6,8 +6,8 @@ The ImageBuilder is a fake (fake_imagebuilder.py), whose images are tars of what
 from __future__ import annotations
 
 import json
-import os
 import tarfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from forge.images import image, imagebuilder
 from forge.images.imagebuilder import ImageError
 from forge.images.job import LUCI_APP, Job, Made, Options
 from forge.openwrt import openwrt_host
-from forge.packages import feed, keys
-from tests.targets.conftest import MT7621, STABLE, Place
+from forge.packages import feed, keys, minisdk
+from tests.targets.conftest import EPOCH, MT7621, STABLE, Place
 from tests.targets.upstream import Upstream
 
 GL = "glinet_gl-mt1300"
@@ -34,14 +34,8 @@ password = "a secret of {name}"
 
 
 @pytest.fixture(autouse=True)
-def _epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1780000000")  # for a checkout that is a shallow clone
-
-
-@pytest.fixture(autouse=True)
 def _packages_once(monkeypatch: pytest.MonkeyPatch, packages: dict[str, list[Path]]) -> None:
     """The relay's packages are made once for all tests here: what is in them is not asked for here."""
-    from contextlib import contextmanager
 
     @contextmanager
     def local(planned: Any, options: Options) -> Any:
@@ -56,13 +50,11 @@ def _packages_once(monkeypatch: pytest.MonkeyPatch, packages: dict[str, list[Pat
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    from forge.packages import minisdk
-
-    os.environ.setdefault("SOURCE_DATE_EPOCH", "1780000000")
     folder = tmp_path_factory.mktemp("packages")
-    ipk = minisdk.make(format="ipk", folder=folder / "24.10")
-    apk = [one.path for one in minisdk.make(format="apk", folder=folder / "25.12")]
-    return {"24.10": [one.path for one in ipk], "25.12": apk, "snapshot": apk}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", EPOCH)
+        ipk, apk = ([one.path for one in minisdk.make(format=kind, folder=folder / kind)] for kind in ("ipk", "apk"))
+    return {"24.10": ipk, "25.12": apk, "snapshot": apk}
 
 
 def site(folder: Path, name: str) -> Path:
@@ -230,7 +222,7 @@ def test_a_build_replaces_the_one_before_it_as_a_whole(upstream: Upstream, place
     [
         (
             "too-big",
-            r"is too big for the device: 17825792 > 16121856 bytes; the ImageBuilder deleted it",
+            r"too big for the device: 17825792 > 16121856 bytes; the ImageBuilder deleted it",
             "--packages=-NAME",
         ),
         ("prerequisite", "lacks something that the ImageBuilder needs", "./inv doctor"),
@@ -243,7 +235,7 @@ def test_a_build_replaces_the_one_before_it_as_a_whole(upstream: Upstream, place
     ],
 )
 def test_a_failure_is_told_in_a_line_with_its_mend_and_the_log(
-    upstream: Upstream, place: Place, fault: str, said: str, hint: str
+    upstream: Upstream, place: Place, capsys: pytest.CaptureFixture[str], fault: str, said: str, hint: str
 ) -> None:
     (upstream.breakage / fault).touch()
     with pytest.raises(ImageError, match=said) as caught:
@@ -252,14 +244,10 @@ def test_a_failure_is_told_in_a_line_with_its_mend_and_the_log(
     log = place.dist / "logs" / f"image-{STABLE}-{GL}-mailrelay.log"
     assert str(log) in caught.value.message and "$ make manifest" in log.read_text()
     assert not (place.dist / "images").exists(), "no image is better than a wrong one"
-
-
-def test_the_imagebuilders_own_check_is_run_again_aloud(upstream: Upstream, place: Place) -> None:
-    (upstream.breakage / "prerequisite").touch()
-    with pytest.raises(ImageError):
-        make(upstream)
-    (log,) = (place.dist / "logs").iterdir()
-    assert "Checking rsync... failed." in log.read_text()
+    shown = "17825792  16121856          FAIL 1703936 too many"
+    assert (shown in capsys.readouterr().out) == (fault == "too-big"), "beside the limit"
+    aloud = "Checking rsync... failed."
+    assert (aloud in log.read_text()) == (fault == "prerequisite"), "the ImageBuilder's own check is run again"
 
 
 def test_a_wrong_signature_is_told_for_opkg_too(upstream: Upstream, place: Place) -> None:
@@ -285,15 +273,6 @@ def test_every_image_of_a_device_is_required_by_name(upstream: Upstream, place: 
     (upstream.breakage / "one-less").touch()
     with pytest.raises(ImageError, match=r"ended well, but made no .*xiaomi_mi-router-3g-squashfs-factory\.bin"):
         make(upstream, profile="xiaomi_mi-router-3g")
-
-
-def test_an_image_that_is_too_big_is_shown_beside_the_limit(
-    upstream: Upstream, place: Place, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (upstream.breakage / "too-big").touch()
-    with pytest.raises(ImageError):
-        make(upstream)
-    assert "17825792  16121856          FAIL 1703936 too many" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,6 @@ SAMPLE_IPK = {"sample_1.2.3-r4_all.ipk", "sample-shell_1.2.3-r4_all.ipk"}
 SAMPLE_APK = {"sample-1.2.3-r4.apk", "sample-shell-1.2.3-r4.apk"}
 
 
-@pytest.fixture(autouse=True)
-def _epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1780000000")  # for a checkout that is a shallow clone
-
-
 @pytest.fixture
 def relay_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """package/ with the relay's two packages and nothing else."""
@@ -97,17 +92,11 @@ def test_without_a_server_the_mini_sdk_builds_and_says_why(
     )
 
 
-def test_the_sdk_alone_is_taken_where_it_is_asked_for_alone(place: Place, sample: Path) -> None:
-    with pytest.raises(Unreachable, match="sha256sums can't be reached"):
-        build.run(Options(target="ramips", release="25.12", builder="sdk", mirror=NOWHERE))
-    with pytest.raises(MissingError, match="--offline"):
-        build.run(Options(target="ramips", release="25.12", builder="sdk", offline=True))
-    assert made(place) == set()
-
-
-def test_a_locked_imagebuilder_does_not_stand_in_for_what_the_server_would_say(place: Place, sample: Path) -> None:
+@pytest.mark.parametrize("locked", [False, True])
+def test_the_sdk_alone_is_taken_where_it_is_asked_for_alone(place: Place, sample: Path, locked: bool) -> None:
     """The lock of a checkout has ImageBuilders, and the SDK's name only the server knows."""
-    place.lock(f'["{STABLE}"."{MT7621}".imagebuilder]\nname = "openwrt-imagebuilder"\nsha256 = "{"0" * 64}"\n')
+    if locked:
+        place.lock(f'["{STABLE}"."{MT7621}".imagebuilder]\nname = "openwrt-imagebuilder"\nsha256 = "{"0" * 64}"\n')
     with pytest.raises(Unreachable, match="sha256sums can't be reached"):
         build.run(Options(target="ramips", release="25.12", builder="sdk", mirror=NOWHERE))
     with pytest.raises(MissingError, match=r"--offline: .*sha256sums was not fetched before"):
@@ -170,29 +159,21 @@ def test_only_our_feed_is_known_to_the_sdk(upstream: Upstream, place: Place, sam
     assert "has a dependency on 'python3-light', which does not exist" in log
 
 
-def test_python_is_never_compiled(upstream: Upstream, place: Place, sample: Path) -> None:
-    build.run(Options(target="ramips", release="25.12", mirror=upstream.url))
+def test_python_is_never_compiled(
+    upstream: Upstream, place: Place, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stable = Options(target="ramips", release="25.12", mirror=upstream.url)
+    build.run(stable)
     (tree,) = (place.cache / "unpacked-openwrt").glob("*/openwrt-sdk-*")
     python = tree / "feeds" / "packages" / "python3"  # somebody has indexed the packages feed by hand
     python.mkdir(parents=True)
     (python / "Makefile").write_text("define Package/python3-light\nendef\n")
     (tree / "feeds" / "packages.index").write_text(str(python))
-    build.run(Options(target="ramips", release="25.12", mirror=upstream.url))
-    assert not (tree / "package" / "feeds" / "packages").exists() or not list(tree.glob("package/feeds/packages/*"))
-
-
-def test_a_build_that_sets_out_to_compile_python_is_stopped(
-    upstream: Upstream, place: Place, sample: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    build.run(stable)
+    assert not list(tree.glob("package/feeds/packages/*"))
     monkeypatch.setattr(sdk, "_prune", lambda *_: None)
-    build.run(Options(target="ramips", release="25.12", mirror=upstream.url))
-    (tree,) = (place.cache / "unpacked-openwrt").glob("*/openwrt-sdk-*")
-    python = tree / "feeds" / "packages" / "python3"
-    python.mkdir(parents=True)
-    (python / "Makefile").write_text("define Package/python3-light\nendef\n")
-    (tree / "feeds" / "packages.index").write_text(str(python))
     with pytest.raises(SdkError, match="sets out to compile Python"):
-        build.run(Options(target="ramips", release="25.12", mirror=upstream.url))
+        build.run(stable)
 
 
 def test_a_luci_app_is_built_with_luci_base_alone_of_all_foreign_packages(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -14,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-import tasks
-from forge.core import paths, timeouts
+from forge.core import timeouts
 from forge.packages import keys
 from tests.support.relay import alive
 from tests.support.waiting import wait
 from tests.targets.conftest import STABLE, Place
-from tests.targets.upstream import Upstream
+from tests.targets.upstream import Fault, Upstream
 
 DRIVER = Path(__file__).parent / "driver.py"
 GL = "glinet_gl-mt1300"
@@ -33,7 +31,6 @@ def start(place: Place, *words: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "SOURCE_DATE_EPOCH": "1780000000"},
         start_new_session=True,
     )
 
@@ -98,12 +95,6 @@ def test_a_device_that_is_not_known_gets_near_matches(place: Place) -> None:
     assert "Did you mean mt1300" in output
 
 
-def test_plain_invoke_has_the_same_tasks(place: Place) -> None:
-    argv = [sys.executable, "-m", "invoke", "build", "--target", "rampis"]
-    done = subprocess.run(argv, cwd=paths.ROOT, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, "Did you mean ramips" in done.stderr + done.stdout) == (2, True)
-
-
 def test_without_internet_the_answer_comes_in_seconds_and_says_what_to_do(place: Place) -> None:
     status, output = run(place, "image", "--target", "ramips", "--profile", GL, "--mirror", "http://127.0.0.1:9")
     assert status == 1
@@ -128,11 +119,8 @@ def test_ctrl_c_in_the_middle_leaves_no_program_no_half_file_and_status_130(
 
 
 def test_ctrl_c_while_a_file_comes_keeps_what_is_there_for_the_next_run(upstream: Upstream, place: Place) -> None:
-    from tests.targets.upstream import Fault
-
     name = f"releases/{STABLE}/targets/ramips/mt7621/openwrt-imagebuilder-{STABLE}-ramips-mt7621.Linux-x86_64.tar.zst"
-    gate = time.sleep
-    upstream.faults[name] = [Fault(before=lambda: gate(5))]
+    upstream.faults[name] = [Fault(before=lambda: time.sleep(5))]
     process = start(place, "image", "--target", "ramips", "--profile", GL, "--mirror", upstream.url)
     wait(lambda: process.poll() is not None or upstream.paths(name), "the file is asked for")
     process.send_signal(signal.SIGINT)
@@ -176,9 +164,3 @@ def test_the_feed_is_served_to_a_router_in_the_same_room(place: Place) -> None:
         rest, _ = process.communicate(timeout=30 * timeouts.factor())
     assert process.returncode == 0, rest
     assert "Traceback" not in rest
-
-
-def test_the_tasks_of_the_cache_are_called_by_name_and_dot() -> None:
-    names = "targets lock image build serve cache.show cache.verify cache.prune".split()
-    assert set(names) <= set(tasks.namespace.task_names)
-    assert tasks.namespace["cache"].__doc__ == "Show what the cache folder holds."

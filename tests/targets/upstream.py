@@ -15,7 +15,7 @@ import tarfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,6 @@ class Fault:
     length: int = -1  # announce this length
     chunked: bool = False  # `body` is in chunks already
     before: Callable[[], object] | None = None  # is called before the first byte
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Server(ThreadingHTTPServer):
@@ -125,7 +124,7 @@ class Upstream:
 
     # ---- the tree ---------------------------------------------------------------------------------------------------
 
-    def publish(self, number: str, target: str, manager: str, *, profiles_json: bool = True, luci: str = "") -> Path:
+    def publish(self, number: str, target: str, manager: str, *, profiles_json: bool = True, luci: str = "") -> None:
         """A release's files for a target, listed and signed."""
         folder = self.root / ("snapshots" if number == "snapshot" else f"releases/{number}") / "targets" / target
         folder.mkdir(parents=True)
@@ -141,14 +140,13 @@ class Upstream:
         packages = self.root / f"releases/{number}/packages"
         packages.mkdir(parents=True, exist_ok=True)
         (packages / "list").write_text("".join(f"{name} 1.0-r1\n" for name in PACKAGES))
-        self.sign(folder)
-        return folder
+        self._sign(folder)
 
-    def sign(self, folder: Path, key: UsignSecret = KEY) -> None:
+    def _sign(self, folder: Path) -> None:
         names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("sha256sums"))
         lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()} *{name}\n" for name in names]
         (folder / "sha256sums").write_text("".join(lines))
-        (folder / "sha256sums.sig").write_text(key.sign("".join(lines).encode()))
+        (folder / "sha256sums.sig").write_text(KEY.sign("".join(lines).encode()))
 
     def index(self, versions: dict[str, str], targets: dict[str, dict[str, str]]) -> None:
         """.versions.json and .targets.json."""
@@ -222,9 +220,14 @@ class Upstream:
 
             def _answer(self, method: str, body: bytes) -> None:
                 answer = upstream.answers.get((method, self.path.lstrip("/")))
-                status, content = answer(body) if answer else (404, b"no such thing")
+                self._reply(*(answer(body) if answer else (404, b"no such thing")))
+
+            def _reply(self, status: int, content: bytes = b"", **headers: str) -> None:
+                """`headers` with _ for -; those that are empty are left out."""
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
+                for name, value in ({"Content_Length": str(len(content))} | headers).items():
+                    if value:
+                        self.send_header(name.replace("_", "-"), value)
                 self.end_headers()
                 self.wfile.write(content)
 
@@ -232,25 +235,12 @@ class Upstream:
                 if fault.before:
                     fault.before()
                 file = upstream.root / path
-                if fault.location:
-                    self.send_response(302)
-                    self.send_header("Location", fault.location)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                if fault.status or not file.is_file():
-                    self.send_response(fault.status or 404)
-                    for name, value in fault.headers.items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
+                if fault.location or fault.status or not file.is_file():
+                    self._reply(302 if fault.location else fault.status or 404, Location=fault.location)
                     return
                 content = file.read_bytes() if fault.body is None else fault.body
                 if fault.chunked:
-                    self.send_response(200)
-                    self.send_header("Transfer-Encoding", "chunked")
-                    self.end_headers()
-                    self.wfile.write(content)
+                    self._reply(200, content, Content_Length="", Transfer_Encoding="chunked")
                     self.close_connection = True
                     return
                 tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
@@ -258,14 +248,11 @@ class Upstream:
                 span = self.headers.get("Range", "")
                 if span and self.headers.get("If-Range") == tag and not fault.no_range:
                     start = int(span.removeprefix("bytes=").removesuffix("-"))
-                self.send_response(206 if start else 200)
-                if start:
-                    self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-                self.send_header("ETag", tag)
-                self.send_header("Content-Length", str(fault.length if fault.length >= 0 else len(content) - start))
-                self.end_headers()
+                length = fault.length if fault.length >= 0 else len(content) - start
                 end = len(content) if fault.cut_at < 0 else min(fault.cut_at, len(content))
-                self.wfile.write(content[start:end])
+                span = f"bytes {start}-{len(content) - 1}/{len(content)}" if start else ""
+                told = {"ETag": tag, "Content_Length": str(length), "Content_Range": span}
+                self._reply(206 if start else 200, content[start:end], **told)
                 if fault.cut_at >= 0 or fault.length >= 0:
                     self.wfile.flush()
                     self.close_connection = True
