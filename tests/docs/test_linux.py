@@ -86,7 +86,7 @@ class Linux:
         for server in self.servers:
             server.wait()
 
-    def start(self, script: str, **options: int) -> subprocess.Popen[str]:
+    def start(self, script: str) -> subprocess.Popen[str]:
         into = enter(self.pid, "--net", "--uts", "--pid", f"--wd={paths.ROOT}")
         return subprocess.Popen(
             [*into, "bash", "-c", script],

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ from forge.core.errors import ForgeError, UsageError
 from forge.packages import apk, feed, keys, reach, stage
 from forge.packages.adb import adb
 from tests.forge.samples import MADE, apk_public
+from tests.forge.test_keys import signify
 
 OPKG, APK = MADE / "24.10", MADE / "25.12"
-SIGNIFY = shutil.which("signify-openbsd")
 
 
 @pytest.fixture
@@ -59,10 +58,8 @@ def test_the_signature_is_over_the_uncompressed_index_and_signify_takes_it(folde
     public = keys.UsignPublic.parse((folder / "keys" / fingerprint).read_text())
     assert public.verify(index, signature)
     assert signature.split("\n")[0].endswith(fingerprint), "opkg looks for a key file of this name"
-    if not SIGNIFY:
-        pytest.skip("signify-openbsd is not on this machine")
-    words = ["-V", "-p", f"keys/{fingerprint}", "-m", "opkg/Packages", "-x", "opkg/Packages.sig"]
-    done = subprocess.run([SIGNIFY, *words], cwd=folder, capture_output=True, text=True, timeout=30)
+    packages = folder / "opkg/Packages"
+    done = signify("-V", "-p", folder / "keys" / fingerprint, "-m", packages, "-x", f"{packages}.sig")
     assert done.returncode == 0, done.stderr
 
 

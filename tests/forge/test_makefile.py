@@ -61,13 +61,10 @@ def test_a_package_is_what_its_makefile_says(sample: Path) -> None:
     assert (package.source, package.sourcename, package.userid) == (SOURCE, "sample", "sample=473:sample=473")
 
 
-def test_no_field_of_one_package_reaches_the_next(sample: Path) -> None:
+def test_one_package_can_be_made_alone_and_no_field_of_one_reaches_the_next(sample: Path) -> None:
     package = stage_all(sample)["sample-shell"]
     assert (package.userid, package.alternatives, package.scripts) == ("", [], {})
     assert package.conflicts == ["sample"]
-
-
-def test_one_package_can_be_made_alone(sample: Path) -> None:
     assert list(stage_all(sample, "sample-shell")) == ["sample-shell"]
 
 
@@ -221,11 +218,7 @@ def test_conffiles_that_are_not_shipped_are_kept_by_a_list(sample: Path) -> None
 # ---- mistakes, each with its line -----------------------------------------------------------------------------------
 
 MISTAKES = {
-    "a misspelt field": (
-        "  TITLE:=A sample service",
-        "  TITEL:=A sample service",
-        r"sample: there is no field TITEL\. Did you mean TITLE",
-    ),
+    "a misspelt field": ("  TITLE:=A", "  TITEL:=A", r"sample: there is no field TITEL\. Did you mean TITLE"),
     "a misspelt field in a template": ("  SECTION:=mail", "  SECTOIN:=mail", r"there is no field SECTOIN.*SECTION"),
     "a field that does not exist": ("  USERID:=", "  WHATEVER:=1\n  USERID:=", "there is no field WHATEVER"),
     "a missing title": ("  TITLE:=A sample service\n", "", "sample: TITLE is missing"),
@@ -234,46 +227,22 @@ MISTAKES = {
     "a dependency on the configuration": ("+python3-openssl", "+IPV6:x", "hangs on the build's configuration"),
     "a user": ("USERID:=sample=473:", "USERID:=sample=x:", "USERID 'sample=x:sample=473' is not understood"),
     "an alternative": ("ALTERNATIVES:=100:", "ALTERNATIVES:=", "ALTERNATIVES '/usr/sbin/sendmail:/usr/lib"),
-    "an alternative to nothing": (
-        "sample/sendmail\nendef",
-        "sample/sendmial\nendef",
-        "which the package does not install",
-    ),
+    "an alternative to nothing": ("sendmail\nendef", "sendmial\nendef", "which the package does not install"),
     "a field that is not followed": ("  USERID:=", "  FILE_MODES:=/a:b:c:1\n  USERID:=", "cannot follow FILE_MODES"),
     "a package for one CPU": ("  PKGARCH:=all", "  PKGARCH:=mipsel_24kc", "the mini-SDK compiles nothing"),
     "a version": ("PKG_VERSION:=1.2.3", "PKG_VERSION:=v1.2-3", "PKG_VERSION 'v1.2-3' is no version"),
     "a release": ("PKG_RELEASE:=4", "PKG_RELEASE:=r4", "PKG_RELEASE 'r4' is no whole number"),
     "a misspelt variable set": ("PKG_LICENSE:=", "PKG_LICENCE:=", "PKG_LICENCE means nothing.*PKG_LICENSE"),
-    "a misspelt variable used": (
-        "$(INSTALL_DATA) ./data",
-        "$(INSTALL_DTAA) ./data",
-        r"\(INSTALL_DTAA\) is not set.*INSTALL_DATA",
-    ),
-    "a misspelt script": (
-        "define Package/sample/postinst",
-        "define Package/sample/postints",
-        "postints means nothing.*postinst",
-    ),
-    "a misspelt package": (
-        "define Package/sample/prerm",
-        "define Package/smple/prerm",
-        "no package smple is built here.*sample",
-    ),
+    "a misspelt variable used": ("_DATA) ./data", "_DTAA) ./data", r"\(INSTALL_DTAA\) is not set.*INSTALL_DATA"),
+    "a misspelt script": ("e Package/sample/postinst", "e Package/sample/postints", "postints means nothing.*postinst"),
+    "a misspelt package": ("e Package/sample/prerm", "e Package/smple/prerm", "no package smple is built here.*sample"),
     "a misspelt step": ("define Build/Compile\nendef", "define Build/Compile\nendef\ndefine Build/Prepaer\nendef", ""),
     "a script without #!": ("#!/bin/sh\n[ -n", "[ -n", "Package/sample/postinst has no #! line"),
     "a relative conffile": ("/etc/sample/\n", "etc/sample/\n", "conffile 'etc/sample/' does not begin with /"),
     "a pattern as conffile": ("/etc/sample/\n", "/etc/sample/*\n", "is no plain path"),
-    "a file that is not there": (
-        "./data.txt $(1)",
-        "./date.txt $(1)",
-        r"there is no \./date\.txt\. Did you mean \./data\.txt",
-    ),
+    "a file that is not there": ("data.txt $(1)", "date.txt $(1)", r"no \./date\.txt\. Did you mean \./data\.txt"),
     "a folder that is not there": ("$(CP) ./root/*", "$(CP) ./rooot/*", r"there is no \./rooot/\*"),
-    "a recipe that fails": (
-        "\t$(INSTALL_DATA) ./data",
-        "\texit 7\n\t$(INSTALL_DATA) ./data",
-        "the recipes of sample fail",
-    ),
+    "a recipe that fails": ("\t$(INSTALL_DATA)", "\texit 7\n\t$(INSTALL_DATA)", "the recipes of sample fail"),
     "a line that is none": ("PKG_RELEASE:=4", "PKG_RELEASE 4", "missing separator"),
     "a define without end": ("define Package/sample/prerm", "define X\ndefine Package/sample/prerm", "missing 'endef'"),
     "an include that is not there": ("$(INCLUDE_DIR)/package.mk", "../../lang/python3.mk", "the mini-SDK has no"),
@@ -322,15 +291,10 @@ def test_a_makefile_that_is_not_utf8_is_named_with_its_line(sample: Path) -> Non
     assert faults_of(sample) == [("Makefile", 21, "this is not UTF-8")]
 
 
+NO_INTERPRETER = "executable and has no #! line"
 TREE_MISTAKES = {
-    "an executable without #!": (
-        "root/usr/lib/sample/sendmail",
-        b"exit 0\n",
-        0o755,
-        1,
-        "executable and has no #! line",
-    ),
-    "an empty executable": ("root/usr/lib/sample/sendmail", b"", 0o755, 1, "executable and has no #! line"),
+    "an executable without #!": ("root/usr/lib/sample/sendmail", b"exit 0\n", 0o755, 1, NO_INTERPRETER),
+    "an empty executable": ("root/usr/lib/sample/sendmail", b"", 0o755, 1, NO_INTERPRETER),
     "DOS line ends": ("root/usr/lib/sample/sendmail", b"#!/bin/sh\r\nexit 0\r\n", 0o755, 1, "DOS line ends"),
     "an init script without x": ("root/etc/init.d/sample", b"#!/bin/sh /etc/rc.common\n", 0o644, 1, "not executable"),
     "a script that is not UTF-8": ("root/usr/lib/sample/sendmail", b"#!/bin/sh\n# \xe4\n", 0o755, 2, "is not UTF-8"),

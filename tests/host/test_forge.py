@@ -80,6 +80,7 @@ def test_an_interrupted_task_ends_the_programs_of_all_its_threads() -> None:
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
     [
+        (ForgeError("it fails", hint="do this"), 1, "example: it fails\n  do this"),
         (UsageError("no such thing", hint="try that"), 2, "example: no such thing (try that)"),
         (MissingError("not here", hint="bring it"), 3, "example: not here\n  bring it"),
         (KeyboardInterrupt(), 130, "interrupted"),
