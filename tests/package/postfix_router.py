@@ -6,18 +6,15 @@ It is booted once for many tests; `fresh()` brings it back to the state after in
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import re
 import shutil
-import smtplib
-import socket
 import subprocess
 from typing import Any
 
 from forge.host import host
 from tests.package.postfix_sending import PACKAGE
-from tests.support.router import SETTINGS, Result
+from tests.support.router import SETTINGS, Result, Smtp
 from tests.support.router_container import Container
 
 INIT = "/etc/init.d/mailrelay"
@@ -36,17 +33,6 @@ GROUPS = {"root": 0, "postfix": 25, "postdrop": 26, "mailrelay": 587, "nogroup":
 # Where the LAN's machines and somebody else are in these tests.
 ADDRESSES = ("192.168.1.1/24", "fd00:1:2::1/60", "198.51.100.9/32")
 STRANGER = "198.51.100.9"
-
-
-class Machine(smtplib.SMTP):
-    """A client within the router's network."""
-
-    def __init__(self, router: PostfixRouter, source: str, to: str) -> None:
-        self._open = functools.partial(router.open, source, to)
-        super().__init__("router", 25, local_hostname="plc")
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        return self._open()
 
 
 class PostfixRouter(Container):
@@ -110,17 +96,14 @@ class PostfixRouter(Container):
         self.ok(INIT, "stop")
         self.wait(lambda: not pid or self.run("kill", "-0", str(pid)).status, "the instance has ended")
 
-    def open(self, source: str = "127.0.0.1", to: str = "127.0.0.1") -> socket.socket:
-        return self.inside(lambda: socket.create_connection((to, 25), 20, source_address=(source, 0)))
-
     def listens(self, address: str) -> bool:
         with contextlib.suppress(OSError):
-            self.open("::" if ":" in address else "0.0.0.0", address).close()
+            self.connect(25, ip=address).close()
             return True
         return False
 
-    def client(self, source: str = "127.0.0.1", to: str = "127.0.0.1") -> Machine:
-        return Machine(self, source, to)
+    def client(self, source: str = "127.0.0.1", to: str = "127.0.0.1") -> Smtp:
+        return Smtp(self, ip=to, source=source)
 
     def mail(self, text: bytes = b"Subject: pump\r\n\r\nis dry\r\n", to: str = "owner@example.net") -> None:
         with self.client() as session:

@@ -180,7 +180,7 @@ def test_outsiders_read_554(router: PostfixRouter, provider: postfix.Provider) -
     with pytest.raises(smtplib.SMTPConnectError) as refused:
         router.client(STRANGER, "192.168.1.1")
     assert refused.value.smtp_code == 554
-    with router.open(STRANGER, "192.168.1.1") as stranger:
+    with router.connect(25, ip="192.168.1.1", source=STRANGER) as stranger:
         stranger.sendall(b"HELO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n")
         replies = stranger.makefile("rb")
         codes = [replies.readline()[:3] for _ in range(4)]
@@ -223,7 +223,7 @@ def test_an_address_that_cannot_be_bound_stops_no_other_and_is_listened_on_when_
 def test_naive_machines_are_understood(router: PostfixRouter, provider: postfix.Provider) -> None:
     router.write(main() + at(provider))
     router.start()
-    with router.open() as machine:
+    with router.connect(25) as machine:
         replies = machine.makefile("rb")
         for line, code in (
             (b"", b"220"),
@@ -258,7 +258,7 @@ def test_a_mail_cannot_hide_a_second_one(
     router.write(main() + at(provider))
     router.start()
     assert ("smtpd_forbid_bare_newline = normalize" in router.main_cf()) == (version == "installed")
-    with router.open() as machine:
+    with router.connect(25) as machine:
         replies = machine.makefile("rb")
         for line in (
             b"",

@@ -48,10 +48,10 @@ class Result(NamedTuple):
 
 
 class Smtp(smtplib.SMTP):
-    """A client on the router's LAN; `ip` is the router's address that it connects to, if not the first one there."""
+    """A client on the router's LAN; `which` are the addresses of Router.connect."""
 
-    def __init__(self, router: Router, ip: str = "") -> None:
-        self._connect = functools.partial(router.connect, ip=ip)
+    def __init__(self, router: Router, **which: str) -> None:
+        self._connect = functools.partial(router.connect, **which)
         super().__init__("router", 25, local_hostname="plc", timeout=30 * timeouts.factor())
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
@@ -213,9 +213,9 @@ class Router(ABC):
     def empty_queue(self) -> None:
         self.run("mailrelay delete --all >/dev/null 2>&1")
 
-    def connect(self, port: int, timeout: float = 30.0, *, ip: str = "") -> socket.socket:
-        """A connection from its LAN."""
-        assert not ip, "only a container is reached by any of its addresses"
+    def connect(self, port: int, timeout: float = 30.0, *, ip: str = "", source: str = "") -> socket.socket:
+        """A connection from its LAN; to a container by any of its addresses, and from any of them."""
+        assert not (ip or source), "only a container is reached so"
         return socket.create_connection(self.lan(port), timeout)
 
     def send(self, subject: str = "Pump 3 stopped", *, recipient: str = "owner@phone.example", ip: str = "") -> str:
@@ -229,7 +229,7 @@ class Router(ABC):
     ) -> str:
         """The same; the reply that ended it, or why there is none."""
         try:
-            with Smtp(self, ip) as client:
+            with Smtp(self, ip=ip) as client:
                 client.ehlo()
                 reply = client.mail("plc@plant.example")
                 if reply[0] == 250:

@@ -237,8 +237,8 @@ class Container(Router):
             if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
-    def connect(self, port: int, timeout: float = 30.0, *, ip: str = "") -> socket.socket:
-        return self.inside(lambda: socket.create_connection((ip or "127.0.0.1", port), timeout))
+    def connect(self, port: int, timeout: float = 30.0, *, ip: str = "", source: str = "") -> socket.socket:
+        return self.inside(lambda: socket.create_connection((ip or "127.0.0.1", port), timeout, (source, 0)))
 
     def lan(self, port: int) -> tuple[str, int]:
         if ("lan", port) not in self._tunnels:
