@@ -149,26 +149,24 @@ def test_without_apt_it_says_what_is_missing_and_why(started: Checkout, scratch:
     assert "apt-get install --no-install-recommends shellcheck" in result.stderr
 
 
-def test_without_root_and_sudo_it_says_what_is_missing_and_how_big_and_ends(started: Checkout, scratch: Path) -> None:
+@pytest.mark.parametrize(
+    ("sudo", "why"),
+    [(False, "not root, and there is no sudo here"), (True, "sudo wants a password, and there is no terminal")],
+)
+def test_without_root_it_says_what_is_missing_and_how_big_and_never_waits_for_a_password(
+    started: Checkout, scratch: Path, sudo: bool, why: str
+) -> None:
     tools = fake_apt(scratch)
     fake(tools, "id", "echo 1000")
+    if sudo:
+        fake(tools, "sudo", f"printf '%s ' \"$@\" >>'{scratch}/sudo'; exit 1")
     result = started.start("linted", env=clean_environment(PATH=str(tools)))
     assert result.returncode == 3
-    assert "shellcheck     checks the shell scripts" in result.stderr
-    assert "to download: 3,141 kB" in result.stderr
-    assert "not root, and there is no sudo here" in result.stderr
-    assert not installs(scratch)
-
-
-def test_sudo_without_a_terminal_never_waits_for_a_password(started: Checkout, scratch: Path) -> None:
-    tools = fake_apt(scratch)
-    fake(tools, "id", "echo 1000")
-    fake(tools, "sudo", f"printf '%s ' \"$@\" >>'{scratch}/sudo'; exit 1")
-    result = started.start("linted", env=clean_environment(PATH=str(tools)))
-    assert result.returncode == 3
-    assert "sudo wants a password, and there is no terminal" in result.stderr
-    assert (scratch / "sudo").read_text().startswith("-n ")
+    for said in ("shellcheck     checks the shell scripts", "to download: 3,141 kB", why):
+        assert said in result.stderr
     assert "apt-get install --no-install-recommends shellcheck" in result.stderr
+    assert not installs(scratch)
+    assert not sudo or (scratch / "sudo").read_text().startswith("-n ")
 
 
 @pytest.mark.root

@@ -58,8 +58,7 @@ class Opkg(Manager):
         [packed] = ipk.pack(package, self.router.root / "tmp")
         self._opkg("install", f"/tmp/{packed.name}")
 
-    def upgrade(self, package: Package) -> None:
-        self.install(package)
+    upgrade = install
 
     def remove(self, package: Package) -> None:
         self._opkg("remove", package.name)
