@@ -214,7 +214,7 @@ def test_qemu_ends_with_a_starter_that_is_killed(image: Path) -> None:
     starter.wait()
     starter.stdout.close()
     wait(lambda: not qemus(Path(folder)), "QEMU has ended")
-    assert folder not in [str(place) for place, _ in registry.guests()], "its state is known to be stale"
+    wait(lambda: folder not in [str(place) for place, _ in registry.guests()], "its state is known to be stale")
     os.utime(folder, (0, 0))
     registry.sweep()
     assert not Path(folder).exists()
