@@ -94,7 +94,7 @@ def _show_relay(relay: Relay, config: str, password: str) -> None:
     story.show(config.replace(password, story.MASKED))
     shown = relay.argv[relay.argv.index("serve") :]
     console.say(f"  $ python3 -I -S package/mailrelay/src {' '.join(shown)}", "dim")
-    for line in relay.log.splitlines():
+    for line in relay.log().splitlines():
         console.say(f"  {line}", "dim")
 
 
@@ -123,7 +123,7 @@ def _outage(provider: Provider, relay: Relay) -> None:
     found = re.search(rb"^Message-ID: <(.*)@", mails[1].header, re.MULTILINE)
     queue_id = found[1].decode() if found else ""
     console.say(f"  $ grep {queue_id} log", "dim")
-    for line in relay.log.splitlines():
+    for line in relay.log().splitlines():
         if f"id={queue_id}" in line:
             console.say(f"  {line}")
 
@@ -136,7 +136,7 @@ def _status(relay: Relay, what: str, reached: Callable[[dict[str, Any]], object]
         return now if reached(now) else None
 
     def failure() -> ForgeError:
-        return ForgeError(f"the relay's status does not say that {what}", hint=f"its log:\n{relay.log}")
+        return ForgeError(f"the relay's status does not say that {what}", hint=f"its log:\n{relay.log()}")
 
     return timeouts.wait(status, time.monotonic() + story.WAIT, failure, 0.05)
 

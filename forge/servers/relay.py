@@ -1,6 +1,6 @@
 """The relay as a process of its own in a throwaway folder: started, asked, measured and killed from outside.
 
-The demo, the bench and the end-to-end tests run it through this, by the command line that a user would type.
+The demo, the bench and all tests run it through this, by the command line that a user would type.
 It listens on loopback only, and as root runs under an account that Debian always has.
 """
 
@@ -10,7 +10,6 @@ import contextlib
 import functools
 import os
 import pwd
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,10 +18,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forge.core import paths, proc, timeouts
 from forge.core.errors import ForgeError
 from forge.servers import postfix_holder
+
+if TYPE_CHECKING:
+    from typing import Self
 
 PARENT = "/var/tmp"  # a disk even where /tmp is memory: what the relay promises, it promises of a disk
 START_SECONDS = 20.0
@@ -30,28 +33,37 @@ ACCOUNTS = ("mailrelay", "mail", "nobody")
 SYSTEM_PYTHON = "/usr/bin/python3"
 
 
-def command(*words: str) -> list[str]:
-    """The command line of the relay's own program."""
-    return [runner()[0], "-I", "-S", str(paths.RELAY), *words]
-
-
 class Relay:
-    """A relay on 127.0.0.1:`port` with a config, a spool and a log of its own, gone with its `with` block."""
+    """A relay on 127.0.0.1:`port` with a config, a spool and a log in a folder of its own, gone with its `with` block.
 
-    def __init__(self, config: str, *, port: int, python: str = sys.executable, allow: Sequence[str] = ()) -> None:
-        self.port = port
-        self._python, self._user = runner(python)
-        self._config_text = config
-        self._allow = allow
-        self._process: subprocess.Popen[bytes] | None = None
-        self.folder = Path()
+    tests/support/relay.py has a subclass that is started in more ways and asked more.
+    """
 
-    def __enter__(self) -> Relay:
-        self.folder = Path(tempfile.mkdtemp(prefix="mailrelay-", dir=PARENT))
+    own_session = True  # Ctrl-C on a terminal is ours to handle
+
+    def __init__(
+        self,
+        config: str,
+        *,
+        port: int,
+        python: str = sys.executable,
+        allow: Sequence[str] = (),
+        parent: str | None = PARENT,
+    ) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="mailrelay-", dir=parent, ignore_cleanup_errors=True)
+        self.folder = Path(self._temporary.name)
         self.folder.chmod(0o755)
+        self.config, self.spool, self.run_dir = self.folder / "config", self.folder / "spool", self.folder / "run"
+        self.config.touch(0o600)
+        self.config.write_text(config)
+        self.port = port
+        self.allow = allow
+        self.options: Sequence[str] = ()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.python, self.user = self.runner(python)
+
+    def __enter__(self) -> Self:
         try:
-            self.config.touch(0o600)
-            self.config.write_text(self._config_text)
             self.start()
         except BaseException:
             self.close()
@@ -61,83 +73,91 @@ class Relay:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def config(self) -> Path:
-        return self.folder / "config"
-
-    @property
-    def spool(self) -> Path:
-        return self.folder / "spool"
-
-    @property
-    def run_dir(self) -> Path:
-        return self.folder / "run"
+    def runner(self, python: str) -> tuple[str, str]:
+        return runner(python)
 
     @property
     def pid(self) -> int:
         """The supervisor's."""
-        if self._process is None:
+        if self.process is None:
             raise ForgeError("the relay is not running")
-        return self._process.pid
+        return self.process.pid
 
-    @property
     def log(self) -> str:
-        return (self.folder / "log").read_text(errors="replace")
+        path = self.folder / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def command(self, *words: str) -> list[str]:
+        """The command line of the relay's own program."""
+        return [self.python, "-I", "-S", str(paths.RELAY), *words]
 
     @property
     def argv(self) -> list[str]:
         """How it is started; as root, under an account that has no rights elsewhere."""
-        argv = [self._python, "-I", "-S", str(paths.RELAY), "serve", "--log", "stderr"]
-        argv += ["--config", str(self.config), "--listen", f"127.0.0.1:{self.port}"]
-        argv += ["--spool", str(self.spool), "--run-dir", str(self.run_dir)]
-        for net in self._allow:
+        argv = self.command("serve", "--log", "stderr", "--config", str(self.config))
+        argv += ["--listen", f"127.0.0.1:{self.port}", "--spool", str(self.spool), "--run-dir", str(self.run_dir)]
+        for net in self.allow:
             argv += ["--allow", net]
-        return [*argv, "--user", self._user] if self._user else argv
+        return [*argv, *(("--user", self.user) if self.user else ()), *self.options]
 
-    def start(self, timeout: float = START_SECONDS) -> None:
-        """Return as soon as it greets; fail with the end of its log if it does not."""
+    def start(self) -> None:
+        """Return as soon as it is ready; fail with the end of its log if it does not get there."""
         with (self.folder / "log").open("ab") as log:
-            # A session of its own, so that Ctrl-C on a terminal is ours to handle.
-            self._process = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            self.process = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=self.own_session
             )
-        timeouts.wait(self._greets, time.monotonic() + timeout, self._silent, 0.002)
 
-    def _silent(self) -> ForgeError:
-        last = "\n  ".join(self.log.splitlines()[-12:])
-        return ForgeError(f"the relay does not greet on port {self.port}; its log ends:\n  {last}")
+        def ready() -> bool:
+            if self.process and self.process.poll() is not None:
+                raise self._failed(f"the relay ended with {self.process.returncode}")
+            return self.ready()
 
-    def _greets(self) -> bool:
-        if self._process and self._process.poll() is not None:
-            raise self._silent()
+        late = self._failed(f"the relay on port {self.port} does not get ready")
+        timeouts.wait(ready, timeouts.deadline(START_SECONDS), lambda: late, 0.002)
+
+    def ready(self) -> bool:
+        """Whether it greets."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as client:
                 return client.recv(3) == b"220"
         except OSError:
             return False
 
-    def stop(self, timeout: float = 10.0) -> int:
-        """End it as its init script would; the exit status."""
-        process, self._process = self._process, None
-        if process is None:
-            raise ForgeError("the relay is not running")
-        process.terminate()
+    def _failed(self, what: str) -> ForgeError:
+        last = "\n  ".join(self.log().splitlines()[-12:])
+        return ForgeError(f"{what}; its log ends:\n  {last}")
+
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 10.0) -> int:
+        """End the supervisor, as its init script would, and wait for its children to be gone too; the exit status."""
+        if self.process is None:
+            return 0
+        process, children = self.process, self.children()
+        self.process = None
+        process.send_signal(number)
         try:
-            return process.wait(timeout)
+            status = process.wait(timeout * timeouts.factor())
         except subprocess.TimeoutExpired:
             _kill(process)
-            raise ForgeError(f"the relay did not end within {timeout:g} s of SIGTERM") from None
+            raise ForgeError(f"the relay did not end within {timeout:g} s of signal {number}") from None
+        outlived = ForgeError("the relay's children outlive it")
+        timeouts.wait(lambda: not any(map(alive, children)), timeouts.deadline(timeout), lambda: outlived, 0.002)
+        return status
 
     def kill(self) -> None:
         """kill -9 of all its processes at once, with no chance to put anything in order."""
-        if self._process is not None:
-            _kill(self._process)
-            self._process = None
+        if self.process is not None:
+            _kill(self.process)
+            self.process = None
 
     def close(self) -> None:
         self.kill()
-        if self.folder != Path():
-            shutil.rmtree(self.folder, ignore_errors=True)
+        self._temporary.cleanup()
+
+    def children(self) -> list[int]:
+        try:
+            return [int(word) for word in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+        except FileNotFoundError:
+            return []
 
     def processes(self) -> list[int]:
         """Supervisor, listener and, while there is one, the courier."""
@@ -149,13 +169,15 @@ class Relay:
 
     def run(self, *words: str, check: bool = True) -> str:
         """What one of its commands (queue, status, …) prints."""
-        argv = [*command(words[0]), "--config", str(self.config), "--run-dir", str(self.run_dir)]
+        argv = [*self.command(words[0]), "--config", str(self.config), "--run-dir", str(self.run_dir)]
         if words[0] not in ("check", "test"):
             argv += ["--spool", str(self.spool)]
         return proc.run([*argv, *words[1:]], timeout=30, check=check).output
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+
     def ended() -> bool:
         group = postfix_holder.processes(process.pid)
         for pid in group:
@@ -166,6 +188,14 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
     timeouts.wait(ended, time.monotonic() + 10, lambda: ForgeError("the relay's processes do not end"), 0.002)
     process.wait(10)
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs still; one that nobody has waited for (there is no init in a container) does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def runner(python: str = sys.executable) -> tuple[str, str]:

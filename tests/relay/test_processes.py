@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from forge.core.errors import ForgeError
 from mailrelay.daemon import processes
 from mailrelay.spool import spool
 from tests.support.relay import Relay, alive, free_port, smarthost, user
@@ -90,7 +91,7 @@ def test_kill_9_of_any_role_leaves_no_orphan_and_loses_nothing(role: str) -> Non
 def test_a_second_relay_on_the_same_spool_is_refused(relay: Relay) -> None:
     other = Relay("", smarthost(1))
     other.spool = relay.spool
-    with pytest.raises(AssertionError, match="another relay uses this spool"):
+    with pytest.raises(ForgeError, match="another relay uses this spool"):
         other.start()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from forge.core.errors import ForgeError
 from tests.support.relay import SMARTHOST, SOURCE, Relay
 from tests.support.scripted_provider import Hang, ScriptedProvider
 from tests.support.waiting import wait
@@ -81,5 +82,5 @@ def test_a_spool_of_somebody_else_is_refused() -> None:
     relay = Relay()
     relay.spool.mkdir()
     os.chown(relay.spool, 4242, 4242)
-    with pytest.raises(AssertionError, match="belongs to uid 4242"):
+    with pytest.raises(ForgeError, match="belongs to uid 4242"):
         relay.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from forge.core.errors import ForgeError
 from mailrelay.config import schema
 from mailrelay.config.machine import ThisMachine
 from tests.support.relay import SMARTHOST, Relay
@@ -34,7 +35,7 @@ def test_what_is_said_of_the_accepted_copy_names_the_original() -> None:
         copy = relay.run_dir / "config"
         copy.write_text("config mailrelay 'main'\n\toption port 'abc'\n")
         relay.config = copy
-        with pytest.raises(AssertionError, match="/etc/config/mailrelay:2: "):
+        with pytest.raises(ForgeError, match="/etc/config/mailrelay:2: "):
             relay.start()
 
 

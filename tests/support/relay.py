@@ -7,9 +7,7 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +15,8 @@ from typing import Any
 from forge.checks import coverage
 from forge.core import paths, timeouts
 from forge.core.ports import free_ports
+from forge.servers import relay
+from forge.servers.relay import alive as alive
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.waiting import PATIENCE, wait
 
@@ -64,24 +64,16 @@ def user() -> list[str]:
     return ["--user", "nobody" if open_to_all else "root"]
 
 
-class Relay:
-    """Started by `with`. `main` are lines of the config's main section, `rest` are further sections as text."""
+class Relay(relay.Relay):
+    """`main` are lines of the config's main section, `rest` are further sections as text."""
+
+    own_session = False  # what ends all of the tests ends it too
 
     def __init__(
         self, main: str = "", rest: str = "", *, allow: tuple[str, ...] = (), options: tuple[str, ...] = ()
     ) -> None:
-        # Gone with this object at the latest: not every test starts the relay that it configures.
-        self._temporary = tempfile.TemporaryDirectory(prefix="mailrelay-test-", ignore_cleanup_errors=True)
-        self.folder = Path(self._temporary.name)
-        self.folder.chmod(0o755)
-        self.port = free_port()
-        self.spool = self.folder / "spool"
-        self.run_dir = self.folder / "run"
-        self.config = self.folder / "config"
-        self.log_file = self.folder / "log"
-        self.allow = allow
+        super().__init__("", port=free_port(), python=relay_python(), allow=allow, parent=None)
         self.options = options
-        self.process: subprocess.Popen[bytes] | None = None
         self.configure(main, rest)
 
     def configure(self, main: str = "", rest: str = "") -> None:
@@ -90,24 +82,14 @@ class Relay:
         self.config.write_text(head + lines + rest)
         self.config.chmod(0o600)
 
-    def command(self, *arguments: str) -> list[str]:
-        return relay_command(*arguments)
+    def runner(self, python: str) -> tuple[str, str]:
+        return python, "".join(user()[1:])
 
-    def start(self) -> None:
-        argv = self.command("serve", "--config", str(self.config), "--listen", f"127.0.0.1:{self.port}")
-        argv += ["--spool", str(self.spool), "--run-dir", str(self.run_dir), "--log", "stderr", *user(), *self.options]
-        for net in self.allow:
-            argv += ["--allow", net]
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(argv, stderr=log, stdin=subprocess.DEVNULL)
-        process = self.process
-        wait(lambda: process.poll() is not None or self.status().get("pid") == process.pid, "the relay starts")
-        if process.poll() is not None:
-            raise AssertionError(f"the relay ended with {process.returncode}:\n{self.log()}")
+    def command(self, *words: str) -> list[str]:
+        return relay_command(*words)
 
-    def __enter__(self) -> Relay:
-        self.start()
-        return self
+    def ready(self) -> bool:
+        return bool(self.status().get("pid") == self.pid)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -115,35 +97,7 @@ class Relay:
         self.stop()
         if kind is not None:
             print(self.log())
-        self._temporary.cleanup()
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """End the supervisor and wait for its children to be gone too; its exit code."""
-        if self.process is None:
-            return 0
-        children = self.children()
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(number)
-        try:
-            code = self.process.wait(PATIENCE * timeouts.factor())
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
-        wait(lambda: not any(alive(pid) for pid in children), "the children end with their supervisor")
-        self.process = None
-        return code
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
-
-    def children(self) -> list[int]:
-        assert self.process is not None
-        try:
-            return [int(word) for word in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
-        except FileNotFoundError:
-            return []
+        self.close()
 
     def role(self, name: str) -> int | None:
         """The pid of the listener (it has an epoll descriptor) or of the courier (it has none)."""
@@ -166,9 +120,6 @@ class Relay:
         except (FileNotFoundError, ValueError):
             return {}
         return found
-
-    def log(self) -> str:
-        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def wait_log(self, text: str, count: int = 1, patience: float = PATIENCE) -> str:
         """Until that text stands in the log so many times; the last line that holds it."""
@@ -237,11 +188,3 @@ class Client:
             self.say(f"RCPT TO:<{recipient}>", "250")
         self.say("DATA", "354")
         return self.say(content + b".", "250").split()[-1]
-
-
-def alive(pid: int) -> bool:
-    """Whether it runs still; one that nobody has waited for (there is no init in a container) does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
