@@ -324,13 +324,10 @@ def test_a_pipe_in_the_directory_is_refused_instead_of_read(sample: Path) -> Non
     assert faults_of(sample) == [("root/pipe", 0, "is neither a file, a folder nor a link")]
 
 
-def test_a_directory_with_a_space_in_its_name_is_refused(sample: Path) -> None:
-    with pytest.raises(ForgeError, match="plain name"), stage.staged(sample.rename(sample.parent / "a b"), epoch=1):
+def test_a_directory_without_a_makefile_or_with_a_space_in_its_name_is_refused(sample: Path) -> None:
+    with pytest.raises(PackageError, match=r"Makefile: No such file"), stage.staged(sample.parent, epoch=1):
         pass
-
-
-def test_a_directory_without_a_makefile_is_told(tmp_path: Path) -> None:
-    with pytest.raises(PackageError, match=r"Makefile: No such file"), stage.staged(tmp_path, epoch=1):
+    with pytest.raises(ForgeError, match="plain name"), stage.staged(sample.rename(sample.parent / "a b"), epoch=1):
         pass
 
 

@@ -339,15 +339,12 @@ def test_a_missing_mount_means_452_and_not_a_byte_beneath_it(router: Container) 
     assert list((router.root / "mnt/usb").iterdir()) == []
 
 
-def test_without_a_mount_of_its_own_the_queue_lies_on_flash(running: Container) -> None:
-    assert running.given("--spool") == ["/etc/mailrelay/spool"]
-    assert running.given("--spool-mount") == []
-
-
-def test_a_queue_that_tar_brought_back_as_roots_is_given_to_the_relay(router: Container) -> None:
+def test_a_queue_on_flash_that_tar_brought_back_as_roots_is_given_to_the_relay(router: Container) -> None:
     (router.root / "etc/mailrelay/spool/queue").mkdir(parents=True)
     router.configure()
     router.ok(INIT, "start")
+    assert router.given("--spool") == ["/etc/mailrelay/spool"]
+    assert router.given("--spool-mount") == [], "without a mount of its own"
     router.wait_relay()
     router.send()
 
