@@ -185,6 +185,7 @@ def test_a_port_that_is_given_up_is_free_although_a_courier_is_busy(provider: Sc
         inode = os.readlink(f"/proc/{relay.pid}/fd/{listening_fd(relay)}")
         held = [os.readlink(path) for path in Path(f"/proc/{relay.courier()}/fd").iterdir()]
         assert inode not in held
+        assert "libssl" not in Path(f"/proc/{relay.courier()}/maps").read_text(), "TLS costs memory"
 
 
 def listening_fd(relay: Relay) -> int:

@@ -19,7 +19,7 @@ from mailrelay.cli.instance import Stop
 from mailrelay.cli.sendmail import Options, read_options
 from mailrelay.cli.stdin_message import StdinMessage, text_of
 from tests.relay.calling import STRANGER, Done, call, places, python_for_all
-from tests.support.relay import SMARTHOST, SOURCE, Relay, relay_command, relay_python
+from tests.support.relay import SMARTHOST, SOURCE, Relay, relay_command
 from tests.support.scripted_provider import Received, ScriptedProvider
 from tests.support.waiting import wait
 
@@ -428,17 +428,6 @@ def test_what_nobody_knows_is_refused(line: str) -> None:
     with pytest.raises(Stop) as caught:
         read_options(line.split())
     assert caught.value.code == 64
-
-
-def test_it_needs_nothing_that_a_router_lacks(relay: Relay, provider: ScriptedProvider) -> None:
-    blocked = "encodings.idna stringprep unicodedata email smtplib logging asyncio tempfile uuid ctypes".split()
-    code = (
-        f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); sys.path.insert(0, {str(SOURCE)!r})\n"
-        "from mailrelay.cli import sendmail; sys.exit(sendmail.main('sendmail', sys.argv[1:]))"
-    )
-    argv = [relay_python(), "-I", "-S", "-c", code, *places(relay), "-t"]
-    subprocess.run(argv, input=b"To: root\nSubject: x\n\ny\n", check=True, timeout=60)
-    assert arrived(provider).recipients == [b"owner@example.org"]
 
 
 def test_a_port_25_that_answers_is_not_taken_for_a_relay_that_runs_elsewhere(tmp_path: Path) -> None:

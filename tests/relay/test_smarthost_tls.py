@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
-import subprocess
-import sys
-import textwrap
 import threading
 from pathlib import Path
 
@@ -15,10 +11,8 @@ import pytest
 
 from mailrelay.courier.failure import Step
 from mailrelay.courier.smarthost import SmarthostConnection
-from tests.relay.names import LOCALHOST
 from tests.relay.sending import PASSWORD, USERS, deliver, failure_of, mail, smarthost
 from tests.support.certificates import Certificates
-from tests.support.relay import SOURCE
 from tests.support.scripted_provider import Drop, Hang, Inject, ScriptedProvider
 
 
@@ -174,54 +168,3 @@ class TestStarttls:
                 provider.context.minimum_version = ssl.TLSVersion.TLSv1
                 provider.context.maximum_version = ssl.TLSVersion.TLSv1_1
             assert failure_of(smarthost(provider, tls="tls", verify=False)).stage == "tls"
-
-
-BARE = """
-import sys
-for name in sorted({blocked!r}):
-    sys.modules[name] = None
-sys.path.insert(0, {relay!r})
-{localhost}
-from mailrelay.config.settings import Smarthost
-from mailrelay.courier.smarthost import SmarthostConnection
-from mailrelay.smtp.transaction import Transaction
-host = Smarthost(name="x", host="localhost", port={port}, tls={tls!r}, allow_cleartext=False, verify=True,
-    ca_file={ca!r}, fingerprint="", auth="cram-md5", username="user", password={password!r}, family="ipv4",
-    timeout=10)
-with SmarthostConnection(host, b"router.example.org") as up:
-    results = [o.delivered for _, o in up.deliver([Transaction(b"a@x", [b"b@x"], lambda: [b"x\\r\\n"])] * 3)]
-assert results == [True] * 3, results
-print(sorted(set(sys.modules) & {{"ssl", "re", "typing"}}))
-"""
-BLOCKED = (
-    *("asyncio", "email", "smtplib", "logging", "uuid", "ctypes", "_ctypes", "urllib", "sqlite3", "decimal", "xml"),
-    *("encodings.idna", "multiprocessing", "lzma", "readline", "pydoc", "unittest", "distutils"),
-)
-
-
-def interpreters() -> list[str]:
-    found = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.1[0-9]*/bin/python3")
-    return [sys.executable, *map(str, sorted(found))]
-
-
-@pytest.mark.parametrize("tls", ["none", "starttls", "tls"])
-def test_it_works_on_a_bare_interpreter_with_what_the_router_has(certificates: Certificates, tls: str) -> None:
-    for interpreter in interpreters():
-        with ScriptedProvider(tls=tls, certificate=certificates.good, users=USERS) as provider:
-            program = textwrap.dedent(BARE).format(
-                blocked=BLOCKED,
-                relay=str(SOURCE),
-                localhost=LOCALHOST,
-                port=provider.port,
-                tls=tls,
-                ca=str(certificates.ca_file),
-                password=PASSWORD,
-            )
-            done = subprocess.run(
-                [interpreter, "-I", "-S", "-B", "-c", program], capture_output=True, text=True, timeout=60
-            )
-            assert done.returncode == 0, f"{interpreter}: {done.stderr}"
-            assert len(provider.messages) == 3
-            assert provider.violations == []
-            if tls == "none":
-                assert "ssl" not in done.stdout

@@ -181,10 +181,20 @@ class Client:
         assert reply.startswith(code), f"{command!r}: {reply}"
         return reply
 
-    def mail(self, content: bytes, *recipients: str, sender: str = "plc@example.net") -> str:
+    def begin_data(self, *recipients: str, sender: str = "plc@example.net") -> None:
+        """Say everything up to DATA."""
         self.say("EHLO plc", "250")
         self.say(f"MAIL FROM:<{sender}>", "250")
         for recipient in recipients or ("owner@example.org",):
             self.say(f"RCPT TO:<{recipient}>", "250")
         self.say("DATA", "354")
+
+    def mail(self, content: bytes, *recipients: str, sender: str = "plc@example.net") -> str:
+        self.begin_data(*recipients, sender=sender)
         return self.say(content + b".", "250").split()[-1]
+
+
+def processor_seconds(pid: int) -> float:
+    """Seconds of processor time that a process has used so far."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
