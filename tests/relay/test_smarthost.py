@@ -138,19 +138,10 @@ class TestDelivery:
     [
         ({"connect": Drop()}, "banner", "lost", 0),
         ({"banner": "554 5.7.1 go away"}, "banner", "rejected", 554),
-        ({"banner": "421 4.3.2 busy"}, "banner", "closing", 421),
-        ({"banner": b"SSH-2.0-dropbear\r\n"}, "banner", "garbage", 0),
         ({"banner": b"220 " + b"x" * 9000 + b"\r\n"}, "banner", "garbage", 0),
         ({"ehlo": "421 4.7.0 Try again later, closing connection. (EHLO)"}, "ehlo", "closing", 421),
-        ({"ehlo": "550 5.7.1 localhost?", "helo": "550 no"}, "ehlo", "rejected", 550),
-        ({"ehlo": b"250-x\r\n" * 1000}, "ehlo", "garbage", 0),
-        ({"ehlo": Drop()}, "ehlo", "lost", 0),
-        ({"mail": "421 4.7.0 too much"}, "mail", "closing", 421),
-        ({"mail": Drop()}, "mail", "lost", 0),
         ({"mail": "530 5.7.0 Authentication required"}, "login", "login-required", 530),
-        ({"rcpt": "421 4.7.0 too much"}, "rcpt", "closing", 421),
         ({"rcpt": Drop()}, "rcpt", "lost", 0),
-        ({"data": Drop()}, "data", "lost", 0),
         ({"data": "250 what?"}, "data", "garbage", 250),
         ({"dot": "421 4.3.2 shutting down"}, "dot", "closing", 421),
         ({"dot": Drop()}, "dot", "lost", 0),
@@ -305,15 +296,6 @@ class TestLogin:
             )
             assert "falsch" not in shown
             assert not provider.count("mail")
-
-    @pytest.mark.parametrize(
-        "action", ["334 eyJzdGF0dXMiOiI0MDEifQ==", "535 5.7.8 no", "454 4.7.0 later", "534 5.7.9 app"]
-    )
-    def test_a_refused_login_fails_no_message(self, action: str) -> None:
-        with ScriptedProvider({"auth": action}, users=USERS) as provider:
-            failure = failure_of(smarthost(provider, username="user", password=PASSWORD))
-            assert (failure.stage, failure.cause) == ("login", "login-refused")
-            assert (failure.code // 100 == 4) == action.startswith("4"), "the hint goes by the code"
 
     def test_no_login_is_offered(self) -> None:
         with ScriptedProvider() as provider:
