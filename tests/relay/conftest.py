@@ -14,6 +14,7 @@ RELAY = Path(__file__).resolve().parents[2] / "package" / "mailrelay" / "src"
 if str(RELAY) not in sys.path:
     sys.path.insert(0, str(RELAY))
 
+from mailrelay.spool.spool import Spool  # noqa: E402  # the line above makes their imports possible
 from tests.relay.names import LOCALHOST  # noqa: E402  # the line above makes their imports possible
 from tests.support.relay import Relay, smarthost  # noqa: E402
 from tests.support.scripted_provider import ScriptedProvider  # noqa: E402
@@ -32,6 +33,15 @@ def relay(provider: ScriptedProvider) -> Iterator[Relay]:
     """A relay that delivers to that provider, and tries again after a second."""
     with Relay("option retry_min '1'", smarthost(provider)) as found:
         yield found
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Spool:
+    """An empty spool."""
+    found = Spool(str(tmp_path / "spool"))
+    os.mkdir(found.root)
+    found.prepare()
+    return found
 
 
 @pytest.fixture

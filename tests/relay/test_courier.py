@@ -31,14 +31,6 @@ def _no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(courier, "_LINGER", 0.0)
 
 
-@pytest.fixture
-def box(tmp_path: Path) -> Spool:
-    found = Spool(str(tmp_path / "spool"))
-    os.mkdir(found.root)
-    found.prepare()
-    return found
-
-
 class Time:
     """CLOCK_BOOTTIME, as it is set."""
 

@@ -258,10 +258,8 @@ def test_without_a_spool_even_a_new_listener_answers(relay: Relay) -> None:
 
 
 def test_without_memory_a_mail_is_refused_and_the_next_one_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    box: spool.Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    box = spool.Spool(str(tmp_path))
-    box.prepare()
     committer = group_commit.Committer(box, threads=1)
 
     def verdict() -> OSError | None:

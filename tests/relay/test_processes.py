@@ -53,39 +53,44 @@ def test_a_session_that_has_begun_survives_a_reload(relay: Relay, provider: Scri
     wait(lambda: not alive(before), "the old listener ends after its last session")
 
 
-def test_term_ends_within_four_seconds_even_while_the_provider_hangs() -> None:
-    with ScriptedProvider({"dot": Hang()}) as provider, Relay("", smarthost(provider)) as relay:
-        queue_id = relay.send()
-        wait(lambda: provider.count("dot") == 1, "the provider hangs at the dot")
-        began = time.monotonic()
-        assert relay.stop() == 0
-        assert time.monotonic() - began < 4.0
-        assert relay.queue() == [queue_id]
-        provider.script = {}
-        relay.start()
-        provider.wait_for(1)
+@pytest.fixture
+def busy(relay: Relay, provider: ScriptedProvider) -> Relay:
+    """A relay whose courier waits for an answer to its first message's final dot."""
+    provider.script = {"dot": [Hang()]}
+    relay.send()
+    wait(lambda: provider.count("dot") == 1, "the provider hangs at the dot")
+    return relay
+
+
+def test_term_ends_within_four_seconds_even_while_the_provider_hangs(busy: Relay, provider: ScriptedProvider) -> None:
+    before = busy.queue()
+    began = time.monotonic()
+    assert busy.stop() == 0
+    assert time.monotonic() - began < 4.0
+    assert len(before) == 1 and busy.queue() == before
+    busy.start()
+    provider.wait_for(1)
 
 
 @pytest.mark.parametrize("role", ["listener", "courier", "supervisor"])
-def test_kill_9_of_any_role_leaves_no_orphan_and_loses_nothing(role: str) -> None:
-    with ScriptedProvider({"dot": [Hang()]}) as provider, Relay("option retry_min '1'", smarthost(provider)) as relay:
-        relay.send()
-        wait(lambda: provider.count("dot") == 1, "the provider hangs at the dot")
-        pids = {"listener": relay.listener(), "courier": relay.courier(), "supervisor": relay.pid}
-        os.kill(pids[role], signal.SIGKILL)
-        if role == "supervisor":
-            assert relay.process is not None
-            relay.process.wait()
-            wait(lambda: not any(alive(pid) for pid in pids.values()), "the children end by themselves")
-            relay.start()
-        else:
-            wait(lambda: not alive(pids[role]), "it is dead")
-        relay.send()
-        if role == "listener":
-            os.kill(pids["courier"], signal.SIGKILL)  # it would wait for the provider for ten minutes
-        provider.wait_for(2)
-        couriers = [pid for pid in relay.children() if pid != relay.listener()]
-        assert len(couriers) <= 1
+def test_kill_9_of_any_role_leaves_no_orphan_and_loses_nothing(
+    busy: Relay, provider: ScriptedProvider, role: str
+) -> None:
+    pids = {"listener": busy.listener(), "courier": busy.courier(), "supervisor": busy.pid}
+    os.kill(pids[role], signal.SIGKILL)
+    if role == "supervisor":
+        assert busy.process is not None
+        busy.process.wait()
+        wait(lambda: not any(alive(pid) for pid in pids.values()), "the children end by themselves")
+        busy.start()
+    else:
+        wait(lambda: not alive(pids[role]), "it is dead")
+    busy.send()
+    if role == "listener":
+        os.kill(pids["courier"], signal.SIGKILL)  # it would wait for the provider for ten minutes
+    provider.wait_for(2)
+    couriers = [pid for pid in busy.children() if pid != busy.listener()]
+    assert len(couriers) <= 1
 
 
 def test_a_second_relay_on_the_same_spool_is_refused(relay: Relay) -> None:
@@ -164,28 +169,20 @@ def catches(pid: int, number: int) -> bool:
     return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> number - 1 & 1)
 
 
-def test_signals_to_the_whole_group_end_nobody(provider: ScriptedProvider) -> None:
-    with Relay("", smarthost(provider)) as relay:
-        provider.script = {"dot": [Hang()]}
-        relay.send()
-        wait(lambda: provider.count("dot") == 1, "the courier is busy")
-        pids = relay.children()
-        for pid in pids:
-            os.kill(pid, signal.SIGUSR1)
-            os.kill(pid, signal.SIGHUP)
-        time.sleep(0.3)
-        assert all(alive(pid) for pid in pids)
+def test_signals_to_the_whole_group_end_nobody(busy: Relay) -> None:
+    pids = busy.children()
+    for pid in pids:
+        os.kill(pid, signal.SIGUSR1)
+        os.kill(pid, signal.SIGHUP)
+    time.sleep(0.3)
+    assert all(alive(pid) for pid in pids)
 
 
-def test_a_port_that_is_given_up_is_free_although_a_courier_is_busy(provider: ScriptedProvider) -> None:
-    provider.script = {"dot": [Hang()]}
-    with Relay("", smarthost(provider)) as relay:
-        relay.send()
-        wait(lambda: provider.count("dot") == 1, "the courier is busy")
-        inode = os.readlink(f"/proc/{relay.pid}/fd/{listening_fd(relay)}")
-        held = [os.readlink(path) for path in Path(f"/proc/{relay.courier()}/fd").iterdir()]
-        assert inode not in held
-        assert "libssl" not in Path(f"/proc/{relay.courier()}/maps").read_text(), "TLS costs memory"
+def test_a_port_that_is_given_up_is_free_although_a_courier_is_busy(busy: Relay) -> None:
+    inode = os.readlink(f"/proc/{busy.pid}/fd/{listening_fd(busy)}")
+    held = [os.readlink(path) for path in Path(f"/proc/{busy.courier()}/fd").iterdir()]
+    assert inode not in held
+    assert "libssl" not in Path(f"/proc/{busy.courier()}/maps").read_text(), "TLS costs memory"
 
 
 def listening_fd(relay: Relay) -> int:

@@ -18,7 +18,7 @@ import pytest
 from mailrelay.core import clock
 from mailrelay.spool.spool import DELIVERED, FAIL, FAILED, HOLD, PENDING, QUEUE, Envelope, Spool
 from tests.relay.calling import EXAMPLE, STRANGER, call, places, python_for_all
-from tests.support.relay import SMARTHOST, SOURCE, Relay, relay_command
+from tests.support.relay import SOURCE, Relay, relay_command, smarthost
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.waiting import wait
 
@@ -301,7 +301,7 @@ def test_the_commands_work_where_the_spools_owner_cannot_read_our_code(lying: Sp
 @pytest.mark.root
 def test_others_are_told_who_may() -> None:
     python = python_for_all()
-    with Relay("", SMARTHOST.format(port=1)) as relay:
+    with Relay("", smarthost(1)) as relay:
         queue_id = relay.send()
         for command in (["queue"], ["show", queue_id], ["delete", queue_id], ["hold", queue_id], ["flush"], ["mailq"]):
             done = call(*command, *places(relay), uid=STRANGER, python=python)
@@ -318,55 +318,55 @@ def test_others_are_told_who_may() -> None:
 # With a running relay
 
 
-def test_held_mail_stays_until_it_is_released_and_then_goes_at_once() -> None:
-    with (
-        ScriptedProvider({"mail": "451 4.3.0 later"}) as provider,
-        Relay("", SMARTHOST.format(port=provider.port)) as relay,
-    ):
-        queue_id = relay.send()
-        relay.wait_log("deferred")
-        wait(lambda: call("hold", queue_id, *places(relay)).code == 0, "it can be held once it is not being delivered")
-        provider.script = {}
-        assert call("flush", *places(relay)).code == 0
-        other = relay.send()
-        relay.wait_log(f"id={other}", 2)
-        provider.wait_for(1)
-        assert relay.queue(HOLD) == [queue_id]
-        assert call("release", queue_id, *places(relay)).code == 0
-        provider.wait_for(2)
+@pytest.fixture
+def relay(provider: ScriptedProvider) -> Iterator[Relay]:
+    with Relay("", smarthost(provider)) as found:
+        yield found
 
 
-def test_released_failed_mail_is_tried_again() -> None:
-    with (
-        ScriptedProvider({"rcpt": ["550 5.1.1 no", None]}) as provider,
-        Relay("", SMARTHOST.format(port=provider.port)) as relay,
-    ):
-        queue_id = relay.send()
-        wait(lambda: relay.queue(FAIL) == [queue_id], "it fails")
-        assert call("release", queue_id, *places(relay)).code == 0
-        provider.wait_for(1)
-        wait(lambda: relay.queue() == [], "it is gone")
+def test_held_mail_stays_until_it_is_released_and_then_goes_at_once(relay: Relay, provider: ScriptedProvider) -> None:
+    provider.script = {"mail": "451 4.3.0 later"}
+    queue_id = relay.send()
+    relay.wait_log("deferred")
+    wait(lambda: call("hold", queue_id, *places(relay)).code == 0, "it can be held once it is not being delivered")
+    provider.script = {}
+    assert call("flush", *places(relay)).code == 0
+    other = relay.send()
+    relay.wait_log(f"id={other}", 2)
+    provider.wait_for(1)
+    assert relay.queue(HOLD) == [queue_id]
+    assert call("release", queue_id, *places(relay)).code == 0
+    provider.wait_for(2)
 
 
-def test_flush_ignores_every_wait() -> None:
-    with ScriptedProvider({"banner": "450 busy"}) as provider, Relay("", SMARTHOST.format(port=provider.port)) as relay:
-        relay.send()
-        relay.wait_log("smarthost-failed")
-        provider.script = {}
-        done = call("flush", *places(relay))
-        assert (done.code, done.errors) == (0, "")
-        provider.wait_for(1)
+def test_released_failed_mail_is_tried_again(relay: Relay, provider: ScriptedProvider) -> None:
+    provider.script = {"rcpt": ["550 5.1.1 no", None]}
+    queue_id = relay.send()
+    wait(lambda: relay.queue(FAIL) == [queue_id], "it fails")
+    assert call("release", queue_id, *places(relay)).code == 0
+    provider.wait_for(1)
+    wait(lambda: relay.queue() == [], "it is gone")
 
 
-def test_flush_of_one_message_leaves_the_others_waiting() -> None:
-    with ScriptedProvider({"mail": "451 later"}) as provider, Relay("", SMARTHOST.format(port=provider.port)) as relay:
-        first, second = relay.send(), relay.send()
-        relay.wait_log("deferred", 2)
-        provider.script = {}
-        assert call("flush", first, *places(relay)).code == 0
-        provider.wait_for(1)
-        wait(lambda: relay.queue() == [second], "the first is gone")
-        assert len(provider.messages) == 1
+def test_flush_ignores_every_wait(relay: Relay, provider: ScriptedProvider) -> None:
+    provider.script = {"banner": "450 busy"}
+    relay.send()
+    relay.wait_log("smarthost-failed")
+    provider.script = {}
+    done = call("flush", *places(relay))
+    assert (done.code, done.errors) == (0, "")
+    provider.wait_for(1)
+
+
+def test_flush_of_one_message_leaves_the_others_waiting(relay: Relay, provider: ScriptedProvider) -> None:
+    provider.script = {"mail": "451 later"}
+    first, second = relay.send(), relay.send()
+    relay.wait_log("deferred", 2)
+    provider.script = {}
+    assert call("flush", first, *places(relay)).code == 0
+    provider.wait_for(1)
+    wait(lambda: relay.queue() == [second], "the first is gone")
+    assert len(provider.messages) == 1
 
 
 def test_flush_without_a_relay_says_so() -> None:
