@@ -6,6 +6,8 @@ is belongs to other parts (WHAT names them). What cache_verify.py finds wrong is
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -96,5 +98,10 @@ def downloads() -> Iterator[Path]:
 
 
 def _use(folder: Path) -> Use:
-    sizes = [path.lstat().st_size for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()]
+    """Count what lies there, but for what another task removes meanwhile."""
+    sizes = []
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                sizes.append(os.lstat(f"{where}/{name}").st_size)
     return Use(folder.name, sum(sizes), len(sizes))

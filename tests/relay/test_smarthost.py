@@ -165,8 +165,8 @@ def test_each_failure_of_the_dialogue_has_its_stage_and_cause(
 def test_a_hanging_server_is_given_up_in_time(step: str) -> None:
     with ScriptedProvider({step: Hang()}) as provider:
         began = time.monotonic()
-        failure = failure_of(smarthost(provider, timeout=0.1))
-        assert time.monotonic() - began < 4
+        failure = failure_of(smarthost(provider, timeout=0.3))
+        assert time.monotonic() - began < 10
     assert failure.cause == "timeout"
     assert failure.stage == {"connect": "banner"}.get(step, step)
     assert (failure.unsure is not None) == (step == "dot")
