@@ -1,7 +1,8 @@
 """`./inv bench --target lab-mipsel`: the relay on a router of the lab's in QEMU, with its bytecode and without.
 
 The guest measures its own memory; times are taken here, as a machine on the LAN and the provider see them. All rounds'
-medians become a table on the terminal and in docs/. Emulated: the rows compare with each other, not with hardware.
+medians become a table on the terminal and, after a full run, in docs/dev; a quick run writes nothing there. Emulated:
+the rows compare with each other, not with hardware.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The load that the bench puts on a mail server: many senders, one careful one, a thousand slow ones, one huge mail.
 
-Everything stays on loopback and ends by itself. Run as a program (`-m forge.bench.load PORT COUNT ADDRESSES`) it holds
-slow connections until its input ends: in a process of its own, so that it takes no time from the client that is timed.
+rounds.py and guest.py call this. Everything stays on loopback and ends by itself. Run as a program
+(`-m forge.bench.load PORT COUNT ADDRESSES`) it holds slow connections until its input ends: in a process of its own, so
+that it takes no time from the client that is timed.
 """
 
 from __future__ import annotations

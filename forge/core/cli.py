@@ -1,8 +1,8 @@
 """The border between the command line and forge: the task decorator, conversions of values, and the way out.
 
-Here alone an error of ours becomes a line and an exit code: no task prints a traceback for a user's mistake. tasks.py
-declares with this; __main__.py runs what was declared through Invoke, and so does `invoke` itself. Invoke is imported
-when a task is to run, not before: help works without it.
+Here an error that a task raises becomes a line and an exit code: no task prints a traceback for a user's mistake.
+tasks.py declares with this; forge/inv/main.py runs what was declared through Invoke, and so does `invoke` itself.
+Invoke is imported when a task is to run, not before: help works without it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The grammar of ./inv: words become tasks with values, by what tasks.py declares (cli.task).
 
-Standard library only: front.py reads the same words before anything is installed, __main__.py runs them. What is wrong
-with a command line is one UsageError of one line.
+Standard library only: front.py reads the same words before anything is installed, main.py runs them. What is wrong with
+a command line is one UsageError of one line.
 """
 
 from __future__ import annotations

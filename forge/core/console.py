@@ -1,8 +1,9 @@
 """What tasks print: steps, notes and tables. Colours on a terminal, plain lines in a log.
 
-Everything here may be called from several threads; each call writes whole lines. Errors are not printed here but
-raised (errors.py). With --quiet only results are printed (say, table, good, bad), with --verbose the programs that are
-run as well (trace). A task that was asked for JSON prints that alone on standard output, all else goes to stderr.
+All tasks print by this. Everything here may be called from several threads; each call writes whole lines. Errors are
+not printed here but raised (errors.py). With --quiet only results are printed (say, table, good, bad), with --verbose
+the programs that are run as well (trace). A task that was asked for JSON prints that alone on standard output, all else
+goes to stderr.
 """
 
 from __future__ import annotations

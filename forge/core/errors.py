@@ -1,7 +1,8 @@
 """The errors a person can act on, one small tree.
 
-Each says what failed, on which file or host, and (as its hint) the next thing to do. cli.py alone turns them into a
-line and an exit code; nothing else catches them to print them. Any other exception is a mistake of ours.
+Each says what failed, on which file or host, and (as its hint) the next thing to do. Any room raises them. cli.py
+turns a task's into a line and an exit code, main.py and front.py (forge/inv) those of a command line; nothing here
+prints. Any other exception is a mistake of ours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""The one place that knows where things are: in the checkout, and in the cache folder of whoever runs the task."""
+"""The one place that knows where things are: in the checkout, and in the cache folder of whoever runs the task.
+
+The rooms and the tests ask here; only what starts before this can be imported (__main__.py, front.py) finds the
+checkout by itself. ./inv reads this before anything is installed: what is not of the standard library is imported only
+when a folder of the user's is asked for.
+"""
 
 from __future__ import annotations
 

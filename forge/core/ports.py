@@ -1,6 +1,7 @@
 """Free TCP ports on loopback for servers that are about to start: the demo's, the bench's, the tests'.
 
-Runs on every Python that the relay's tests run on, 3.10 included.
+A port is free when it is asked for, and not reserved: whoever asks binds it at once. Runs on every Python that the
+relay's tests run on, 3.10 included.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every program that the host side starts and waits for is started by run(): an argv list, never a shell.
 
-A failure names the command and shows the end of what it printed. Long-running servers (the relay, a provider) are
-not run from here: they belong to whoever watches over them.
+Most rooms and the tests call it. A failure names the command and shows the end of what it printed. Long-running servers
+(the relay, a provider, QEMU) are not run from here: they belong to whoever watches over them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""How far a download is: a bar on a terminal, a plain line now and then elsewhere. fetch.py and asu.py use it."""
+"""How far a download is: a bar on a terminal, a plain line now and then elsewhere; and sizes as people read them.
+
+fetch.py and debian_packages.py show their downloads with it, the cache, partial.py and report.py take size(). It
+downloads nothing itself, and of several downloads at a time only one has the bar.
+"""
 
 from __future__ import annotations
 

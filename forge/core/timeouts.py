@@ -1,6 +1,7 @@
 """How slow this machine is right now, so that deadlines hold on a busy or small one and still end what hangs.
 
-It makes deadlines longer, and nothing else: what wait() waits for ends it at once.
+The rooms servers, vm, demo and bench and the tests wait by it. It changes deadlines alone and delays nothing: wait()
+returns as soon as what it waits for is there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""UCI's file format, written: /etc/config/NAME from sections with their options (OpenWrt's uci, file.c)."""
+"""UCI's file format, written: /etc/config/NAME from sections with their options (OpenWrt's uci, file.c).
+
+The demo, the bench, forge/site/relay.py and the tests call this. It knows no option and checks nothing; reading UCI is
+for the relay's own parser.
+"""
 
 from __future__ import annotations
 

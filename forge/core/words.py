@@ -1,4 +1,8 @@
-"""Words that people type: what they may have meant, and lists in one word."""
+"""Words that people type: what they may have meant, and lists in one word.
+
+commandline.py and tasks.py call this, and all others through cli.py, which hands near() on. Standard library only:
+./inv needs it before anything is installed.
+"""
 
 from __future__ import annotations
 

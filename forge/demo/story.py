@@ -1,7 +1,8 @@
 """What both kinds of demo show: the dialogue of a machine with the relay, and what arrived at the provider.
 
-lab.py plays it on a router in QEMU, local.py on this machine. Everything is real but the cabinet: Debian's
-Postfix plays the provider (postfix.py), and a plain socket says what a Controllino's sketch says.
+lab.py plays it on a router in QEMU, local.py on this machine. Everything is real but the cabinet: Debian's Postfix
+plays the provider (servers/postfix.py), and a plain socket says what a Controllino's sketch says. Nothing is started
+here: relay and provider are the caller's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Makes /usr/share/mailrelay/options of the relay's schema: types and options, in a table for a router's awk.
 
-The Postfix engine checks and renders the config with it, so that names, expressions, defaults and bounds stand in one
-place.
+registry.py calls this. The Postfix engine checks and renders the config with the table, so that names, expressions,
+defaults and bounds stand in one place, the schema: none is written here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What this machine has of what the tasks need: the packages that ./inv brings, and those that are only unpacked.
 
-Which task needs what, needs.py says. A mail server is never installed: Postfix, the counterpart in the demo, the tests
-and the bench, is fetched as a file and unpacked by whoever uses it.
+Which task needs what, needs.py says; main.py, doctor.py, checks.py and whatever starts such a program ask here. A mail
+server is never installed: Postfix, the counterpart in the demo, the tests and the bench, is fetched as a file and
+unpacked by whoever uses it.
 """
 
 from __future__ import annotations

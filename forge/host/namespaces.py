@@ -1,7 +1,8 @@
 """Commands in mount namespaces of their own, also where we run in a chroot ourselves: a bare Debian tree, say.
 
 Whoever enters a mount namespace gets its root folder, which is the machine's and not the chroot's: so the root of the
-process that is there is taken over (nsenter's --root). The tests call this.
+process that is there is taken over (nsenter's --root). The tests and forge/checks/lacking.py call this. Nothing that is
+mounted may show outside: where it would, MissingError is raised.
 """
 
 from __future__ import annotations

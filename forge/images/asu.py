@@ -1,7 +1,8 @@
 """Has an attended-sysupgrade server (OpenWrt's asu) make an image: `./inv image --via URL`, for machines that can't.
 
 Such a server takes names of packages, and of feeds that its owner allows; no package file, no overlay, and no password
-should go there. check() says so before anything is asked. The API is asu's: POST api/v1/build, then poll its hash.
+should go there. image.py calls check(), which says so before anything is asked, then run(). The API is asu's: POST
+api/v1/build, then poll its hash.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each build works in a copy of its own, so that several can run at once and none leaves anything behind; the packages it
 downloads are kept for the next one. The ImageBuilder fails silently (an image that is too big is deleted, with status
-0), so its exit status alone is never believed. image.py calls make().
+0), so its exit status alone is never believed. image.py calls make(); asu.py and lab.py take place() and relay_needs().
 """
 
 from __future__ import annotations

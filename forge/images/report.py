@@ -1,6 +1,6 @@
 """What came of the task `image`: a table, the next step, and what failed; for a folder of sites, sites.json.
 
-image.py is the caller.
+image.py is the caller. It makes no image; what failed is raised last, when all that was made has been told.
 """
 
 from __future__ import annotations

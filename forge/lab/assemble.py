@@ -1,5 +1,5 @@
 """Puts a firmware together: the tree from Debian's packages (made once for each target), upon it the stand-in, files/
-and packages, then kernel, initrd, squashfs and manifest. Only image.py calls this, and keeps what comes of it.
+and packages, then kernel, initrd, squashfs and manifest. Only firmware.py calls this, and keeps what comes of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Packages in the lab: what opkg believes to be installed, what an image is built with, and Postfix as OpenWrt has it.
 
 A package goes into an image as OpenWrt's ImageBuilder puts it there: by opkg for another root, so that nothing starts,
-and uci-defaults wait for the first boot. assemble.py, image.py and the tests call this.
+and uci-defaults wait for the first boot. assemble.py, images/lab.py and the tests call this.
 """
 
 from __future__ import annotations

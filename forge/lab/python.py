@@ -1,7 +1,7 @@
 """The guest's Python, cut down to what OpenWrt's python3-light and python3-openssl bring, and compiled as there.
 
 The table in the repository says which modules those packages have. Debian compiles some modules of other packages into
-the interpreter itself: there they are given a name that nobody imports. rootfs.py calls this.
+the interpreter itself: there they are given a name that nobody imports. rootfs.py and assemble.py call this.
 """
 
 from __future__ import annotations

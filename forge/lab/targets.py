@@ -1,7 +1,7 @@
 """The lab's targets: which Debian packages a firmware is made of, and the QEMU machine that it boots on.
 
-All that is known of a target stands here; rootfs.py, kernel.py, firmware.py and machines.py read it. The suite is the
-one that still has mipsel, and whose Python is that of OpenWrt 23.05 and 24.10: 3.11.
+All that is known of a target stands here; the rest of lab, images and vm/machines.py read it. The suite is the one that
+still has mipsel, and whose Python is that of OpenWrt 23.05 and 24.10: 3.11.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A device of a target by its profile: which images the ImageBuilder makes for it, and what its flash holds.
 
-Read from profiles.json as OpenWrt publishes it (and as the ImageBuilder itself writes it for what it made); for
-a target that has none, from `make info`. imagebuilder.py and asu.py ask here, and the task `targets` prints it.
+Read from profiles.json as OpenWrt publishes it (and as the ImageBuilder itself writes it for what it made); for a
+target that has none, from `make info`. image.py and imagebuilder.py ask here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Packs the relay as .deb for Debian and Raspberry Pi OS: the same sources, in the surroundings that Debian has.
 
 package/NAME/debian/ holds one tree for each Debian package, as it lies on the machine, with DEBIAN/ as dpkg-deb wants
-it; what is the same everywhere (the relay, versions) comes from the package that the mini-SDK staged. build.py calls.
+it; what is the same everywhere (the relay, versions) comes from the package that the mini-SDK staged. minisdk.py calls.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Their keys are the options of docs/owner/CONFIG.md. Nothing of them is known here: the tables become the text of
 /etc/config/mailrelay, the relay's own schema checks it for a machine of which nothing is known, as it is not this one,
-and what it finds is told with the site file's lines.
+and what it finds is told with the site file's lines. site.py calls read().
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bare_router(whole_router: SshRouter) -> SshRouter:
-    """Only for `installed_router`: the moment before anything was installed is kept here."""
+    """Only for `ready_router`: the moment before anything was installed is kept here."""
     whole_router.keep_moment("bare")
     return whole_router
 

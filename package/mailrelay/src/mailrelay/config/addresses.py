@@ -1,7 +1,8 @@
-"""Reads names of hosts, addresses, networks and aliases: what takes more than an expression. `option_types` calls it.
+"""Reads names of hosts, addresses, networks and aliases: what takes more than an expression.
 
 Each reader takes the text and returns the value, or raises InvalidValue with what is wrong and what would be right. It
-looks at nothing but the text. NAME and LOCAL_PART are expressions for Python, JavaScript and awk alike.
+looks at nothing but the text. `option_types`, `rules` and `machine` call it. NAME and LOCAL_PART are expressions for
+Python, JavaScript and awk alike.
 """
 
 from __future__ import annotations

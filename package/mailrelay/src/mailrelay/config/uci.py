@@ -1,7 +1,8 @@
 """Reads OpenWrt's configuration text (UCI) and makes of every byte string what libuci makes of it, errors included.
 
-It knows nothing of mailrelay's options: that is `schema`, its only caller in the relay. It writes no config files;
-`export` and `show` exist to be compared with what `uci export` and `uci show` print.
+It knows nothing of mailrelay's options: that is `schema`, which calls it for the config, as `machine` does for the
+names of OpenWrt's networks. It writes no config files; `export` and `show` exist to be compared with what `uci export`
+and `uci show` print.
 """
 
 from __future__ import annotations

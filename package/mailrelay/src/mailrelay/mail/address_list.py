@@ -1,7 +1,8 @@
 """Addresses in header fields (RFC 5322 3.4): read as people and devices write them, written so that nothing breaks out.
 
 Not for the paths of SMTP commands (addresses) and not a validator: it takes what it can make sense of, and drops the
-rest. headers calls it to complete, rewrite and find the recipients of `sendmail -t`. Every scan is linear in its input.
+rest. headers and fields call it to complete, rewrite and find the recipients of `sendmail -t`, sendmail for its
+options. Every scan is linear in its input.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The bytes of a message between the spool and DATA: what a client sent becomes clean CRLF lines, dot-stuffed anew.
 
-Not for header fields (headers) and not for finding the end of data (smtp/data.py). headers.complete() is the only
-caller: it takes plain() until the body starts, and feed() from there on. Memory: one chunk and one line of 998 octets.
+Not for header fields (headers) and not for finding the end of data (smtp/data.py). headers.complete() takes plain()
+until the body starts, and feed() from there on; notify takes wire(), `mailrelay show` takes plain(). Memory: one chunk
+and one line of 998 octets.
 """
 
 from __future__ import annotations

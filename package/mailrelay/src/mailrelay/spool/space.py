@@ -1,6 +1,7 @@
 """How many bytes a message may have now: the queue's limit and the disk's free space, without asking a disk for each.
 
-The listener's only source for SIZE and 452. What leaves the spool is noticed by looking again, in a thread.
+listener/incoming.py counts by it, and the listener hands `room` to each session, for SIZE and the 452 of NO_ROOM. The
+loop never waits for a disk here: what leaves the spool is noticed by looking again, in a thread.
 """
 
 from __future__ import annotations
