@@ -1,7 +1,7 @@
 """A connection to a smarthost and the way to it: names, sockets, and TLS on top; every wait here has an end.
 
-Knows no SMTP. smarthost calls it. Host names are bytes throughout: for a `str` Python wants encodings.idna, which
-OpenWrt's python3-light lacks.
+Knows no SMTP. smarthost opens it, dialogue reads and writes by it. Host names are bytes throughout: for a `str` Python
+wants encodings.idna, which OpenWrt's python3-light lacks.
 """
 
 from __future__ import annotations
