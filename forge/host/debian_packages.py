@@ -2,8 +2,8 @@
 
 apt-get does the fetching under the machine's own configuration (mirrors, proxy, keys), so every file is checked against
 the signed lists. Another suite or architecture than the machine's own (Debian 13 on Debian 12, mipsel on amd64) gets
-private lists, derived from the machine's sources. host.py, pythons.py, foreign_cpu.py, bench.py, doctor.py and lab/
-call this; all of it is kept in the cache folder.
+private lists, derived from the machine's sources. host.py, pythons.py, foreign_cpu.py, bench.py, doctor.py,
+cache_verify.py and lab/ call this; all of it is kept in the cache folder.
 """
 
 from __future__ import annotations
