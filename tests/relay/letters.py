@@ -7,7 +7,7 @@ import email.message
 import email.policy
 import re
 
-from mailrelay.mail.headers import MessageInfo, RewriteRules, complete
+from mailrelay.mail.headers import MessageInfo, complete
 
 SENDER = b"plc@plant.example"
 OWNER = b"owner@example.org"
@@ -28,7 +28,7 @@ def info(
 
 
 def sent(*chunks: bytes, of: MessageInfo | None = None, sender: bytes | None = None) -> bytes:
-    return b"".join(complete(of or info(), chunks, RewriteRules(sender)))
+    return b"".join(complete(of or info(), chunks, sender or b""))
 
 
 def parsed(*chunks: bytes, of: MessageInfo | None = None, sender: bytes | None = None) -> email.message.EmailMessage:

@@ -144,7 +144,7 @@ def test_a_disabled_smarthost_may_be_incomplete() -> None:
 )
 def test_options_and_settings_are_the_same_fields_of_the_same_types(section: str, kind: type[settings.Values]) -> None:
     fields = {field: option for option in OPTIONS[section] for field in option.fills}
-    assert set(fields) | ({"name"} if kind is settings.Smarthost else set()) == set(kind.__slots__)
+    assert set(fields) | ({"name"} if kind is settings.Smarthost else set()) == set(kind.__annotations__)
     found = good(GOOD)
     instance = {settings.Main: found.main, settings.Smarthost: found.smarthosts[0], settings.Client: found.clients[0]}[
         kind

@@ -15,10 +15,6 @@ from mailrelay.core import rtnetlink
 from mailrelay.core.net import Net
 
 
-class UnknownInterface(ValueError):
-    """A name that no interface of this machine bears; the text lists those that exist."""
-
-
 class Address:
     """One address of one interface: `address` to listen on, `subnet` the machines beside it ("192.168.1.0/24")."""
 
@@ -35,25 +31,12 @@ class Address:
 def resolve(names: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return the addresses to listen on and the subnets to serve for interfaces of these names, without repeats.
 
-    An interface without an address adds nothing. UnknownInterface names all that do not exist.
+    A name that no interface bears, or one without an address, adds nothing.
     """
     found = addresses()
-    wanted = list(names)
-    known = {name for _, name in socket.if_nameindex()} | {entry.label for entry in found}
-    missing = [name for name in wanted if name not in known]
-    if missing:
-        raise UnknownInterface(_unknown(missing, known))
-    mine = [entry for name in wanted for entry in found if name in (entry.interface, entry.label)]
+    mine = [entry for name in names for entry in found if name in (entry.interface, entry.label)]
     listen = dict.fromkeys(entry.address for entry in mine if entry.lasting)
     return list(listen), list(dict.fromkeys(entry.subnet for entry in mine))
-
-
-def _unknown(missing: list[str], known: set[str]) -> str:
-    import difflib
-
-    text = "; ".join(f"there is no network interface '{name}'" for name in missing)
-    near = difflib.get_close_matches(missing[0], known, 1)
-    return f"{text}; this machine has {', '.join(sorted(known))}" + (f" (did you mean '{near[0]}'?)" if near else "")
 
 
 def addresses() -> list[Address]:

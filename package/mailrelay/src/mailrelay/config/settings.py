@@ -14,13 +14,10 @@ if TYPE_CHECKING:
 
 
 class Values:
-    """A class of slots only; its annotations are its fields."""
-
-    __slots__: tuple[str, ...] = ()
+    """Its annotations are its fields."""
 
     def __init__(self, **values: object) -> None:
-        for name, value in values.items():
-            setattr(self, name, value)
+        vars(self).update(values)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and pack(self) == pack(other)
@@ -30,15 +27,6 @@ class Values:
 
 class Main(Values):
     """Section `mailrelay 'main'`. Sizes are bytes, durations seconds."""
-
-    __slots__ = (
-        "enabled", "network", "allow", "port", "hostname", "spool",
-        "max_message_size", "max_queue_size", "min_free_space",
-        "sender", "recipient", "postmaster", "notify", "notify_after", "alias", "allowed_recipient",
-        "max_connections", "max_connections_per_client", "max_recipients", "max_command_length", "max_line_length",
-        "max_header_length", "max_useless_commands", "command_timeout", "min_data_rate",
-        "queue_lifetime", "failed_lifetime", "retry_min", "retry_max",
-    )  # fmt: skip
 
     enabled: bool
     network: list[str]  # names of networks or interfaces, see interfaces.resolve
@@ -74,11 +62,6 @@ class Main(Values):
 class Smarthost(Values):
     """Section `smarthost`. Holds secrets: never leaves the process that delivers."""
 
-    __slots__ = (
-        "name", "enabled", "host", "port", "tls", "allow_cleartext", "verify", "ca_file", "fingerprint",
-        "auth", "username", "password", "priority", "sender", "rate_minute", "rate_day", "family", "timeout",
-    )  # fmt: skip
-
     name: str  # the section's name, or "smarthost[0]"
     enabled: bool
     host: str  # a host name, or an address without brackets
@@ -105,8 +88,6 @@ class Smarthost(Values):
 class Client(Values):
     """Section `client`: what holds for the machines at one address or in one network."""
 
-    __slots__ = ("address", "accept_any_login", "username", "password", "rate_limit", "redirect")
-
     address: str
     accept_any_login: bool
     username: str
@@ -121,8 +102,6 @@ class Client(Values):
 class Settings(Values):
     """Everything of one config. After `restore` the smarthosts are empty and `provider` tells if any was set."""
 
-    __slots__ = ("main", "smarthosts", "clients", "provider")
-
     main: Main
     smarthosts: list[Smarthost]  # the enabled ones, by priority and then in the order of the file
     clients: list[Client]  # the most specific first: the first whose Net contains the address counts
@@ -134,11 +113,6 @@ class Settings(Values):
 
 class Plan(Values):
     """What `serve` runs by: the command line and the config in one."""
-
-    __slots__ = (
-        "config", "listen", "allow", "spool", "mount", "follow", "run_dir", "owner", "log", "warnings", "settings",
-        "smarthosts",
-    )  # fmt: skip
 
     config: str  # the file's path
     listen: list[tuple[str, int]]
@@ -156,7 +130,7 @@ class Plan(Values):
 
 def pack(values: Values) -> Packed:
     """Return the fields of one object."""
-    return {name: getattr(values, name) for name in values.__slots__}
+    return dict(vars(values))
 
 
 def public(settings: Settings) -> Packed:

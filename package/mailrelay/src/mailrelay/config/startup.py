@@ -87,10 +87,13 @@ def plan(arguments: list[str]) -> Plan:
     if settings is None:
         raise Refused(EX_CONFIG, *map(str, faults))
     main = settings.main
+    if options.spool and machine.on_memory(os.path.abspath(options.spool)):
+        problem, hint = "is in memory: a power cut loses the mail in it", "name a folder on a disk"
+        warnings.append(Finding(f"--spool {options.spool}", 0, True, "spool-in-memory", "", "", problem, (hint,)))
 
     allow = options.allow
     if not listen or not allow:
-        addresses, subnets = _networks(main.network)
+        addresses, subnets = interfaces.resolve(main.network)
         if not listen:
             listen = [(address, port) for address in (*LOOPBACK, *addresses) for port in main.port]
         if not options.allow:
@@ -103,7 +106,9 @@ def plan(arguments: list[str]) -> Plan:
             raise Refused(EX_CONFIG, f"{options.config}: smarthost {place} is this relay itself")
 
     os.makedirs(options.run_dir, mode=0o755, exist_ok=True)
-    _keep(f"{kept}.new", data)  # in force once the supervisor has the spool
+    fd = os.open(f"{kept}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # in force once we have the spool
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
     return Plan(
         config=options.config,
         listen=listen,
@@ -114,30 +119,10 @@ def plan(arguments: list[str]) -> Plan:
         run_dir=os.path.abspath(options.run_dir),
         owner=owner,
         log=options.log,
-        warnings=[{**warning.facts(), "text": str(warning)} for warning in [*warnings, *_warnings(options.spool)]],
+        warnings=[{**warning.facts(), "text": str(warning)} for warning in warnings],
         settings=settings,
         smarthosts=[f"{smarthost.host}:{smarthost.port}" for smarthost in settings.smarthosts],
     )
-
-
-def _warnings(spool: str | None) -> list[Finding]:
-    """Warn of what the check of the settings cannot know: the options of the command line."""
-    if spool and machine.on_memory(os.path.abspath(spool)):
-        problem = "is in memory: a power cut loses the mail in it"
-        return [Finding(f"--spool {spool}", 0, True, "spool-in-memory", "", "", problem, ("name a folder on a disk",))]
-    return []
-
-
-def _networks(names: list[str]) -> tuple[list[str], list[str]]:
-    """Return addresses and subnets of the interfaces that exist; of the others the check has warned."""
-    known = []
-    for name in names:
-        try:
-            interfaces.resolve([name])
-        except interfaces.UnknownInterface:
-            continue
-        known.append(name)
-    return interfaces.resolve(known)
 
 
 def _read(path: str) -> bytes:
@@ -146,12 +131,6 @@ def _read(path: str) -> bytes:
             return file.read()
     except OSError as error:
         raise Refused(EX_CONFIG, f"{path}: {error.strerror}; name the settings with --config FILE") from None
-
-
-def _keep(path: str, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
 
 
 def _endpoint(text: str) -> tuple[str, int]:

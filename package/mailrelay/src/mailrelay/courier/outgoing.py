@@ -62,11 +62,10 @@ def compose(
         date=envelope.date(),
         smtputf8=envelope.smtputf8,
     )
-    rules = headers.RewriteRules(rewritten or None)
     return Transaction(
         info.sender,
         recipients,
-        lambda: headers.complete(info, chunks(), rules),
+        lambda: headers.complete(info, chunks(), rewritten),
         size=size,
         smtputf8=envelope.smtputf8,
         eightbit=envelope.eightbit,

@@ -33,15 +33,14 @@ class AddressWatcher:
         except OSError:  # a kernel or a sandbox without it: then a reload takes new addresses
             return
         self.fd = self._socket.fileno()
-        while select.select([self.fd], [], [], _PATIENCE)[0] and not self._take([], 0.0):
+        while select.select([self.fd], [], [], _PATIENCE)[0] and not self.read_changes([], 0.0):
             pass
 
-    def read_changes(self, names: list[str], now: float) -> None:
-        """Take what the kernel says; `due` changes if it concerns an interface with one of these names."""
-        self._take(names, now)
+    def read_changes(self, names: list[str], now: float) -> bool:
+        """Take what the kernel says; `due` changes if it concerns an interface with one of these names.
 
-    def _take(self, names: list[str], now: float) -> bool:
-        """Return true once the kernel has told all addresses that there are."""
+        Return true once the kernel has told all addresses that there are.
+        """
         try:
             for kind, body in rtnetlink.messages(self._socket.recv(1 << 16)):
                 if kind == rtnetlink.DONE:

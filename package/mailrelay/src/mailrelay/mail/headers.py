@@ -44,8 +44,6 @@ _BCC = frozenset([b"bcc", b"resent-bcc"])
 _DROPPED = _BCC | {b"return-path", b"content-length"}
 _MIME = frozenset([b"content-type", b"content-transfer-encoding"])
 
-_DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
-_MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _NOT_HELO = re.compile(rb"[^A-Za-z0-9._:@\[\]-]+")
 _NOT_HOST = re.compile(rb"[^A-Za-z0-9.-]+")
 _NOT_TOKEN = re.compile(rb"[^A-Za-z0-9.:-]+")
@@ -81,18 +79,10 @@ class MessageInfo:
         self.smtputf8 = smtputf8
 
 
-class RewriteRules:
-    """What the owner wants changed. sender: the only address that may stand in From, or None."""
-
-    __slots__ = ("sender",)
-
-    def __init__(self, sender: bytes | None = None) -> None:
-        self.sender = sender
-
-
-def complete(info: MessageInfo, chunks: Iterable[bytes], rules: RewriteRules | None = None) -> Iterator[bytes]:
+def complete(info: MessageInfo, chunks: Iterable[bytes], rewrite: bytes = b"") -> Iterator[bytes]:
     """Yield the message for DATA: from raw chunks as received (dot-stuffed, no end mark) to clean, stuffed CRLF lines.
 
+    rewrite: the only address that may stand in From; empty for any.
     A message of up to MAX_HEAD octets comes as one chunk. The result does not depend on how the input is cut, ends with
     CRLF, and lacks only the final dot.
     """
@@ -125,7 +115,7 @@ def complete(info: MessageInfo, chunks: Iterable[bytes], rules: RewriteRules | N
         while not ended and len(head) < MAX_HEAD and pull():
             pass
         charset = _charset(head[start:MAX_HEAD], ended and len(head) <= MAX_HEAD)
-    out = _completed(fields, info, rules.sender if rules else None, charset).replace(b"\n", b"\r\n")
+    out = _completed(fields, info, rewrite, charset).replace(b"\n", b"\r\n")
     out += body.wire(head[start:])
     head = b""
     if not ended:
@@ -163,7 +153,7 @@ def _charset(text: bytes, whole: bool) -> bytes:
     return b"utf-8" if is_utf8(text) else b"iso-8859-1"
 
 
-def _completed(fields: list[Field], info: MessageInfo, rewrite: bytes | None, charset: bytes) -> bytes:
+def _completed(fields: list[Field], info: MessageInfo, rewrite: bytes, charset: bytes) -> bytes:
     """Return the header section with LF line ends, the blank line included."""
     hostname = _NOT_HOST.sub(b"", info.hostname.encode("ascii", "ignore")) or b"mailrelay.invalid"
     date = _date(info.date)
@@ -225,7 +215,7 @@ def _valid_id(value: bytes) -> bytes:
     return b" <" + text + b">" if _BARE_ID.fullmatch(text) else b""
 
 
-def _set_from(kept: list[Field], info: MessageInfo, rewrite: bytes | None, hostname: bytes) -> None:
+def _set_from(kept: list[Field], info: MessageInfo, rewrite: bytes, hostname: bytes) -> None:
     """Give the message a From with an address in it: its own, the envelope's, or the one that a rule demands."""
     place = next((i for i, field in enumerate(kept) if field[0] == b"from"), -1)
     value = kept[place][2] if place >= 0 else b""
@@ -287,10 +277,9 @@ def _received(info: MessageInfo, hostname: bytes, date: bytes) -> bytes:
 
 
 def _date(seconds: float) -> bytes:
-    """Return an RFC 5322 date-time in UTC, independent of any locale."""
+    """Return an RFC 5322 date-time in UTC; nothing here sets a locale in which it would read otherwise."""
     try:
-        year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(min(max(seconds, 0), 253402300799))
+        moment = time.gmtime(min(max(seconds, 0), 253402300799))
     except OverflowError:  # a C library whose time ends in 2038
-        year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(2**31 - 1)
-    parts = (_DAYS[weekday], day, _MONTHS[month - 1], year, hour, minute, second)
-    return b"%s, %d %s %04d %02d:%02d:%02d +0000" % parts
+        moment = time.gmtime(2**31 - 1)
+    return time.strftime(f"%a, {moment.tm_mday} %b %Y %H:%M:%S +0000", moment).encode()
