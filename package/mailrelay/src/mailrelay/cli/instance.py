@@ -81,13 +81,8 @@ class Relay:
 
         settings, faults, _ = schema.load(self.config, machine.ThisMachine())
         if settings is None:
-            code = os.EX_CONFIG
-            if not os.path.exists(self.config):
-                code = os.EX_NOINPUT
-            elif not os.access(self.config, os.R_OK):
-                code = os.EX_NOPERM
             more = f" (and {len(faults) - 1} more: mailrelay check)" if len(faults) > 1 else ""
-            raise Stop(code, f"{faults[0]}{more}")
+            raise Stop(fault_code(self.config, os.EX_CONFIG), f"{faults[0]}{more}")
         return settings
 
     def spool_dir(self) -> str:
@@ -175,6 +170,13 @@ class Control:
                 raise Stop(os.EX_TEMPFAIL, "the relay ended just now; it tries all that waits when it starts") from None
 
 
+def fault_code(config: str, fault: int) -> int:
+    """Return the exit code for settings that cannot be read, `fault` for any that can and have one."""
+    if not os.path.exists(config):
+        return os.EX_NOINPUT
+    return fault if os.access(config, os.R_OK) else os.EX_NOPERM
+
+
 def become_owner(path: str) -> None:
     """Become the owner of a directory for good, if we are root. Stop if there is no such directory."""
     try:
@@ -187,7 +189,6 @@ def become_owner(path: str) -> None:
     if not stat.S_ISDIR(folder.st_mode):
         raise Stop(os.EX_NOINPUT, f"{path}: not a directory; name the spool with --spool DIR")
     if os.geteuid() == 0 and folder.st_uid != 0:
-        os.setgroups([])
-        os.setresgid(folder.st_gid, folder.st_gid, folder.st_gid)
-        os.setresuid(folder.st_uid, folder.st_uid, folder.st_uid)
-        os.umask(0o077)
+        from mailrelay.daemon import processes
+
+        processes.drop_rights((folder.st_uid, folder.st_gid))

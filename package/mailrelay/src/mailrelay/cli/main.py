@@ -10,7 +10,7 @@ import os
 import sys
 
 from mailrelay.cli.display import complain, prepare_streams
-from mailrelay.cli.instance import Relay, Stop
+from mailrelay.cli.instance import Relay, Stop, fault_code
 from mailrelay.core.paths import DEFAULT_CONFIG, DEFAULT_RUN_DIR
 
 TYPE_CHECKING = False
@@ -225,25 +225,19 @@ def _check(options: Options) -> int:
     from mailrelay.config import machine, schema
 
     exposed = dict(pair.split("=", 1) for pair in options.values["--exposed"].split(",") if "=" in pair)
-    found, faults, warnings = schema.load(options.values["--config"], machine.ThisMachine(exposed))
+    config = options.values["--config"]
+    found, faults, warnings = schema.load(config, machine.ThisMachine(exposed))
     if "--json" in options.flags:
         import json
 
         print(json.dumps([finding.facts() for finding in [*faults, *warnings][:_MOST_FINDINGS]]))
-        return 0 if found is not None else _why_not(options.values["--config"])
-    for finding in [*faults, *warnings]:
-        print(finding)
-    if found is not None:
-        aside = f", apart from the {'warning' if len(warnings) == 1 else 'warnings'} above" if warnings else ""
-        print(f"{options.values['--config']}: config is fine{aside}")
-        return 0
-    return _why_not(options.values["--config"])
-
-
-def _why_not(config: str) -> int:
-    if not os.path.exists(config):
-        return os.EX_NOINPUT
-    return 1 if os.access(config, os.R_OK) else os.EX_NOPERM
+    else:
+        for finding in [*faults, *warnings]:
+            print(finding)
+        if found is not None:
+            aside = f", apart from the {'warning' if len(warnings) == 1 else 'warnings'} above" if warnings else ""
+            print(f"{config}: config is fine{aside}")
+    return 0 if found is not None else fault_code(config, 1)
 
 
 def _queue(options: Options) -> int:

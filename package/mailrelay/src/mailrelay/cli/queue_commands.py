@@ -11,7 +11,7 @@ import sys
 
 from mailrelay.cli.display import address, complain, count, duration, for_terminal, in_bytes, moment
 from mailrelay.cli.instance import Stop
-from mailrelay.cli.queue_view import RECIPIENT_STATES, Glance
+from mailrelay.cli.queue_view import RECIPIENT_STATES
 from mailrelay.core.text import escaped
 from mailrelay.mail.body import Body
 from mailrelay.spool import spool
@@ -50,7 +50,7 @@ def show(where: spool.Spool, queue_id: str) -> int:
     """Print the envelope's facts, an empty line, and the message as text: dots unstuffed, line ends the machine's."""
     for state in spool.STATES if spool.is_id(queue_id) else ():
         try:
-            message = Glance(where, state, queue_id)
+            message = spool.Message(where, state, queue_id, lock=False)
         except FileNotFoundError:
             continue
         except spool.Damaged as damaged:
@@ -64,7 +64,7 @@ def show(where: spool.Spool, queue_id: str) -> int:
     raise Stop(os.EX_NOINPUT, f"{escaped(queue_id)}: no such message; 'mailrelay queue' lists them")
 
 
-def _facts(message: Glance) -> Iterator[str]:
+def _facts(message: spool.Message) -> Iterator[str]:
     envelope = message.envelope
     yield f"id           {message.id}"
     yield f"state        {message.state}"
@@ -91,7 +91,7 @@ def _facts(message: Glance) -> Iterator[str]:
         yield f"last answer  {escaped(message.answer)}"
 
 
-def _text(message: Glance) -> Iterator[bytes]:
+def _text(message: spool.Message) -> Iterator[bytes]:
     body = Body()
     for chunk in message.chunks():
         yield body.plain(chunk)
@@ -118,24 +118,20 @@ def _print(chunks: Iterator[bytes]) -> None:
 
 def delete(where: spool.Spool, ids: Sequence[str], all_of_them: bool) -> int:
     """Delete for good, damaged files too. With all_of_them: whatever is there when we look."""
-    touched: set[str] = set()
 
-    def act(queue_id: str) -> None:
+    def act(queue_id: str) -> tuple[str, ...]:
         try:
             message = _open(where, queue_id)
         except Damage as damage:
             os.unlink(where.path(damage.state, queue_id))
-            touched.add(damage.state)
-            return
+            return (damage.state,)
         with message:
             message.delete()
-            touched.add(message.state)
+            return (message.state,)
 
     if all_of_them:
         ids = [queue_id for state in spool.STATES for queue_id in where.ids(state)]
-    done, code = _each("delete", ids, act)
-    for state in touched:
-        where.sync(state)
+    done, code = _each("delete", where, ids, act)
     if all_of_them:
         print(f"{count(len(done), 'message')} deleted")
     else:
@@ -145,34 +141,31 @@ def delete(where: spool.Spool, ids: Sequence[str], all_of_them: bool) -> int:
 
 def hold(where: spool.Spool, ids: Sequence[str]) -> int:
     """Let nobody touch them until `release` or `delete`; failed ones may be held too, and are then kept."""
-    touched: set[str] = set()
 
-    def act(queue_id: str) -> None:
+    def act(queue_id: str) -> tuple[str, ...]:
         with _open(where, queue_id) as message:
-            touched.update((message.state, spool.HOLD))
-            if message.state != spool.HOLD:
+            before = message.state
+            if before != spool.HOLD:
                 message.move(spool.HOLD)
+            return before, spool.HOLD
 
-    done, code = _each("hold", ids, act)
-    for state in touched:
-        where.sync(state)
+    done, code = _each("hold", where, ids, act)
     _say("held", done)
     return code
 
 
 def release(where: spool.Spool, ids: Sequence[str], control: Control | None) -> int:
     """Put held and failed ones back into the queue, failed recipients and all, and due."""
-    touched: set[str] = set()
 
-    def act(queue_id: str) -> None:
+    def act(queue_id: str) -> tuple[str, ...]:
         with _open(where, queue_id) as message:
-            if message.state != spool.QUEUE or spool.FAILED in message.statuses:
-                touched.update((message.state, spool.QUEUE))
-                message.release()
+            before = message.state
+            if before == spool.QUEUE and spool.FAILED not in message.statuses:
+                return ()
+            message.release()
+            return before, spool.QUEUE
 
-    done, code = _each("release", ids, act)
-    for state in touched:
-        where.sync(state)
+    done, code = _each("release", where, ids, act)
     if control is not None:
         control.request(done)
     _say("released" if control else "released, to be sent when the relay runs:", done)
@@ -182,18 +175,19 @@ def release(where: spool.Spool, ids: Sequence[str], control: Control | None) -> 
 def flush(where: spool.Spool, ids: Sequence[str], control: Control) -> int:
     """Make these due now, and every smarthost too."""
 
-    def act(queue_id: str) -> None:
+    def act(queue_id: str) -> tuple[str, ...]:
         try:
             message = _open(where, queue_id)
         except _Sending:
-            return
+            return ()
         with message:
             if message.state != spool.QUEUE:
                 what = "is held" if message.state == spool.HOLD else "has failed"
                 raise Stop(os.EX_DATAERR, f"{queue_id}: {what}; 'mailrelay release {queue_id}' puts it into the queue")
             message.note_attempt(message.attempts, 0.0, message.answer)
+            return ()
 
-    done, code = _each("flush", ids, act)
+    done, code = _each("flush", where, ids, act)
     control.request(done)
     _say("due now", done)
     return code
@@ -217,13 +211,19 @@ def _open(where: spool.Spool, queue_id: str) -> spool.Message:
     raise Stop(os.EX_NOINPUT, f"{escaped(queue_id)}: no such message; 'mailrelay queue' lists them")
 
 
-def _each(command: str, ids: Sequence[str], act: Callable[[str], None]) -> tuple[list[str], int]:
-    """Do it to each, complain of those that fail. Return the ones done, and the exit code of the first that failed."""
+def _each(
+    command: str, where: spool.Spool, ids: Sequence[str], act: Callable[[str], tuple[str, ...]]
+) -> tuple[list[str], int]:
+    """Do it to each, complain of those that fail, and sync the states that `act` returns.
+
+    Return the ones done, and the exit code of the first that failed.
+    """
     done: list[str] = []
+    touched: set[str] = set()
     code = 0
     for queue_id in dict.fromkeys(ids):
         try:
-            act(queue_id)
+            touched.update(act(queue_id))
         except Stop as stop:
             complain(f"mailrelay {command}", stop.text)
             code = code or stop.code
@@ -235,6 +235,8 @@ def _each(command: str, ids: Sequence[str], act: Callable[[str], None]) -> tuple
             code = code or os.EX_IOERR
         else:
             done.append(queue_id)
+    for state in touched:
+        where.sync(state)
     return done, code
 
 

@@ -5,7 +5,6 @@ Only reads, and takes no lock, so that looking never stands in a courier's way. 
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from itertools import islice
@@ -26,34 +25,12 @@ RECIPIENT_STATES = {spool.PENDING: "pending", spool.DELIVERED: "delivered", spoo
 _WORDS = {spool.QUEUE: "queued", spool.HOLD: "held", spool.FAIL: "failed"}
 
 
-class Glance(spool.Message):
-    """A message opened for reading, without its lock. Not for acting on: it may be gone in the next moment."""
-
-    __slots__ = ("inode",)
-
-    def __init__(self, where: spool.Spool, state: str, queue_id: str) -> None:
-        self._spool = where
-        self.state = state
-        self.id = queue_id
-        self._fd = os.open(where.path(state, queue_id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            file = os.fstat(self._fd)
-            self.inode = file.st_ino
-            self._read(file.st_size)
-        except BaseException:
-            os.close(self._fd)
-            raise
-
-    def __enter__(self) -> Glance:
-        return self
-
-
 class Entry:
     """One line of the queue. message: None if the file is damaged; then `damage` says how. Closed when listed."""
 
     __slots__ = ("damage", "id", "message", "sending", "state")
 
-    def __init__(self, state: str, queue_id: str, message: Glance | None, damage: str, sending: bool) -> None:
+    def __init__(self, state: str, queue_id: str, message: spool.Message | None, damage: str, sending: bool) -> None:
         self.state = state
         self.id = queue_id
         self.message = message
@@ -83,7 +60,7 @@ def entries(where: spool.Spool) -> Iterator[Entry]:
     for state in spool.STATES:
         for queue_id in where.ids(state):
             try:
-                with Glance(where, state, queue_id) as message:
+                with spool.Message(where, state, queue_id, lock=False) as message:
                     yield Entry(state, queue_id, message, "", state == spool.QUEUE and message.inode in locked)
             except FileNotFoundError:  # delivered or moved in the meantime
                 pass

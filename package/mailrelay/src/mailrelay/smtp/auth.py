@@ -7,8 +7,6 @@ returned. The login at the provider is `login.py`.
 from __future__ import annotations
 
 from _operator import _compare_digest  # hmac.compare_digest, without the memory of hmac and hashlib
-from binascii import Error as Base64Error
-from binascii import a2b_base64
 
 from mailrelay.smtp import replies
 
@@ -67,9 +65,11 @@ class Dialogue:
                 return ASKED, replies.ASK_PASSWORD
             return ACCEPTED, replies.LOGGED_IN
         name, password = self._login
+        from binascii import a2b_base64  # a library of its own, and few machines log in
+
         try:
             shown = a2b_base64(b"" if response == b"=" else response)
-        except Base64Error:
+        except ValueError:
             return REFUSED, replies.NOT_BASE64
         if self._step == _NAME:
             self._name_matched = _compare_digest(shown, name)

@@ -37,15 +37,11 @@ class Opening:
 
     __slots__ = ("_challenges", "_login", "_mechanisms", "_starttls", "extensions", "hostname", "mechanism", "secure")
 
-    extensions: dict[str, str]  # keyword to parameters, both in upper case
-    mechanism: str  # that the login went by
-    secure: bool  # TLS is up
-
     def __init__(self, hostname: bytes, *, starttls: bool, secure: bool, login: Login | None) -> None:
         self.hostname = hostname
-        self.extensions = {}
-        self.mechanism = ""
-        self.secure = secure
+        self.extensions: dict[str, str] = {}  # keyword to parameters, both in upper case
+        self.mechanism = ""  # that the login went by
+        self.secure = secure  # TLS is up
         self._starttls = starttls
         self._login = login
         self._mechanisms: list[str] = []  # left to try

@@ -41,22 +41,29 @@ class Busy(Exception):
 
 
 class Message:
-    """A whole message in the spool, locked against every other process until close()."""
+    """A whole message in the spool, locked against every other process until close().
+
+    Without `lock` it is only to be looked at: it may be gone in the next moment.
+    """
 
     __slots__ = (
-        "_body", "_fd", "_spool", "_status", "answer", "attempts", "due", "envelope", "id", "size", "state", "statuses",
+        "_body", "_fd", "_spool", "_status", "answer", "attempts", "due", "envelope", "id", "inode", "size", "state",
+        "statuses",
     )  # fmt: skip
 
-    def __init__(self, spool: Spool, state: str, queue_id: str) -> None:
+    def __init__(self, spool: Spool, state: str, queue_id: str, *, lock: bool = True) -> None:
         self._spool = spool
         self.state = state
         self.id = queue_id
-        self._fd = os.open(spool.path(state, queue_id), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        path = spool.path(state, queue_id)
+        self._fd = os.open(path, (os.O_RDWR if lock else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not os.path.exists(path):
+                    raise FileNotFoundError(errno.ENOENT, "gone in the meantime", queue_id)
             stat = os.fstat(self._fd)
-            if not os.path.exists(spool.path(state, queue_id)):
-                raise FileNotFoundError(errno.ENOENT, "gone in the meantime", queue_id)
+            self.inode = stat.st_ino
             self._read(stat.st_size)
         except BlockingIOError:
             os.close(self._fd)
