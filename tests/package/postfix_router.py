@@ -86,8 +86,10 @@ class PostfixRouter(Container):
     def write(self, settings: str) -> None:
         self.put(SETTINGS, settings, 0o600)
 
-    def start(self, *, listening: str = "127.0.0.1") -> None:
-        """By the init script; returns when it listens there."""
+    def start(self, settings: str = "", *, listening: str = "127.0.0.1") -> None:
+        """By the init script, with these settings or those that are there; returns when it listens there."""
+        if settings:
+            self.write(settings)
         self.ok(INIT, "start")
         self.wait(lambda: self.listens(listening), f"Postfix listens on {listening}")
 

@@ -24,8 +24,7 @@ pytestmark = pytest.mark.root
 def test_a_path_of_strange_characters_is_taken_as_it_is(router: PostfixRouter, provider: postfix.Provider) -> None:
     name = "/etc/my ca's $myhostname ${x} {y} #1 \\.pem"
     router.put(name, provider.ca_file.read_text())
-    router.write(main() + at(provider, ca_file=name))
-    router.start()
+    router.start(main() + at(provider, ca_file=name))
     router.mail()
     provider.wait_for(1)
 
@@ -50,8 +49,7 @@ def test_mail_reaches_the_provider_over_tls_with_the_login(
 def test_the_password_is_only_in_the_map_that_root_alone_can_read(
     router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.write(main() + at(provider))
-    router.start()
+    router.start(main() + at(provider))
     router.mail()
     provider.wait_for(1)
     folder = router.root / "var/run/mailrelay/postfix"
@@ -78,8 +76,7 @@ def test_a_certificate_that_nothing_vouches_for_is_refused(router: PostfixRouter
 
 def test_a_certificate_for_another_name_is_refused(router: PostfixRouter, provider: postfix.Provider) -> None:
     router.put("/etc/hosts", "127.0.0.1 localhost other.example.org\n")
-    router.write(main() + at(provider, host="other.example.org"))
-    router.start()
+    router.start(main() + at(provider, host="other.example.org"))
     router.mail()
     router.wait_for_log("status=deferred .*not verified")
     assert provider.messages() == []
@@ -93,16 +90,14 @@ def test_a_fingerprint_trusts_one_certificate_and_no_other(router: PostfixRouter
     digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem[: pem.index("-----END") + 25])).hexdigest()
     for fingerprint, arrives in ((digest, True), (digest[::-1], False)):
         router.fresh()
-        router.write(main() + at(provider, ca_file="/etc/none.pem", fingerprint=fingerprint))
-        router.start()
+        router.start(main() + at(provider, ca_file="/etc/none.pem", fingerprint=fingerprint))
         router.mail()
         router.wait_for_log("status=sent" if arrives else "status=deferred")
     assert len(provider.messages()) == 1
 
 
 def test_verify_off_sends_encrypted_and_unverified(router: PostfixRouter, provider: postfix.Provider) -> None:
-    router.write(main() + at(provider, ca_file="/etc/none.pem", verify="0"))
-    router.start()
+    router.start(main() + at(provider, ca_file="/etc/none.pem", verify="0"))
     router.mail()
     provider.wait_for(1)
     assert re.search("(Untrusted|Trusted) TLS connection", router.log())
@@ -112,8 +107,7 @@ def test_mail_waits_while_the_provider_is_away_and_flush_sends_it(
     router: PostfixRouter, provider: postfix.Provider
 ) -> None:
     provider.stop()
-    router.write(main(retry_min="1h", retry_max="2h") + at(provider))
-    router.start()
+    router.start(main(retry_min="1h", retry_max="2h") + at(provider))
     router.mail()
     router.wait_for_log("status=deferred")
     status = router.engine("engine_status").output
@@ -129,16 +123,14 @@ def test_mail_waits_while_the_provider_is_away_and_flush_sends_it(
 def test_a_name_that_cannot_be_found_defers_and_never_fails_mail(
     router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.write(main() + at(provider, host="nowhere.example.org"))
-    router.start()
+    router.start(main() + at(provider, host="nowhere.example.org"))
     router.mail()
     router.wait_for_log("status=deferred .*unable to look up host")
     assert "status=bounced" not in router.log() and len(router.waiting()) == 1
 
 
 def test_a_refused_login_waits(router: PostfixRouter, provider: postfix.Provider) -> None:
-    router.write(main() + at(provider, password="wrong"))
-    router.start()
+    router.start(main() + at(provider, password="wrong"))
     router.mail()
     router.wait_for_log("status=deferred .*SASL authentication failed")
     assert len(router.waiting()) == 1
@@ -156,12 +148,11 @@ def test_the_next_provider_takes_over_and_priority_decides(router: PostfixRouter
 
 def test_the_sender_decides_about_the_provider(router: PostfixRouter, provider: postfix.Provider) -> None:
     closed = 9
-    router.write(
+    router.start(
         main()
         + at(provider, "all", port=closed)
         + at(provider, "plant", sender=["@Plant.example"], tls="tls", port=provider.tls_port)
     )
-    router.start()
     with router.client() as session:
         session.sendmail("pump@plant.example", ["a@example.net"], b"Subject: 1\r\n\r\n")
         session.sendmail("pump@plant.example.org", ["b@example.net"], b"Subject: 2\r\n\r\n")
@@ -175,8 +166,7 @@ def test_the_sender_decides_about_the_provider(router: PostfixRouter, provider: 
 
 
 def test_outsiders_read_554(router: PostfixRouter, provider: postfix.Provider) -> None:
-    router.write(main() + at(provider))
-    router.start()
+    router.start(main() + at(provider))
     with pytest.raises(smtplib.SMTPConnectError) as refused:
         router.client(STRANGER, "192.168.1.1")
     assert refused.value.smtp_code == 554
@@ -190,14 +180,12 @@ def test_outsiders_read_554(router: PostfixRouter, provider: postfix.Provider) -
 
 
 def test_allow_lets_further_networks_in(router: PostfixRouter, provider: postfix.Provider) -> None:
-    router.write(main(allow=[STRANGER]) + at(provider))
-    router.start()
+    router.start(main(allow=[STRANGER]) + at(provider))
     assert router.client(STRANGER, "192.168.1.1").ehlo()[0] == 250
 
 
 def test_only_the_networks_addresses_are_listened_on(router: PostfixRouter, provider: postfix.Provider) -> None:
-    router.write(main() + at(provider))
-    router.start(listening="fd00:1:2::1")
+    router.start(main() + at(provider), listening="fd00:1:2::1")
     for address in ("127.0.0.1", "::1", "192.168.1.1"):
         assert router.listens(address)
     assert not router.listens("127.0.0.3") and not router.listens(STRANGER)
@@ -209,8 +197,7 @@ def test_an_address_that_cannot_be_bound_stops_no_other_and_is_listened_on_when_
 ) -> None:
     router.ok("ip", "addr", "del", "192.168.1.1/24", "dev", "lo")
     try:
-        router.write(main() + at(provider))
-        router.start()
+        router.start(main() + at(provider))
         router.mail()
         provider.wait_for(1)
         assert "inet_interfaces = 127.0.0.1, [::1], [fd00:1:2::1]\n" in router.main_cf()
@@ -221,8 +208,7 @@ def test_an_address_that_cannot_be_bound_stops_no_other_and_is_listened_on_when_
 
 
 def test_naive_machines_are_understood(router: PostfixRouter, provider: postfix.Provider) -> None:
-    router.write(main() + at(provider))
-    router.start()
+    router.start(main() + at(provider))
     with router.connect(25) as machine:
         replies = machine.makefile("rb")
         for line, code in (
@@ -255,9 +241,9 @@ def test_a_mail_cannot_hide_a_second_one(
 ) -> None:
     if version == "openwrt":  # 3.8.2 does not know the parameter, and this one does nothing until it is set
         router.wrap_postconf("grep -v bare_newline_reject")
-    router.write(main() + at(provider))
-    router.start()
+    router.start(main() + at(provider))
     assert ("smtpd_forbid_bare_newline = normalize" in router.main_cf()) == (version == "installed")
+    assert ("smtpd_data_restrictions = reject_unauth_pipelining" in router.main_cf()) == (version == "openwrt")
     with router.connect(25) as machine:
         replies = machine.makefile("rb")
         for line in (
@@ -297,8 +283,7 @@ def test_a_provider_at_an_address_of_the_router_is_the_relay_itself(router: Post
 
 
 def test_limits_are_the_configs(router: PostfixRouter, provider: postfix.Provider) -> None:
-    router.write(main(max_message_size="20K", max_recipients="2", max_useless_commands="5") + at(provider))
-    router.start()
+    router.start(main(max_message_size="20K", max_recipients="2", max_useless_commands="5") + at(provider))
     with router.client() as session:
         session.ehlo()
         assert session.esmtp_features["size"] == "20480" and "chunking" not in session.esmtp_features
@@ -314,15 +299,13 @@ def test_limits_are_the_configs(router: PostfixRouter, provider: postfix.Provide
 def test_room_is_kept_free_and_the_largest_mail_fits_the_queue(
     router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.write(main(max_queue_size="1M") + at(provider))
-    router.start()
+    router.start(main(max_queue_size="1M") + at(provider))
     assert router.postconf("message_size_limit") == ["1048576"]
     assert int(router.postconf("queue_minfree")[0]) == 2147483647
 
 
 def test_without_a_provider_mail_is_put_off(router: PostfixRouter) -> None:
-    router.write(main())
-    router.start()
+    router.start(main())
     with router.client() as session:
         session.ehlo()
         assert session.mail("plc@cabinet")[0] == 451
@@ -354,13 +337,12 @@ def test_mail_is_put_off_while_the_spools_storage_is_away_and_nothing_is_written
 def test_a_machine_that_must_log_in_is_refused_and_no_login_is_offered(
     router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.write(
+    router.start(
         main()
         + at(provider)
         + section("client", "camera", address="127.0.0.40", accept_any_login="1")
         + section("client", "printer", address="127.0.0.41", username="printer", password="w")
     )
-    router.start()
     with router.client("127.0.0.40") as camera:
         camera.ehlo()
         assert "auth" not in camera.esmtp_features

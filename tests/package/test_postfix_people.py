@@ -36,8 +36,7 @@ NOBODY = "550 5.1.1 No such user"
 def test_every_mail_comes_from_the_accounts_address(
     written: str, sent: str, router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.write(main(sender="me$1@example.org") + at(provider))
-    router.start()
+    router.start(main(sender="me$1@example.org") + at(provider))
     router.mail(f"{written}\r\nSender: x@y.example\r\n\r\nFrom: me\r\n".encode())
     (mail,) = provider.wait_for(1)
     header = mail.header.decode()
@@ -52,16 +51,14 @@ def test_every_mail_comes_from_the_accounts_address(
 def test_a_mail_that_is_from_the_account_already_keeps_its_header(
     router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.write(main(sender="me@example.org") + at(provider))
-    router.start()
+    router.start(main(sender="me@example.org") + at(provider))
     router.mail(b"From: Me <ME@example.org>\r\n\r\n")
     (mail,) = provider.wait_for(1)
     assert b"X-Original-From" not in mail.header
 
 
 def test_a_notice_keeps_its_empty_sender(router: PostfixRouter, provider: postfix.Provider) -> None:
-    router.write(main(sender="me@example.org") + at(provider))
-    router.start()
+    router.start(main(sender="me@example.org") + at(provider))
     with router.client() as session:
         session.sendmail("", ["owner@example.net"], b"Subject: n\r\n\r\n")
     assert provider.wait_for(1)[0].envelope_from == ""
@@ -74,8 +71,7 @@ def test_aliases_lead_local_names_to_people(router: PostfixRouter, provider: pos
         "old@example.com=new@example.com",
         "a$b=c@d.example",
     ]
-    router.write(main(alias=aliases) + at(provider))
-    router.start()
+    router.start(main(alias=aliases) + at(provider))
     with router.client() as session:
         session.ehlo()
         for name in ("root", "root@router.example.org", "ROOT@localhost", "OLD@example.com", "a$b"):
@@ -90,15 +86,13 @@ def test_aliases_lead_local_names_to_people(router: PostfixRouter, provider: pos
 
 
 def test_the_postmaster_gets_what_no_alias_names(router: PostfixRouter, provider: postfix.Provider) -> None:
-    router.write(main(postmaster="pm@example.net") + at(provider))
-    router.start()
+    router.start(main(postmaster="pm@example.net") + at(provider))
     router.mail(to="whoever")
     assert provider.wait_for(1)[0].recipients == ("pm@example.net",)
 
 
 def test_all_mail_goes_to_the_owners_of_the_override(router: PostfixRouter, provider: postfix.Provider) -> None:
-    router.write(main(recipient=["a@example.net", "b@example.net"], alias=["root=c@example.net"]) + at(provider))
-    router.start()
+    router.start(main(recipient=["a@example.net", "b@example.net"], alias=["root=c@example.net"]) + at(provider))
     for to in ("x@example.org", "root", "b@example.net"):
         router.mail(to=to)
     assert {mail.recipients for mail in provider.wait_for(3)} == {("a@example.net", "b@example.net")}
@@ -107,14 +101,13 @@ def test_all_mail_goes_to_the_owners_of_the_override(router: PostfixRouter, prov
 def test_only_allowed_recipients_and_the_owners_aliases_are_served(
     router: PostfixRouter, provider: postfix.Provider
 ) -> None:
-    router.write(
+    router.start(
         main(
             allowed_recipient=["example.net", "boss@example.com"],
             alias=["root=x@example.org", "chain=root"],
         )
         + at(provider)
     )
-    router.start()
     with router.client() as session:
         session.ehlo()
         session.mail("plc@cabinet")
@@ -130,11 +123,10 @@ def test_only_allowed_recipients_and_the_owners_aliases_are_served(
 
 def test_a_failed_mail_is_told_to_the_postmaster_and_never_to_the_machine(router: PostfixRouter) -> None:
     with ScriptedProvider({"rcpt": [NOBODY]}) as provider:
-        router.write(
+        router.start(
             main(postmaster="pm@example.net")
             + section("smarthost", "p", host="127.0.0.1", port=router.reach(provider.port), tls="none")
         )
-        router.start()
         router.mail(to="bad@example.net")
         provider.wait_for(1, 20)
         (notice,) = provider.messages
@@ -144,8 +136,7 @@ def test_a_failed_mail_is_told_to_the_postmaster_and_never_to_the_machine(router
 
 def test_without_a_postmaster_a_notice_goes_nowhere(router: PostfixRouter) -> None:
     with ScriptedProvider({"rcpt": NOBODY}) as provider:
-        router.write(main() + section("smarthost", "p", host="127.0.0.1", port=router.reach(provider.port), tls="none"))
-        router.start()
+        router.start(main() + section("smarthost", "p", host="127.0.0.1", port=router.reach(provider.port), tls="none"))
         router.mail(to="bad@example.net")
         router.wait_for_log("relay=none.*status=sent .*discard")
         router.wait(lambda: router.waiting() == [], "the queue is empty")
@@ -154,10 +145,9 @@ def test_without_a_postmaster_a_notice_goes_nowhere(router: PostfixRouter) -> No
 
 def test_a_login_goes_to_a_server_without_tls_only_as_the_config_says(router: PostfixRouter) -> None:
     with ScriptedProvider() as provider:
-        router.write(
+        router.start(
             main() + section("smarthost", "p", host="127.0.0.1", port=router.reach(provider.port), tls="starttls")
         )
-        router.start()
         router.mail()
         router.wait_for_log("status=deferred .*TLS is required")
         assert provider.messages == []
@@ -168,8 +158,7 @@ def test_a_login_goes_to_a_server_without_tls_only_as_the_config_says(router: Po
 
 def test_the_routers_own_sendmail_reaches_the_provider(router: PostfixRouter, provider: postfix.Provider) -> None:
     """Postfix's sendmail leaves mail in the maildrop of OpenWrt's instance, which nobody runs."""
-    router.write(main(alias=["root=owner@example.net"]) + at(provider))
-    router.start()
+    router.start(main(alias=["root=owner@example.net"]) + at(provider))
     router.engine("printf 'Subject: UPS\\n\\nOn battery\\n' | sendmail root")
     (mail,) = provider.wait_for(1, timeout=40)
     assert mail.recipients == ("owner@example.net",)
@@ -183,8 +172,7 @@ def test_openwrts_instance_is_stopped_and_disabled_and_the_owners_settings_stay(
         "/etc/init.d/postfix", '#!/bin/sh\necho "$1" >>/tmp/calls\n[ "$1" != enabled ] || [ ! -e /tmp/off ]\n', 0o755
     )
     try:
-        router.write(main() + at(provider))
-        router.start()
+        router.start(main() + at(provider))
         assert calls.read_text().split()[:3] == ["enabled", "disable", "stop"]
         off.touch()
         calls.unlink()
@@ -204,8 +192,7 @@ def test_links_that_another_user_left_in_the_queue_are_not_followed(
     (spool / "postfix").mkdir(parents=True)
     os.chown(spool, 587, 587)
     (spool / "postfix/active").symlink_to("/etc")
-    router.write(main() + at(provider))
-    router.start()
+    router.start(main() + at(provider))
     assert (router.root / "etc").stat().st_uid == 0 and spool.stat().st_uid == 0
     assert not (spool / "postfix/active").is_symlink()
     router.stop()
@@ -226,8 +213,7 @@ def test_the_web_interface_can_see_hold_release_and_delete_what_waits(
         return [one["state"] for one in call("queue")["messages"]]
 
     provider.stop()
-    router.write(main(retry_min="1h", retry_max="2h", notify="/bin/true") + at(provider))
-    router.start()
+    router.start(main(retry_min="1h", retry_max="2h", notify="/bin/true") + at(provider))
     router.mail()
     router.wait_for_log("status=deferred")
     status = call("status")
@@ -253,8 +239,7 @@ def test_a_queue_survives_the_end_of_master_and_a_restore_from_an_archive(
     router: PostfixRouter, provider: postfix.Provider
 ) -> None:
     provider.stop()
-    router.write(main() + at(provider))
-    router.start()
+    router.start(main() + at(provider))
     router.mail()
     router.wait_for_log("status=deferred")
     router.engine("engine_freeze")
@@ -275,8 +260,7 @@ def test_a_mail_from_before_the_clock_was_set_begins_its_life_anew_at_the_flush_
         ).output
 
     provider.stop()
-    router.write(main(retry_min="1h", retry_max="2h") + at(provider))
-    router.start()
+    router.start(main(retry_min="1h", retry_max="2h") + at(provider))
     router.mail()
     router.wait(lambda: "create_time: " in created(), "it is deferred")
     before = re.search("create_time: .*", created())

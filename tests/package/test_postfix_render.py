@@ -93,13 +93,6 @@ def test_addresses_become_listeners_and_subnets_networks_without_host_bits(tmp_p
     ]
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_an_old_postfix_forbids_what_a_second_mail_needs(known: bool, tmp_path: Path) -> None:
-    lines = render(config(), tmp_path / "out", PF_NORMALIZES="yes" if known else "no")["main.cf"]
-    assert ("smtpd_forbid_bare_newline = normalize" in lines) == known
-    assert ("smtpd_data_restrictions = reject_unauth_pipelining" in lines) == (not known)
-
-
 def test_room_for_the_queue_is_a_quarter_and_no_mail_is_larger(tmp_path: Path) -> None:
     lines = render(config(), tmp_path / "out", FREE=str(6 << 20), QUEUED=str(2 << 20))["main.cf"]
     assert "message_size_limit = 2097152" in lines
