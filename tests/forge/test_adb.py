@@ -60,15 +60,6 @@ def test_a_changed_byte_breaks_the_signature(place: int) -> None:
     assert not adb.verify(adb.File(PACKAGE_SCHEMA, file.body, file.signatures), key)
 
 
-def test_a_signature_of_ours_verifies_beside_others() -> None:
-    ours = ec.generate_private_key(ec.SECP256R1())
-    file = adb.sign(adb.decode(recorded("packages.adb")), ours)
-    again = adb.decode(file.encode())
-    assert len(again.signatures) == 2
-    assert adb.verify(again, ours.public_key())
-    assert adb.verify(again, apk_public(recorded("public-key.pem")))
-
-
 # Values
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)

@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import io
 import os
-import stat
 import subprocess
 import tarfile
 import tempfile
@@ -23,6 +22,7 @@ from forge.packages.ipk_read import IpkError
 from forge.packages.package import Contents, Package
 
 from .samples import EPOCHS, MADE, PLAIN, SOURCE, copy_sample, edit, gzipped_tar, ipk_of, tree_of
+from .trees import TREES, Tree, plant
 
 RECORDED = [path for release in ipk.RELEASES for path in sorted((MADE / release).glob("*.ipk"))]
 
@@ -133,38 +133,10 @@ def test_the_installed_size_is_that_of_the_unpacked_tar_from_24_10_on(plain: Pac
 
 # ---- any tree -------------------------------------------------------------------------------------------------------
 
-NAMES = st.text(
-    st.characters(codec="utf-8", exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20
-).filter(lambda name: name not in (".", "..", "CONTROL") and len(name.encode()) < 200)
-LONG_NAMES = st.sampled_from(["x" * 99, "x" * 100, "y" * 101, "z" * 240, "-rf", "@a", "a\nb", " ", "*", "\\", "ä" * 60])
-FILES = st.tuples(st.just("file"), st.binary(max_size=3000), st.sampled_from([0o644, 0o755, 0o600, 0o4755]))
-LINKS = st.tuples(st.just("link"), NAMES, st.just(0))
-TREES = st.recursive(
-    st.dictionaries(NAMES | LONG_NAMES, FILES | LINKS, max_size=4),
-    lambda inner: st.dictionaries(NAMES | LONG_NAMES, inner | FILES, max_size=4),
-    max_leaves=8,
-)
-
-
-def plant(folder: Path, tree: dict[str, object]) -> None:
-    for name, what in tree.items():
-        path = folder / name
-        if isinstance(what, dict):
-            path.mkdir()
-            path.chmod(0o755)
-            plant(path, what)
-        elif what[0] == "link":  # type: ignore[index]
-            path.symlink_to(what[1])  # type: ignore[index]
-        else:
-            path.write_bytes(what[1])  # type: ignore[index]
-            path.chmod(what[2])  # type: ignore[index]
-
 
 @settings(max_examples=40, deadline=None)
 @given(tree=TREES)
-def test_any_tree_of_files_packs_and_unpacks_to_itself(
-    tmp_path_factory: pytest.TempPathFactory, tree: dict[str, object]
-) -> None:
+def test_any_tree_of_files_packs_and_unpacks_to_itself(tmp_path_factory: pytest.TempPathFactory, tree: Tree) -> None:
     folder = tmp_path_factory.mktemp("tree")
     root, unpacked = folder / "root", folder / "unpacked"
     for path in (root, unpacked):
@@ -383,13 +355,6 @@ def test_an_interrupted_pack_leaves_no_half_file(
         ipk.pack(plain, output.parent)
     assert output.read_bytes() == b"before"
     assert list(output.parent.iterdir()) == [output]
-
-
-def test_the_modes_of_the_tree_are_those_on_the_router(plain: Package) -> None:
-    (plain.root / "conf").write_text("")
-    (plain.root / "conf").chmod(0o600)
-    (entry,) = [one for one in inspected(packed(plain)).files if one.path == "/conf"]
-    assert (stat.S_IMODE(entry.mode), entry.owner) == (0o600, "0:0")
 
 
 def test_a_description_line_keeps_one_space(tmp_path: Path) -> None:

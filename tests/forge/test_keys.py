@@ -109,13 +109,6 @@ def test_we_take_signifys_keys_and_signatures(tmp_path: Path) -> None:
     assert secret.public.verify(message.read_bytes(), (tmp_path / "x.sig").read_text())
 
 
-def test_signify_verifies_the_recorded_index_with_our_writing_of_its_key(tmp_path: Path) -> None:
-    """The comment line is ours, the key is the recorded one."""
-    (tmp_path / "key.pub").write_text(keys.UsignPublic.parse((MADE / "24.10" / "signing-key.pub").read_text()).text())
-    done = signify("-V", "-p", tmp_path / "key.pub", "-m", MADE / "24.10/Packages", "-x", MADE / "24.10/Packages.sig")
-    assert done.returncode == 0, done.stderr
-
-
 @given(st.one_of(st.text(max_size=200), st.builds("untrusted comment: x\n{}\n".format, st.text(max_size=150))))
 def test_no_text_brings_a_reader_anything_but_its_own_error(text: str) -> None:
     key = keys.UsignSecret.generate().public

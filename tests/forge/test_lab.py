@@ -191,12 +191,6 @@ def test_a_layer_hides_what_lies_below_and_changes_no_file_that_others_share(tmp
     assert not (tree / "__pycache__").exists()
 
 
-def test_a_mistyped_target_gets_a_near_one() -> None:
-    with pytest.raises(UsageError, match="Did you mean lab-mipsel"):
-        firmwares.build("lab-mipsl")
-    assert targets.find("").name == targets.DEFAULT
-
-
 KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode() + " me"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forge.core.errors import ForgeError
-from forge.packages import makefile, stage
+from forge.packages import stage
 from forge.packages.makefile import PackageError
 from forge.packages.package import Package
 
@@ -329,8 +329,3 @@ def test_a_directory_without_a_makefile_or_with_a_space_in_its_name_is_refused(s
         pass
     with pytest.raises(ForgeError, match="plain name"), stage.staged(sample.rename(sample.parent / "a b"), epoch=1):
         pass
-
-
-def test_the_variables_offered_are_those_that_the_stand_ins_set() -> None:
-    known = makefile.known_variables()
-    assert {"INSTALL_BIN", "INSTALL_CONF", "CP", "LN", "SED", "PKG_BUILD_DIR"} <= set(known)

@@ -183,6 +183,7 @@ def test_what_is_typed_wrongly_is_answered_in_one_line_and_brings_nothing(line: 
         ("build ramips x86", "which option is 'x86' for?"),
         ("demo --target lab-mips", "--target: there is no 'lab-mips'. Did you mean lab-mipsel"),
         ("test --only rely", "Did you mean relay"),
+        ("bench --rounds 0", "--rounds: 0 is out of range (write a whole number from 1 "),
     ],
 )
 def test_the_line_says_what_would_be_right(line: str, says: str) -> None:

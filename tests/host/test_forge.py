@@ -102,19 +102,6 @@ def test_an_error_becomes_a_line_and_an_exit_code_and_a_mistake_of_ours_stays_a_
         assert (caught.value.code, caught.value.message) == (code, said)
 
 
-@pytest.mark.parametrize("text", ["x", " ", "1.5", "0", "101"])
-def test_a_number_that_is_none_or_out_of_range_names_its_flag_and_what_would_be_right(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--rounds: ") as caught:
-        cli.Number(1, 100)(text, "--rounds")
-    assert caught.value.hint == "write a whole number from 1 to 100"
-
-
-def test_a_choice_that_does_not_exist_is_answered_with_near_ones() -> None:
-    assert cli.choice("relay", ["relay", "host"], "--only") == "relay"
-    with pytest.raises(UsageError, match=r"--only: there is no 'rely'\. Did you mean relay\?"):
-        cli.choice("rely", ["relay", "host"], "--only")
-
-
 # ---- checks ---------------------------------------------------------------------------------------------------------
 
 

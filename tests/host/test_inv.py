@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -40,12 +39,6 @@ def fake(folder: Path, name: str, script: str) -> None:
 # ---- starting -------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_task_the_tasks_are_listed(started: Checkout) -> None:
-    result = started.ok()
-    assert "Available tasks:" in result.stdout
-    assert "demo" in result.stdout
-
-
 def test_it_works_from_any_folder_through_a_symbolic_link(started: Checkout, scratch: Path) -> None:
     first, second = scratch / "link", scratch / "link to link"
     first.symlink_to(started.inv)
@@ -77,21 +70,6 @@ def test_a_second_start_asks_neither_apt_nor_dpkg_nor_pip(started: Checkout, scr
         fake(tools, name, f"echo {name} >>'{scratch}/asked'")
     started.ok("hello", env=clean_environment(PATH=str(tools)))
     assert not (scratch / "asked").exists()
-
-
-def test_a_mistyped_task_is_answered_with_near_ones(started: Checkout) -> None:
-    result = started.start("dmeo")
-    assert result.returncode == 2
-    assert "There is no task 'dmeo'. Did you mean demo?" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def test_invoke_itself_knows_the_same_tasks(started: Checkout) -> None:
-    result = subprocess.run(
-        [started.venv / "bin" / "invoke", "--list"], cwd=started.folder, capture_output=True, text=True, timeout=60
-    )
-    assert result.returncode == 0, result.stderr
-    assert "demo" in result.stdout
 
 
 # ---- .venv ----------------------------------------------------------------------------------------------------------

@@ -43,11 +43,8 @@ def free_port() -> int:
 
 
 def relay_python() -> str:
-    """The Python that the relay runs on: the tests' own, unless root's is out of reach of the user it drops to."""
-    own = sys.executable
-    if os.environ.get("MAILRELAY_PYTHON"):
-        return os.environ["MAILRELAY_PYTHON"]
-    return own
+    """The Python that the relay runs on: the tests' own, unless the environment names one."""
+    return os.environ.get("MAILRELAY_PYTHON") or sys.executable
 
 
 def relay_command(*arguments: str, python: str = "", source: Path = SOURCE) -> list[str]:

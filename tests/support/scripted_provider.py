@@ -33,21 +33,6 @@ from forge.core import timeouts
 from tests.support.certificates import Certificate
 from tests.support.script import Action, Delay, Drip, Drop, DropAfter, Hang, Inject, Received, Say, Script, Step
 
-__all__ = [
-    "Action",
-    "Delay",
-    "Drip",
-    "Drop",
-    "DropAfter",
-    "Hang",
-    "Inject",
-    "Received",
-    "Say",
-    "Script",
-    "Step",
-    "ScriptedProvider",
-]
-
 EXTENSIONS = ("PIPELINING", "SIZE 10485760", "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8")
 
 

@@ -54,8 +54,8 @@ make: *** [Makefile:272: image] Error 2
             "apk finds no set of packages that fits: mailrelay-1.0.0-r1: conflicts: mailrelay-postfix-1.0.0-r1",
             "--packages=-NAME",
         ),
-        ("Signature check failed.\nRemove wrong Signature file.", "opkg refuses a package list", "--mirror"),
-        ("WARNING: opening https://x/packages.adb: UNTRUSTED signature", "apk refuses a package list", "--mirror"),
+        ("Signature check failed.\nRemove wrong Signature file.", "opkg refuses a package list: its", "--mirror"),
+        ("WARNING: opening https://x/packages.adb: UNTRUSTED signature", "nobody it trusts has signed it", "--mirror"),
         ("Prerequisite check failed. Use FORCE=1 to override.", "this machine lacks something", "./inv doctor"),
         ("Please build with umask 022 - other values produce broken packages", "a closed umask", "umask 022"),
         (

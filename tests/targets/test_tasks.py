@@ -61,24 +61,6 @@ def test_from_an_empty_cache_to_packages_and_firmware(upstream: Upstream, place:
         assert said in output, output
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ("rampis", "Did you mean ramips"),
-        ("lab-mipsel --via https://sysupgrade.example.org", "--via means nothing for lab-mipsel"),
-        ("lab-mipsel --jobs x --engine foo", "--jobs: 'x' is not a number"),
-        ("lab-mipsel --engine foo", "--engine: there is no 'foo'"),
-        ("lab-mipsel --profile generic --jobs 2", "--profile means nothing for lab-mipsel"),
-    ],
-)
-def test_a_mistyped_target_is_answered_without_a_traceback_and_the_labs_swallow_no_option(
-    place: Place, words: str, said: str
-) -> None:
-    status, output = run(place, "image", "--target", *words.split())
-    assert (status, said in output, "Traceback" in output) == (2, True, False), output
-    assert not place.dist.exists()
-
-
 def test_a_reader_that_has_seen_enough_gets_no_traceback(place: Place) -> None:
     process = start(place, "targets")
     assert process.stdout is not None
