@@ -7,15 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.router import Smtp, greeting
+from tests.support.router import greeting
 from tests.support.router_ssh import SshRouter
-
-
-def test_a_machine_on_the_lan_is_served(router: SshRouter) -> None:
-    with Smtp(router) as client:
-        assert client.ehlo()[0] == 250
-        assert client.mail("plc@plant.example")[0] == 250
-        assert client.rcpt("owner@phone.example")[0] == 250
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from forge.servers import as_provider
 from forge.servers.postfix import Provider
 from tests.luci.browser import APPLY, SAVE, Browser
 from tests.support.router import SETTINGS, Router
-from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 ENGINE = "/usr/lib/mailrelay/python.sh"
@@ -134,19 +133,6 @@ def test_the_overview_asks_for_the_status_alone(browser: Browser, relay: Router)
     browser.listen()
     browser.wait(lambda: browser.asked().count("mailrelay.status") >= 2, "it has asked twice more")
     assert set(browser.asked()) == {"mailrelay.status"}
-
-
-def test_the_overview_starts_no_interpreter(browser: Browser, container: Container, relay: Router) -> None:
-    python = container.root / "usr/bin/python3"
-    text = python.read_text()
-    python.write_text(text.replace("exec ", "echo started >>/tmp/started; exec "))
-    try:
-        browser.open("overview")
-        browser.listen()
-        browser.wait(lambda: len(browser.asked()) >= 2, "it has asked twice more")
-    finally:
-        python.write_text(text)
-    assert not (container.root / "tmp/started").exists()
 
 
 def test_a_relay_that_cannot_run_says_why(browser: Browser, relay: Router, provider: Provider) -> None:
