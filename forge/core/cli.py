@@ -92,31 +92,16 @@ def collection() -> Collection:
             return opts
 
     top = Collection()
-    groups = {name.partition(".")[0] for name in COMMANDS if "." in name}
-    for group in groups:
-        members = [one for one in COMMANDS.values() if one.name.partition(".")[0] == group]
-        top.add_collection(
-            Collection(
-                group,
-                *(
-                    Declared(
-                        _guarded(one),
-                        name=one.name.partition(".")[2] or "show",
-                        default=one.name == group,
-                        help=_texts(one),
-                    )
-                    for one in members
-                ),
-            )
-        )
+    groups = {name: Collection(name) for name in (one.partition(".")[0] for one in COMMANDS if "." in one)}
     for one in COMMANDS.values():
-        if one.name.partition(".")[0] not in groups:
-            top.add_task(Declared(_guarded(one), name=one.name, help=_texts(one)))
+        group, _, name = one.name.partition(".")
+        default = one.name in groups
+        texts = {name: option.help for name, option in one.options.items()}
+        declared = Declared(_guarded(one), name=name or ("show" if default else group), default=default, help=texts)
+        groups.get(group, top).add_task(declared)
+    for collection in groups.values():
+        top.add_collection(collection)
     return top
-
-
-def _texts(command: Command) -> dict[str, str]:
-    return {name: option.help for name, option in command.options.items()}
 
 
 def _guarded(command: Command) -> Callable[..., None]:

@@ -39,18 +39,25 @@ def cache(*parts: str) -> Path:
 
     Whatever lies there can be deleted at any time, and is then made or downloaded again.
     """
-    override = os.environ.get(CACHE_VARIABLE)
-    if override:
-        base = Path(override).absolute()
-    else:
+    return _own(CACHE_VARIABLE, "user_cache_dir", parts, 0o777)
+
+
+def config(*parts: str) -> Path:
+    """A folder (made if need be, closed to others) below $MAILRELAY_CONFIG, else the user's own configuration.
+
+    For what can't be made again: the keys that a feed is signed with.
+    """
+    return _own(CONFIG_VARIABLE, "user_config_dir", parts, 0o700)
+
+
+def _own(variable: str, usual: str, parts: tuple[str, ...], mode: int) -> Path:
+    """Where it cannot be made, as in the home of a system user, the variable helps."""
+    base = os.environ.get(variable)
+    if not base:
         import platformdirs
 
-        base = Path(platformdirs.user_cache_dir("mailrelay"))
-    return _made(base.joinpath(*parts), CACHE_VARIABLE)
-
-
-def _made(folder: Path, variable: str, mode: int = 0o777) -> Path:
-    """The folder, made if need be. Where it cannot be, as in the home of a system user, the variable helps."""
+        base = getattr(platformdirs, usual)("mailrelay")
+    folder = Path(base).absolute().joinpath(*parts)
     try:
         folder.mkdir(mode=mode, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -99,18 +106,3 @@ def making(folder: Path, *, mode: int = 0o755) -> Iterator[Path]:
         scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def config(*parts: str) -> Path:
-    """A folder (made if need be, closed to others) below $MAILRELAY_CONFIG, else the user's own configuration.
-
-    For what can't be made again: the keys that a feed is signed with.
-    """
-    override = os.environ.get(CONFIG_VARIABLE)
-    if override:
-        base = Path(override).absolute()
-    else:
-        import platformdirs
-
-        base = Path(platformdirs.user_config_dir("mailrelay"))
-    return _made(base.joinpath(*parts), CONFIG_VARIABLE, 0o700)

@@ -16,14 +16,14 @@ def uci(sections: Sequence[tuple[str, Options]]) -> str:
     lines = []
     for section, options in sections:
         kind, _, name = section.partition(" ")
-        lines += ["", f"config {kind} {_quoted(name)}".rstrip() if name else f"config {kind}"]
+        lines += ["", f"config {kind} {quoted(name)}".rstrip() if name else f"config {kind}"]
         for option, value in options.items():
             if isinstance(value, (str, int)):
-                lines.append(f"\toption {option} {_quoted(str(value))}")
+                lines.append(f"\toption {option} {quoted(str(value))}")
             else:
-                lines += [f"\tlist {option} {_quoted(item)}" for item in value]
+                lines += [f"\tlist {option} {quoted(item)}" for item in value]
     return "\n".join(lines[1:]) + "\n"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"

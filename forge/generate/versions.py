@@ -10,14 +10,14 @@ import re
 
 from forge.core import paths
 
-MAKEFILE = paths.PACKAGES / "mailrelay" / "Makefile"
 LUCI = paths.PACKAGES / "luci-app-mailrelay" / "Makefile"
 LIBRARY = paths.ROOT / "examples/arduino/MailRelay/library.properties"
 
 
 def product() -> tuple[str, str]:
     """Return version and release of the relay's package: "1.0.0" and "1"."""
-    found = dict(re.findall(r"(?m)^(PKG_VERSION|PKG_RELEASE):=(\S+)", MAKEFILE.read_text(encoding="utf-8")))
+    text = (paths.PACKAGES / "mailrelay" / "Makefile").read_text(encoding="utf-8")
+    found = dict(re.findall(r"(?m)^(PKG_VERSION|PKG_RELEASE):=(\S+)", text))
     return found["PKG_VERSION"], found["PKG_RELEASE"]
 
 

@@ -87,11 +87,7 @@ def make(job: Job, local: Sequence[Path]) -> Made:
 
 
 def _copy(pristine: Path, top: Path) -> Path:
-    if not stage.PLAIN.fullmatch(str(top)):
-        raise ForgeError(
-            f"the cache folder {top.parent} has a space or the like in its path",
-            hint=f"OpenWrt's tools can't work there: set {paths.CACHE_VARIABLE} to a folder with a plain path",
-        )
+    archive.check_path(top)
     work = top / "imagebuilder"
     hint = f"./inv cache.prune, or set {paths.CACHE_VARIABLE} to a folder on another disk"
     proc.run(["cp", "-a", "--reflink=auto", pristine, work], timeout=TIMEOUT, hint=hint)

@@ -10,12 +10,10 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterable
 
 from forge.core import cli, console, needs, paths
 from forge.core.commandline import parse
 from forge.core.errors import MissingError
-from forge.core.needs import SystemPackage
 from forge.host import debian_packages, host, pythons
 
 ESSENTIAL = ("base", "build", "lab", "mips")
@@ -43,7 +41,8 @@ def run() -> None:
     console.table(("what", "state"), list(machine.items()))
     console.say()
     console.title("The tasks")
-    console.table(("./inv …", "can run now", "the next start brings"), [_row(one) for one in tasks])
+    rows = [(str(one["task"]), "yes" if one["ready"] else "not yet", str(one["brings"])) for one in tasks]
+    console.table(("./inv …", "can run now", "the next start brings"), rows)
     console.say()
     console.title("Pythons for the relay's tests")
     console.table(("Python", "where"), [(one.version, f"{one.path} ({one.origin})") for one in found])
@@ -52,9 +51,11 @@ def run() -> None:
     console.say()
     lacking = host.missing(ESSENTIAL)
     if lacking:
+        names = [one.name for one in lacking]
+        groups = dict.fromkeys("lab" if one.group == "mips" else one.group for one in lacking)
         raise MissingError(
-            f"without {_names(lacking)} there is no {' and no '.join(_groups(lacking))}",
-            hint=f"./inv demo brings them, or: apt-get install --no-install-recommends {_names(lacking, ' ')}",
+            f"without {', '.join(names)} there is no {' and no '.join(groups)}",
+            hint=f"./inv demo brings them, or: apt-get install --no-install-recommends {' '.join(names)}",
         )
     console.good("Nothing that matters is missing. Next: ./inv demo, ./inv test")
 
@@ -74,16 +75,3 @@ def _task(line: str) -> dict[str, object]:
     (call,) = parse(shlex.split(line), cli.COMMANDS).calls
     lacking = host.lacking(call.needs())
     return {"task": line, "ready": not str(lacking), **vars(lacking), "brings": str(lacking)}
-
-
-def _row(task: dict[str, object]) -> tuple[str, str, str]:
-    return str(task["task"]), "yes" if task["ready"] else "not yet", str(task["brings"])
-
-
-def _names(packages: Iterable[SystemPackage], between: str = ", ") -> str:
-    return between.join(one.name for one in packages)
-
-
-def _groups(packages: Iterable[SystemPackage]) -> list[str]:
-    said = {"mips": "lab"}
-    return list(dict.fromkeys(said.get(one.group, one.group) for one in packages))

@@ -13,6 +13,7 @@ from pathlib import Path
 from forge.core import console, hashes, paths, proc
 from forge.core.choices import STEPS
 from forge.core.errors import ForgeError, MissingError, UsageError
+from forge.generate import versions
 from forge.packages import feed, keys, minisdk
 
 BRANCH = "main"
@@ -57,8 +58,7 @@ def run(to: str = "", *, build: bool = False, dry_run: bool = False) -> None:
 
 def current() -> str:
     """The version that the relay's Makefile tells."""
-    text = (paths.PACKAGES / "mailrelay/Makefile").read_text(encoding="utf-8")
-    return str(re.findall(r"(?m)^PKG_VERSION:=(\S+)", text)[0])
+    return versions.product()[0]
 
 
 def tag(version: str) -> str:
@@ -129,8 +129,8 @@ def _section(heading: str) -> str:
 def _bumped(old: str, new: str) -> Iterator[tuple[str, tuple[str, int]]]:
     """Each file that changes: its text for the new version, and in how many places it has one."""
     # Pages and tests also name the one that comes after it, to upgrade to.
-    versions = {old: new, following(old, "patch"): following(new, "patch")}
-    pattern = re.compile(rf"{BEFORE}({'|'.join(map(re.escape, versions))})(?![.\w]*\d)")
+    later = {old: new, following(old, "patch"): following(new, "patch")}
+    pattern = re.compile(rf"{BEFORE}({'|'.join(map(re.escape, later))})(?![.\w]*\d)")
     for path in _git("ls-files").splitlines():
         file = paths.ROOT / path
         if path.startswith(RECORDED) or file.is_symlink():
@@ -139,7 +139,7 @@ def _bumped(old: str, new: str) -> Iterator[tuple[str, tuple[str, int]]]:
             before = file.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
-        text, count = pattern.subn(lambda place: place[1] + versions[place[2]], before)
+        text, count = pattern.subn(lambda place: place[1] + later[place[2]], before)
         if count:
             reset = re.sub(r"(?m)^(PKG_RELEASE:=)\d+", r"\g<1>1", text) if file.name == "Makefile" else text
             yield path, (reset, count)

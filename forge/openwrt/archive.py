@@ -7,20 +7,24 @@ tarfile's filters, and those of later ones refuse such links. sdk.py and imagebu
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import gzip
 import lzma
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from forge.core import console, paths
 from forge.core.errors import ForgeError
 from forge.openwrt import fetch
 from forge.packages import stage
+
+try:
+    from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # Python 3.14 and later
+except ImportError:
+    from backports import zstd
 
 USER = ".user-"
 MEMBERS = 2_000_000
@@ -37,11 +41,7 @@ def unpacked(archive: Path, sha256: str) -> Path:
     folder = paths.cache("unpacked-openwrt") / sha256[:16]
     with fetch.lock(folder.with_name(f".{folder.name}.lock"), f"is unpacking {archive.name}"):
         if not folder.exists():
-            if not stage.PLAIN.fullmatch(str(folder)):
-                raise ForgeError(
-                    f"the cache folder {folder.parent} has a space or the like in its path",
-                    hint=f"OpenWrt's tools can't work there: set {paths.CACHE_VARIABLE} to a folder with a plain path",
-                )
+            check_path(folder)
             with paths.making(folder) as scratch, console.step(f"unpacking {archive.name}"):
                 unpack(archive, scratch)
     (folder / f"{USER}{os.getpid()}").touch()  # cache.prune leaves it alone as long as this process lives
@@ -49,6 +49,15 @@ def unpacked(archive: Path, sha256: str) -> Path:
     if len(inside) != 1:
         raise ArchiveError(f"{archive.name} holds {len(inside)} folders where one was expected")
     return inside[0]
+
+
+def check_path(folder: Path) -> None:
+    """Raise ForgeError where OpenWrt's tools can't work."""
+    if not stage.PLAIN.fullmatch(str(folder)):
+        raise ForgeError(
+            f"the cache folder {folder.parent} has a space or the like in its path",
+            hint=f"OpenWrt's tools can't work there: set {paths.CACHE_VARIABLE} to a folder with a plain path",
+        )
 
 
 def in_use(folder: Path) -> bool:
@@ -62,13 +71,13 @@ def unpack(archive: Path, folder: Path) -> None:
     top = Path(os.path.realpath(folder))
     count = size = 0
     try:
-        with _stream(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+        with _opened(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
             for member in tar:
                 count, size = count + 1, size + member.size
                 if count > MEMBERS or size > BYTES:
                     raise ArchiveError(f"{archive.name} unpacks to more than any archive of OpenWrt's")
                 _take(tar, member, top, archive.name)
-    except (tarfile.TarError, EOFError, lzma.LZMAError, _zstd_error()) as error:
+    except (tarfile.TarError, EOFError, lzma.LZMAError, zstd.ZstdError) as error:
         raise ArchiveError(f"{archive.name} is damaged: {error}", hint="./inv cache.verify, then try again") from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -79,33 +88,10 @@ def unpack(archive: Path, folder: Path) -> None:
         raise
 
 
-@contextlib.contextmanager
-def _stream(archive: Path) -> Iterator[IO[bytes]]:
+def _opened(archive: Path) -> Any:
     if archive.suffix == ".zst":
-        zstd = _zstd()
-        options = {zstd.DecompressionParameter.window_log_max: WINDOW}
-        with zstd.open(archive, "rb", options=options) as file:
-            yield cast(IO[bytes], file)
-    elif archive.suffix == ".xz":
-        with lzma.open(archive, "rb") as file:
-            yield cast(IO[bytes], file)
-    else:
-        import gzip
-
-        with gzip.open(archive, "rb") as file:
-            yield cast(IO[bytes], file)
-
-
-def _zstd() -> Any:
-    try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # Python 3.14 and later
-    except ImportError:
-        from backports import zstd
-    return zstd
-
-
-def _zstd_error() -> type[Exception]:
-    return cast(type[Exception], _zstd().ZstdError)
+        return zstd.open(archive, "rb", options={zstd.DecompressionParameter.window_log_max: WINDOW})
+    return lzma.open(archive) if archive.suffix == ".xz" else gzip.open(archive)
 
 
 def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, top: Path, archive: str) -> None:

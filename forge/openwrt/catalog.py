@@ -113,8 +113,8 @@ def targets(told: Mapping[str, str] | None = None) -> dict[str, Target]:
 
 def board(text: str) -> Board | None:
     """The board that was meant: by its profile or title, or by the end of these that no other has ("gl-mt1300")."""
-    word = _plain(text)
-    named = {one: (_plain(one.profile), _plain(one.title)) for one in boards()}
+    word = plain(text)
+    named = {one: (plain(one.profile), plain(one.title)) for one in boards()}
     whole = [one for one, names in named.items() if word in names]
     ends = [one for one, names in named.items() if len(word) >= 4 and any(name.endswith(word) for name in names)]
     return whole[0] if whole else ends[0] if len(ends) == 1 else None
@@ -192,11 +192,11 @@ def profile(text: str, profiles: Mapping[str, Mapping[str, Any]], where: str) ->
         )
     if text in profiles:
         return text, ""
-    word = _plain(text)
+    word = plain(text)
     for name, entry in profiles.items():
-        if word == _plain(name) or word in map(_plain, entry.get("supported_devices", [])):
+        if word == plain(name) or word in map(plain, entry.get("supported_devices", [])):
             return name, f"{text} is the profile {name}"
-    titled = [name for name, entry in profiles.items() if word and word in _plain(titles(entry))]
+    titled = [name for name, entry in profiles.items() if word and word in plain(titles(entry))]
     if len(titled) == 1:
         return titled[0], f"{text} is the profile {titled[0]}"
     candidates: Iterable[str] = titled or [
@@ -209,6 +209,6 @@ def profile(text: str, profiles: Mapping[str, Mapping[str, Any]], where: str) ->
     )
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Board names are written with commas, dashes, underscores or spaces, in any case; all mean the same."""
     return re.sub(r"[^a-z0-9]+", "", text.lower())

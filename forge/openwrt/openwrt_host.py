@@ -20,24 +20,21 @@ PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY
 
 def unfit(group: str) -> str:
     """Why this machine can't run them ("sdk" or "image": a group of forge/system-packages); empty if it can."""
-    if platform.system() != "Linux" or platform.machine() not in MACHINES:
-        return f"OpenWrt's tools are for Linux on x86-64, and this is {platform.system()} on {platform.machine()}"
     try:
-        host.require("image", *([group] if group != "image" else []))
+        require(group)
     except MissingError as error:
         return error.message
     return ""
 
 
 def require(group: str) -> None:
-    """Raise MissingError, with what helps, where unfit() has something to say."""
-    reason = unfit(group)
-    if reason.startswith("OpenWrt's tools"):
+    """Raise MissingError, with what helps, where this machine can't run them."""
+    if platform.system() != "Linux" or platform.machine() not in MACHINES:
         raise MissingError(
-            reason,
+            f"OpenWrt's tools are for Linux on x86-64, and this is {platform.system()} on {platform.machine()}",
             hint="packages need no SDK (--builder mini); images can be made by a server (--via URL)",
         )
-    host.require("image", *([group] if group != "image" else []))
+    host.require("image", group)
 
 
 def started(home: Path, *, offline: bool = False, more: Mapping[str, str] | None = None) -> list[str]:

@@ -18,7 +18,10 @@ def run(*, release: str = "", match: str = "", mirror: str = "", offline: bool =
     fetcher = fetch.fetcher(mirror, offline=offline)
     version = catalog.version(release or catalog.stable().series)
     if not match:
-        _releases()
+        console.title("OpenWrt")
+        rows = [tuple(_release(one).values()) for one in catalog.releases()]
+        console.table(("release", "newest", "state", "package manager", "packages", "Python"), rows)
+        console.say()
     ask = bool(release) and not offline and not fetcher.reachable()
     told = release_index.told_targets(fetcher, version, ask=ask)
     known = catalog.targets(told)
@@ -35,7 +38,7 @@ def run(*, release: str = "", match: str = "", mirror: str = "", offline: bool =
     if match and not targets and not found:
         names = [*known, *(part for row in devices for part in (row[0], *re.split("[_-]", row[0])))]
         raise UsageError(
-            f"--match: nothing here is called {match!r}.{_near(match, names)}",
+            f"--match: nothing here is called {match!r}.{cli.near(match, names)}",
             hint=f"./inv targets --release {version.number} --match ramips asks the server for a target's devices",
         )
     console.result(
@@ -55,13 +58,6 @@ def run(*, release: str = "", match: str = "", mirror: str = "", offline: bool =
     console.say(
         "Next: ./inv build --target TARGET, or ./inv image --target TARGET --profile PROFILE --site my-site.toml"
     )
-
-
-def _releases() -> None:
-    console.title("OpenWrt")
-    rows = [tuple(_release(one).values()) for one in catalog.releases()]
-    console.table(("release", "newest", "state", "package manager", "packages", "Python"), rows)
-    console.say()
 
 
 def _release(release: catalog.Release) -> dict[str, str]:
@@ -113,9 +109,4 @@ def _profiles(text: str) -> dict[str, Any]:
 
 
 def _matches(word: str, *texts: str) -> bool:
-    plain = [re.sub(r"[^a-z0-9]+", "", text.lower()) for text in (word, *texts)]
-    return any(plain[0] in text for text in plain[1:])
-
-
-def _near(word: str, names: list[str]) -> str:
-    return cli.near(word, names)
+    return any(catalog.plain(word) in catalog.plain(text) for text in texts)

@@ -85,9 +85,9 @@ def index_opkg(folder: Path, key: keys.UsignSecret, architecture: str = "all") -
     """Write Packages, .gz, .manifest, .sig and index.json for the .ipk files in `folder`."""
     packages = _packages(folder, ".ipk")
     stanzas = [_stanza(path) for path in packages]
-    manifest = "".join(f"{stanza}\n" for stanza in stanzas)
+    manifest = "".join("".join(f"{name}: {value}\n" for name, value in stanza.items()) + "\n" for stanza in stanzas)
     index = "".join(line for line in manifest.splitlines(keepends=True) if not LEFT_OUT.match(line))
-    versions = dict(_names(stanza) for stanza in stanzas)
+    versions = {stanza["Package"]: stanza["Version"] for stanza in stanzas}
     if len(versions) < len(packages):
         raise ForgeError(f"{paths.shown(folder)} has two packages of the same name", hint="leave the newer one alone")
     if (64 + len(index.encode())) % 128 in (110, 111):
@@ -115,25 +115,16 @@ def _packages(folder: Path, suffix: str) -> list[Path]:
     return found
 
 
-def _stanza(path: Path) -> str:
+def _stanza(path: Path) -> dict[str, str]:
     """A package's control file, with what opkg needs to fetch and check the package."""
     contents = ipk.inspect(path)
     if contents.faults or not contents.control:
         raise ForgeError(f"{paths.shown(path)}: {', '.join(contents.faults) or 'no control data'}")
     content = path.read_bytes()
-    fields = [(name, value) for name, value in contents.control if name != "Description"]
-    fields += [
-        ("Filename", path.name),
-        ("Size", str(len(content))),
-        ("SHA256sum", hashlib.sha256(content).hexdigest()),
-        *((name, value) for name, value in contents.control if name == "Description"),
-    ]
-    return "".join(f"{name}: {value}\n" for name, value in fields)
-
-
-def _names(stanza: str) -> tuple[str, str]:
-    fields = dict(line.split(": ", 1) for line in stanza.splitlines() if line.startswith(("Package: ", "Version: ")))
-    return fields["Package"], fields["Version"]
+    fields = dict(contents.control)
+    description = fields.pop("Description")
+    facts = {"Filename": path.name, "Size": str(len(content)), "SHA256sum": hashlib.sha256(content).hexdigest()}
+    return {**fields, **facts, "Description": description}
 
 
 def _summary(versions: dict[str, str], architecture: str) -> bytes:

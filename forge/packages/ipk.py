@@ -19,19 +19,12 @@ from forge.packages.package import Package
 RELEASES = ("23.05", "24.10")  # whose conventions differ
 TIMEOUT = 300.0
 
-_POSTINST = """\
-#!/bin/sh
-[ "${IPKG_NO_SCRIPT}" = "1" ] && exit 0
+_FUNCTIONS = """\
 [ -s ${IPKG_INSTROOT}/lib/functions.sh ] || exit 0
 . ${IPKG_INSTROOT}/lib/functions.sh
-default_postinst $0 $@
 """
-_PRERM = """\
-#!/bin/sh
-[ -s ${IPKG_INSTROOT}/lib/functions.sh ] || exit 0
-. ${IPKG_INSTROOT}/lib/functions.sh
-default_prerm $0 $@
-"""
+_POSTINST = f'#!/bin/sh\n[ "${{IPKG_NO_SCRIPT}}" = "1" ] && exit 0\n{_FUNCTIONS}default_postinst $0 $@\n'
+_PRERM = f"#!/bin/sh\n{_FUNCTIONS}default_prerm $0 $@\n"
 
 
 def file_name(package: Package, release: str = "24.10") -> str:

@@ -100,7 +100,7 @@ def _data(member: tar_reader.Member, contents: Contents) -> None:
             kinds[path] = inner.kind
             size = inner.size if inner.kind == "file" else 0
             owner = f"{inner.uid}:{inner.gid}"
-            contents.files.append(Entry(path, inner.kind, inner.mode, owner, size, inner.target))
+            contents.files.append(Entry(path, inner.kind, inner.mode, owner, size, inner.linkname))
     except tar_reader.TarFault as fault:
         contents.faults.append(f"data.tar.gz: {fault}")
 

@@ -59,14 +59,12 @@ class UsignPublic:
 
     @classmethod
     def parse(cls, text: str) -> UsignPublic:
-        algorithm, number, key = _unpack(text, _PUBLIC, "public key")
-        _check_algorithm(algorithm, "public key")
+        _, number, key = _unpack(text, _PUBLIC, "public key")
         return cls(number, key)
 
     def verify(self, message: bytes, signature: str) -> bool:
         """Whether `signature` (the text of a .sig file) is of this key, over `message`."""
-        algorithm, number, made = _unpack(signature, _SIGNATURE, "signature")
-        _check_algorithm(algorithm, "signature")
+        _, number, made = _unpack(signature, _SIGNATURE, "signature")
         if number != self.number:
             return False
         try:
@@ -104,8 +102,7 @@ class UsignSecret:
 
     @classmethod
     def parse(cls, text: str) -> UsignSecret:
-        algorithm, _, rounds, _, checksum, number, pair = _unpack(text, _SECRET, "secret key")
-        _check_algorithm(algorithm, "secret key")
+        _, _, rounds, _, checksum, number, pair = _unpack(text, _SECRET, "secret key")
         if rounds:
             raise KeyFileError("the secret key has a passphrase", hint="make one without: signify -G -n")
         secret = cls(number, pair[:32])
@@ -131,15 +128,12 @@ def _unpack(text: str, form: struct.Struct, what: str) -> tuple[bytes, ...]:
     try:
         if len(lines) < 2 or not lines[0].startswith(COMMENT):
             raise ValueError
-        packed = base64.b64decode(lines[1].rstrip("\r"), validate=True)
-        return form.unpack(packed)
+        fields = form.unpack(base64.b64decode(lines[1].rstrip("\r"), validate=True))
     except (ValueError, binascii.Error, struct.error):
         raise KeyFileError(f"this is no {what} of usign or signify") from None
-
-
-def _check_algorithm(algorithm: bytes, what: str) -> None:
-    if algorithm != _ALGORITHM:
+    if fields[0] != _ALGORITHM:
         raise KeyFileError(f"the {what} is not Ed25519")
+    return fields
 
 
 # apk's
@@ -166,12 +160,6 @@ def publish_apk(folder: Path, key: ec.EllipticCurvePublicKey) -> Path:
     file = folder / PUBLIC_APK_FILE
     file.write_bytes(apk_public_text(key))
     return file
-
-
-def _apk_secret_text() -> bytes:
-    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 # Where they are kept
@@ -268,7 +256,11 @@ def _folder() -> Path:
 
 
 def _fresh(name: str) -> bytes:
-    return UsignSecret.generate().text().encode() if name == USIGN_FILE else _apk_secret_text()
+    if name == USIGN_FILE:
+        return UsignSecret.generate().text().encode()
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _parsed(

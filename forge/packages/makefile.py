@@ -201,11 +201,10 @@ def _explain(tree: Tree, makefile: Makefile, output: str) -> Fault:
             "it stands in for rules.mk, package.mk and luci.mk only",
         )
     found = _PARSE_ERROR.search(output)
-    if found and found["file"] == "Makefile":
-        return Fault(makefile.path, int(found["line"]), found["what"])
     if found:
-        return Fault(makefile.path, 0, found["what"])
-    return Fault(makefile.path, 0, f"make cannot read it: {_last_words(output)}")
+        return Fault(makefile.path, int(found["line"]) if found["file"] == "Makefile" else 0, found["what"])
+    last = (output.strip().splitlines() or ["it gives no reason"])[-1]
+    return Fault(makefile.path, 0, f"make cannot read it: {last}")
 
 
 def _explain_recipe(tree: Tree, makefile: Makefile, name: str, output: str) -> list[Fault]:
@@ -231,8 +230,3 @@ def _neighbours(tree: Tree, word: str) -> list[str]:
         return [f"{folder}/{path.name}" for path in (tree.package / folder).iterdir()]
     except OSError:
         return [f"./{path.relative_to(tree.package)}" for path in tree.package.rglob("*")]
-
-
-def _last_words(output: str) -> str:
-    lines = output.strip().splitlines()
-    return lines[-1] if lines else "it gives no reason"

@@ -39,10 +39,6 @@ class Server(ThreadingHTTPServer):
         super().server_bind()
 
 
-class Server4(ThreadingHTTPServer):
-    """For a machine without IPv6."""
-
-
 def run(*, port: int = reach.PORT, address: str = "") -> None:
     """Make the feed if there is none, say what to type on the router, and serve until it is interrupted."""
     reach.url(port, address)  # an address that makes no sense is told before anything is done
@@ -66,7 +62,7 @@ def listening(port: int) -> ThreadingHTTPServer:
         if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENOPROTOOPT):
             raise _taken(port, error) from error
     try:
-        return Server4(("", port), handler)
+        return ThreadingHTTPServer(("", port), handler)  # a machine without IPv6
     except OSError as error:
         raise _taken(port, error) from error
 

@@ -1,15 +1,15 @@
 """Lists a tar that nobody vouches for: headers and, on demand, small contents; nothing is ever written.
 
-The standard library's reader is not used: it walks to wherever a header claims the next one is, for years if need be.
+The standard library reads headers alone: it walks to wherever one claims the next one is, for years if need be.
 Sizes here count for nothing before their bytes are there, and never more than LIMIT of them are read. For ipk_read.py.
 """
 
 from __future__ import annotations
 
 import gzip
+import tarfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 LIMIT = 1 << 30  # bytes, unpacked: many times the flash of a router
@@ -59,21 +59,16 @@ class Source:
         return b"".join(parts)
 
 
-@dataclass
-class Member:
+class Member(tarfile.TarInfo):
     """A header, and the way to its contents as long as the next one has not been asked for."""
 
-    name: str  # as it stands there; bytes that are no UTF-8 as surrogates
-    kind: str  # of KINDS, or "type X"
-    mode: int
-    uid: int
-    gid: int
-    size: int  # as claimed
-    mtime: int
-    target: str
     source: Source
-    left: int  # bytes of contents still to come
-    padding: int  # bytes after them
+    left = 0  # bytes of contents still to come
+    padding = 0  # bytes after them
+
+    @property
+    def kind(self) -> str:
+        return KINDS.get(self.type, f"type {self.type!r}")
 
     def read(self, count: int = -1) -> bytes:
         """The contents' next `count` bytes (all of them if it is negative), as far as they are there."""
@@ -100,17 +95,17 @@ def members(source: Source) -> Iterator[Member]:
         if len(header) < BLOCK:
             raise TarFault("it ends in the middle" if header else "it ends without an end mark")
         member = _member(header, source)
-        if header[156:157] in b"LKxg":
+        if member.type in b"LKxg":
             text = member.read(min(member.size, LONG))
             if len(text) < member.size:
                 raise TarFault("it has a name without end")
-            if header[156:157] in b"LK":
-                long["path" if header[156:157] == b"L" else "linkpath"] = _text(text)
-            elif header[156:157] == b"x":
+            if member.type in b"LK":
+                long["path" if member.type == b"L" else "linkpath"] = _text(text)
+            elif member.type == b"x":
                 long.update(_extended(text))
         else:
             member.name = long.get("path", member.name)
-            member.target = long.get("linkpath", member.target)
+            member.linkname = long.get("linkpath", member.linkname)
             long = {}
             yield member
         member.skip()
@@ -118,41 +113,17 @@ def members(source: Source) -> Iterator[Member]:
 
 
 def _member(header: bytes, source: Source) -> Member:
-    if sum(header[:148]) + sum(header[156:]) + 8 * 32 != _number(header[148:156]):
-        raise TarFault("it is no tar, or damaged: a checksum is wrong")
-    kind = KINDS.get(header[156:157], f"type {header[156:157]!r}")
-    size = _number(header[124:136])
-    name = _text(header[:100])
-    if header[257:263] == b"ustar\0" and header[345:500].strip(b"\0"):
-        name = f"{_text(header[345:500])}/{name}"
-    stored = size if kind == "file" or kind.startswith("type") else 0
-    return Member(
-        name=name,
-        kind=kind,
-        mode=_number(header[100:108]) & 0o7777,
-        uid=_number(header[108:116]),
-        gid=_number(header[116:124]),
-        size=size,
-        mtime=_number(header[136:148]),
-        target=_text(header[157:257]),
-        source=source,
-        left=stored,
-        padding=-stored % BLOCK,
-    )
-
-
-def _number(field: bytes) -> int:
-    """Octal digits, or GNU's big-endian binary number for what is too large for them."""
-    if field[0] & 0x80:
-        value = int.from_bytes(field[1:], "big") if field[0] == 0x80 else -1
-    else:
-        try:
-            value = int(field.strip(b" \0") or b"0", 8)
-        except ValueError:
-            value = -1
-    if value < 0:
-        raise TarFault(f"it is no tar, or damaged: {field!r} is no number")
-    return value
+    try:
+        member = Member.frombuf(header, "utf-8", "surrogateescape")
+    except tarfile.HeaderError as error:
+        raise TarFault(f"it is no tar, or damaged: {error}") from None
+    if min(member.size, member.mode, member.uid, member.gid, member.mtime) < 0:
+        raise TarFault("it is no tar, or damaged: a number is negative")
+    member.mode &= 0o7777
+    member.source = source
+    member.left = member.size if member.kind == "file" or member.kind.startswith("type") else 0
+    member.padding = -member.left % BLOCK
+    return member
 
 
 def _text(field: bytes) -> str:

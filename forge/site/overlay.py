@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from forge.core import paths
 from forge.core.errors import ForgeError
+from forge.core.uci_text import quoted
 from forge.site.site import Site
 
 SUFFIX = ".j2"
@@ -115,7 +117,7 @@ def _environment(files: Path) -> Any:
         lstrip_blocks=True,
         autoescape=False,
     )
-    environment.filters |= {"sh": _sh, "uci": _uci, "line": _line, "name": _name, "verbatim": _verbatim}
+    environment.filters |= FILTERS
     return environment
 
 
@@ -166,16 +168,6 @@ def _text(value: Any) -> str:
     return text
 
 
-def _sh(value: Any) -> _Safe:
-    """Write one word for a shell."""
-    return _Safe(shlex.quote(_text(value)))
-
-
-def _uci(value: Any) -> _Safe:
-    """Write one value for a file in /etc/config, with its quotes."""
-    return _Safe("'" + _text(value).replace("'", "'\\''") + "'")
-
-
 def _name(value: Any) -> _Safe:
     """Write the name of a UCI section or option, as it is."""
     if not re.fullmatch("[A-Za-z0-9_]+", str(value)):
@@ -183,11 +175,10 @@ def _name(value: Any) -> _Safe:
     return _Safe(value)
 
 
-def _line(value: Any) -> _Safe:
-    """Write one line of a plain file."""
-    return _Safe(_text(value))
-
-
-def _verbatim(value: Any) -> _Safe:
-    """Write text of any kind, as it is: the template's author answers for it."""
-    return _Safe(value)
+FILTERS: dict[str, Callable[[Any], _Safe]] = {
+    "sh": lambda value: _Safe(shlex.quote(_text(value))),  # one word for a shell
+    "uci": lambda value: _Safe(quoted(_text(value))),  # one value for a file in /etc/config, with its quotes
+    "line": lambda value: _Safe(_text(value)),  # one line of a plain file
+    "name": _name,
+    "verbatim": _Safe,  # text of any kind, as it is: the template's author answers for it
+}

@@ -15,21 +15,13 @@ from forge.site import relay as site_relay
 from forge.site import types
 from forge.site.toml_document import Document, Table
 
+_BY_MODEM = {"apn": "apn", "pin": "pincode", "device": "device", "username": "username", "password": "password"}
 # What OpenWrt's protocols for the way out need: option names here -> in UCI, and the packages that bring the protocol.
 WAN_OPTIONS: dict[str, dict[str, str]] = {
     "dhcp": {},
     "static": {"gateway": "gateway"},
     "pppoe": {"username": "username", "password": "password"},
-    "qmi": {"apn": "apn", "pin": "pincode", "device": "device", "username": "username", "password": "password"},
-    "mbim": {"apn": "apn", "pin": "pincode", "device": "device", "username": "username", "password": "password"},
-    "ncm": {"apn": "apn", "pin": "pincode", "device": "device", "username": "username", "password": "password"},
-    "modemmanager": {
-        "apn": "apn",
-        "pin": "pincode",
-        "device": "device",
-        "username": "username",
-        "password": "password",
-    },
+    **dict.fromkeys(("qmi", "mbim", "ncm", "modemmanager"), _BY_MODEM),
 }
 WAN_REQUIRED = {
     "static": ("address", "gateway"),

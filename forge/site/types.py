@@ -66,16 +66,16 @@ def hostname(value: str) -> str:
     text(value)
     if value.lower().split(".")[0] == "localhost":
         raise InvalidValue(f"{shown(value)} names every machine", "write a name of its own, like 'plant7'")
-    if len(value) > 63 or not all(_LABEL.fullmatch(label) for label in value.split(".")):
+    if not _is_hostname(value):
         right = re.sub(r"[^A-Za-z0-9.-]+", "-", value).strip("-.")[:63]
-        hint = f"write it like '{right}'" if right and hostname_ok(right) else "write it like 'plant7'"
+        hint = f"write it like '{right}'" if _is_hostname(right) else "write it like 'plant7'"
         raise InvalidValue(f"{shown(value)} is not a host name: letters, digits and hyphens, at most 63", hint)
     if re.fullmatch(r"[0-9.]+", value):
         raise InvalidValue(f"{shown(value)} is not a host name", "write it like 'plant7'")
     return value
 
 
-def hostname_ok(value: str) -> bool:
+def _is_hostname(value: str) -> bool:
     return len(value) <= 63 and all(_LABEL.fullmatch(label) for label in value.split("."))
 
 
@@ -161,12 +161,13 @@ def ssh_key(value: str) -> str:
 def timezone(value: str) -> tuple[str, str]:
     """Read a zone of the tz database; return it and its rule in POSIX form (RFC 9636 section 3.3: the last line)."""
     import zoneinfo
+    from importlib import resources
 
     text(value)
     name = value.replace(" ", "_")
     try:
         zoneinfo.ZoneInfo(name)
-        posix = _footer(name)
+        footer = resources.files("tzdata.zoneinfo").joinpath(name).read_bytes().rsplit(b"\n", 2)[-2]
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         zones = zoneinfo.available_timezones()
         cities = {zone.rpartition("/")[2]: zone for zone in sorted(zones)}
@@ -175,11 +176,4 @@ def timezone(value: str) -> tuple[str, str]:
         raise InvalidValue(
             f"{shown(value)} is no time zone.{guess}", "write it like 'Europe/Berlin', or 'UTC'"
         ) from None
-    return name, posix
-
-
-def _footer(name: str) -> str:
-    from importlib import resources
-
-    data = resources.files("tzdata.zoneinfo").joinpath(name).read_bytes()
-    return data.rsplit(b"\n", 2)[-2].decode("ascii")
+    return name, footer.decode("ascii")

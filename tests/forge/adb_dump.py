@@ -9,8 +9,9 @@ from itertools import chain
 from typing import Any
 
 from forge.packages.adb import adb
-from forge.packages.adb.schema import SCHEMAS
+from forge.packages.adb.schema import INDEX, INDEX_SCHEMA, PACKAGE, PACKAGE_SCHEMA
 
+SCHEMAS = {PACKAGE_SCHEMA: PACKAGE, INDEX_SCHEMA: INDEX}
 _SIGNATURE_SHOWN = 54  # bytes of a signature that are shown
 
 

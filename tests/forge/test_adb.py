@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from forge.packages import apk, apk_archive
 from forge.packages.adb import adb
-from forge.packages.adb.schema import INDEX, INDEX_SCHEMA, INFO, PACKAGE, PACKAGE_SCHEMA, SCHEMAS
+from forge.packages.adb.schema import INDEX, INDEX_SCHEMA, INFO, PACKAGE, PACKAGE_SCHEMA
 from tests.forge import adb_dump
 from tests.forge.samples import MADE, apk_public
 
@@ -142,7 +142,7 @@ def test_versions_are_those_of_apk(version: str) -> None:
 
 def read(content: bytes) -> None:
     file = adb.decode(content)
-    adb.read(file.body, SCHEMAS.get(file.schema, PACKAGE))
+    adb.read(file.body, adb_dump.SCHEMAS.get(file.schema, PACKAGE))
 
 
 def survives(content: bytes) -> None:
@@ -159,7 +159,7 @@ def test_no_bytes_bring_anything_but_an_adb_error(content: bytes, head: bytes) -
     survives(packed(head + content))
 
 
-@given(st.binary(max_size=200), st.sampled_from(sorted(SCHEMAS)))
+@given(st.binary(max_size=200), st.sampled_from(sorted(adb_dump.SCHEMAS)))
 def test_no_body_brings_anything_but_an_adb_error(tail: bytes, schema: int) -> None:
     survives(with_body(bytes(4) + tail, schema))
     # a root that points to the first value after the header

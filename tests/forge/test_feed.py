@@ -86,7 +86,7 @@ def test_an_index_has_no_length_that_usign_of_old_routers_miscounts(
     stanza = feed._stanza
     padded = 0
     for more in range(128):
-        monkeypatch.setattr(feed, "_stanza", lambda path, more=more: stanza(path) + f"X: {'x' * more}\n")
+        monkeypatch.setattr(feed, "_stanza", lambda path, more=more: {**stanza(path), "X": "x" * more})
         feed.index_opkg(folder / "opkg", pair.usign)
         index = (folder / "opkg" / "Packages").read_bytes()
         assert (64 + len(index)) % 128 not in (110, 111)

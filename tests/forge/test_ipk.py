@@ -289,7 +289,7 @@ NO_IPK = {
     "a deb": (b"!<arch>\ndebian-binary", "an ar archive"),
     "a gzipped text": (gzip.compress(b"text"), "it ends in the middle"),
     "a long gzipped text": (gzip.compress(b"x" * 512), "it is no tar, or damaged"),
-    "a checksum": (gzip.compress(header("./a", 0).replace(b"./a", b"./b", 1)), "a checksum is wrong"),
+    "a checksum": (gzip.compress(header("./a", 0).replace(b"./a", b"./b", 1)), "bad checksum"),
     "half a gzip": (gzip.compress(b"x" * 5000)[:20], "no sound gzip"),
 }
 

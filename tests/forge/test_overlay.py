@@ -147,8 +147,9 @@ _line = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_
 
 @given(_line)
 def test_a_value_stays_one_word_of_the_shell_and_one_of_uci(value: str) -> None:
-    assert shlex.split(overlay._sh(value)) == [value]
-    (section,) = relay_schema.uci.parse(f"config x 'y'\n\toption z {overlay._uci(value)}\n".encode())
+    assert shlex.split(overlay.FILTERS["sh"](value)) == [value]
+    uci = overlay.FILTERS["uci"](value)
+    (section,) = relay_schema.uci.parse(f"config x 'y'\n\toption z {uci}\n".encode())
     assert section.options.get("z", "") == value
 
 

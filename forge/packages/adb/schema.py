@@ -63,5 +63,3 @@ PACKAGE = Object(
     )
 )
 INDEX = Object((("description", TEXT), ("packages", Array(INFO)), ("pkgname-spec", TEXT)))
-
-SCHEMAS = {PACKAGE_SCHEMA: PACKAGE, INDEX_SCHEMA: INDEX}
