@@ -15,7 +15,7 @@ def test_the_system_name_is_made_fit_for_ehlo(monkeypatch: pytest.MonkeyPatch) -
     for system, ours in (("OpenWrt", "OpenWrt"), ("my_router", "my-router"), ("localhost", "mailrelay.localdomain"),
                          ("", "mailrelay.localdomain"), ("10.0.0.1", "mailrelay.localdomain")):  # fmt: skip
         monkeypatch.setattr("socket.gethostname", lambda system=system: system)
-        assert machine.system_hostname() == ours
+        assert ThisMachine().hostname() == ours
         assert good("").main.hostname == ours
 
 

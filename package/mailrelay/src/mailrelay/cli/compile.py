@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     """Compile everything. Return 1, after a line on stderr, where that is impossible: the relay works without."""
     if arguments:
         print("mailrelay compile: takes no arguments", file=sys.stderr)
-        return 64
+        return os.EX_USAGE
     try:
         for folder, _, names in os.walk(os.path.abspath(f"{__file__}/../../..")):
             if os.path.basename(folder) != "__pycache__":

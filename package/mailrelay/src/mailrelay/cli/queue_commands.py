@@ -75,15 +75,8 @@ def _facts(message: spool.Message) -> Iterator[str]:
     for recipient, settled in zip(envelope.recipients, message.statuses):
         yield f"recipient    {address(recipient)}  {RECIPIENT_STATES.get(settled, 'unknown')}"
     yield f"size         {in_bytes(message.size)}"
-    flags = [
-        name
-        for name, is_set in (
-            ("8BITMIME", envelope.eightbit),
-            ("SMTPUTF8", envelope.smtputf8),
-            ("a notice of this relay", envelope.notice),
-        )
-        if is_set
-    ]
+    known = {"8BITMIME": envelope.eightbit, "SMTPUTF8": envelope.smtputf8, "a notice of this relay": envelope.notice}
+    flags = [name for name, is_set in known.items() if is_set]
     if flags:
         yield f"flags        {', '.join(flags)}"
     yield f"attempts     {message.attempts}"

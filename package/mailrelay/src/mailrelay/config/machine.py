@@ -50,7 +50,13 @@ class ThisMachine(Machine):
     """The one that the check runs on."""
 
     def hostname(self) -> str:
-        return system_hostname()
+        """Return the system's name as one that may be used in EHLO; "mailrelay.localdomain" where it has none."""
+        system = socket.gethostname()
+        name = "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in system).strip("-.")
+        try:
+            return addresses.hostname(name)
+        except InvalidValue:
+            return super().hostname()
 
     def networks(self) -> list[str]:
         return openwrt_networks() or [name for _, name in socket.if_nameindex()]
@@ -66,15 +72,6 @@ class ThisMachine(Machine):
 
     def cannot_run(self, program: str) -> bool:
         return not os.access(program, os.X_OK)
-
-
-def system_hostname() -> str:
-    """Return the system's name as one that may be used in EHLO; "mailrelay.localdomain" where it has none."""
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in socket.gethostname()).strip("-.")
-    try:
-        return addresses.hostname(name)
-    except InvalidValue:
-        return "mailrelay.localdomain"
 
 
 def openwrt_networks(path: str = "/etc/config/network") -> list[str]:

@@ -22,8 +22,6 @@ class Values:
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and pack(self) == pack(other)
 
-    __hash__ = None  # type: ignore[assignment]
-
 
 class Main(Values):
     """Section `mailrelay 'main'`. Sizes are bytes, durations seconds."""
@@ -81,9 +79,6 @@ class Smarthost(Values):
     family: str  # "any", "ipv4" or "ipv6"
     timeout: int
 
-    def __repr__(self) -> str:
-        return f"<smarthost {self.name}>"
-
 
 class Client(Values):
     """Section `client`: what holds for the machines at one address or in one network."""
@@ -95,9 +90,6 @@ class Client(Values):
     rate_limit: int  # messages a minute; 0: no limit
     redirect: bool  # for OpenWrt's firewall: whatever it sends to port 25 comes here
 
-    def __repr__(self) -> str:
-        return f"<client {self.address}>"
-
 
 class Settings(Values):
     """Everything of one config. After `restore` the smarthosts are empty and `provider` tells if any was set."""
@@ -106,9 +98,6 @@ class Settings(Values):
     smarthosts: list[Smarthost]  # the enabled ones, by priority and then in the order of the file
     clients: list[Client]  # the most specific first: the first whose Net contains the address counts
     provider: bool
-
-    def __repr__(self) -> str:
-        return "<settings>"
 
 
 class Plan(Values):

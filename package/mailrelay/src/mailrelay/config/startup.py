@@ -19,8 +19,6 @@ from mailrelay.core.net import Net
 from mailrelay.core.paths import DEFAULT_CONFIG, DEFAULT_RUN_DIR
 
 DEFAULT_USER = "mailrelay"
-
-EX_USAGE, EX_NOUSER, EX_CANTCREAT, EX_CONFIG = 64, 67, 73, 78
 LOOPBACK = ("127.0.0.1", "::1")
 
 
@@ -76,7 +74,7 @@ def plan(arguments: list[str]) -> Plan:
         try:
             Net.parse(text)
         except ValueError as error:
-            raise Refused(EX_USAGE, f"--allow {text}: {error}; write for example 192.168.1.0/24") from None
+            raise Refused(os.EX_USAGE, f"--allow {text}: {error}; write for example 192.168.1.0/24") from None
     owner = _owner(options.user)
 
     data = _read(options.config)
@@ -85,7 +83,7 @@ def plan(arguments: list[str]) -> Plan:
     name = DEFAULT_CONFIG if options.config == kept else options.config
     settings, faults, warnings = schema.check(data, name, machine.ThisMachine())
     if settings is None:
-        raise Refused(EX_CONFIG, *map(str, faults))
+        raise Refused(os.EX_CONFIG, *map(str, faults))
     main = settings.main
     if options.spool and machine.on_memory(os.path.abspath(options.spool)):
         problem, hint = "is in memory: a power cut loses the mail in it", "name a folder on a disk"
@@ -103,7 +101,7 @@ def plan(arguments: list[str]) -> Plan:
     for smarthost in settings.smarthosts:
         if any(port == smarthost.port for _, port in listen) and interfaces.own(smarthost.host):
             place = f"{smarthost.host}:{smarthost.port}"
-            raise Refused(EX_CONFIG, f"{options.config}: smarthost {place} is this relay itself")
+            raise Refused(os.EX_CONFIG, f"{options.config}: smarthost {place} is this relay itself")
 
     os.makedirs(options.run_dir, mode=0o755, exist_ok=True)
     fd = os.open(f"{kept}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # in force once we have the spool
@@ -130,7 +128,7 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise Refused(EX_CONFIG, f"{path}: {error.strerror}; name the settings with --config FILE") from None
+        raise Refused(os.EX_CONFIG, f"{path}: {error.strerror}; name the settings with --config FILE") from None
 
 
 def _endpoint(text: str) -> tuple[str, int]:
@@ -144,7 +142,7 @@ def _endpoint(text: str) -> tuple[str, int]:
             raise ValueError
     except (OSError, ValueError):
         example = "write for example 192.168.1.1:25 or [fd00::1]:25"
-        raise Refused(EX_USAGE, f"--listen {text}: not an address and a port; {example}") from None
+        raise Refused(os.EX_USAGE, f"--listen {text}: not an address and a port; {example}") from None
     return address, int(port)
 
 
@@ -152,13 +150,13 @@ def _owner(name: str | None) -> tuple[int, int] | None:
     """Return uid and gid to run as; None where we are not root and stay who we are."""
     if os.geteuid() != 0:
         if name and name != pwd.getpwuid(os.geteuid()).pw_name:
-            raise Refused(EX_USAGE, f"--user {name}: only root can run the relay as somebody else")
+            raise Refused(os.EX_USAGE, f"--user {name}: only root can run the relay as somebody else")
         return None
     try:
         entry = pwd.getpwnam(name or DEFAULT_USER)
     except KeyError:
         missing = f"--user {name}: there is no such user" if name else f"There is no user '{DEFAULT_USER}' to run as"
-        raise Refused(EX_NOUSER, f"{missing}; make one or name another with --user NAME") from None
+        raise Refused(os.EX_NOUSER, f"{missing}; make one or name another with --user NAME") from None
     return entry.pw_uid, entry.pw_gid
 
 
@@ -173,10 +171,10 @@ def main(arguments: list[str], answer: int) -> int:
             log.event("refused-to-run", log.ERROR, reason=line)
         return refused.code
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else EX_USAGE
+        return ended.code if isinstance(ended.code, int) else os.EX_USAGE
     except OSError as error:
         log.event("refused-to-run", log.ERROR, reason=f"{error.filename}: {error.strerror}")
-        return EX_CANTCREAT
+        return os.EX_CANTCREAT
     with os.fdopen(answer, "wb") as pipe:
         marshal.dump(pack_plan(made), pipe)
     return 0

@@ -281,8 +281,7 @@ class SmarthostConnection:
 
     def _step(self, stage: str, text: str, detail: dict[str, str] | None = None, *, ok: bool = True) -> None:
         if self._on_step:
-            now = monotonic()
-            self._on_step(Step(stage, ok, text, now - self._step_began, detail or {}))
+            self._on_step(Step(stage, ok, text, monotonic() - self._step_began, detail or {}))
             self._step_began = monotonic()
 
     def _report(self, failure: Failure) -> None:

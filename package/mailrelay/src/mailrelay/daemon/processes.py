@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
 
-_SOFTWARE = 70  # sysexits.h
 HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 _FILES = 128  # beside those of connections
 
@@ -64,7 +63,7 @@ def _ask_child(read: Callable[[int], int]) -> tuple[int, bytes]:
     answer_r, answer_w = os.pipe()
     pid = os.fork()
     if not pid:
-        code = _SOFTWARE
+        code = os.EX_SOFTWARE
         try:
             os.close(answer_r)
             code = read(answer_w)
@@ -87,7 +86,7 @@ def fork(run: Callable[[], None], not_theirs: Iterable[int]) -> int:
     if pid:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         return pid
-    code = _SOFTWARE
+    code = os.EX_SOFTWARE
     try:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM):

@@ -31,7 +31,6 @@ else:
 
 _STOP = 3.5  # seconds that children have to end
 _HEARTBEAT = 10.0  # seconds without any event after which counters are looked at
-_UNAVAILABLE = 69  # sysexits.h
 
 
 def main(arguments: list[str]) -> int:
@@ -47,7 +46,7 @@ def main(arguments: list[str]) -> int:
         return Supervisor(arguments, plan).run()
     except OSError as error:
         log.event("failed", log.ERROR, reason=f"{error.filename or 'start'}: {error.strerror}")
-        return _UNAVAILABLE
+        return os.EX_UNAVAILABLE
 
 
 class Supervisor:
@@ -87,7 +86,7 @@ class Supervisor:
             text = "nothing is mounted there; all mail is refused for now"
             log.event("no-spool", log.ERROR, mount=self.plan.mount, text=text)
         elif not takeover.take(self.spool, self.plan.owner, self.signal_r, self.fork):
-            return _UNAVAILABLE
+            return os.EX_UNAVAILABLE
         elif status.may_hold_mail(self.plan.spool):
             self.dispatcher.schedule.scan()
         self.accept_config()
@@ -95,7 +94,7 @@ class Supervisor:
         self.listen_sockets.bind(self.plan.listen)
         if not self.listen_sockets.open:
             log.event("failed", log.ERROR, reason="there is no address to listen on")
-            return _UNAVAILABLE
+            return os.EX_UNAVAILABLE
         processes.raise_limits(self.plan.settings.main.max_connections)
         log.event(
             "started",
@@ -126,9 +125,6 @@ class Supervisor:
         """Run a role in a child. It drops its rights and watches the lifeline."""
         return processes.fork(run, (self.lifeline_w, self.signal_r, self.signal_w, *not_theirs))
 
-    def drop_rights(self) -> None:
-        processes.drop_rights(self.plan.owner)
-
     def start_listener(self, now: float) -> None:
         dispatcher = self.dispatcher
         not_theirs = (self.control, dispatcher.wake_r, dispatcher.report_r, dispatcher.report_w)
@@ -139,11 +135,11 @@ class Supervisor:
     def run_listener(self) -> None:
         from mailrelay.listener import listener
 
-        self.drop_rights()
+        processes.drop_rights(self.plan.owner)
         listener.Listener(
             self.plan.settings,
             [Net.parse(net) for net in self.plan.allow],
-            self.listen_sockets.sockets(),
+            list(self.listen_sockets.open.values()),
             self.spool,
             self.counters,
             self.dispatcher.wake_w,
@@ -167,11 +163,11 @@ class Supervisor:
         def run() -> None:
             from mailrelay.courier import courier, smarthost
 
-            for sock in self.listen_sockets.sockets():
+            for sock in self.listen_sockets.open.values():
                 sock.close()
             settings = processes.accepted_settings(f"{self.plan.run_dir}/{paths.ACCEPTED_CONFIG}")
             smarthost.preload(settings.smarthosts)
-            self.drop_rights()
+            processes.drop_rights(self.plan.owner)
             pipes = (dispatcher.wake_r, dispatcher.report_w)
             state = dispatcher.carried_state
             deliverer = courier.Courier(settings, self.spool, self.counters, *pipes, state, flush=flush)
@@ -203,13 +199,14 @@ class Supervisor:
 
     def loop(self) -> int:
         schedule = self.dispatcher.schedule
-        handlers: dict[int, Callable[[], None]] = {
+        handlers: dict[int, Callable[[], object]] = {
             self.signal_r: self.on_signals,
             self.control: lambda: self.dispatcher.request(ipc.read_lines(self.control)),
             self.dispatcher.report_r: self.dispatcher.read_reports,
         }
-        if self.addresses and self.addresses.fd >= 0:
-            handlers[self.addresses.fd] = self.on_addresses
+        addresses = self.addresses
+        if addresses and addresses.fd >= 0:
+            handlers[addresses.fd] = lambda: addresses.read_changes(self.plan.follow or [], clock.boottime())
         poll = select.poll()
         for fd in handlers:
             poll.register(fd, select.POLLIN)
@@ -282,10 +279,6 @@ class Supervisor:
                 self.reload()
             elif number == signal.SIGUSR1:
                 self.dispatcher.flush()
-
-    def on_addresses(self) -> None:
-        if self.addresses:
-            self.addresses.read_changes(self.plan.follow or [], clock.boottime())
 
     def reload(self) -> None:
         """Take the config as it is now, or go on with the old one and say so."""

@@ -24,8 +24,6 @@ _BACKLOG = 65536  # pipelined bytes held while a commit is under way, and bytes 
 
 
 class Connection:
-    """One client: its socket, its session, and the message it is sending."""
-
     __slots__ = (
         "client", "closing", "connected_at", "fd", "idle_at", "incoming", "interest", "out", "pace", "peer_closed",
         "rule", "session", "sock", "write_failed",

@@ -20,8 +20,8 @@ _MANY_REFUSALS = 64  # of different clients or replies that are kept for one min
 _RATE_WINDOW = 30.0  # seconds over which the minimum data rate is measured, if command_timeout is not shorter
 _YOUNG = 2.0  # seconds in which a connection may say its first words
 
-# Replies that keep a mail out; what is wrong with a command alone is between the client and us.
-_KEEPS_OUT = frozenset([b"450", b"451", b"452", b"530", b"535", b"550", b"552", b"553", b"554"])
+# Codes of replies that keep a mail out; what is wrong with a command alone is between the client and us.
+KEEPS_OUT = frozenset([b"450", b"451", b"452", b"530", b"535", b"550", b"552", b"553", b"554"])
 
 
 class Rates:
@@ -75,10 +75,6 @@ class Refusals:
         self._since = now
         noted, self._again = self._again, {}
         return [(client, reply, again) for (client, reply), again in noted.items() if again]
-
-
-def keeps_mail_out(reply: bytes) -> bool:
-    return reply[:3] in _KEEPS_OUT
 
 
 class Pace:

@@ -220,7 +220,7 @@ class Listener:
 
     def answer(self, connection: Connection, reply: bytes) -> None:
         """Send replies; count and log the first if it keeps a mail out."""
-        if limits.keeps_mail_out(reply):
+        if reply[:3] in limits.KEEPS_OUT:
             self.counters[counters.REFUSED] += 1
             line = reply.partition(b"\r\n")[0]
             if self.refusals.note(connection.client, line):

@@ -44,22 +44,17 @@ class ListenSockets:
                 if endpoint[0] == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     continue  # a machine without IPv6
                 if known.get(endpoint) != reason:
-                    hint = _hint(endpoint[1]) if error.errno == errno.EADDRINUSE else None
-                    log.event("cannot-listen", log.WARNING, address=show(endpoint), reason=reason, advice=hint)
+                    hint = (
+                        f"another mail server listens there; stop it, or give the relay another port than {endpoint[1]}"
+                    )
+                    advice = hint if error.errno == errno.EADDRINUSE else None
+                    log.event("cannot-listen", log.WARNING, address=show(endpoint), reason=reason, advice=advice)
                 self.missing[endpoint] = reason
         self.retry_due = clock.boottime() + _RETRY
         return new
 
-    def sockets(self) -> list[_socket.socket]:
-        return list(self.open.values())
-
     def names(self) -> list[str]:
         return sorted(map(show, self.open))
-
-
-def _hint(port: int) -> str:
-    """Return what an owner can do where something else listens already."""
-    return f"another mail server listens there; stop it, or give the relay another port than {port}"
 
 
 def _bind(address: str, port: int) -> _socket.socket:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Login:
-    """A name and a password that don't show. method: 'auto', 'plain', 'login' or 'cram-md5'."""
+    """A name and a password. method: 'auto', 'plain', 'login' or 'cram-md5'."""
 
     __slots__ = ("username", "password", "method")
 
@@ -21,9 +21,6 @@ class Login:
         self.username = username.encode()
         self.password = password.encode()
         self.method = method
-
-    def __repr__(self) -> str:
-        return "<Login>"
 
     def mechanisms(self, offered: Sequence[str], secure: bool) -> list[str]:
         """Return what to try, best first. Without TLS the one that does not show the password goes first."""
