@@ -15,6 +15,7 @@ from mailrelay.core import clock, counters
 from mailrelay.courier import courier, notify
 from mailrelay.courier.courier import Courier
 from mailrelay.spool import spool
+from mailrelay.spool.message import Message
 from mailrelay.spool.spool import Envelope, Spool
 from tests.support.relay import smarthost
 from tests.support.scripted_provider import Action, Drop, DropAfter, Say, ScriptedProvider, Step
@@ -171,7 +172,7 @@ def test_what_cannot_be_recorded_is_tried_later_and_ends_nothing(box: Spool, mon
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     desk = Desk(box, two("\tlist sender '@elsewhere.example'\n", "\tlist sender '@elsewhere.example'\n"))
-    monkeypatch.setattr(spool.Message, "set_statuses", full)
+    monkeypatch.setattr(Message, "set_statuses", full)
     assert desk.run()[0] > clock.boottime()
 
 

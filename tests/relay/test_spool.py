@@ -14,6 +14,7 @@ from mailrelay.cli import queue_commands
 from mailrelay.cli.instance import Stop
 from mailrelay.core import clock
 from mailrelay.spool import spool
+from mailrelay.spool.message import Message
 from mailrelay.spool.spool import Envelope, Spool
 
 
@@ -159,7 +160,7 @@ def test_no_flipped_byte_makes_a_traceback(tmp_path_factory: pytest.TempPathFact
             found = opener(queue_id)
         except spool.Damaged:
             continue
-        if isinstance(found, spool.Message):
+        if isinstance(found, Message):
             found.close()
 
 

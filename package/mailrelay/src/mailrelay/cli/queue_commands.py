@@ -1,6 +1,6 @@
 """What the owner does to single messages: show, delete, hold, release, flush.
 
-Each works on the files through spool.Message, locked, and syncs the directories it changed, so that it lasts. Called by
+Each works on the files through Message, locked, and syncs the directories it changed, so that it lasts. Called by
 `main` as the spool's owner; the running relay hears of it through its control FIFO.
 """
 
@@ -15,6 +15,7 @@ from mailrelay.cli.queue_view import RECIPIENT_STATES
 from mailrelay.core.text import escaped
 from mailrelay.mail.body import Body
 from mailrelay.spool import spool
+from mailrelay.spool.message import Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def show(where: spool.Spool, queue_id: str) -> int:
     """Print the envelope's facts, an empty line, and the message as text: dots unstuffed, line ends the machine's."""
     for state in spool.STATES if spool.is_id(queue_id) else ():
         try:
-            message = spool.Message(where, state, queue_id, lock=False)
+            message = Message(where, state, queue_id, lock=False)
         except FileNotFoundError:
             continue
         except spool.Damaged as damaged:
@@ -64,7 +65,7 @@ def show(where: spool.Spool, queue_id: str) -> int:
     raise Stop(os.EX_NOINPUT, f"{escaped(queue_id)}: no such message; 'mailrelay queue' lists them")
 
 
-def _facts(message: spool.Message) -> Iterator[str]:
+def _facts(message: Message) -> Iterator[str]:
     envelope = message.envelope
     yield f"id           {message.id}"
     yield f"state        {message.state}"
@@ -84,7 +85,7 @@ def _facts(message: spool.Message) -> Iterator[str]:
         yield f"last answer  {escaped(message.answer)}"
 
 
-def _text(message: spool.Message) -> Iterator[bytes]:
+def _text(message: Message) -> Iterator[bytes]:
     body = Body()
     for chunk in message.chunks():
         yield body.plain(chunk)
@@ -190,7 +191,7 @@ class _Sending(Stop):
     """It is being delivered at this moment."""
 
 
-def _open(where: spool.Spool, queue_id: str) -> spool.Message:
+def _open(where: spool.Spool, queue_id: str) -> Message:
     """Open and lock the message in whichever state. Stop, or Damage, which delete mends."""
     for state in spool.STATES if spool.is_id(queue_id) else ():
         try:

@@ -14,6 +14,7 @@ from mailrelay.core import clock
 from mailrelay.core.text import escaped
 from mailrelay.daemon import status_file
 from mailrelay.spool import spool
+from mailrelay.spool.message import Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Entry:
 
     __slots__ = ("damage", "id", "message", "sending", "state")
 
-    def __init__(self, state: str, queue_id: str, message: spool.Message | None, damage: str, sending: bool) -> None:
+    def __init__(self, state: str, queue_id: str, message: Message | None, damage: str, sending: bool) -> None:
         self.state = state
         self.id = queue_id
         self.message = message
@@ -60,7 +61,7 @@ def entries(where: spool.Spool) -> Iterator[Entry]:
     for state in spool.STATES:
         for queue_id in where.ids(state):
             try:
-                with spool.Message(where, state, queue_id, lock=False) as message:
+                with Message(where, state, queue_id, lock=False) as message:
                     yield Entry(state, queue_id, message, "", state == spool.QUEUE and message.inode in locked)
             except FileNotFoundError:  # delivered or moved in the meantime
                 pass

@@ -20,6 +20,7 @@ from mailrelay.courier.recorder import Recorder
 from mailrelay.courier.routing import Routes
 from mailrelay.courier.smarthost import SmarthostConnection
 from mailrelay.spool import spool
+from mailrelay.spool.message import Message  # while Python's library can still be read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class Courier:
             if message is not None:
                 self.assign(message)
 
-    def open_message(self, queue_id: str) -> spool.Message | None:
+    def open_message(self, queue_id: str) -> Message | None:
         """Open a message that may still be there, is due and is nobody else's."""
         try:
             message = self.spool.open(queue_id)
@@ -191,7 +192,7 @@ class Courier:
             return None
         return message
 
-    def assign(self, message: spool.Message) -> None:
+    def assign(self, message: Message) -> None:
         """Make a message ready for the smarthost that is to have it, or let it wait until there is one. Close it."""
         sender = message.envelope.sender
         with message:
@@ -217,7 +218,7 @@ class Courier:
                     for transaction, outcome in connection.deliver(self.transactions(smarthost)):
                         settled += 1
                         self.routes.succeeded(smarthost)
-                        message: spool.Message = transaction.tag
+                        message: Message = transaction.tag
                         with message:
                             self.recorder.record_outcome(message, outcome, smarthost)
                     self.routes.succeeded(smarthost)
@@ -267,7 +268,7 @@ class Courier:
         log.event("smarthost-failed", log.ERROR, smarthost=host, stage=stage, cause=cause, answer=text, advice=hint)
         idle = settled and stage == "mail" and failure.code != 421  # it hung up while nothing was on its way
         for place, transaction in enumerate(failure.in_flight):
-            message: spool.Message = transaction.tag
+            message: Message = transaction.tag
             with message:
                 if idle or place > 0:  # only its envelope went, behind the message that the connection broke over
                     self.queue.make_ready(smarthost.name, message.id)

@@ -21,23 +21,11 @@ from mailrelay.spool.envelope import (
     encode_record,
     netstring,
 )
+from mailrelay.spool.spool import FAIL, QUEUE, Busy, Damaged, Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from mailrelay.spool.spool import Spool
-
-QUEUE, HOLD, FAIL = "queue", "hold", "failed"
-STATES = (QUEUE, HOLD, FAIL)
-
-
-class Damaged(Exception):
-    """A file in the spool is not a whole message: what is wrong with it, for the log."""
-
-
-class Busy(Exception):
-    """The message is locked: it is being delivered right now."""
 
 
 class Message:

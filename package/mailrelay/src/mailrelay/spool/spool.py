@@ -21,20 +21,31 @@ from mailrelay.spool.envelope import (
     decode_record,
     netstring,
 )
-from mailrelay.spool.message import FAIL, HOLD, QUEUE, STATES, Busy, Damaged, Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from mailrelay.spool.message import Message
 
 __all__ = [
     "DELIVERED", "FAIL", "FAILED", "HOLD", "ID_LENGTH", "PENDING", "QUEUE", "STATES",
     "Busy", "Damaged", "Draft", "Envelope", "Message", "Spool", "arrival", "is_id", "write_all",
 ]  # fmt: skip
 
+QUEUE, HOLD, FAIL = "queue", "hold", "failed"
+STATES = (QUEUE, HOLD, FAIL)
 _TMP = "tmp"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 ID_LENGTH = 16
+
+
+class Damaged(Exception):
+    """A file in the spool is not a whole message: what is wrong with it, for the log."""
+
+
+class Busy(Exception):
+    """The message is locked: it is being delivered right now."""
 
 
 class Draft:
@@ -184,6 +195,8 @@ class Spool:
 
     def open(self, queue_id: str, state: str = QUEUE) -> Message:
         """Open and lock the message. FileNotFoundError, Busy or Damaged."""
+        from mailrelay.spool.message import Message  # for couriers and commands: the listener opens none
+
         return Message(self, state, queue_id)
 
     def peek(self, queue_id: str) -> tuple[str, int, float]:
