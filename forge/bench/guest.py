@@ -20,6 +20,7 @@ from pathlib import Path
 from forge.bench import load
 from forge.core import console, paths, proc
 from forge.core.errors import ForgeError, UsageError
+from forge.core.ports import greeting
 from forge.lab import firmware as firmwares
 from forge.packages import minisdk
 from forge.servers import as_provider
@@ -154,7 +155,7 @@ class _Router:
 
     def _start(self) -> Figures:
         self._ask("service mailrelay stop")
-        until("the relay has ended", lambda: not relay.greeting(self.guest.lan(25), SILENCE))
+        until("the relay has ended", lambda: not greeting(self.guest.lan(25), SILENCE))
         started = time.monotonic()
         self._ask("service mailrelay start >/dev/null 2>&1 </dev/null &")
         greeted = self._until_it_greets()

@@ -134,13 +134,6 @@ def session(port: int, *, body: bytes = b"Subject: alarm\r\n\r\npump 3\r\n", tim
     return time.perf_counter() - started
 
 
-def greeting(port: int) -> None:
-    """Return once the server greets."""
-    with socket.create_connection(("127.0.0.1", port), timeout=STARVED_SECONDS) as client:
-        if not client.recv(3):
-            raise ForgeError(f"the server on port {port} does not greet")
-
-
 def latencies(port: int, count: int) -> list[float]:
     """Seconds of `count` sessions, one after another, each at least 5 ms after the one before; sorted."""
     found = []

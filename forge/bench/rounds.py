@@ -7,16 +7,15 @@ that did not come through whole: a sender that fails or a mail that does not arr
 
 from __future__ import annotations
 
-import os
-import signal
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
-from forge.bench import load as load
+from forge.bench import load
 from forge.core.errors import ForgeError
 from forge.core.ports import free_ports
 from forge.core.uci_text import uci
@@ -49,27 +48,30 @@ QUICK = Sizes({1: 60, 10: 120, 50: 200}, sessions=40, beside_slow=10, slow=1000,
 
 
 class Server:
-    """One of the two, with a sink of its own behind it."""
+    """Postfix, with a sink of its own behind it."""
 
-    name = ""
+    name = "Postfix"
 
-    def __init__(self, port: int, sink: load.Sink) -> None:
-        self.port = port
+    def __init__(self, process: Baseline | Relay, log: Path, sink: load.Sink) -> None:
+        self.process = process
+        self.port = process.port
+        self.log = log
         self.sink = sink
         self.sent = 0  # that the sink must still get to see
 
     def restart(self) -> float:
         """Seconds from the start of the first process to a greeting on its port."""
-        raise NotImplementedError
+        self.process.stop()
+        started = time.perf_counter()
+        self.process.start()
+        return time.perf_counter() - started
 
     def memory(self) -> dict[str, int]:
-        raise NotImplementedError
+        return self.process.memory()
 
     def flush(self) -> None:
-        raise NotImplementedError
-
-    def log_size(self) -> int:
-        raise NotImplementedError
+        """Deliver what waits, now."""
+        self.process.flush()
 
     def figures(self) -> Figures:
         """What can be measured of this one alone, when idle."""
@@ -78,10 +80,10 @@ class Server:
     def settle(self, timeout: float = 60.0) -> None:
         """Return once it has logged nothing for SETTLE_SECONDS: there is nothing left that it could do."""
         deadline = time.monotonic() + timeout
-        size, since = self.log_size(), time.monotonic()
+        size, since = self.log.stat().st_size, time.monotonic()
         while time.monotonic() < deadline:
             time.sleep(0.05)
-            if (now := self.log_size()) != size:
+            if (now := self.log.stat().st_size) != size:
                 size, since = now, time.monotonic()
             elif time.monotonic() - since >= SETTLE_SECONDS:
                 return
@@ -94,61 +96,23 @@ class Server:
 
 
 class Ours(Server):
+    """The relay, likewise."""
+
     name = "mailrelay"
-
-    def __init__(self, relay: Relay, sink: load.Sink) -> None:
-        super().__init__(relay.port, sink)
-        self.relay = relay
-        self.listener = 0  # its pid, once the idle relay has been looked at
-
-    def restart(self) -> float:
-        self.relay.stop()
-        started = time.perf_counter()
-        self.relay.start()
-        return time.perf_counter() - started
+    listener = 0  # its pid, once the idle relay has been looked at
 
     def memory(self) -> dict[str, int]:
         """All processes; `resident` is the Pss_Anon of those that stay, which the courier does not."""
-        staying = postfix_holder.memory([self.relay.pid, self.listener])["pss_anon"] if self.listener else 0
-        return self.relay.memory() | {"resident": staying}
-
-    def flush(self) -> None:
-        os.kill(self.relay.pid, signal.SIGUSR1)
-
-    def log_size(self) -> int:
-        return (self.relay.folder / "log").stat().st_size
+        staying = postfix_holder.memory([self.process.pid, self.listener])["pss_anon"] if self.listener else 0
+        return self.process.memory() | {"resident": staying}
 
     def figures(self) -> Figures:
-        others = [pid for pid in self.relay.processes() if pid != self.relay.pid]
+        others = [pid for pid in postfix_holder.processes(self.process.pid) if pid != self.process.pid]
         if len(others) != 1:
             raise ForgeError(f"the idle relay has {1 + len(others)} processes instead of 2")
         (self.listener,) = others
         listener = postfix_holder.memory(others)["rss"]
         return {"listener_over_bare": listener - _bare_interpreter()}
-
-
-class Theirs(Server):
-    name = "Postfix"
-
-    def __init__(self, baseline: Baseline, sink: load.Sink) -> None:
-        super().__init__(baseline.port, sink)
-        self.baseline = baseline
-
-    def restart(self) -> float:
-        self.baseline.stop()
-        started = time.perf_counter()
-        self.baseline.start()
-        load.greeting(self.port)
-        return time.perf_counter() - started
-
-    def memory(self) -> dict[str, int]:
-        return self.baseline.memory()
-
-    def flush(self) -> None:
-        self.baseline.flush()
-
-    def log_size(self) -> int:
-        return (self.baseline.folder / "log/mail.log").stat().st_size
 
 
 def _bare_interpreter() -> int:
@@ -180,7 +144,10 @@ class Rounds:
         except BaseException:
             self._stack.close()
             raise
-        self.servers: list[Server] = [Ours(relay, sinks[1]), Theirs(self.tools, sinks[0])]
+        self.servers: list[Server] = [
+            Ours(relay, relay.folder / "log", sinks[1]),
+            Server(self.tools, self.tools.folder / "log/mail.log", sinks[0]),
+        ]
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Free TCP ports on loopback for servers that are about to start: the demo's, the bench's, the tests'.
+"""Free TCP ports on loopback for servers that are about to start, and their greetings: for demo, bench and tests.
 
 A port is free when it is asked for, and not reserved: whoever asks binds it at once. Runs on every Python that the
 relay's tests run on, 3.10 included.
@@ -37,3 +37,12 @@ def free_ports(count: int) -> list[int]:
         if port not in found:
             found.append(port)
     return found
+
+
+def greeting(address: tuple[str, int], timeout: float = 5.0) -> str:
+    """The first line that a server says; "" where there is none, it says nothing, or the connection is refused."""
+    try:
+        with socket.create_connection(address, timeout) as client, client.makefile("rb") as lines:
+            return lines.readline().decode(errors="replace").strip()
+    except OSError:
+        return ""

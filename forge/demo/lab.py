@@ -14,6 +14,7 @@ from pathlib import Path
 
 from forge.core import console, logs, proc, timeouts
 from forge.core.errors import ForgeError, UsageError
+from forge.core.ports import greeting
 from forge.demo import story
 from forge.lab import firmware as firmwares
 from forge.packages import minisdk
@@ -106,7 +107,7 @@ def _configure(guest: Guest, provider: Provider) -> None:
 
 def _show_stranger(guest: Guest) -> None:
     story.title("A stranger on the WAN tries the same port")
-    if said := relay.greeting(guest.wan(25), SILENCE * timeouts.factor()):
+    if said := greeting(guest.wan(25), SILENCE * timeouts.factor()):
         raise ForgeError(f"a stranger on the WAN is answered: {said}")
     console.say("  connects to port 25… not a byte: the firewall drops the packets, the relay does not even see them")
 

@@ -74,7 +74,7 @@ def _config(provider: Provider) -> str:
 
 
 def _show_provider(provider: Provider) -> None:
-    story.title(f"The provider: Postfix {provider.instance.version}, as strict as those on the internet")
+    story.title(f"The provider: Postfix {provider.version}, as strict as those on the internet")
     console.say(f"  {provider.host}:{provider.starttls_port}   STARTTLS, then a login; no mail without either")
     console.say(f"  {provider.host}:{provider.tls_port}   TLS from the start, then a login")
     console.say(f"  login       {provider.username}, PLAIN, LOGIN or CRAM-MD5")

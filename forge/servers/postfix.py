@@ -15,15 +15,19 @@ import secrets
 import selectors
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forge.core import timeouts
 from forge.core.errors import ForgeError, MissingError
-from forge.core.ports import free_ports
+from forge.core.ports import free_ports, greeting
 from forge.host import host
 from forge.servers.certificates import make_certificates
+
+if TYPE_CHECKING:
+    from typing import Self
 
 HOLDER = Path(__file__).with_name("postfix_holder.py")
 
@@ -153,53 +157,36 @@ def obstacle() -> str:
     return "Postfix starts as root only, and there is no sudo without a password here"
 
 
-@dataclass(frozen=True)
-class InstanceSpec:
-    """What the holder is told: files by their path below the instance's folder, and the ports to wait for."""
-
-    files: dict[str, str]
-    ports: list[int]
-    logins: list[tuple[str, str, str]] = field(default_factory=list)
-
-    def as_json(self, packages: list[Path]) -> str:
-        # Postfix delivers as nobody it trusts little: never as root.
-        mail_uid, mail_gid = (os.getuid(), os.getgid()) if os.getuid() else (8, 8)
-        files = dict(self.files)
-        if mail_uid:
-            files["etc/main.cf"] += f"virtual_uid_maps = static:{mail_uid}\nvirtual_gid_maps = static:{mail_gid}\n"
-        return json.dumps(
-            {
-                "parent": PARENT,
-                "debs": [str(deb) for deb in packages],
-                "files": files,
-                "ports": self.ports,
-                "logins": self.logins,
-                "mail_uid": mail_uid,
-                "mail_gid": mail_gid,
-                "patience": timeouts.factor(),
-            }
-        )
-
-
 class Instance:
     """A private Postfix, from `with` to the end of it; can be stopped and started again in between."""
 
-    def __init__(self, spec: InstanceSpec) -> None:
-        self._spec = spec
+    def __init__(self, files: dict[str, str], ports: list[int], logins: Sequence[tuple[str, str, str]] = ()) -> None:
+        """`files` by their path below the instance's folder, the ports to wait for; a login's name, realm, password."""
+        # Postfix delivers as nobody it trusts little: never as root.
+        uid, gid = (os.getuid(), os.getgid()) if os.getuid() else (8, 8)
+        owner = f"virtual_uid_maps = static:{uid}\nvirtual_gid_maps = static:{gid}\n"
+        self._spec = {
+            "parent": PARENT,
+            "files": {**files, "etc/main.cf": files["etc/main.cf"] + owner},
+            "ports": ports,
+            "logins": logins,
+            "mail_uid": uid,
+            "mail_gid": gid,
+        }
         self._holder: subprocess.Popen[bytes] | None = None
         self.folder = Path()
         self.pid = 0
 
-    def __enter__(self) -> Instance:
+    def __enter__(self) -> Self:
         argv = [sys.executable, "-I", str(HOLDER)]
         if os.getuid():
             if not host.command("sudo"):
                 raise MissingError("Postfix needs root, and there is no sudo", hint="run this as root, or install sudo")
             argv = ["sudo", *([] if sys.stdin.isatty() else ["-n"]), "--", *argv]
-        files = host.postfix_debs()
+        spec = {**self._spec, "debs": list(map(str, host.postfix_debs())), "patience": timeouts.factor()}
         self._holder = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
-            self.folder = Path(self._ask(self._spec.as_json(files))["folder"])
+            self.folder = Path(self._ask(json.dumps(spec))["folder"])
             self.start()
         except BaseException:
             self.close()
@@ -305,7 +292,7 @@ _DELIVERED = re.compile(
 )
 
 
-class Provider:
+class Provider(Instance):
     """A mail provider on loopback: the names and ports a client needs, and what it has received."""
 
     host = "127.0.0.1"  # a bare machine has no /etc/hosts
@@ -320,42 +307,23 @@ class Provider:
             f"127.0.0.1:{self.tls_port} inet n - n - - smtpd -o syslog_name=provider/tls -o smtpd_tls_wrappermode=yes\n"
         )
         name, _, realm = self.username.partition("@")
-        self.instance = Instance(
-            InstanceSpec(
-                files={
-                    "etc/main.cf": COMMON_CONFIG + PROVIDER_CONFIG,
-                    "etc/master.cf": services,
-                    "etc/cert.pem": self.certificates.certificate.decode(),
-                    "etc/key.pem": self.certificates.key.decode(),
-                    "etc/ca.pem": self.certificates.authority.decode(),
-                    "etc/sasl/smtpd.conf": SASL_CONFIG,
-                },
-                ports=[self.starttls_port, self.tls_port],
-                logins=[(name, realm, self.password)],
-            )
+        super().__init__(
+            {
+                "etc/main.cf": COMMON_CONFIG + PROVIDER_CONFIG,
+                "etc/master.cf": services,
+                "etc/cert.pem": self.certificates.certificate.decode(),
+                "etc/key.pem": self.certificates.key.decode(),
+                "etc/ca.pem": self.certificates.authority.decode(),
+                "etc/sasl/smtpd.conf": SASL_CONFIG,
+            },
+            [self.starttls_port, self.tls_port],
+            [(name, realm, self.password)],
         )
         self._files: dict[str, re.Match[bytes]] = {}
 
-    def __enter__(self) -> Provider:
-        self.instance.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.instance.close()
-
-    def start(self) -> None:
-        self.instance.start()
-
-    def stop(self) -> None:
-        self.instance.stop()
-
     @property
     def ca_file(self) -> Path:
-        return self.instance.folder / "etc/ca.pem"
-
-    @property
-    def log(self) -> str:
-        return self.instance.log
+        return self.folder / "etc/ca.pem"
 
     def forget(self) -> None:
         """Drop what has arrived so far."""
@@ -406,7 +374,7 @@ class Provider:
 
     @property
     def _box(self) -> Path:
-        return self.instance.folder / "mail/box/new"
+        return self.folder / "mail/box/new"
 
     def _names(self) -> list[str]:
         """In order of arrival: a maildir name starts with the second, then the microsecond."""
@@ -430,8 +398,10 @@ class Baseline(Instance):
         (self.port,) = free_ports(1)
         config = COMMON_CONFIG + BASELINE_CONFIG.format(sink=sink_port)
         services = COMMON_SERVICES + f"127.0.0.1:{self.port} inet n - n - - smtpd\n"
-        super().__init__(InstanceSpec({"etc/main.cf": config, "etc/master.cf": services}, [self.port]))
+        super().__init__({"etc/main.cf": config, "etc/master.cf": services}, [self.port])
 
-    def __enter__(self) -> Baseline:
-        super().__enter__()
-        return self
+    def start(self) -> None:
+        """Return once it greets."""
+        super().start()
+        if not greeting(("127.0.0.1", self.port)):
+            raise ForgeError(f"the server on port {self.port} does not greet")

@@ -11,7 +11,6 @@ import functools
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from forge.core import paths, proc, timeouts
 from forge.core.errors import ForgeError
+from forge.core.ports import greeting
 from forge.servers import postfix_holder
 
 if TYPE_CHECKING:
@@ -117,11 +117,7 @@ class Relay:
 
     def ready(self) -> bool:
         """Whether it greets."""
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as client:
-                return client.recv(3) == b"220"
-        except OSError:
-            return False
+        return greeting(("127.0.0.1", self.port)).startswith("220")
 
     def _failed(self, what: str) -> ForgeError:
         last = "\n  ".join(self.log().splitlines()[-12:])
@@ -148,6 +144,10 @@ class Relay:
         if self.process is not None:
             _kill(self.process)
             self.process = None
+
+    def flush(self) -> None:
+        """Try everything in the queue now, as `mailrelay queue flush` does."""
+        os.kill(self.pid, signal.SIGUSR1)
 
     def close(self) -> None:
         self.kill()

@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from forge.core import console, paths, timeouts
 from forge.core.errors import ForgeError, MissingError
+from forge.core.ports import greeting
 from forge.host import host
 from forge.vm import firmware as firmwares
 from forge.vm import gdb, machines, registry
@@ -196,7 +197,10 @@ class Guest:
         end = timeouts.deadline(seconds)
         with console.detail(self.serial.last_line):
             self.wait_console(READY, end=end, what="has not finished booting")
-        self._until(lambda: self.ssh.banner(2.0), end, "has booted, but no SSH server greets on its LAN")
+        self._until_ssh(end, "has booted")
+
+    def _until_ssh(self, end: float, what: str) -> None:
+        self._until(lambda: greeting(self.lan(22), 2.0), end, f"{what}, but no SSH server greets on its LAN")
 
     def wait_console(self, pattern: re.Pattern[bytes], *, end: float, what: str = "") -> bytes:
         """Wait until this boot's part of the console matches; return the match. `end` is as in timeouts.wait."""
@@ -253,8 +257,7 @@ class Guest:
             self._arm_timer()
         self.monitor.run("cont")
         if ssh:
-            end = timeouts.deadline(BOOT_SECONDS)
-            self._until(lambda: self.ssh.banner(2.0), end, "is restored, but no SSH server greets on its LAN")
+            self._until_ssh(timeouts.deadline(BOOT_SECONDS), "is restored")
 
     def _arm_timer(self) -> None:
         """Of a restored MIPS guest, which without it stands still for ten seconds or more (gdb.py)."""

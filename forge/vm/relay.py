@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable
 from typing import Any
 
 from forge.core import timeouts
 from forge.core.errors import ForgeError
+from forge.core.ports import greeting
 from forge.site.site import Root, Site
 from forge.vm import ssh
 from forge.vm.guest import Guest
@@ -34,16 +34,6 @@ def memory(guest: Guest) -> list[list[int]]:
     """RSS, PSS and Pss_Anon in kB of each process, in the order of ROLES."""
     lines = guest.ssh.run(MEMORY, check=False).output.splitlines()
     return [[int(word) for word in line.split()] for line in lines if line.replace(" ", "").isdigit()]
-
-
-def greeting(address: tuple[str, int], timeout: float) -> str:
-    """The first line a server says; "" where nothing comes. QEMU takes connections in the guest's place."""
-    try:
-        with socket.create_connection(address, timeout) as client:
-            client.settimeout(timeout)
-            return client.makefile("rb").readline().decode(errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def until(what: str, reached: Callable[[], object]) -> None:

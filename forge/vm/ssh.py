@@ -185,14 +185,3 @@ class Ssh:
             said = errors.read().decode(errors="replace").strip()
         if status != 0:
             raise SshError(f"copying to or from {self.host} failed: {said or status}")
-
-    def banner(self, timeout: float) -> bool:
-        """Whether an SSH server greets within so many seconds; one attempt."""
-        import socket
-
-        try:
-            with socket.create_connection((self.host, self.port), timeout) as connection:
-                connection.settimeout(timeout)
-                return connection.recv(4) == b"SSH-"
-        except OSError:
-            return False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.router import greeting
+from forge.core.ports import greeting
 from tests.support.router_ssh import SshRouter
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from forge.core import timeouts
+from forge.core.ports import greeting
 from forge.lab import opkg_state, targets
 from forge.servers.postfix import Provider
 from tests.support.packed import packed
-from tests.support.router import greeting
 from tests.support.router_ssh import SshRouter
 
 PATIENCE = 90.0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from forge.core import timeouts
+from forge.core.ports import greeting
 from forge.servers.postfix import Provider
-from tests.support.router import greeting
 from tests.support.router_ssh import SshRouter
 
 PATIENCE = 60.0

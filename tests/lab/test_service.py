@@ -8,8 +8,8 @@ import threading
 from collections.abc import Iterator
 
 from forge.core import timeouts
+from forge.core.ports import greeting
 from forge.servers.postfix import Provider
-from tests.support.router import greeting
 from tests.support.router_ssh import SshRouter
 
 PATIENCE = 60.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -125,9 +124,6 @@ class Relay(relay.Relay):
 
     def queue(self, state: str = "queue") -> list[str]:
         return sorted(path.name for path in (self.spool / state).glob("*"))
-
-    def flush(self) -> None:
-        os.kill(self.pid, signal.SIGUSR1)
 
     def connect(self, source: str = "127.0.0.1") -> Client:
         return Client(self.port, source)

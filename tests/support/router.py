@@ -253,12 +253,3 @@ def as_status(text: str) -> dict[str, Any]:
 def as_instance(listed: Any) -> dict[str, Any]:
     """Of what `ubus call service list` says: the one instance."""
     return dict(next(iter((listed or {}).get("mailrelay", {}).get("instances", {}).values()), {}))
-
-
-def greeting(address: tuple[str, int], patience: float = 5.0) -> str:
-    """The first line that a server says, or "" where there is none, it says nothing, or the connection is refused."""
-    try:
-        with socket.create_connection(address, timeout=patience) as client, client.makefile("rb") as lines:
-            return lines.readline().decode(errors="replace").strip()
-    except OSError:
-        return ""

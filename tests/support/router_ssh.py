@@ -20,6 +20,7 @@ import testinfra
 from testinfra.host import Host
 
 from forge.core import timeouts
+from forge.core.ports import greeting
 from forge.lab import firmware as firmwares
 from forge.lab import targets
 from forge.servers import as_provider
@@ -137,7 +138,7 @@ class NetworkRouter(SshRouter):
         end = timeouts.deadline(240)
         gone = False
         while time.monotonic() < end:
-            there = self._ssh.banner(2.0)
+            there = greeting(self.lan(22), 2.0)
             if gone and there:
                 for port in list(self._tunnels):
                     self._open_tunnel(port)
