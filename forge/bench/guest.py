@@ -145,8 +145,9 @@ class _Router:
         if not bytecode:
             self._ask(f"rm -rf {BYTECODE}")
         figures = self._start()
-        figures |= self._idle()
-        figures |= self._delivery()
+        figures |= _by_role("idle", [relay.memory(self.guest)])
+        self.provider.forget()
+        figures |= {"cold": self._deliver(1), "warm": self._deliver(2)}
         figures |= self._loaded()
         figures |= self._sessions()
         if not bytecode and self.guest.ssh.run(f"ls -d {BYTECODE} 2>/dev/null", check=False).output:
@@ -167,13 +168,6 @@ class _Router:
         ).split()
         return {"service": greeted - started, "start": float(uptime) - (asked - greeted) - int(ticks) / 100}
 
-    def _idle(self) -> Figures:
-        return _by_role("idle", [self._memory()])
-
-    def _delivery(self) -> Figures:
-        self.provider.forget()
-        return {"cold": self._deliver(1), "warm": self._deliver(2)}
-
     def _deliver(self, number: int) -> float:
         """Seconds from the answer to a mail's last dot until the provider has the mail, its number `number` there."""
         load.session(self.guest.lan(25)[1], timeout=60.0)
@@ -188,7 +182,7 @@ class _Router:
             samples: list[list[list[int]]] = []
 
             def courier_has_left() -> bool:
-                samples.append(self._memory())
+                samples.append(relay.memory(self.guest))
                 came = any(len(sample) == len(relay.ROLES) for sample in samples)
                 return came and len(samples[-1]) < len(relay.ROLES)
 
@@ -202,17 +196,14 @@ class _Router:
         try:
             port = self.guest.lan(25)[1]
             load.session(port, timeout=60.0)
-            until("the courier has given up for now", lambda: self._failed() and len(self._memory()) == 2)
+            until(
+                "the courier has given up for now",
+                lambda: relay.status(self.guest).get("last_failure") and len(relay.memory(self.guest)) == 2,
+            )
             times = sorted(load.session(port, timeout=60.0) for _ in range(SESSIONS))
         finally:
             self.provider.start()
         return {"session": statistics.median(times) * 1000, "session_most": times[-1] * 1000}
-
-    def _failed(self) -> bool:
-        return bool(relay.status(self.guest).get("last_failure"))
-
-    def _memory(self) -> list[list[int]]:
-        return relay.memory(self.guest)
 
     def _until_it_greets(self) -> float:
         relay.until_it_greets(self.guest)

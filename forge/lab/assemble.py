@@ -94,7 +94,7 @@ def firmware(
         _squash(tree, folder / "rootfs.squashfs", overlay.TIME)
     for name in BOOT_FILES:
         os.link(base / name, folder / name)
-    manifest = {**_manifest(target, archives, folder, packages), **facts}
+    manifest = {**_manifest(target, archives, folder, packages), **facts, "disabled": list(disabled)}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     folder.chmod(0o700)  # a site may have put passwords in
 
@@ -141,17 +141,7 @@ def disable_services(tree: Path, names: Sequence[str]) -> None:
 
 
 def _squash(tree: Path, output: Path, time: int) -> None:
-    options = [
-        "-all-root",
-        "-noappend",
-        "-no-progress",
-        "-quiet",
-        "-no-xattrs",
-        "-comp",
-        "zstd",
-        "-Xcompression-level",
-        "6",
-    ]
+    options = "-all-root -noappend -no-progress -quiet -no-xattrs -comp zstd -Xcompression-level 6".split()
     times = ["-all-time", str(time), "-mkfs-time", str(time)]
     transcript.command("mksquashfs", output.name)
     proc.run(["mksquashfs", tree, output, *options, *times], timeout=TIMEOUT, on_line=transcript.detail)

@@ -44,18 +44,6 @@ class Firmware:
     folder: Path
     manifest: dict[str, Any]
 
-    @property
-    def kernel(self) -> Path:
-        return self.folder / "kernel"
-
-    @property
-    def initrd(self) -> Path:
-        return self.folder / "initrd"
-
-    @property
-    def rootfs(self) -> Path:
-        return self.folder / "rootfs.squashfs"
-
 
 def build(
     target: Target | str,
@@ -96,7 +84,16 @@ def build(
                     # Those that are fetched again may be newer ones.
                     archives = _archives(found, whole=True, offline=offline)
                     folder = place()
-                _assemble(found, archives, files, folder, packages=packages, disabled=disabled, site=site)
+                with paths.making(folder) as scratch:
+                    assemble.firmware(
+                        *(found, assemble.base(found, archives, _base_key(found, archives)), archives, scratch),
+                        standin=STANDIN,
+                        shared=SHARED,
+                        files=files,
+                        packages=packages,
+                        disabled=disabled,
+                        facts={"lan": f"{site.lan.address}/{site.lan.length}" if site.lan else ""},
+                    )
     os.utime(folder)  # the cache's oldest go first
     return Firmware(found, folder, json.loads((folder / MANIFEST).read_text()))
 
@@ -124,30 +121,6 @@ def check(target: Target, site: Site) -> None:
             f"{site.source}: [wan] protocol '{site.wan.protocol}' needs {', '.join(site.packages)}, and {target.name}"
             " has none of them",
             hint='protocol = "dhcp" is the way out of a guest; OpenWrt\'s own images get the packages by themselves',
-        )
-
-
-def _assemble(
-    target: Target,
-    archives: Sequence[Path],
-    files: Path,
-    folder: Path,
-    *,
-    packages: Sequence[Path],
-    disabled: Sequence[str],
-    site: Site,
-) -> None:
-    tree = assemble.base(target, archives, _base_key(target, archives))
-    facts = {"lan": f"{site.lan.address}/{site.lan.length}" if site.lan else "", "disabled": list(disabled)}
-    with paths.making(folder) as scratch:
-        assemble.firmware(
-            *(target, tree, archives, scratch),
-            standin=STANDIN,
-            shared=SHARED,
-            files=files,
-            packages=packages,
-            disabled=disabled,
-            facts=facts,
         )
 
 

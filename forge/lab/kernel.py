@@ -26,16 +26,8 @@ INIT = Path(__file__).with_name("init")
 BOOT = ("virtio_pci", "virtio_blk", "squashfs", "overlay", "crc32c_generic", "ext4")
 ROUTER = (
     *("virtio_net", "virtio_rng", "bridge", "dummy", "veth", "af_packet", "nf_tables", "nft_ct", "nft_limit"),
-    *(
-        "nft_log",
-        "nft_reject_inet",
-        "nft_chain_nat",
-        "nft_nat",
-        "nft_redir",
-        "nft_masq",
-        "nft_fib_inet",
-        "nf_log_syslog",
-    ),
+    *("nft_log", "nft_reject_inet", "nft_chain_nat", "nft_nat", "nft_redir", "nft_masq", "nft_fib_inet"),
+    "nf_log_syslog",
 )
 APPLETS = ("cat", "echo", "insmod", "mkdir", "mount", "poweroff", "sh", "sleep", "switch_root", "uname")
 

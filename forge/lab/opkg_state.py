@@ -43,20 +43,9 @@ INSTALLED = {
     "zlib": "zlib1g",
 }
 STANDIN = (
-    "base-files",
-    "firewall4",
-    "jshn",
-    "jsonfilter",
-    "logd",
+    *("base-files", "firewall4", "jshn", "jsonfilter", "logd", "netifd", "opkg", "procd", "rpcd", "ubus", "ubusd"),
+    *("uclient-fetch", "uci"),
     "luci-base",  # nothing of LuCI is there: it lets our app be installed, whose part on the router is rpcd's
-    "netifd",
-    "opkg",
-    "procd",
-    "rpcd",
-    "ubus",
-    "ubusd",
-    "uclient-fetch",
-    "uci",
 )
 
 # Debian's package, less what only Debian's own scripts use.

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,20 +39,24 @@ BUILT_IN_ELSEWHERE = ("unicodedata", "pyexpat", "_elementtree")
 NOT_PYTHON = {"sitecustomize", "EXTERNALLY-MANAGED", "LICENSE"}
 
 
-def modules(packages: Iterable[str] = PACKAGES) -> set[str]:
-    """The names that can be imported where these packages of OpenWrt are installed, less what is built in."""
+def modules() -> set[str]:
+    """The names that can be imported where PACKAGES of OpenWrt are installed, less what is built in."""
     found: set[str] = set()
     for line in TABLE.read_text().splitlines():
         if line.startswith(RELEASE + "\t"):
             _, package, names = line.split("\t")
-            found |= set(names.split()) if package in packages else set()
+            found |= set(names.split()) if package in PACKAGES else set()
     return found - NOT_PYTHON
 
 
 def subset(members: Mapping[str, Member]) -> dict[str, Member]:
     """Of a tree with Debian's Python: the sources and extensions that OpenWrt's packages have, by path."""
     names = modules()
-    return {path: member for path, member in members.items() if top_level(path) in names and not _is_test(path)}
+    return {
+        path: member
+        for path, member in members.items()
+        if top_level(path) in names and not re.search(r"/tests?/", path)
+    }
 
 
 def top_level(path: str) -> str:
@@ -65,10 +69,6 @@ def top_level(path: str) -> str:
             name = first.partition(".")[0] if not others else first
             return "_sysconfigdata" if name.startswith("_sysconfigdata") else name
     return ""
-
-
-def _is_test(path: str) -> bool:
-    return re.search(r"/tests?/", path) is not None
 
 
 def interpreter(data: bytes) -> bytes:

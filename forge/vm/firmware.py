@@ -206,17 +206,17 @@ def _gunzip(source: IO[bytes], output: IO[bytes], file: Path) -> None:
     output.truncate()
 
 
-_ARTICLES = {
-    "disk": "a disk with partitions",
-    "squashfs": "a squashfs",
-    "ext4": "an ext4",
-    "kernel-x86": "a kernel for x86",
-    "kernel-arm64": "a kernel for ARM64",
-    "kernel-arm": "a kernel for ARM",
-    "kernel-elf": "a program (ELF)",
-}
-
-
+# By what a file is known: at which byte there is what; its kind, and what an error calls it.
+_KINDS = (
+    (0, b"\x7fELF", "kernel-elf", "a program (ELF)"),
+    (0, b"hsqs", "squashfs", "a squashfs"),
+    (0x202, b"HdrS", "kernel-x86", "a kernel for x86"),
+    (0x38, b"ARM\x64", "kernel-arm64", "a kernel for ARM64"),
+    (0x24, b"\x18\x28\x6f\x01", "kernel-arm", "a kernel for ARM"),
+    (0x438, b"\x53\xef", "ext4", "an ext4"),
+    (510, b"\x55\xaa", "disk", "a disk with partitions"),
+)
+_ARTICLES = {kind: article for *_, kind, article in _KINDS}
 _OTHERS = {
     b"\x27\x05\x19\x56": "a U-Boot image",
     b"\xd0\x0d\xfe\xed": "a FIT image",
@@ -230,20 +230,9 @@ _OTHERS = {
 def _kind(file: Path) -> str:
     with file.open("rb") as opened:
         head = opened.read(SHORT)
-    if head[:4] == b"\x7fELF":
-        return "kernel-elf"
-    if head[:4] == b"hsqs":
-        return "squashfs"
-    if head[0x202:0x206] == b"HdrS":
-        return "kernel-x86"
-    if head[56:60] == b"ARM\x64":
-        return "kernel-arm64"
-    if head[0x24:0x28] == b"\x18\x28\x6f\x01":
-        return "kernel-arm"
-    if head[0x438:0x43A] == b"\x53\xef":
-        return "ext4"
-    if head[510:512] == b"\x55\xaa":
-        return "disk"
+    for at, magic, kind, _ in _KINDS:
+        if head.startswith(magic, at):
+            return kind
     known = _OTHERS.get(head[:4], "none of the kinds that boot")
     raise FirmwareError(f"{file} is {known}", hint=f"take a combined image, or kernel and root file system; {_HINT}")
 

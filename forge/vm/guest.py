@@ -86,7 +86,7 @@ class Guest:
         self._load = Load()
         self._process: subprocess.Popen[bytes] | None = None
         self._monitor: Monitor | None = None
-        self._ports: dict[tuple[str, int], int] = {}
+        self.ports: dict[tuple[str, int], int] = {}  # (lan or wan, the guest's port) -> that on this machine's loopback
         self.serial = SerialConsole(self.folder, self.machine.target)
         self._ssh: Ssh | None = None
 
@@ -152,7 +152,7 @@ class Guest:
         try:
             timeout = QEMU_SECONDS * timeouts.factor()
             self._monitor = Monitor(self.folder / "qmp", timeout=timeout, alive=self.running)
-            self._ports = _forwarded(self._monitor.ask("info usernet"))
+            self.ports = _forwarded(self._monitor.ask("info usernet"))
             self._write_state()
         except QmpError:
             self.cut_power()
@@ -289,15 +289,10 @@ class Guest:
         return self._forward("wan", port)
 
     def _forward(self, side: str, port: int) -> tuple[str, int]:
-        if (side, port) not in self._ports:
-            known = sorted(number for name, number in self._ports if name == side)
+        if (side, port) not in self.ports:
+            known = sorted(number for name, number in self.ports if name == side)
             raise GuestError(f"port {port} of the guest's {side} is not forwarded; these are: {known}")
-        return "127.0.0.1", self._ports[side, port]
-
-    @property
-    def ports(self) -> dict[tuple[str, int], int]:
-        """(lan or wan, the guest's port) -> the port on this machine's loopback."""
-        return dict(self._ports)
+        return "127.0.0.1", self.ports[side, port]
 
     @property
     def ssh(self) -> Ssh:
@@ -342,8 +337,8 @@ class Guest:
             "target": self.machine.target,
             "checkout": str(paths.ROOT) if self.listed else "",
             "firmware": str(self.firmware),
-            "lan": {str(port): there for (side, port), there in self._ports.items() if side == "lan"},
-            "wan": {str(port): there for (side, port), there in self._ports.items() if side == "wan"},
+            "lan": {port: there for (side, port), there in self.ports.items() if side == "lan"},
+            "wan": {port: there for (side, port), there in self.ports.items() if side == "wan"},
         }
         with paths.replacing(self.folder / "state.json") as partial:
             partial.write_text(json.dumps(state))

@@ -49,8 +49,7 @@ class Machine:
         return self.target in targets.TARGETS
 
 
-MIPS, X86_64, ARM, AARCH64 = 8, 62, 40, 183
-_ELF = {"mipsel": MIPS, "amd64": X86_64, "armhf": ARM, "arm64": AARCH64}
+MIPS = 8
 _OPENWRT = (
     Machine("x86/64", "qemu-system-x86_64", "qemu-system-x86", 0, "q35", "max", 256, "ttyS0"),
     Machine(
@@ -65,17 +64,8 @@ _OPENWRT = (
     ),
     # OpenWrt's kernel for it has no virtio; its network takes eth0 for the way out (target/linux/malta, 02_network).
     Machine(
-        *(
-            "malta/le",
-            "qemu-system-mipsel",
-            "qemu-system-mips",
-            MIPS,
-            "malta",
-            "P5600",
-            128,
-            "ttyS0",
-            "ieee754=relaxed",
-        ),
+        *("malta/le", "qemu-system-mipsel", "qemu-system-mips", MIPS, "malta", "P5600", 128, "ttyS0"),
+        append="ieee754=relaxed",
         disk="ide-hd",
         disk_name="/dev/sda",
         card="pcnet",
@@ -89,7 +79,7 @@ def _of_lab(target: targets.Target) -> Machine:
         target.name,
         target.qemu,
         target.qemu_package,
-        _ELF[target.architecture] if target.architecture == "mipsel" else 0,
+        MIPS if target.architecture == "mipsel" else 0,
         target.machine,
         target.cpu,
         target.memory,

@@ -14,6 +14,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+# In the order in which `ubus call service list` has them.
+SHOWN = (
+    "running", "pid", "command", "term_timeout", "exit_code", "env", "data", "limits", "respawn", "user", "group",
+)  # fmt: skip
+
 
 class Instance:
     def __init__(self, service: str, name: str, config: dict[str, Any]) -> None:
@@ -130,23 +135,11 @@ class Instance:
 
     def facts(self) -> dict[str, Any]:
         """As `ubus call service list` shows it."""
-        found: dict[str, Any] = {"running": self.pid != 0}
-        if self.pid:
-            found["pid"] = self.pid
-        for key in ("command", "term_timeout"):
-            if key in self.config:
-                found[key] = self.config[key]
-        if not self.pid and self.exit_code is not None:
-            found["exit_code"] = self.exit_code
-        for key in ("env", "data", "limits"):
-            if key in self.config:
-                found[key] = self.config[key]
-        if "respawn" in self.config:
+        exit_code = None if self.pid else self.exit_code
+        found = {**self.config, "running": self.pid != 0, "pid": self.pid or None, "exit_code": exit_code}
+        if "respawn" in found:
             found["respawn"] = dict(zip(("threshold", "timeout", "retry"), self.respawn_values()))
-        for key in ("user", "group"):
-            if key in self.config:
-                found[key] = self.config[key]
-        return found
+        return {key: found[key] for key in SHOWN if found.get(key) is not None}
 
 
 def identify(config: dict[str, Any]) -> list[Any]:
