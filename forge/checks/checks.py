@@ -33,14 +33,7 @@ LEFT_SHOWN = 5
 FAILURE_LINES = 400  # of a failed stage's output
 FAILED = re.compile(r"(?:FAILED|ERROR) (?:tests/)?(\S+::\S+)")  # in pytest's summary
 NOT_OURS = {
-    ".git",
-    ".venv",
-    ".venv2",
-    "__pycache__",
-    ".mypy_cache",
-    ".ruff_cache",
-    ".pytest_cache",
-    ".hypothesis",
+    *(".git", ".venv", ".venv2", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"),
     "package-golden",
 }
 SHELLS = re.compile(rb"#! ?/\S*?(?:/env +)?\b(?:sh|ash|dash|bash)\b")

@@ -126,13 +126,9 @@ def _report(
             console.title(f"{name} failed")
             console.say(outcomes[name].output.rstrip())
     console.say()
-    rows = []
-    for stage in stages:
-        outcome = outcomes[stage.name]
-        rows.append(
-            ("ok" if outcome.ok else "FAIL", console.seconds(durations[stage.name]), stage.name, outcome.detail)
-        )
-    console.table(("", "took", "stage", "result"), rows)
+    rows = [(stage.name, outcomes[stage.name], console.seconds(durations[stage.name])) for stage in stages]
+    table = [("ok" if outcome.ok else "FAIL", took, name, outcome.detail) for name, outcome, took in rows]
+    console.table(("", "took", "stage", "result"), table)
     console.say()
     skips = [
         (str(count), stage.name, reason)

@@ -382,13 +382,7 @@ class Provider(Instance):
             names = [path.name for path in self._box.iterdir()]
         except FileNotFoundError:
             return []
-        return sorted(names, key=_arrival)
-
-
-def _arrival(name: str) -> tuple[int, int]:
-    seconds, _, rest = name.partition(".")
-    microseconds = re.search(r"M(\d+)", rest)
-    return int(seconds), int(microseconds[1]) if microseconds else 0
+        return sorted(names, key=lambda name: [int(number) for number in re.findall(r"^\d+|(?<=M)\d+", name)][:2])
 
 
 class Baseline(Instance):

@@ -43,23 +43,17 @@ class Trouble(Exception):
 
 def spare_account() -> pwd.struct_passwd:
     """An account that exists, is not root and shares its uid with no other: what Postfix takes as mail_owner."""
+    accounts = {entry.pw_name: entry for entry in pwd.getpwall()}
     uids = [entry.pw_uid for entry in pwd.getpwall()]
-    for name in SPARE_ACCOUNTS:
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
+    for entry in (accounts[name] for name in SPARE_ACCOUNTS if name in accounts):
         if entry.pw_uid and entry.pw_gid and uids.count(entry.pw_uid) == 1:
             return entry
     raise Trouble(f"none of the accounts {', '.join(SPARE_ACCOUNTS)} exists; Postfix needs one to run under")
 
 
 def spare_group(owner: pwd.struct_passwd) -> grp.struct_group:
-    for name in SPARE_GROUPS:
-        try:
-            entry = grp.getgrnam(name)
-        except KeyError:
-            continue
+    groups = {entry.gr_name: entry for entry in grp.getgrall()}
+    for entry in (groups[name] for name in SPARE_GROUPS if name in groups):
         if entry.gr_gid not in (0, owner.pw_gid):
             return entry
     raise Trouble(f"none of the groups {', '.join(SPARE_GROUPS)} exists; Postfix needs one for its setgid_group")

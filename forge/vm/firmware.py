@@ -84,14 +84,14 @@ def lan(firmware: Path) -> str:
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict):
+            raise ValueError("it is no manifest")
     except FileNotFoundError:
         raise UsageError(f"{folder} has no manifest.json: it is no firmware of the lab", hint=_HINT) from None
     except (OSError, ValueError) as error:
         raise FirmwareError(
             f"{folder}/manifest.json cannot be read: {error}", hint="remove the folder, then ./inv image"
         ) from None
-    if not isinstance(manifest, dict):
-        raise FirmwareError(f"{folder}/manifest.json is no manifest", hint="remove the folder, then ./inv image")
     return manifest
 
 

@@ -264,8 +264,7 @@ class Guest:
         self.monitor.run("stop")
         port = self.folder / "gdb"
         self.monitor.ask(f"gdbserver unix:{port},server=on,wait=off")
-        with gdb.Registers(port) as registers:
-            gdb.arm_mips_timer(registers)
+        gdb.arm_mips_timer(port)
         self.monitor.ask("gdbserver none")
         port.unlink(missing_ok=True)
 

@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from forge.core import paths, proc
@@ -163,24 +164,14 @@ class Ssh:
         return folder / name
 
     def _pipe(self, source: list[str], target: list[str]) -> None:
-        with (
-            tempfile.TemporaryFile() as errors,
-            subprocess.Popen(
-                source, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
-            ) as first,
-        ):
+        with tempfile.TemporaryFile() as archive, tempfile.TemporaryFile() as errors:
+            run = partial(subprocess.run, stderr=errors, timeout=RUN_SECONDS * factor())
             try:
-                second = subprocess.run(
-                    target, stdin=first.stdout, stdout=errors, stderr=errors, timeout=RUN_SECONDS * factor()
-                )
-                assert first.stdout is not None
-                first.stdout.close()
-                status = first.wait(CONNECT_SECONDS) or second.returncode
-            except BaseException as error:
-                first.kill()
-                if isinstance(error, subprocess.TimeoutExpired):
-                    raise SshError(f"copying to or from {self.host} takes too long") from None
-                raise
+                status = run(source, stdin=subprocess.DEVNULL, stdout=archive).returncode
+                archive.seek(0)
+                status = status or run(target, stdin=archive, stdout=errors).returncode
+            except subprocess.TimeoutExpired:
+                raise SshError(f"copying to or from {self.host} takes too long") from None
             errors.seek(0)
             said = errors.read().decode(errors="replace").strip()
         if status != 0:

@@ -42,10 +42,7 @@ class Opkg:
 
     def install(self, name: str) -> None:
         """A file, or a package of a feed; with what it depends on, as far as feeds have that."""
-        self.take(self.archive(name))
-
-    def archive(self, name: str) -> Archive:
-        return Archive(name if os.path.exists(name) else self.db.fetch(name))
+        self.take(Archive(name if os.path.exists(name) else self.db.fetch(name)))
 
     def take(self, archive: Archive) -> None:
         package = archive.package
