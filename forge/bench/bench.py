@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +115,8 @@ def run(rounds: int = 5, quick: bool = False) -> None:
     rounds = 1 if quick else rounds
     sizes = bench_rounds.QUICK if quick else bench_rounds.FULL
     found: list[dict[str, bench_rounds.Figures]] = []
-    with bench_rounds.Rounds(sizes) as servers:
+    with ExitStack() as stack:
+        servers = bench_rounds.Rounds(sizes, stack)
         machine = _machine(servers.tools.version)
         console.title("The machine")
         for line in machine:
@@ -165,17 +167,13 @@ def judge(row: Row, rounds: Sequence[dict[str, bench_rounds.Figures]]) -> Cell:
     median = statistics.median(ours)
     their_median = statistics.median(theirs) if theirs else None
     ratio = median / their_median if their_median and their_median != float("inf") else None
-    verdict = ""
-    if row.goal:
-        value = ratio if row.goal.ratio else median
-        verdict = _verdict(row.goal, value)
     return Cell(
         row.text,
         _number(median, row.unit),
         "" if their_median is None else _number(their_median, row.unit),
         "" if ratio is None else f"{ratio:.2f} ×",
         str(row.goal) if row.goal else "",
-        verdict,
+        _verdict(row.goal, ratio if row.goal.ratio else median) if row.goal else "",
         f"{_number(min(ours), '')}–{_number(max(ours), row.unit)}" if len(ours) > 1 else "",
     )
 
@@ -238,9 +236,10 @@ def _progress(text: str) -> None:
 
 def _machine(postfix_version: str) -> list[str]:
     python, _ = runner()
+    kilobytes = int(Path("/proc/meminfo").read_text().split()[1])
     version = proc.run([python, "-V"]).output.split()[1]
     return [
-        f"{os.cpu_count()} × {_processor()}, {_memory_size()} of memory",
+        f"{os.cpu_count()} × {_processor()}, {kilobytes / 1e6:.0f} GB of memory",
         f"{debian_packages.release().get('PRETTY_NAME', platform.system())}, Linux {platform.release()}, "
         f"{platform.machine()}",
         f"{_file_system()} below {PARENT}, {_syncs():.0f} small files written and synced a second",
@@ -254,11 +253,6 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def _memory_size() -> str:
-    kilobytes = int(Path("/proc/meminfo").read_text().split()[1])
-    return f"{kilobytes / 1e6:.0f} GB"
 
 
 def _file_system() -> str:

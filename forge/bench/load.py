@@ -18,7 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from forge.core import paths, timeouts
 from forge.core.errors import ForgeError
@@ -172,35 +171,29 @@ def slow_connections(port: int, count: int, addresses: int) -> Iterator[None]:
         attacker.stdout.close()
 
 
-@dataclass
-class Peak:
-    """The highest of each figure while a `with peak_memory(...)` block ran."""
-
-    highest: dict[str, int] = field(default_factory=dict)
-
-    def add(self, sample: dict[str, int]) -> None:
-        for name, value in sample.items():
-            self.highest[name] = max(value, self.highest.get(name, 0))
-
-
 @contextlib.contextmanager
-def peak_memory(sample: Callable[[], dict[str, int]], interval: float = 0.05) -> Iterator[Peak]:
-    peak = Peak()
+def peak_memory(sample: Callable[[], dict[str, int]], interval: float = 0.05) -> Iterator[dict[str, int]]:
+    """The highest of each figure while the block runs."""
+    highest: dict[str, int] = {}
     over = threading.Event()
+
+    def take() -> None:
+        for name, value in sample().items():
+            highest[name] = max(value, highest.get(name, 0))
 
     def watch() -> None:
         while not over.is_set():
-            peak.add(sample())
+            take()
             over.wait(interval)
 
     thread = threading.Thread(target=watch)
     thread.start()
     try:
-        yield peak
+        yield highest
     finally:
         over.set()
         thread.join()
-        peak.add(sample())
+        take()
 
 
 def raise_file_limit(wanted: int) -> None:

@@ -128,30 +128,19 @@ def _bare_interpreter() -> int:
 
 
 class Rounds:
-    """Both servers, up from `with` to its end."""
+    """Both servers, up until `stack` ends."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, stack: ExitStack) -> None:
         self.sizes = sizes
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Rounds:
-        load.raise_file_limit(self.sizes.slow + 256)
+        load.raise_file_limit(sizes.slow + 256)
         ports = free_ports(3)
-        try:
-            self.tools = self._stack.enter_context(Baseline(ports[0]))
-            sinks = [self._stack.enter_context(load.Sink(self.tools, port)) for port in ports[:2]]
-            relay = self._stack.enter_context(Relay(_config(ports[1]), port=ports[2], allow=["127.0.0.0/8"]))
-        except BaseException:
-            self._stack.close()
-            raise
+        self.tools = stack.enter_context(Baseline(ports[0]))
+        sinks = [stack.enter_context(load.Sink(self.tools, port)) for port in ports[:2]]
+        relay = stack.enter_context(Relay(_config(ports[1]), port=ports[2], allow=["127.0.0.0/8"]))
         self.servers: list[Server] = [
             Ours(relay, relay.folder / "log", sinks[1]),
             Server(self.tools, self.tools.folder / "log/mail.log", sinks[0]),
         ]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
 
     def run(self, number: int, on_step: Callable[[str], None]) -> dict[str, Figures]:
         """Round `number`: {server's name: {figure's key: value}}, times in ms, rates in 1/s, memory in kB."""
@@ -200,10 +189,10 @@ class Rounds:
         with load.peak_memory(server.memory) as peak:
             load.send_many(self.tools, server.port, connections=50, count=count, each=False)
         server.delivered(count)
-        figures: Figures = {f"loaded_{name}": value for name, value in peak.highest.items()}
+        figures: Figures = {f"loaded_{name}": value for name, value in peak.items()}
         if "resident" in before:
-            figures["resident_more"] = peak.highest["resident"] - before["resident"]
-        return figures | {"loaded_more": peak.highest["pss_anon"] - before["pss_anon"]}
+            figures["resident_more"] = peak["resident"] - before["resident"]
+        return figures | {"loaded_more": peak["pss_anon"] - before["pss_anon"]}
 
     def _big_mail(self, server: Server) -> Figures:
         """What a huge mail takes more than a small one, from its first byte to its delivery."""
@@ -213,7 +202,7 @@ class Rounds:
             with load.peak_memory(server.memory, interval=0.02) as peak:
                 load.session(server.port, body=body, timeout=60)
                 server.delivered(1)
-            peaks.append(peak.highest["pss_anon"])
+            peaks.append(peak["pss_anon"])
         return {"big_more": peaks[1] - peaks[0]}
 
     def _rate(self, connections: int, each: bool, *, delivering: bool) -> Callable[[Server], Figures]:

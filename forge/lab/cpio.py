@@ -20,23 +20,18 @@ class Archive:
 
     def folder(self, path: str) -> None:
         path = path.strip("/")
-        if path in self._folders:
-            return
-        self.folder(path.rpartition("/")[0])
-        self._folders.add(path)
-        self._add(path, stat.S_IFDIR | 0o755)
+        if path not in self._folders:
+            self._folders.add(path)
+            self._add(path, stat.S_IFDIR | 0o755)
 
     def file(self, path: str, data: bytes, mode: int = 0o644) -> None:
-        self._place(path)
         self._add(path, stat.S_IFREG | mode, data)
 
     def link(self, path: str, target: str) -> None:
-        self._place(path)
         self._add(path, stat.S_IFLNK | 0o777, target.encode())
 
     def device(self, path: str, major: int, minor: int, mode: int = 0o600) -> None:
         """A character device."""
-        self._place(path)
         self._add(path, stat.S_IFCHR | mode, device=(major, minor))
 
     def closed(self) -> bytes:
@@ -44,11 +39,10 @@ class Archive:
         self._add(TRAILER, 0)
         return b"".join(self._parts)
 
-    def _place(self, path: str) -> None:
-        self.folder(path.strip("/").rpartition("/")[0])
-
     def _add(self, path: str, mode: int, data: bytes = b"", device: tuple[int, int] = (0, 0)) -> None:
-        name = path.strip("/").encode() + b"\0"
+        path = path.strip("/")
+        self.folder(path.rpartition("/")[0])
+        name = path.encode() + b"\0"
         self._inode += 1
         links = 2 if stat.S_ISDIR(mode) else 1
         fields = (self._inode, mode, 0, 0, links, 0, len(data), 0, 0, *device, len(name), 0)

@@ -297,9 +297,9 @@ class Provider(Instance):
 
     host = "127.0.0.1"  # a bare machine has no /etc/hosts
 
-    def __init__(self) -> None:
+    def __init__(self, password: str = "") -> None:
         self.username = "controllino@provider.example"
-        self.password = secrets.token_urlsafe(15)
+        self.password = password or secrets.token_urlsafe(15)
         self.starttls_port, self.tls_port = free_ports(2)
         self.certificates = make_certificates("localhost", "mail.provider.example", "127.0.0.1")
         services = COMMON_SERVICES + (

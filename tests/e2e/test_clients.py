@@ -91,7 +91,7 @@ def test_smtplib_with_attachments_and_umlauts(relay: Relay, provider: postfix.Pr
 
 def test_smtp_source(relay: Relay, provider: postfix.Provider) -> None:
     for disconnect in ([], ["-d"]):
-        argv = [*provider.instance.tool("smtp-source"), *disconnect, "-s", "10", "-m", "50", "-l", "2000"]
+        argv = [*provider.tool("smtp-source"), *disconnect, "-s", "10", "-m", "50", "-l", "2000"]
         argv += ["-f", "a@example.net", "-t", "b@example.org", f"127.0.0.1:{relay.port}"]
         subprocess.run(argv, check=True, timeout=60, capture_output=True)
     provider.wait_for(100, 60)

@@ -136,7 +136,7 @@ def test_leaves_no_process_and_no_folder_however_its_caller_ends(
         import os, signal, sys
         from forge.servers.postfix import Provider
         with Provider() as provider:
-            print(provider.instance.folder, provider.instance.pid, flush=True)
+            print(provider.folder, provider.pid, flush=True)
             sys.stdin.readline()
             if sys.argv[1] == "error":
                 raise RuntimeError

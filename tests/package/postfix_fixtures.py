@@ -14,11 +14,7 @@ from tests.package.postfix_sending import PASSWORD
 
 @pytest.fixture(scope="module")
 def running_provider() -> Iterator[postfix.Provider]:
-    provider = postfix.Provider()
-    logins = provider.instance._spec.logins
-    logins[0] = (*logins[0][:2], PASSWORD)
-    provider.password = PASSWORD
-    with provider:
+    with postfix.Provider(PASSWORD) as provider:
         yield provider
 
 

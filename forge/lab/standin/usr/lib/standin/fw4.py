@@ -147,11 +147,9 @@ def _icmp(rule: Entry) -> list[str]:
         "unknown-header-type": "parameter-problem", "bad-header": "parameter-problem",
     }  # fmt: skip
     found = sorted({names.get(one, one) for one in types})
-    return (
-        [f"{family} type {{ {', '.join(found)} }}"]
-        if found
-        else [f"meta l4proto {'ipv6-icmp' if family == 'icmpv6' else 'icmp'}"]
-    )
+    if found:
+        return [f"{family} type {{ {', '.join(found)} }}"]
+    return [f"meta l4proto {'ipv6-icmp' if family == 'icmpv6' else 'icmp'}"]
 
 
 def dnat(entry: Entry) -> list[str]:

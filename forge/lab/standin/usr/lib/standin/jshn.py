@@ -107,8 +107,7 @@ def jsonfilter(asked: Call) -> None:
             found = [one[name] for one in found if isinstance(one, dict) and name in one]
         else:
             found = [entry for one in found for entry in _matching(one, condition)]
-    lines = [one if isinstance(one, str) else lean.dumps(one) for one in found]
-    asked.done(0 if found else 1, "".join(f"{line}\n" for line in lines))
+    asked.done(0 if found else 1, "".join(f"{_shown(one)}\n" for one in found))
 
 
 def _matching(value: Any, condition: str) -> list[Any]:

@@ -31,8 +31,8 @@ def offer(event: Callable[[str, dict[str, Any]], None]) -> None:
     global _event
     _event = event
     bus.objects["uci"] = bus.methods(
-        get=_get, add=_add, set=_set, delete=_delete, changes=_changes, revert=_revert, commit=_commit, apply=_apply,
-        confirm=lambda message: None,
+        get=_get, add=_add, set=_set, delete=_delete, changes=_changes, commit=_commit, apply=_apply,
+        revert=lambda message: _store(message).forget(), confirm=lambda message: None,
     )  # fmt: skip
 
 
@@ -114,10 +114,6 @@ def _delete(message: dict[str, Any]) -> None:
 def _changes(message: dict[str, Any]) -> dict[str, Any]:
     deltas = _store(message, "read").deltas
     return {"changes": [[_KINDS[kind], *filter(None, rest)] for kind, *rest in deltas]}
-
-
-def _revert(message: dict[str, Any]) -> None:
-    _store(message).forget()
 
 
 def _commit(message: dict[str, Any], package: str = "") -> None:

@@ -25,7 +25,7 @@ class Services:
         self.script = 0  # the pid of the one that runs
         bus.objects["service"] = bus.methods(
             set=self.on_set, add=self.on_set, delete=self.on_delete, list=self.on_list, get_data=self.on_get_data,
-            signal=self.on_signal, event=self.on_event,
+            signal=self.on_signal, event=lambda message: self.event(message["type"], message.get("data", {})),
         )  # fmt: skip
 
     def on_set(self, message: dict[str, Any]) -> None:
@@ -84,9 +84,6 @@ class Services:
         for name, one in instances.items():
             if message.get("instance", name) == name:
                 one.signal(int(message.get("signal", 1)))
-
-    def on_event(self, message: dict[str, Any]) -> None:
-        self.event(message["type"], message.get("data", {}))
 
     def event(self, kind: str, data: dict[str, Any]) -> None:
         """Sets going what the triggers of all services want of it."""
