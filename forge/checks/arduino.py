@@ -8,7 +8,6 @@ is in no package registry: a stand-in of its interface takes its place (tests/ar
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -139,12 +138,9 @@ def render(text: str, found: dict[str, dict[str, Size]]) -> str:
 
 
 def main() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="mailrelay-arduino-"))
-    try:
-        before = DOC.read_text(encoding="utf-8")
-        after = render(before, sizes(folder))
-    finally:
-        shutil.rmtree(folder)
+    before = DOC.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="mailrelay-arduino-") as folder:
+        after = render(before, sizes(Path(folder)))
     DOC.write_text(after, encoding="utf-8")
     print(f"{DOC.name}: {'written' if after != before else 'is up to date'}")
 

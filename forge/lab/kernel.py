@@ -108,7 +108,15 @@ def order(kernel: Kernel, names: Iterable[str]) -> list[str]:
 
 
 def initrd(kernel: Kernel, busybox: bytes) -> bytes:
-    """A compressed cpio archive: busybox, the modules for the root, init."""
+    """A compressed cpio archive: busybox, the modules for the root, init.
+
+    By zstd, which all of Debian's kernels unpack, and much faster under emulation than anything smaller.
+    """
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+
     archive = Archive()
     for folder in ("dev", "proc", "sys", "rom", "overlay", "root"):
         archive.folder(folder)
@@ -122,17 +130,7 @@ def initrd(kernel: Kernel, busybox: bytes) -> bytes:
     for name in names:
         archive.file(f"modules/{name}.ko", kernel.modules[name])
     archive.file("modules/order", "".join(f"{name}\n" for name in names).encode())
-    return _compress(archive.closed())
-
-
-def _compress(data: bytes) -> bytes:
-    """By zstd, which all of Debian's kernels unpack, and much faster under emulation than anything smaller."""
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-
-    return zstd.compress(data, 10)
+    return zstd.compress(archive.closed(), 10)
 
 
 def _name(path: str) -> str:

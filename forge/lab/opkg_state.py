@@ -6,7 +6,6 @@ and uci-defaults wait for the first boot. assemble.py, images/lab.py and the tes
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -176,13 +175,10 @@ def postfix(target: Target, *, offline: bool = False) -> Path:
             archives = fetch(POSTFIX, whole=True)
             most = fetch(rootfs.PACKAGES, kernel=target.kernel, whole=True)
             base = rootfs.members(most + fetch(rootfs.ALONE, alone=True, whole=True))
-            root = Path(tempfile.mkdtemp(prefix=".postfix-", dir=folder))
-            try:
-                _lay_out_postfix(target, archives, base, root)
-                ipk.pack(_postfix_package(target, version.partition("-")[0], root), folder)
-                made_from.write_text(f"{hashes.digest(output)}\n{stamp}")
-            finally:
-                shutil.rmtree(root, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix=".postfix-", dir=folder) as root:
+                _lay_out_postfix(target, archives, base, Path(root))
+                ipk.pack(_postfix_package(target, version.partition("-")[0], Path(root)), folder)
+            made_from.write_text(f"{hashes.digest(output)}\n{stamp}")
     return output
 
 

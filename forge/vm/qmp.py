@@ -87,5 +87,4 @@ class Monitor:
                 raise QmpError("QEMU is gone")
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
-        message: dict[str, Any] = json.loads(line)
-        return message
+        return dict(json.loads(line))

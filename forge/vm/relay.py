@@ -49,7 +49,6 @@ def until_it_greets(guest: Guest) -> None:
 def status(guest: Guest) -> dict[str, Any]:
     """The relay's own account of itself; {} before it has written one."""
     try:
-        found: dict[str, Any] = json.loads(guest.ssh.run("cat /var/run/mailrelay/status.json", check=False).output)
+        return dict(json.loads(guest.ssh.run("cat /var/run/mailrelay/status.json", check=False).output))
     except ValueError:
         return {}
-    return found

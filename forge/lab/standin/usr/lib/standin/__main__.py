@@ -35,14 +35,14 @@ def reload_config(asked: Call) -> None:
         if not name.startswith("."):
             with open(f"/etc/config/{name}", "rb") as file:
                 sums[name] = lean.md5(file.read())
-    known: dict[str, str] | None = None
+    known = sums
     if os.path.exists("/var/run/config.md5"):
         with open("/var/run/config.md5") as file:
             known = lean.loads(file.read())
     with open("/var/run/config.md5", "w") as file:
         file.write(lean.dumps(sums))
-    for name in sorted(sums if known is not None else ()):
-        if known is not None and known.get(name) != sums[name]:
+    for name in sorted(sums):
+        if known.get(name) != sums[name]:
             services.event("config.change", {"package": name})
     asked.done()
 
@@ -68,10 +68,7 @@ def status(asked: Call) -> None:
 
 def set_clock() -> None:
     """Without a clock that keeps time: not earlier than the newest file in /etc, as sysfixtime has it."""
-    newest = 0.0
-    for folder, _, names in os.walk("/etc"):
-        for name in names:
-            newest = max(newest, os.lstat(f"{folder}/{name}").st_mtime)
+    newest = max(os.lstat(f"{folder}/{name}").st_mtime for folder, _, names in os.walk("/etc") for name in names)
     if time.time() < newest:
         time.clock_settime(time.CLOCK_REALTIME, newest)
 

@@ -63,15 +63,7 @@ def md5(data: bytes) -> str:
 
 def matches(text: str, pattern: str) -> bool:
     """Shell patterns, of which only `*` is used here."""
-    first, *rest = pattern.split("*")
-    if not rest:
+    head, star, tail = pattern.partition("*")
+    if not star:
         return text == pattern
-    if not text.startswith(first):
-        return False
-    at = len(first)
-    for part in rest[:-1]:
-        at = text.find(part, at)
-        if at < 0:
-            return False
-        at += len(part)
-    return len(text) - at >= len(rest[-1]) and text.endswith(rest[-1])
+    return text.startswith(head) and any(matches(text[at:], tail) for at in range(len(head), len(text) + 1))
