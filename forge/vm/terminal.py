@@ -27,7 +27,6 @@ def attach(guest: Guest) -> None:
     """Show the console until the guest ends. On a terminal keys go to the guest; elsewhere only Ctrl-C counts."""
     with socket.socket(socket.AF_UNIX) as console:
         console.connect(str(guest.folder / "console"))
-        console.setblocking(False)
         typing = is_interactive()
         keys = Keys()
         shown = 0
@@ -41,9 +40,7 @@ def attach(guest: Guest) -> None:
                     data = keys.take(os.read(sys.stdin.fileno(), 1024))
                     if data is None:
                         return
-                    console.setblocking(True)
                     console.sendall(data)
-                    console.setblocking(False)
                 shown = _show(guest.serial.log, shown)
             _show(guest.serial.log, shown)
 
@@ -91,7 +88,7 @@ def _raw(terminal: int) -> Iterator[None]:
 def _drain(console: socket.socket) -> bool:
     """Read and drop what the log has too; False once QEMU has closed it."""
     try:
-        return bool(console.recv(65536))
+        return bool(console.recv(65536, socket.MSG_DONTWAIT))
     except BlockingIOError:
         return True
     except OSError:
