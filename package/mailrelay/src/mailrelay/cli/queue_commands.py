@@ -87,8 +87,7 @@ def _facts(message: Message) -> Iterator[str]:
 
 def _text(message: Message) -> Iterator[bytes]:
     body = Body()
-    for chunk in message.chunks():
-        yield body.plain(chunk)
+    yield from map(body.plain, message.chunks())
     yield body.plain_end()
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NOT_RUNNING = 3  # as LSB init scripts answer
 _COUNTS = {
     "accepted": "accepted", "delivered": "delivered", "deferred": "deferred", "failed": "failed",
-    "refused": "refused", "aborted": "broken off by the sender", "connections": "connection",
+    "refused": "refused", "aborted": "broken off by the sender",
 }  # fmt: skip
 
 
@@ -53,7 +53,9 @@ def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
         yield "", f"not to be tried for another {duration(until - clock.wall())}"
     yield "queue", _queue(status)
     counts = status.get("counts", {})
-    yield "since start", ", ".join(_counted(counts[name], word) for name, word in _COUNTS.items() if name in counts)
+    words = [f"{counts[name]} {word}" for name, word in _COUNTS.items() if name in counts]
+    words += [count(counts["connections"], "connection")] if "connections" in counts else []
+    yield "since start", ", ".join(words)
     success, failure = status.get("last_success"), status.get("last_failure")
     if success:
         yield "last success", f"{_ago(success.get('time'))}: {success.get('id')} to {success.get('smarthost')}"
@@ -73,10 +75,6 @@ def _queue(status: StatusFacts) -> str:
         text += f" (the oldest for {duration(clock.wall() - oldest)})"
     text += f", {status.get('hold', 0)} held, {status.get('failed', 0)} failed"
     return text + ("; sending now" if status.get("delivering") else "")
-
-
-def _counted(number: int, word: str) -> str:
-    return count(number, word) if word == "connection" else f"{number} {word}"
 
 
 def _failure(failure: Failure, mended: bool) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from mailrelay.config.settings import Smarthost
 from mailrelay.core.paths import DEFAULT_RUN_DIR
 from mailrelay.courier.failure import Failure, Step
 from mailrelay.courier.smarthost import SmarthostConnection
-from mailrelay.smtp.transaction import Outcome, Transaction
+from mailrelay.smtp.transaction import Transaction
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
@@ -111,17 +111,14 @@ def _deliver(connection: SmarthostConnection, sender: bytes, recipients: list[by
         for recipient, reply in zip(transaction.recipients, outcome.recipients):
             if reply.permanent:
                 refused.append(f"{recipient.decode('utf-8', 'backslashreplace')}: {reply}")
-                code = code or _exit_code(outcome, reply.enhanced)
+                unknown = reply.enhanced.startswith("5.1.") and outcome.stage in ("rcpt", "dot")
+                code = code or (os.EX_NOUSER if unknown else os.EX_UNAVAILABLE)
         settled = [reply.ok or reply.permanent for reply in outcome.recipients]
         recipients[:] = [recipient for recipient, is_settled in zip(transaction.recipients, settled) if not is_settled]
         if not any(settled):
             raise Down(str(outcome.recipients[0]), answered=True)
     if refused:
         raise Refused(code, refused)
-
-
-def _exit_code(outcome: Outcome, enhanced: str) -> int:
-    return os.EX_NOUSER if enhanced.startswith("5.1.") and outcome.stage in ("rcpt", "dot") else os.EX_UNAVAILABLE
 
 
 def enqueue(relay: Relay, sender: Callable[[str], bytes], recipients: list[bytes], mail: StdinMessage) -> str:

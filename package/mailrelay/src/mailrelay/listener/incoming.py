@@ -99,7 +99,8 @@ class Intake:
         if incoming.refusal:
             if not incoming.ended:
                 return None
-            self._settle(incoming)
+            self.committing -= 1
+            self._forget(incoming)
             return incoming.refusal
         incoming.busy = True
         job = self.committer.seal if incoming.ended else self.committer.write
@@ -157,12 +158,9 @@ class Intake:
         incoming = connection.incoming
         self.capacity.settle(incoming.received, stored=True)
         incoming.received = 0
-        self._settle(incoming)
-        return replies.QUEUED.fill(draft.id)
-
-    def _settle(self, incoming: Incoming) -> None:
         self.committing -= 1
         self._forget(incoming)
+        return replies.QUEUED.fill(draft.id)
 
     def _forget(self, incoming: Incoming) -> None:
         self.capacity.settle(incoming.received, stored=False)

@@ -5,7 +5,6 @@ Decides what to say next; the client session says it and reads the answer.
 
 from __future__ import annotations
 
-from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 
 from mailrelay.smtp.reply_reader import MAX_TEXT
@@ -122,7 +121,7 @@ class Opening:
         if self._login and reply.code == 334 and self._challenges < _MAX_CHALLENGES:
             try:
                 challenge = a2b_base64(lines[0])
-            except Base64Error:
+            except ValueError:
                 challenge = b""
             response = self._login.response(self._mechanisms[0], self._challenges, challenge)
             self._challenges += 1
