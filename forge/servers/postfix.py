@@ -355,7 +355,7 @@ class Provider(Instance):
             if len(group) >= int(wanted.get(queue_id, 1))
         ]
 
-    def wait_for(self, count: int, timeout: float = 20.0) -> list[Mail]:
+    def wait_for(self, count: int, timeout: float = 60.0) -> list[Mail]:
         """The messages, as soon as there are `count`; fails naming how many came and the last lines of the log.
 
         `timeout` is in seconds on a machine like ours (timeouts.py).

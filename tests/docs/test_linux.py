@@ -166,7 +166,8 @@ def test_the_line_works(line: pages.Line, linux: Linux) -> None:
     if command == "serve" or words[0] in ("useradd",) or "my-settings" in text or command in ONLY_ON_ROUTERS:
         return  # the fixture has run it, or says so
     if line.text.startswith("250 "):
-        assert line.text.split("…")[0] in linux.sh(swaks())
+        (swaks,) = [one.text for one in places.of("test_linux.py") if one.text.startswith("swaks ")]
+        assert line.text.split("…")[0] in linux.sh(swaks)
         return
     for word, sample in OPERANDS.items():
         if re.search(rf"(?<= ){re.escape(word)}(?= |$)", text):
@@ -181,11 +182,6 @@ def test_the_line_works(line: pages.Line, linux: Linux) -> None:
         assert "fault" not in linux.sh(text)
         return
     linux.sh(text, stdin, WITHOUT_PROVIDER.get(command, 0))
-
-
-def swaks() -> str:
-    (line,) = [line.text for line in places.of("test_linux.py") if line.text.startswith("swaks ")]
-    return line
 
 
 def test_mailq_and_newaliases_are_commands(linux: Linux) -> None:

@@ -10,7 +10,6 @@ import os
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,11 +24,6 @@ from .samples import EPOCHS, MADE, PLAIN, SOURCE, copy_sample, edit, gzipped_tar
 from .trees import TREES, Tree, plant
 
 RECORDED = [path for release in ipk.RELEASES for path in sorted((MADE / release).glob("*.ipk"))]
-
-
-def sample_packages(folder: Path, release: str) -> Iterator[Package]:
-    with stage.staged(copy_sample(folder), epoch=EPOCHS[release], source=SOURCE) as packages:
-        yield from packages
 
 
 @pytest.fixture
@@ -62,9 +56,8 @@ def inspected(data: bytes) -> Contents:
 
 @pytest.mark.parametrize("release", ipk.RELEASES)
 def test_the_sample_packages_are_openwrts_byte_for_byte(tmp_path: Path, release: str) -> None:
-    made = {}
-    for package in sample_packages(tmp_path, release):
-        made[ipk.file_name(package, release)] = packed(package, release)
+    with stage.staged(copy_sample(tmp_path), epoch=EPOCHS[release], source=SOURCE) as packages:
+        made = {ipk.file_name(package, release): packed(package, release) for package in packages}
     recorded = {path.name: path.read_bytes() for path in (MADE / release).glob("*.ipk")}
     assert len(recorded) == 2
     assert {name: hashlib.sha256(data).hexdigest() for name, data in made.items()} == {

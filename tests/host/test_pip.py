@@ -26,16 +26,14 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def in_force() -> set[str]:
-    done = subprocess.run([*pip.command(), "config", "list"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.splitlines())
-
-
 def test_what_reaches_the_index_is_kept_and_nothing_else(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_TARGET", "/elsewhere")
     monkeypatch.setenv("PIP_CERT", "/etc/it's own.pem")
-    lines = {line for line in in_force() if not line.startswith((":env:.config-file=", ":env:.no-input="))}
+    done = subprocess.run([*pip.command(), "config", "list"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    lines = {
+        line for line in done.stdout.splitlines() if not line.startswith((":env:.config-file=", ":env:.no-input="))
+    }
     assert lines == {
         ":env:.index-url='https://index.example/simple'",
         ":env:.proxy='http://proxy.example:3128'",

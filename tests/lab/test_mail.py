@@ -7,15 +7,12 @@ import email.utils
 import socket
 import time
 
-from forge.core import timeouts
 from forge.servers.postfix import Provider
 from tests.support.router_ssh import SshRouter
 
-PATIENCE = 30.0  # seconds, times the machine's pace, for a mail to arrive
-
 
 def arrived(provider: Provider, count: int = 1) -> list[email.message.Message]:
-    mails = provider.wait_for(count, PATIENCE * timeouts.factor())
+    mails = provider.wait_for(count)
     assert len(mails) == count
     return [email.message_from_bytes(mail.raw) for mail in mails]
 

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from forge.core import timeouts
 from forge.servers.postfix import Mail, Provider
 from tests.support.router_ssh import SshRouter
 
-PATIENCE = 60.0
 NUT = 113  # the uid of the user that the package nut has on OpenWrt
 
 
@@ -33,7 +31,7 @@ def user(router_with_alias: SshRouter) -> Iterator[str]:
 
 
 def one(provider: Provider) -> Mail:
-    [mail] = provider.wait_for(1, PATIENCE * timeouts.factor())
+    [mail] = provider.wait_for(1)
     return mail
 
 

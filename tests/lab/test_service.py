@@ -7,12 +7,9 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from forge.core import timeouts
 from forge.core.ports import greeting
 from forge.servers.postfix import Provider
 from tests.support.router_ssh import SshRouter
-
-PATIENCE = 60.0
 
 
 def test_a_killed_supervisor_is_started_again_and_leaves_no_orphan(router: SshRouter, provider: Provider) -> None:
@@ -25,7 +22,7 @@ def test_a_killed_supervisor_is_started_again_and_leaves_no_orphan(router: SshRo
     for child in children:
         router.wait(lambda child=child: not router.host.file(f"/proc/{child}").exists, "its children have ended")
     router.send("After the supervisor")
-    provider.wait_for(1, PATIENCE * timeouts.factor())
+    provider.wait_for(1)
 
 
 def test_a_killed_listener_is_started_again(router: SshRouter, provider: Provider) -> None:
@@ -36,7 +33,7 @@ def test_a_killed_listener_is_started_again(router: SshRouter, provider: Provide
     router.wait(lambda: greeting(router.lan(25)).startswith("220 "), "another one greets")
     assert int(router.status()["pid"]) == pid, "the supervisor went on"
     router.send("After the listener")
-    provider.wait_for(1, PATIENCE * timeouts.factor())
+    provider.wait_for(1)
 
 
 @contextlib.contextmanager
@@ -70,7 +67,7 @@ def test_a_killed_courier_costs_no_mail(router: SshRouter, provider: Provider) -
         assert len(router.queue()) == 1
     provider.start()
     router.ok("service mailrelay flush")
-    [mail] = provider.wait_for(1, PATIENCE * timeouts.factor())
+    [mail] = provider.wait_for(1)
     assert b"Held up" in mail.header
     router.wait(lambda: router.queue() == [], "the queue is empty")
 
@@ -94,7 +91,7 @@ def test_faulty_settings_leave_the_good_ones_running(changed_router: SshRouter, 
     router.wait(lambda: "settings refused" in router.log("mailrelay"), "the fault is told")
     assert router.run("service mailrelay check").status == 1
     router.send("All the same")
-    provider.wait_for(1, PATIENCE * timeouts.factor())
+    provider.wait_for(1)
 
 
 def test_disabled_in_its_settings_nothing_runs(changed_router: SshRouter) -> None:

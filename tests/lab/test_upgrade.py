@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from forge.core import paths, timeouts
+from forge.core import paths
 from forge.inv import release
 from forge.servers.postfix import Provider
 from tests.support.packed import packed
 from tests.support.router_ssh import SshRouter
 
-PATIENCE = 60.0
 NEWER = release.following(release.current(), "patch")
 
 # What a removed package leaves on purpose, and what its stay changed in files of others'.
@@ -54,7 +53,7 @@ def test_an_upgrade_keeps_settings_and_queue_and_runs_the_new_code(
     assert not router.host.file("/etc/config/mailrelay-opkg").exists
     provider.start()
     router.ok("service mailrelay flush")
-    [mail] = provider.wait_for(1, PATIENCE * timeouts.factor())
+    [mail] = provider.wait_for(1)
     assert b"Before the upgrade" in mail.header
 
 

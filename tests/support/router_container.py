@@ -128,7 +128,7 @@ class Container(Router):
         if Path("/lib64").exists():
             (root / "lib64").symlink_to("/host/lib64")
         self._lay_standin()
-        self._program("usr/bin/python3", 'exec "$PYTHON" "$@"')
+        self.put("usr/bin/python3", f"#!/bin/sh\nexec '/host{self._python}' \"$@\"\n", 0o755)
         owner = 587 if _open_to_all(self._python) else 0
         self.put("/etc/passwd", f"root:x:0:0:root:/root:/bin/ash\nmailrelay:x:{owner}:{owner}::/var/run:/bin/false\n")
         self.put("/etc/group", f"root:x:0:\nmailrelay:x:{owner}:\n")
@@ -147,9 +147,6 @@ class Container(Router):
 
         shutil.copytree(STANDIN, self.root, symlinks=True, ignore=left_out, dirs_exist_ok=True)
         shutil.copy(PACKAGE / "src/mailrelay/config/uci.py", self.root / "usr/lib/standin/uci.py")
-
-    def _program(self, name: str, command: str) -> None:
-        self.put(name, f"#!/bin/sh\nPYTHON='/host{self._python}'\n{command}\n", 0o755)
 
     def put(self, path: str, text: str, mode: int = 0o644) -> None:
         place = self.root / path.lstrip("/")

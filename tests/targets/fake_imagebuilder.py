@@ -46,10 +46,6 @@ class Builder:
             sys.exit("Please build with umask 022 - other values produce broken packages")
         if self.fault("prerequisite") is not None:
             sys.exit("Prerequisite check failed. Use FORCE=1 to override.")
-        if self.profile not in self.settings["profiles"]:
-            print(f'Profile "{self.profile}" does not exist!')
-            print('Use "make info" to get a list of available profile names.')
-            sys.exit(1)
 
     def feed(self) -> dict[str, str]:
         """Name -> version of all that can be installed: from the server, else from dl/, and the local packages."""
