@@ -36,10 +36,6 @@ def set_up(*, verbosity: int = 0) -> None:
     _verbosity = verbosity
 
 
-def is_verbose() -> bool:
-    return _verbosity > 0
-
-
 def json_only() -> None:
     """From here on standard output is for result() alone: the task was asked for JSON."""
     global _json

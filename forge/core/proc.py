@@ -11,7 +11,6 @@ import shlex
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +28,11 @@ _running: set[subprocess.Popen[str]] = set()
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a program: its exit status (negative: the signal), what it printed, and how long it took in s."""
+    """What came of a program: its exit status (negative: the signal) and what it printed."""
 
     argv: tuple[str, ...]
     status: int
     output: str
-    seconds: float
 
 
 def run(
@@ -57,7 +55,6 @@ def run(
     """
     words = tuple(os.fspath(word) for word in argv)
     console.trace(f"$ {shlex.join(words)}")
-    started = time.monotonic()
     try:
         process = subprocess.Popen(
             words,
@@ -93,8 +90,8 @@ def run(
     finally:
         timer.cancel()
         _running.discard(process)
-    result = Result(words, process.returncode, output, time.monotonic() - started)
-    if on_line is None and console.is_verbose():
+    result = Result(words, process.returncode, output)
+    if on_line is None:
         for line in output.splitlines():
             console.trace(f"  {line}")
     if expired.is_set():

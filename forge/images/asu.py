@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from forge.core import console, logs
@@ -24,9 +24,6 @@ from forge.openwrt.fetch import Fetcher
 from forge.openwrt.partial import FetchError, Unreachable
 from forge.packages import feed, keys
 from forge.site.site import Site
-
-if TYPE_CHECKING:
-    import requests
 
 CLIENT = "mailrelay/1"
 EVERY = 5.0  # seconds between two questions
@@ -61,7 +58,6 @@ def check(options: Options, sites: Sequence[Site]) -> None:
 
 def run(url: str, job: Job) -> Made:
     """Ask, wait, download and verify. What the server said is in a log."""
-
     url = url.rstrip("/")
     reason = Fetcher((url,)).reachable()
     if reason:
@@ -76,9 +72,7 @@ def run(url: str, job: Job) -> Made:
             answer = _wait(url, asked)
         for stream in ("stdout", "stderr"):
             log(f"--- {stream}\n{answer.get(stream, '')}")
-        images = _download(url, job, answer)
-        manifest = answer.get("manifest")
-        return Made(job, images, len(manifest) if isinstance(manifest, dict) else 0, log.path)
+        return Made(job, _download(url, job, answer))
 
 
 def request(job: Job) -> dict[str, Any]:
@@ -134,10 +128,6 @@ def _ask(method: str, url: str, body: dict[str, Any] | None = None) -> dict[str,
         response = requests.request(method, url, json=body, timeout=(5.0, 60.0))
     except requests.RequestException as error:
         raise FetchError(f"{url}: {error}", hint="try again later") from error
-    return _answer(url, response)
-
-
-def _answer(url: str, response: requests.Response) -> dict[str, Any]:
     try:
         answer = response.json()
     except ValueError:

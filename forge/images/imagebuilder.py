@@ -71,16 +71,17 @@ def make(job: Job, local: Sequence[Path]) -> Made:
         for path in local:
             shutil.copy(path, work / "packages")
         _repositories(job, work)
-        _overlay(job, top / "files")
-        manifest = _manifest(job, work, log)
+        overlay.render(job.site, top / "files")
+        if job.options.feed:
+            feed.trust(top / "files", job.options.feed, job.lists.version.release.manager)
+        _solve(job, work, log)
         try:
             _image(job, work, top, log)
         finally:
             _keep_packages(job, work)
         found = _required(job, top / "out", log)
         place(job.folder, top / "out", secret=job.site.source is not None)
-        images = job.images([job.folder / path.name for path in found])
-        return Made(job, images, len(manifest), log.path)
+        return Made(job, job.images([job.folder / path.name for path in found]))
 
 
 # ---- the parts of a build -------------------------------------------------------------------------------------------
@@ -135,13 +136,6 @@ def _repositories(job: Job, work: Path) -> None:
     path.write_text(text.replace(fetch.SERVER, f"file://{folder}" if folder else mirror), encoding="utf-8")
 
 
-def _overlay(job: Job, files: Path) -> None:
-    """The site's files, and our feed's key and line if --feed tells where it will be."""
-    overlay.render(job.site, files)
-    if job.options.feed:
-        feed.trust(files, job.options.feed, job.lists.version.release.manager)
-
-
 def _words(job: Job) -> list[str]:
     wanted = [*job.options.own_packages, *job.site.packages, *job.options.packages]
     if job.options.bare:
@@ -157,8 +151,8 @@ def relay_needs(engine: str) -> list[str]:
         return [name for name in packages[0].depends if name != "libc"]
 
 
-def _manifest(job: Job, work: Path, log: Log) -> dict[str, str]:
-    """A dry run: which packages the image will have. Cheap, and most mistakes show here."""
+def _solve(job: Job, work: Path, log: Log) -> None:
+    """A dry run: whether the image will have our packages. Cheap, and most mistakes show here."""
     words = [f"PROFILE={job.device.profile}", f"PACKAGES={' '.join(_words(job))}", "STRIP_ABI=1"]
     output = _make(job, work, log, "manifest", *words)
     found = dict(PACKAGE_LINE.findall(output))
@@ -168,7 +162,6 @@ def _manifest(job: Job, work: Path, log: Log) -> dict[str, str]:
     if lacking:
         cause = explain(output)
         raise _failed(job, f"the image would lack {', '.join(lacking)}: {cause.what}", log, cause.hint)
-    return found
 
 
 def _image(job: Job, work: Path, top: Path, log: Log) -> None:

@@ -149,8 +149,6 @@ class Image:
 class Made:
     job: Planned
     images: list[Image]
-    packages: int  # in the image
-    log: Path
 
 
 def site_name(site: Site) -> str:

@@ -119,10 +119,7 @@ def packages(planned: Sequence[LabJob], options: Options) -> Iterator[dict[str, 
 
 def make(job: LabJob, packages: Sequence[Path]) -> Made:
     """Build the firmware, or take it from the cache, and put a copy into job.folder."""
-    with (
-        logs.kept(f"image-{job.target.name}-{plain_name(job.site)}") as log,
-        console.step(f"image {job.label}"),
-    ):
+    with logs.kept(f"image-{job.target.name}-{plain_name(job.site)}"), console.step(f"image {job.label}"):
         made = _build(job, packages)
         with build.scratch(".image-") as scratch:
             out = Path(scratch, "out")
@@ -134,7 +131,7 @@ def make(job: LabJob, packages: Sequence[Path]) -> Made:
         hashes = made.manifest["files"]
         files = [job.folder / name for name in FILES]
         images = [Image(path, path.stat().st_size, NO_LIMIT, hashes[path.name]) for path in files]
-        return Made(job, images, len(packages), log.path)
+        return Made(job, images)
 
 
 def _build(job: LabJob, packages: Sequence[Path]) -> Firmware:

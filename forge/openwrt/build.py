@@ -36,18 +36,6 @@ class Options:
     dry_run: bool = False
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Who builds, and why it is them."""
-
-    sdk: bool
-    why: str
-
-    @property
-    def who(self) -> str:
-        return "the SDK" if self.sdk else "the mini-SDK"
-
-
 def run(options: Options) -> list[Built]:
     """The task. Raise UsageError for what makes no sense together."""
     cli.choice(options.builder, choices.BUILDERS, "--builder")
@@ -68,12 +56,13 @@ def run(options: Options) -> list[Built]:
     target = _target(fetcher, options.target) if options.target else None
     built: list[Built] = []
     for version in versions(options.format, options.release, target.name if target else ""):
-        choice = _choose(fetcher, version, target, options.builder)
-        console.note(f"OpenWrt {version.number}: {choice.who} builds ({choice.why})")
+        by_sdk, why = _choose(fetcher, version, target, options.builder)
+        who = "the SDK" if by_sdk else "the mini-SDK"
+        console.note(f"OpenWrt {version.number}: {who} builds ({why})")
         if options.dry_run:
-            minisdk.preview(package, (version.release.format,), choice.who, folder)
+            minisdk.preview(package, (version.release.format,), who, folder)
             continue
-        made = _by_sdk(fetcher, version, target, options, folder) if choice.sdk and target else None
+        made = _by_sdk(fetcher, version, target, options, folder) if by_sdk and target else None
         built += _by_mini(version, options, folder) if made is None else made
     if options.dry_run:
         return []
@@ -108,23 +97,22 @@ def _target(fetcher: Fetcher, text: str) -> Target:
     return found
 
 
-def _choose(fetcher: Fetcher, version: Version, target: Target | None, builder: str) -> Choice:
+def _choose(fetcher: Fetcher, version: Version, target: Target | None, builder: str) -> tuple[bool, str]:
+    """Whether the SDK builds, and why it or the mini-SDK does."""
     if builder == "mini" or target is None:
-        return Choice(False, "as asked for" if builder == "mini" else "no --target names an SDK")
+        return False, ("as asked for" if builder == "mini" else "no --target names an SDK")
     if builder == "sdk":
-        return Choice(True, "as asked for")
+        return True, "as asked for"
     there = cached(fetcher, version, target)
     reason = "" if there else fetcher.reachable()
     unfit = "" if reason else openwrt_host.unfit("sdk")
     if unfit:
-        return Choice(False, unfit)
+        return False, unfit
     if there:
-        return Choice(True, "it is in the cache")
+        return True, "it is in the cache"
     if reason:
-        return Choice(
-            False, f"OpenWrt's is not in the cache, and {fetch.hosts(fetcher.mirrors)} can't be reached: {reason}"
-        )
-    return Choice(True, f"{fetch.hosts(fetcher.mirrors)} can be reached")
+        return False, f"OpenWrt's is not in the cache, and {fetch.hosts(fetcher.mirrors)} can't be reached: {reason}"
+    return True, f"{fetch.hosts(fetcher.mirrors)} can be reached"
 
 
 def cached(fetcher: Fetcher, version: Version, target: Target) -> bool:

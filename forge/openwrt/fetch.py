@@ -174,7 +174,8 @@ class Fetcher:
                 part.drop()
                 raise _Again("the server has a shorter file than before")
             if response.status_code not in (200, 206):
-                time.sleep(min(_seconds(response.headers.get("Retry-After", "")), RETRY_AFTER_MOST))
+                after = response.headers.get("Retry-After", "")
+                time.sleep(min(float(after) if after.isdigit() else 0.0, RETRY_AFTER_MOST))
                 raise _Again(f"the server answered {response.status_code} {response.reason}")
             self._receive(part, response)
 
@@ -316,10 +317,6 @@ def _words(error: Exception) -> str:
         inner = inner.__cause__ or inner.args[0]
     text = str(inner.args[1] if len(inner.args) > 1 and isinstance(inner.args[1], str) else inner)
     return text.partition("(Caused by")[0].strip(" :") or type(error).__name__
-
-
-def _seconds(text: str) -> float:
-    return float(text) if text.isdigit() else 0.0
 
 
 def hosts(mirrors: Sequence[str]) -> str:

@@ -110,18 +110,13 @@ def _folders(members: Iterable[Member]) -> list[tuple[Member, list[Member]]]:
     files: dict[str, list[Member]] = {path: [] for path, member in every.items() if member.kind == "directory"}
     for path in sorted(every, key=os.fsencode):
         if every[path].kind != "directory":
-            files[_split(path)[0]].append(every[path])
+            files[path.rpartition("/")[0]].append(every[path])
     return [(every[path], files[path]) for path in sorted(files, key=os.fsencode)]
 
 
 def _parents(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
-
-
-def _split(path: str) -> tuple[str, str]:
-    folder, _, name = path.rpartition("/")
-    return folder, name
 
 
 def _directory(writer: adb.Writer, folder: Member, files: list[Member], epoch: int) -> int:
@@ -135,7 +130,7 @@ def _directory(writer: adb.Writer, folder: Member, files: list[Member], epoch: i
 
 
 def _file(writer: adb.Writer, file: Member, epoch: int) -> int:
-    slots = {FILE.slot("name"): writer.value(FILE.kind("name"), _split(file.path)[1])}
+    slots = {FILE.slot("name"): writer.value(FILE.kind("name"), file.path.rpartition("/")[2])}
     if file.kind == "file":
         slots[FILE.slot("hash")] = writer.blob(hashlib.sha256(file.content).digest())
     else:

@@ -60,7 +60,9 @@ def of(folder: Path, *, reproducible: bool = False) -> int:
             hint=f"{hint}set {VARIABLE}, in seconds since 1970: {VARIABLE}=$(date +%s) {cli.again()}",
         )
     seconds, whose = _next_best(folder)
-    _tell(f"files of {paths.shown(folder)} get the time {_utc(seconds)}, {whose} ({reason})", reason)
+    if reason not in _told:  # several packages mostly share it
+        _told.add(reason)
+        console.note(f"files of {paths.shown(folder)} get the time {_utc(seconds)}, {whose} ({reason})")
     return seconds
 
 
@@ -84,13 +86,6 @@ def _next_best(folder: Path) -> tuple[int, str]:
 
 def _utc(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
-
-
-def _tell(text: str, reason: str) -> None:
-    """One line a reason: several packages mostly share it."""
-    if reason not in _told:
-        _told.add(reason)
-        console.note(text)
 
 
 def uncommitted(folder: Path) -> list[str]:

@@ -64,21 +64,13 @@ def _texts(app: Path) -> Iterator[tuple[str, str]]:
                     yield str(file.relative_to(app)), entry[key]
 
 
-def template(entries: list[Entry]) -> str:
-    return _write(HEADER, [Entry(entry.id, "", entry.places) for entry in entries])
-
-
 def merge(entries: list[Entry], before: list[Entry], header: str) -> str:
     """The translation file for these texts, with what is translated already."""
     known = {entry.id: entry.text for entry in before}
-    return _write(header, [Entry(entry.id, known.get(entry.id, ""), entry.places) for entry in entries])
-
-
-def _write(header: str, entries: list[Entry]) -> str:
     parts = [header]
     for entry in entries:
         places = "".join(f"#: {place}\n" for place in entry.places)
-        parts.append(f"{places}msgid {_quote(entry.id)}\nmsgstr {_quote(entry.text)}\n")
+        parts.append(f"{places}msgid {_quote(entry.id)}\nmsgstr {_quote(known.get(entry.id, ''))}\n")
     return "\n".join(parts)
 
 
@@ -185,7 +177,7 @@ def _signed(byte: int) -> int:
 def stale() -> dict[Path, str]:
     """The template and the translations that lack a text of the app or name another place for it, as they should be."""
     entries = scan()
-    wanted = {TEMPLATE: template(entries)}
+    wanted = {TEMPLATE: merge(entries, [], HEADER)}
     for path in APP.glob("po/*/mailrelay.po"):
         header = path.read_text(encoding="utf-8").partition("\n\n")[0].rstrip("\n") + "\n"
         wanted[path] = merge(entries, read(path), header)

@@ -86,14 +86,13 @@ def lay_out(top: Path, directory: Path, source: str) -> Tree:
     if not PLAIN.fullmatch(source):
         raise ForgeError(f"{paths.shown(directory)}: a package's folder has a plain name", hint="rename the folder")
     package = top / source
-    package.mkdir(parents=True)
+    copy(directory, package)
     for folder in (package.parent.parent, top / "feeds" / "luci"):  # include ../../luci.mk, or by its full path
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(makefile.MK / "luci.mk", folder / "luci.mk")
     (top / "include").mkdir()
     shutil.copyfile(makefile.MK / "package.mk", top / "include" / "package.mk")
     shutil.copyfile(makefile.MK / "rules.mk", top / "rules.mk")
-    _copy(directory, package, "", epochs.ignored(directory))
     for folder in top.glob("**/"):  # neither the umask nor a setgid bit of the temporary folder is handed down
         folder.chmod(0o755)
     return Tree(top, package, directory)

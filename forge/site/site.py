@@ -177,8 +177,7 @@ def _wan(table: Table, lan: Lan | None) -> Wan | None:
     if not table:
         return None
     protocol = table.choice("protocol", WAN_OPTIONS, WAN_WORDS)
-    if not protocol:
-        table.ignore_rest()
+    if not protocol:  # what is left has no meaning as long as that fault stands
         return None
     options: dict[str, str] = {}
     address = table.value("address", types.own_address) if protocol == "static" else None

@@ -136,7 +136,6 @@ class Table:
         self.place = place
         self.data = data
         self._known: dict[str, None] = {}
-        self._ignored = False
 
     def __bool__(self) -> bool:
         return bool(self.data)
@@ -199,14 +198,8 @@ class Table:
     def fault(self, key: str, problem: str, hint: str = "") -> None:
         self.document.fault(self.place, key, problem, hint)
 
-    def ignore_rest(self) -> None:
-        """Fault nothing more: what is left has no meaning as long as another fault stands."""
-        self._ignored = True
-
     def end(self, circumstances: str = "") -> None:
         """Fault every key that nobody has asked for."""
-        if self._ignored:
-            return
         for key in self.data:
             if key not in self._known:
                 guess = near(key, self._known).strip()
