@@ -24,15 +24,6 @@ if TYPE_CHECKING:
     from mailrelay.cli.instance import Control, Relay
 
 
-class Damage(Exception):
-    """The file of that state is not a whole message."""
-
-    def __init__(self, state: str, reason: str) -> None:
-        super().__init__(reason)
-        self.state = state
-        self.reason = reason
-
-
 def run(command: str, relay: Relay, ids: Sequence[str], all_of_them: bool) -> int:
     """Run one of the commands that these functions are named after. Return the exit code."""
     # The way in is opened while we may.
@@ -115,9 +106,9 @@ def delete(where: spool.Spool, ids: Sequence[str], all_of_them: bool) -> int:
     def act(queue_id: str) -> tuple[str, ...]:
         try:
             message = _open(where, queue_id)
-        except Damage as damage:
-            os.unlink(where.path(damage.state, queue_id))
-            return (damage.state,)
+        except spool.Damaged as damaged:
+            os.unlink(where.path(damaged.state, queue_id))
+            return (damaged.state,)
         with message:
             message.delete()
             return (message.state,)
@@ -191,7 +182,7 @@ class _Sending(Stop):
 
 
 def _open(where: spool.Spool, queue_id: str) -> Message:
-    """Open and lock the message in whichever state. Stop, or Damage, which delete mends."""
+    """Open and lock the message in whichever state. Stop, or spool.Damaged, which delete mends."""
     for state in spool.STATES if spool.is_id(queue_id) else ():
         try:
             return where.open(queue_id, state)
@@ -200,7 +191,8 @@ def _open(where: spool.Spool, queue_id: str) -> Message:
         except spool.Busy:
             raise _Sending(os.EX_TEMPFAIL, f"{queue_id}: is being delivered right now; try again in a moment") from None
         except spool.Damaged as damaged:
-            raise Damage(state, str(damaged)) from None
+            damaged.state = state
+            raise
     raise Stop(os.EX_NOINPUT, f"{escaped(queue_id)}: no such message; 'mailrelay queue' lists them")
 
 
@@ -220,8 +212,8 @@ def _each(
         except Stop as stop:
             complain(f"mailrelay {command}", stop.text)
             code = code or stop.code
-        except Damage as damage:
-            complain(f"mailrelay {command}", f"{queue_id}: damaged ({damage.reason}); only show and delete work on it")
+        except spool.Damaged as damaged:
+            complain(f"mailrelay {command}", f"{queue_id}: damaged ({damaged}); only show and delete work on it")
             code = code or os.EX_DATAERR
         except OSError as error:
             complain(f"mailrelay {command}", f"{queue_id}: {error.strerror}")

@@ -43,6 +43,8 @@ ID_LENGTH = 16
 class Damaged(Exception):
     """A file in the spool is not a whole message: what is wrong with it, for the log."""
 
+    state = ""  # that the file is in, where it was looked for in all
+
 
 class Busy(Exception):
     """The message is locked: it is being delivered right now."""
