@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import io
-import lzma
 import os
 import shutil
 import stat
 import struct
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -109,22 +106,16 @@ def test_a_module_that_is_missing_is_named_with_what_needs_it() -> None:
 
 def deb(path: Path, files: dict[str, bytes], links: dict[str, str] | None = None) -> Path:
     """A Debian package with these files."""
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(f"./{name}")
-            entry.size, entry.mode = len(data), 0o755
-            archive.addfile(entry, io.BytesIO(data))
-        for name, target in (links or {}).items():
-            entry = tarfile.TarInfo(f"./{name}")
-            entry.type, entry.linkname = tarfile.SYMTYPE, target
-            archive.addfile(entry)
-    parts = {"debian-binary": b"2.0\n", "control.tar.xz": b"odd", "data.tar.xz": lzma.compress(tar.getvalue())}
-    data = b"!<arch>\n"
-    for name, contents in parts.items():
-        data += f"{name:<16}{0:<12}{0:<6}{0:<6}{0o100644:<8o}{len(contents):<10}`\n".encode() + contents
-        data += b"\n" * (len(contents) % 2)
-    path.write_bytes(data)
+    root = path.with_suffix("")
+    for name, data in {
+        **files,
+        "DEBIAN/control": b"Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x\n",
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    for name, target in (links or {}).items():
+        (root / name).symlink_to(target)
+    subprocess.run(["dpkg-deb", "--nocheck", "-Zxz", "--build", root, path], check=True, capture_output=True)
     return path
 
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
-from collections.abc import Iterator
-
 from forge.core.ports import greeting
 from forge.servers.postfix import Provider
 from tests.support.router_ssh import SshRouter
+from tests.support.scripted_provider import Hang, ScriptedProvider
 
 
 def test_a_killed_supervisor_is_started_again_and_leaves_no_orphan(router: SshRouter, provider: Provider) -> None:
@@ -36,30 +32,13 @@ def test_a_killed_listener_is_started_again(router: SshRouter, provider: Provide
     provider.wait_for(1)
 
 
-@contextlib.contextmanager
-def silent_server(port: int) -> Iterator[None]:
-    """Something that takes connections there and never says a word."""
-    with socket.create_server(("127.0.0.1", port)) as server, contextlib.ExitStack() as held:
-
-        def hold() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    held.enter_context(server.accept()[0])
-
-        thread = threading.Thread(target=hold, daemon=True)
-        thread.start()
-        yield
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
-
-
 def test_a_killed_courier_costs_no_mail(router: SshRouter, provider: Provider) -> None:
     pid = int(router.wait_relay()["pid"])
     idle = router.wait(
         lambda: found if len(found := router.children(pid)) == 1 else [], "the listener is alone: no courier lingers"
     )
     provider.stop()
-    with silent_server(provider.starttls_port):
+    with ScriptedProvider({"connect": Hang()}, port=provider.starttls_port):
         router.send("Held up")
         [courier] = router.wait(lambda: set(router.children(pid)) - set(idle), "a courier is at it")
         router.ok(f"kill -9 {courier}")

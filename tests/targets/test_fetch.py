@@ -218,12 +218,8 @@ def test_offline_asks_nobody_and_says_what_is_missing(upstream: Upstream, file: 
 
 def test_a_server_that_trickles_is_given_up(fetcher: Fetcher, upstream: Upstream, file: Path) -> None:
     started = time.monotonic()
-
-    def trickle() -> None:
-        # The handler's own thread: the body starts long after a read's patience has ended.
-        threading.Event().wait(3)
-
-    upstream.faults[NAME] = [Fault(before=trickle)]
+    # The handler's own thread: the body starts long after a read's patience has ended.
+    upstream.faults[NAME] = [Fault(before=lambda: time.sleep(3))]
     quick = Fetcher((upstream.url,), patience=Patience(connect=1, read=0.2, tries=1))
     with pytest.raises(FetchError, match="timed out"):
         quick.fetch(NAME)
