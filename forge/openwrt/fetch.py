@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -244,21 +244,16 @@ def lock_file(target: Path) -> Path:
     return target.with_name(f".{target.name}.lock")
 
 
-@contextmanager
-def lock(path: Path, what: str) -> Iterator[None]:
+def lock(path: Path, what: str) -> AbstractContextManager[object]:
     """One run at a time, of this machine; the others say that they wait, and for what ("another run is fetching x")."""
     from filelock import FileLock, Timeout
 
     held = FileLock(path)
     try:
-        held.acquire(timeout=0.2)
+        return held.acquire(timeout=0.2)
     except Timeout:
         console.note(f"another run {what}; waiting for it")
-        held.acquire()
-    try:
-        yield
-    finally:
-        held.release()
+        return held.acquire()
 
 
 def fetcher(mirror: str = "", *, offline: bool = False) -> Fetcher:

@@ -249,7 +249,7 @@ def _indexed(writer: adb.Writer, path: Path) -> tuple[str, int]:
             hint=f"apk looks for it under the name {info['name']}-{info['version']}.apk",
         )
     # The unique id is written and then replaced, as `apk mkndx` does it: its bytes stay in the file, unused.
-    slots = {INFO.slot(name): writer.value(INFO.kind(name), info[name]) for name, _ in INFO.fields if name in info}
+    slots = writer.slots(INFO, info)
     slots[INFO.slot("file-size")] = writer.number(len(content))
     slots[INFO.slot("hashes")] = writer.blob(hashlib.sha256(body).digest())
     return info["name"], writer.object(slots)

@@ -74,7 +74,7 @@ def encode(info: dict[str, Any], members: Iterable[Member], scripts: dict[str, s
     """A package's bytes. The order in which values are added is that of `apk mkpkg`, and decides the bytes."""
     folders = _folders(members)
     writer = adb.Writer()
-    slots = {INFO.slot(name): writer.value(INFO.kind(name), info[name]) for name, _ in INFO.fields if name in info}
+    slots = writer.slots(INFO, info)
     paths = [_directory(writer, folder, files, epoch) for folder, files in folders]
     size = sum(len(file.content) for _, files in folders for file in files if file.kind == "file")
     slots[INFO.slot("installed-size")] = writer.number(size or 1)
@@ -121,29 +121,25 @@ def _parents(path: str) -> list[str]:
 
 def _directory(writer: adb.Writer, folder: Member, files: list[Member], epoch: int) -> int:
     words = [_file(writer, file, epoch) for file in files]
-    slots = {
-        DIRECTORY.slot("name"): writer.value(DIRECTORY.kind("name"), folder.path),
-        DIRECTORY.slot("acl"): _acl(writer, folder),
-        DIRECTORY.slot("files"): writer.array(words),
-    }
-    return writer.object(slots)
+    slots = writer.slots(DIRECTORY, {"name": folder.path, "acl": _acl(folder)})
+    return writer.object({**slots, DIRECTORY.slot("files"): writer.array(words)})
 
 
 def _file(writer: adb.Writer, file: Member, epoch: int) -> int:
-    slots = {FILE.slot("name"): writer.value(FILE.kind("name"), file.path.rpartition("/")[2])}
+    slots = writer.slots(FILE, {"name": file.path.rpartition("/")[2]})
     if file.kind == "file":
         slots[FILE.slot("hash")] = writer.blob(hashlib.sha256(file.content).digest())
     else:
         slots[FILE.slot("target")] = writer.blob(_TARGET.pack(stat.S_IFLNK) + file.content)
     slots[FILE.slot("mtime")] = writer.number(epoch)
     slots[FILE.slot("size")] = writer.number(len(file.content))
-    slots[FILE.slot("acl")] = _acl(writer, file)
+    slots[FILE.slot("acl")] = writer.value(ACL, _acl(file))
     return writer.object(slots)
 
 
-def _acl(writer: adb.Writer, member: Member) -> int:
+def _acl(member: Member) -> dict[str, Any]:
     user, _, group = member.owner.partition(":")
-    return writer.value(ACL, {"mode": member.mode, "user": user, "group": group})
+    return {"mode": member.mode, "user": user, "group": group}
 
 
 # Reading

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from forge.core import cli
 from forge.packages import makefile
@@ -151,8 +151,7 @@ def _fields(evaluation: Evaluation, definition: Definition) -> Iterator[Fault]:
     yield from _lists(definition, at)
 
 
-def _lists(definition: Definition, at: object) -> Iterator[Fault]:
-    assert callable(at)
+def _lists(definition: Definition, at: Callable[..., Fault]) -> Iterator[Fault]:
     fields = definition.fields
     for field in ("DEPENDS", "CONFLICTS", "PROVIDES", "ALTERNATIVES", "USERID"):
         if "," in fields[field]:

@@ -100,8 +100,8 @@ def test_a_tree_of_values_is_written_and_read_back(packages: list[dict[str, obje
 
 def test_dependencies_are_sorted_and_written_once() -> None:
     writer = adb.Writer()
-    kind = INFO.kind("depends")
-    body = bytes(writer.finish(writer.object({INFO.slot("depends"): writer.value(kind, ["b", "a>=1", "b", "a"])})))
+    slots = writer.slots(INFO, {"depends": ["b", "a>=1", "b", "a"]})
+    body = bytes(writer.finish(writer.object(slots)))
     assert adb.read(body, INFO) == {"depends": ["a", "a>=1", "b"]}
 
 

@@ -72,9 +72,6 @@ class Object:
     def slot(self, name: str) -> int:
         return next(number for number, (field, _) in enumerate(self.fields, 1) if field == name)
 
-    def kind(self, name: str) -> Kind:
-        return dict(self.fields)[name]
-
 
 Kind = Scalar | Dependency | Array | Object
 Slots = dict[int, int]
@@ -279,13 +276,7 @@ class Writer:
         """The word for a whole value, the parts before what holds them. None and what is empty have the null word."""
         match kind:
             case Object():
-                return self.object(
-                    {
-                        number: self.value(field, value[name])
-                        for number, (name, field) in enumerate(kind.fields, 1)
-                        if name in value
-                    }
-                )
+                return self.object(self.slots(kind, value))
             case Array():
                 words = [(_order(kind.item, item), self.value(kind.item, item)) for item in value]
                 if kind.ordered:
@@ -300,6 +291,11 @@ class Writer:
             case Scalar(style="hex"):
                 return self.blob(value)
         return self.blob(value.encode(errors="surrogateescape"))
+
+    def slots(self, kind: Object, values: dict[str, Any]) -> Slots:
+        """The words for the values that are there, by their slots."""
+        fields = enumerate(kind.fields, 1)
+        return {number: self.value(field, values[name]) for number, (name, field) in fields if name in values}
 
     def blob(self, content: bytes, *, shared: bool = True) -> int:
         if not content:
