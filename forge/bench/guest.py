@@ -219,17 +219,7 @@ def _connections(address: tuple[str, int], count: int) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             client = stack.enter_context(socket.create_connection(address, 60))
-            replies = stack.enter_context(client.makefile("rb"))
-            for line, code in (
-                (b"", b"220"),
-                (b"HELO plc.example\r\n", b"250"),
-                (b"MAIL FROM:<plc@plant.example>\r\n", b"250"),
-                (b"RCPT TO:<owner@phone.example>\r\n", b"250"),
-                (b"DATA\r\n", b"354"),
-            ):
-                client.sendall(line)
-                if not (reply := replies.readline()).startswith(code):
-                    raise ForgeError(f"{line!r} was answered {reply!r}")
+            load.speak(client, load.UP_TO_DATA)
             client.sendall(b"Subject: held\r\n\r\n" + b"0123456789abcdef" * 64 + b"\r\n")
         yield
 

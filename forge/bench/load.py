@@ -17,13 +17,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from forge.core import paths, timeouts
 from forge.core.errors import ForgeError
 from forge.servers.postfix import Instance
 
 SENDER, RECIPIENT = "plc@plant.example", "owner@phone.example"
+# A session until the mail's text may come: lines, and the codes of their replies.
+UP_TO_DATA = (
+    (b"", b"220"),
+    (b"EHLO plc.example\r\n", b"250"),
+    (f"MAIL FROM:<{SENDER}>\r\n".encode(), b"250"),
+    (f"RCPT TO:<{RECIPIENT}>\r\n".encode(), b"250"),
+    (b"DATA\r\n", b"354"),
+)
 MESSAGE_BYTES = 1024
 STARVED_SECONDS = 5.0
 
@@ -106,30 +114,23 @@ def send_many(tools: Instance, port: int, *, connections: int, count: int, each:
     return count / took
 
 
+def speak(client: socket.socket, lines: Iterable[tuple[bytes, bytes]]) -> None:
+    """Say each line, and wait for its reply, which has the code that stands with it."""
+    with client.makefile("rb") as replies:
+        for line, code in lines:
+            client.sendall(line)
+            reply = b"   -"
+            while reply[3:4] == b"-":
+                if not (reply := replies.readline()).startswith(code):
+                    raise ForgeError(f"{line[:20]!r} was answered {reply!r}")
+
+
 def session(port: int, *, body: bytes = b"Subject: alarm\r\n\r\npump 3\r\n", timeout: float = STARVED_SECONDS) -> float:
     """Seconds for a whole session with one mail, as a sensible client speaks it: each command waits for its reply."""
     started = time.perf_counter()
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        replies = client.makefile("rb")
-
-        def ask(line: bytes, code: bytes) -> None:
-            if line:
-                client.sendall(line)
-            while True:
-                reply = replies.readline()
-                if not reply.startswith(code):
-                    raise ForgeError(f"{line[:20]!r} was answered {reply!r}")
-                if reply[3:4] != b"-":
-                    return
-
-        ask(b"", b"220")
-        ask(b"EHLO plc.example\r\n", b"250")
-        ask(f"MAIL FROM:<{SENDER}>\r\n".encode(), b"250")
-        ask(f"RCPT TO:<{RECIPIENT}>\r\n".encode(), b"250")
-        ask(b"DATA\r\n", b"354")
-        ask(body + b".\r\n", b"250")
-        ask(b"QUIT\r\n", b"221")
+        speak(client, [*UP_TO_DATA, (body + b".\r\n", b"250"), (b"QUIT\r\n", b"221")])
     return time.perf_counter() - started
 
 

@@ -220,11 +220,7 @@ def _can_run(python: str, user: str) -> bool:
     probe = "import sys, select, ssl; open(sys.argv[1]).close()"
     argv = [python, "-I", "-S", "-c", probe, str(paths.RELAY / "__main__.py")]
     try:
-        return (
-            subprocess.run(
-                argv, user=user, group=pwd.getpwnam(user).pw_gid, extra_groups=[], capture_output=True
-            ).returncode
-            == 0
-        )
+        group = pwd.getpwnam(user).pw_gid
+        return not subprocess.run(argv, user=user, group=group, extra_groups=[], capture_output=True).returncode
     except OSError:
         return False

@@ -36,28 +36,26 @@ class Instance:
         loop.cancel(self.timer)
         self.then, self.began = "", time.monotonic()
         config = self.config
-        streams = [self.stream(config.get(name), level) for name, level in (("stdout", "info"), ("stderr", "err"))]
+        streams = [self.stream(config.get(name)) for name in ("stdout", "stderr")]
         self.pid = loop.spawn(
             config["command"], self.ended, environment=config.get("env", {}), prepare=self.become,
             files=(-1, streams[0][1], streams[1][1]),
         )  # fmt: skip
-        for reading, writing in streams:
+        for (reading, writing), level in zip(streams, ("info", "err")):
             if writing >= 0:
                 os.close(writing)
-                logd.collect(reading, "daemon", f"{config['command'][0].rpartition('/')[2]}[{self.pid}]")
+                logd.collect(reading, level, f"{config['command'][0].rpartition('/')[2]}[{self.pid}]")
         if "pidfile" in config:
             with open(config["pidfile"], "w") as file:
                 file.write(f"{self.pid}\n")
         notes.add("procd.log", "start", self.label, self.pid)
 
     @staticmethod
-    def stream(wanted: Any, level: str) -> tuple[int, int]:
+    def stream(wanted: Any) -> tuple[int, int]:
         """A way into the log for the process' output; -1 for /dev/null."""
         if str(wanted).lower() not in ("1", "true"):
             return -1, -1
-        reading, writing = loop.pipe()
-        logd.level_of[reading] = level
-        return reading, writing
+        return loop.pipe()
 
     def become(self) -> None:
         """In the child: its limits and its user."""

@@ -22,7 +22,6 @@ LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
 FACILITIES = (
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
 )  # fmt: skip
-level_of: dict[int, str] = {}  # descriptors of services' output
 log_file = ""
 _lines: list[str] = []
 _size = 0
@@ -80,8 +79,8 @@ def _split(packet: str) -> tuple[int, str]:
     return int(number), text
 
 
-def collect(descriptor: int, facility: str, who: str) -> None:
-    """Logs each line that comes from there until its end."""
+def collect(descriptor: int, level: str, who: str) -> None:
+    """Logs each line of a service's output that comes from there until its end."""
     rest = b""
 
     def ready() -> None:
@@ -94,11 +93,10 @@ def collect(descriptor: int, facility: str, who: str) -> None:
         if not data and rest:
             lines, rest = [rest], b""
         for line in lines:
-            add(facility, level_of[descriptor], f"{who}: {line.decode('utf-8', 'surrogateescape')}")
+            add("daemon", level, f"{who}: {line.decode('utf-8', 'surrogateescape')}")
         if not data:
             loop.forget(descriptor)
             os.close(descriptor)
-            level_of.pop(descriptor, None)
 
     loop.watch(descriptor, ready)
 
