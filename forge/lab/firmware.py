@@ -125,7 +125,10 @@ def check(target: Target, site: Site) -> None:
 
 
 def _base_key(target: Target, archives: Sequence[Path]) -> str:
-    return _digest([SUITE, target.name, *(f"{one.name} {one.stat().st_size}" for one in archives)], _sources())
+    # The code that decides what a tree is like.
+    sources = (*sorted(LAB.glob("*.py")), LAB / "init", python.TABLE)
+    words = [SUITE, target.name, *(f"{one.name} {one.stat().st_size}" for one in archives)]
+    return _digest(words, [(path.name, path) for path in sources])
 
 
 def _archives(target: Target, *, whole: bool = False, offline: bool) -> list[Path]:
@@ -136,11 +139,6 @@ def _archives(target: Target, *, whole: bool = False, offline: bool) -> list[Pat
         return fetch(rootfs.PACKAGES, kernel=target.kernel) + fetch([*rootfs.ALONE, rootfs.STATIC], alone=True)
     except MissingError as error:
         raise MissingError(f"{target.name} cannot be built: {error.message}", hint=error.hint) from error
-
-
-def _sources() -> list[tuple[str, Path]]:
-    """The code that decides what a tree is like."""
-    return [(path.name, path) for path in (*sorted(LAB.glob("*.py")), LAB / "init", python.TABLE)]
 
 
 def _tree(folder: Path) -> list[tuple[str, Path]]:

@@ -62,9 +62,7 @@ class SerialConsole:
             keyboard.settimeout(5.0)  # QEMU forgets what the guest has not read yet when the connection ends
             echo = b""
             with contextlib.suppress(TimeoutError):
-                while not (line.encode() in echo and b"\n" in echo[echo.index(line.encode()) :]) and (
-                    data := keyboard.recv(4096)
-                ):
+                while b"\n" not in echo.partition(line.encode())[2] and (data := keyboard.recv(4096)):
                     echo += data
 
     def keep(self) -> Path | None:

@@ -91,7 +91,8 @@ def main() -> None:
     with open("/proc/self/comm", "w") as file:
         file.write("ubusd")  # killall -HUP finds us
     loop.on_hangup(bus.read_rights)
-    logd.log_file = config.option("system", "system", "log_file")
+    system = next((one.options for one in config.load("system") if one.type == "system"), {})
+    logd.log_file = str(system.get("log_file") or "")
     logd.listen()
     bus.read_rights()
     bus.objects["system"] = bus.methods(board=board)

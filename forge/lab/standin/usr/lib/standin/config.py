@@ -26,11 +26,3 @@ def load(package: str) -> list[uci.Section]:
 def words(value: str | list[str] | None) -> list[str]:
     """A list, also where it was written as one option."""
     return value.split() if isinstance(value, str) else list(value or ())
-
-
-def option(package: str, type: str, name: str) -> str:
-    """Of the first section of that type; "" if it is not set."""
-    for section in load(package):
-        if section.type == type:
-            return " ".join(words(section.options.get(name)))
-    return ""
