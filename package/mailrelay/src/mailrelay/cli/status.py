@@ -39,7 +39,8 @@ def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
             left = f"{relay.run_dir}/{paths.FILE} is what process {status.get('pid')} left"
             yield "", f"{left}, written {_ago(status.get('updated'))}"
         return
-    since = f"is running since {_when(status.get('started'))}"
+    started = status.get("started")
+    since = f"is running since {'an unknown time' if started is None else moment(started)}"
     yield "mailrelay", f"{status.get('version', '')} {since} (process {status.get('pid')})"
     yield "listening", ", ".join(status.get("listening", [])) or "nowhere"
     for endpoint, reason in status.get("not_listening", {}).items():
@@ -86,10 +87,6 @@ def _failure(failure: Failure, mended: bool) -> Iterator[tuple[str, str]]:
         yield "", failure["advice"]
     if mended:
         yield "", "Mail has gone out since then."
-
-
-def _when(time: float | None) -> str:
-    return "an unknown time" if time is None else moment(time)
 
 
 def _ago(time: float | None) -> str:
