@@ -292,7 +292,7 @@ def _other_interpreters() -> tuple[list[Interpreter], dict[int, str]]:
         except ForgeError as error:
             lines = error.output.strip().splitlines() if isinstance(error, CommandError) else []
             reasons[minor] = lines[-1] if lines else error.message
-    others = sorted((one for one in found if not one.is_main), key=lambda one: one.minor)
+    others = sorted((one for one in found if one.minor != sys.version_info.minor), key=lambda one: one.minor)
     for one in others:
         console.note(f"Python {one.version}: {one.path} ({one.origin})")
     return others, reasons

@@ -34,9 +34,12 @@ def broken(folder: Path, *, sizes_only: bool = False) -> list[str] | None:
         text = _list(folder).read_bytes().decode(errors="surrogateescape")
     except FileNotFoundError:
         return None
-    return [
-        fault for line in text.splitlines() if (fault := _fault(folder, *line.split(" ", 2), sizes_only=sizes_only))
-    ]
+    faults = []
+    for line in text.splitlines():
+        sha256, size, name = line.split(" ", 2)
+        if fault := difference(folder / name, "" if sizes_only else sha256, int(size)):
+            faults.append(f"{folder / name}: {fault}")
+    return faults
 
 
 def count(folder: Path) -> int:
@@ -65,11 +68,6 @@ def difference(path: Path, sha256: str, size: int | None = None) -> str:
 def digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fault(folder: Path, sha256: str, size: str, name: str, *, sizes_only: bool) -> str:
-    found = difference(folder / name, "" if sizes_only else sha256, int(size))
-    return f"{folder / name}: {found}" if found else ""
 
 
 def _list(folder: Path) -> Path:

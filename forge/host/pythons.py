@@ -39,11 +39,6 @@ class Interpreter:
     path: Path
     origin: str  # how it comes to be here, for people
 
-    @property
-    def is_main(self) -> bool:
-        """Whether this is the Python that the tasks themselves run on."""
-        return self.minor == sys.version_info.minor
-
 
 def find() -> list[Interpreter]:
     """The Pythons at hand, one a minor version, in order; the one that runs this stands for its own."""
