@@ -10,19 +10,13 @@ from forge.servers import postfix
 from forge.servers.certificates import make_certificates
 from tests.package.postfix_router import PostfixRouter
 from tests.package.postfix_sending import PASSWORD
+from tests.support.postfix_provider import provider as provider
 
 
 @pytest.fixture(scope="module")
 def running_provider() -> Iterator[postfix.Provider]:
     with postfix.Provider(PASSWORD) as provider:
         yield provider
-
-
-@pytest.fixture
-def provider(running_provider: postfix.Provider) -> postfix.Provider:
-    running_provider.start()
-    running_provider.forget()
-    return running_provider
 
 
 @pytest.fixture(scope="module")

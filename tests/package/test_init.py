@@ -31,6 +31,11 @@ def running() -> Iterator[Container]:
         yield router
 
 
+def start(router: Container, main: str = "", rest: str = PROVIDER) -> None:
+    router.configure(main, rest)
+    router.ok(INIT, "start")
+
+
 def lan(address: str, mask: int = 24) -> dict[str, Any]:
     return {**LAN, "ipv4-address": [{"address": address, "mask": mask}], "ipv6-prefix-assignment": []}
 
@@ -47,8 +52,7 @@ def test_networks_become_addresses_and_subnets_with_loopback_always_among_them(r
 
 
 def test_ports_and_further_addresses_are_handed_over(router: Container) -> None:
-    router.configure("list port '25'\nlist port '2525'\nlist allow '10.7.0.0/16'")
-    router.ok(INIT, "start")
+    start(router, "list port '25'\nlist port '2525'\nlist allow '10.7.0.0/16'")
     assert "192.168.1.1:2525" in router.given("--listen")
     assert router.given("--allow")[2] == "10.7.0.0/16"
     assert [rule["dest_port"] for rule in router.rules()] == ["25", "2525"]
@@ -103,8 +107,7 @@ def test_a_network_that_goes_and_comes_never_stops_the_rest(running: Container) 
 
 
 def test_a_network_that_does_not_exist_yet_is_waited_for(router: Container) -> None:
-    router.configure("list network 'usb'")
-    router.ok(INIT, "start")
+    start(router, "list network 'usb'")
     router.wait_relay("192.168.1.1:25")
     assert "network 'usb' has no address now" in router.log()
     router.network(LAN, WAN, {**lan("10.4.4.1"), "interface": "usb"})
@@ -163,8 +166,7 @@ def test_a_faulty_config_is_refused_and_the_last_good_one_goes_on(running: Conta
 
 
 def test_a_faulty_config_from_the_start_runs_nothing_and_says_what_to_mend(router: Container) -> None:
-    router.configure("option port 'abc'")
-    router.ok(INIT, "start")
+    start(router, "option port 'abc'")
     assert router.instance() == {}
     assert "write a number from 1 to 65535" in router.log()
     assert "nothing runs until /etc/config/mailrelay is mended" in router.log()
@@ -241,15 +243,13 @@ def test_a_network_in_no_zone_gets_no_rule_and_a_log_line(router: Container) -> 
 def test_while_the_firewall_is_stopped_its_settings_tell_the_zone(router: Container) -> None:
     """It reads our rules when it starts, and tells nobody."""
     (router.root / "var/run/fw4.state").unlink()
-    router.configure()
-    router.ok(INIT, "start")
+    start(router)
     assert [rule["src"] for rule in router.rules()] == ["lan"]
 
 
 def test_without_a_firewall_there_are_no_rules_and_no_complaints(router: Container) -> None:
     (router.root / "sbin/fw4").unlink()
-    router.configure()
-    router.ok(INIT, "start")
+    start(router)
     assert router.rules() == []
     assert "zone" not in router.log()
 
@@ -280,8 +280,7 @@ def test_a_machine_with_a_mail_server_built_in_is_caught_by_its_address_only(rou
     camera = "\nconfig client 'camera'\n\toption address '192.168.1.40'\n\toption redirect '1'\n"
     other = "\nconfig client 'plc'\n\toption address '192.168.1.41'\n"
     six = "\nconfig client 'six'\n\toption address 'fd00:1:2::9'\n\toption redirect '1'\n"
-    router.configure(rest=PROVIDER + camera + other + six)
-    router.ok(INIT, "start")
+    start(router, rest=PROVIDER + camera + other + six)
     redirects = [rule for rule in router.rules() if rule["type"] == "redirect"]
     assert [(rule["src_ip"], rule["family"]) for rule in redirects] == [
         ("192.168.1.40", "ipv4"),
@@ -308,8 +307,7 @@ config mount
 def test_a_missing_mount_means_452_and_not_a_byte_beneath_it(router: Container) -> None:
     router.put("/etc/config/fstab", FSTAB)
     (router.root / "mnt/usb").mkdir()
-    router.configure("option spool '/mnt/usb/mail'")
-    router.ok(INIT, "start")
+    start(router, "option spool '/mnt/usb/mail'")
     router.wait_relay()
     assert router.given("--spool-mount") == ["/mnt/usb"]
     assert router.try_to_send().startswith("452")
@@ -331,8 +329,7 @@ def test_a_missing_mount_means_452_and_not_a_byte_beneath_it(router: Container) 
 
 def test_a_queue_on_flash_that_tar_brought_back_as_roots_is_given_to_the_relay(router: Container) -> None:
     (router.root / "etc/mailrelay/spool/queue").mkdir(parents=True)
-    router.configure()
-    router.ok(INIT, "start")
+    start(router)
     assert router.given("--spool") == ["/etc/mailrelay/spool"]
     assert router.given("--spool-mount") == [], "without a mount of its own"
     router.wait_relay()
@@ -357,15 +354,13 @@ def test_check_flush_and_queue(running: Container) -> None:
 
 
 def test_warnings_of_the_copy_name_the_file_that_the_owner_edits(router: Container) -> None:
-    router.configure(rest="")
-    router.ok(INIT, "start")
+    start(router, rest="")
     router.wait_relay()
     assert any(one["text"].startswith("/etc/config/mailrelay") for one in router.status()["warnings"])
 
 
 def test_commands_without_an_engine_say_so(router: Container) -> None:
     (router.root / "usr/lib/mailrelay/python.sh").unlink()
-    router.configure()
-    router.ok(INIT, "start")
+    start(router)
     assert router.instance() == {}
     assert "no engine is installed" in router.log()
