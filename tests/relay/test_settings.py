@@ -56,6 +56,11 @@ def test_no_secret_shows_in_a_repr() -> None:
     assert "secret" not in f"{found!r} {found.smarthosts!r} {found.clients!r}"
 
 
+@pytest.mark.parametrize("kind", [settings.Main, settings.Smarthost, settings.Client, settings.Settings])
+def test_slots_and_annotations_are_the_same_fields(kind: type[settings.Values]) -> None:
+    assert kind.__slots__ == tuple(kind.__annotations__)
+
+
 def test_loads_nothing_that_the_listener_must_not_hold() -> None:
     heavy = "typing dataclasses enum re json argparse ipaddress subprocess logging ssl difflib"
     # The bare `socket` module brings enum with it; what settings adds to that must be itself alone.

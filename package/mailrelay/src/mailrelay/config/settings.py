@@ -14,17 +14,31 @@ if TYPE_CHECKING:
 
 
 class Values:
-    """Its annotations are its fields."""
+    """A class of slots only; its annotations are its fields."""
+
+    __slots__: tuple[str, ...] = ()
 
     def __init__(self, **values: object) -> None:
-        vars(self).update(values)
+        for name, value in values.items():
+            setattr(self, name, value)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and pack(self) == pack(other)
 
+    __hash__ = None  # type: ignore[assignment]
+
 
 class Main(Values):
     """Section `mailrelay 'main'`. Sizes are bytes, durations seconds."""
+
+    __slots__ = (
+        "enabled", "network", "allow", "port", "hostname", "spool",
+        "max_message_size", "max_queue_size", "min_free_space",
+        "sender", "recipient", "postmaster", "notify", "notify_after", "alias", "allowed_recipient",
+        "max_connections", "max_connections_per_client", "max_recipients", "max_command_length", "max_line_length",
+        "max_header_length", "max_useless_commands", "command_timeout", "min_data_rate",
+        "queue_lifetime", "failed_lifetime", "retry_min", "retry_max",
+    )  # fmt: skip
 
     enabled: bool
     network: list[str]  # names of networks or interfaces, see interfaces.resolve
@@ -60,6 +74,11 @@ class Main(Values):
 class Smarthost(Values):
     """Section `smarthost`. Holds secrets: never leaves the process that delivers."""
 
+    __slots__ = (
+        "name", "enabled", "host", "port", "tls", "allow_cleartext", "verify", "ca_file", "fingerprint",
+        "auth", "username", "password", "priority", "sender", "rate_minute", "rate_day", "family", "timeout",
+    )  # fmt: skip
+
     name: str  # the section's name, or "smarthost[0]"
     enabled: bool
     host: str  # a host name, or an address without brackets
@@ -79,9 +98,14 @@ class Smarthost(Values):
     family: str  # "any", "ipv4" or "ipv6"
     timeout: int
 
+    def __repr__(self) -> str:
+        return f"<smarthost {self.name}>"
+
 
 class Client(Values):
     """Section `client`: what holds for the machines at one address or in one network."""
+
+    __slots__ = ("address", "accept_any_login", "username", "password", "rate_limit", "redirect")
 
     address: str
     accept_any_login: bool
@@ -90,18 +114,31 @@ class Client(Values):
     rate_limit: int  # messages a minute; 0: no limit
     redirect: bool  # for OpenWrt's firewall: whatever it sends to port 25 comes here
 
+    def __repr__(self) -> str:
+        return f"<client {self.address}>"
+
 
 class Settings(Values):
     """Everything of one config. After `restore` the smarthosts are empty and `provider` tells if any was set."""
+
+    __slots__ = ("main", "smarthosts", "clients", "provider")
 
     main: Main
     smarthosts: list[Smarthost]  # the enabled ones, by priority and then in the order of the file
     clients: list[Client]  # the most specific first: the first whose Net contains the address counts
     provider: bool
 
+    def __repr__(self) -> str:
+        return "<settings>"
+
 
 class Plan(Values):
     """What `serve` runs by: the command line and the config in one."""
+
+    __slots__ = (
+        "config", "listen", "allow", "spool", "mount", "follow", "run_dir", "owner", "log", "warnings", "settings",
+        "smarthosts",
+    )  # fmt: skip
 
     config: str  # the file's path
     listen: list[tuple[str, int]]
@@ -119,7 +156,7 @@ class Plan(Values):
 
 def pack(values: Values) -> Packed:
     """Return the fields of one object."""
-    return dict(vars(values))
+    return {name: getattr(values, name) for name in values.__slots__}
 
 
 def public(settings: Settings) -> Packed:
