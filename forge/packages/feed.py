@@ -122,9 +122,11 @@ def _stanza(path: Path) -> dict[str, str]:
         raise ForgeError(f"{paths.shown(path)}: {', '.join(contents.faults) or 'no control data'}")
     content = path.read_bytes()
     fields = dict(contents.control)
-    description = fields.pop("Description")
+    if lacking := [name for name in ("Package", "Version") if name not in fields]:
+        raise ForgeError(f"{paths.shown(path)}: its control data name no {' and no '.join(lacking)}")
+    description = {"Description": fields.pop("Description")} if "Description" in fields else {}
     facts = {"Filename": path.name, "Size": str(len(content)), "SHA256sum": hashlib.sha256(content).hexdigest()}
-    return {**fields, **facts, "Description": description}
+    return {**fields, **facts, **description}
 
 
 def _summary(versions: dict[str, str], architecture: str) -> bytes:

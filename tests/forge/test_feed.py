@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from forge.core.errors import ForgeError, UsageError
 from forge.packages import apk, feed, keys, reach, stage
 from forge.packages.adb import adb
+from tests.forge import test_ipk
 from tests.forge.samples import MADE, apk_public
 from tests.forge.test_keys import signify
 
@@ -127,6 +128,19 @@ def test_a_damaged_package_does_not_get_into_an_index(folder: Path, pair: keys.K
         feed.index_opkg(folder / "opkg", pair.usign)
     with pytest.raises(ForgeError, match=r"sample-1\.2\.3"):
         feed.index_apk(folder / "apk", pair)
+
+
+def test_a_package_needs_a_name_and_a_version_but_no_description(tmp_path: Path, pair: keys.Keys) -> None:
+    for name, control in (("plain", b"Package: plain\nVersion: 1\n"), ("odd", b"Package: odd\n")):
+        packed = test_ipk.ipk_with(
+            test_ipk.gzipped_tar([]), test_ipk.gzipped_tar([(test_ipk.info("./control"), control)])
+        )
+        (tmp_path / f"{name}.ipk").write_bytes(packed)
+    with pytest.raises(ForgeError, match=r"odd\.ipk: its control data name no Version"):
+        feed.index_opkg(tmp_path, pair.usign)
+    (tmp_path / "odd.ipk").unlink()
+    feed.index_opkg(tmp_path, pair.usign)
+    assert json.loads((tmp_path / "index.json").read_text())["packages"] == {"plain": "1"}
 
 
 def test_an_empty_feed_is_refused(tmp_path: Path, pair: keys.Keys) -> None:
