@@ -33,7 +33,7 @@ NUMBERS = ("certificate", "counters", "interfaces", "settings", "smarthost", "sp
 # What computes, in one process: the sessions, headers, files and settings.
 PURE = (
     *NUMBERS,
-    *("client", "explain", "fair_queue", "headers", "log", "routing", "schema"),
+    *("client", "explain", "fair_queue", "headers", "log", "reply_reader", "routing", "schema"),
     *("server", "server_data", "server_dialogues", "uci"),
 )
 # ramips is the first's kind. ath79 is big-endian, as the second; Debian has no big-endian MIPS any more.
