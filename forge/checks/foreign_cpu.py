@@ -46,7 +46,6 @@ NOT_THERE = (
     "certificate.py::test_the_facts_are_those_that_the_library_sees",  # asks a newer cryptography
     "headers.py::test_the_date_is_utc_in_english_and_survives_a_broken_clock",  # a time_t of 64 bits, as musl's is
     "headers.py::test_no_input_takes_quadratic_time",  # times it
-    "schema.py::test_runs_with_what_the_router_has",  # starts sys.executable
     "settings.py::test_loads_nothing_that_the_listener_must_not_hold",  # starts sys.executable
     "server.py::test_resident_modules_import_nothing_that_costs_memory",  # starts sys.executable
     "smarthost.py::TestConnecting::test_refused",  # qemu-user gives SO_ERROR by this machine's numbers
