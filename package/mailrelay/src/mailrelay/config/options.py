@@ -67,9 +67,14 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("allow", "net", (),
                "Further addresses or networks that may send, like `192.168.7.0/24`: those behind another router."),
         Option("port", "port", ("25",), "The ports to listen on."),
+        Option("login", "choice", "any",
+               "Machines that insist on a login: `any` takes whatever name and password they send, `listed` offers a "
+               "login only to those that have one in a section `client`, `none` offers none.",
+               choices=("any", "listed", "none")),
         Option("hostname", "hostname", "",
                "The name the relay calls itself by, to machines and to the provider. Never `localhost`: many "
-               "providers refuse it.", computed="the system's host name"),
+               "providers refuse it.", computed="the system's host name; a name without a dot goes to the provider as "
+               "the connection's own address, like `[192.0.2.1]`"),
         Option("spool", "spool", "/etc/mailrelay/spool",
                "The folder where mail waits. It must be on storage that survives a power cut: not in `/tmp`, and on "
                "OpenWrt not in `/var`."),
@@ -86,7 +91,9 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                "Where mail to a local name goes: `root=owner@example.org`, several addresses separated by commas. "
                "The target may also be another alias."),
         Option("allowed_recipient", "recipient", (), "If set, mail is taken only for these addresses and domains."),
-        Option("postmaster", "address", "", "Who is told by mail when a mail could not be delivered for good."),
+        Option("postmaster", "address", "",
+               "Who is told by mail when a mail could not be delivered for good, or waits for a setting to be mended.",
+               computed="`username` of the first provider, if that is an address"),
         Option("notify", "program", "",
                "A program that is run when mail cannot say it: mail is stuck or the login is refused. It runs as the"
                " relay's user and finds the facts in its environment."),
@@ -142,9 +149,17 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                "The provider with the lowest number is tried first, the others when it fails.", high=65535),
         Option("sender", "sender", (),
                "If set, this provider is only for mail from these addresses or domains (`@example.org`)."),
+        Option("from", "address", "",
+               "Whom mail through this provider comes from, where it takes only mail from the account's own address.",
+               computed="`sender` of section `main`", fills=("from_",)),
         Option("rate", "rate", "",
                "How much to send at most: `30/minute`, `500/day`, or both with a space between.",
                fills=("rate_minute", "rate_day")),
+        Option("overflow", "switch", "0",
+               "What to do with mail over `rate`: `1` sends it by the next provider, `0` lets it wait for this one."),
+        Option("connections", "integer", "2",
+               "Connections at a time. A second one is made when small mail waits behind a large one; `1` for a "
+               "provider that allows no second one.", low=1, high=2),
         Option("family", "choice", "any",
                "Whether to connect by IPv4, by IPv6 or by any.", choices=("any", "ipv4", "ipv6")),
         Option("timeout", "duration", "60s", "How long to wait for the server's answer.", low=1, high=HOUR),
@@ -155,7 +170,9 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("accept_any_login", "switch", "0", "For machines that insist on a login: takes whatever they send."),
         Option("username", "text", "", "The login name that these machines must give."),
         Option("password", "secret", "", "The password that goes with it."),
-        Option("rate_limit", "integer", "0", "Mails a minute, `0` for any number.", high=1_000_000),
+        Option("rate_limit", "integer", "0", 
+               "Mails a minute, `0` for any number. What is over it is refused, and lost if the machine has no queue.",
+               high=1_000_000),
         Option("redirect", "switch", "0",
                "For a machine with a mail server built in, on OpenWrt: what it sends to port 25 of anyone comes to "
                "the relay instead. Wants the address of that one machine."),

@@ -32,7 +32,7 @@ class Main(Values):
     """Section `mailrelay 'main'`. Sizes are bytes, durations seconds."""
 
     __slots__ = (
-        "enabled", "network", "allow", "port", "hostname", "spool",
+        "enabled", "network", "allow", "port", "login", "hostname", "spool",
         "max_message_size", "max_queue_size", "min_free_space",
         "sender", "recipient", "postmaster", "notify", "notify_after", "alias", "allowed_recipient",
         "max_connections", "max_connections_per_client", "max_recipients", "max_command_length", "max_line_length",
@@ -44,6 +44,7 @@ class Main(Values):
     network: list[str]  # names of networks or interfaces, see interfaces.resolve
     allow: list[str]  # "address/length" or "address", each one that Net.parse takes
     port: list[int]
+    login: str  # "any", "listed" or "none"
     hostname: str
     spool: str
     max_message_size: int
@@ -76,7 +77,8 @@ class Smarthost(Values):
 
     __slots__ = (
         "name", "enabled", "host", "port", "tls", "allow_cleartext", "verify", "ca_file", "fingerprint",
-        "auth", "username", "password", "priority", "sender", "rate_minute", "rate_day", "family", "timeout",
+        "auth", "username", "password", "priority", "sender", "from_",
+        "rate_minute", "rate_day", "overflow", "connections", "family", "timeout",
     )  # fmt: skip
 
     name: str  # the section's name, or "smarthost[0]"
@@ -93,8 +95,11 @@ class Smarthost(Values):
     password: str
     priority: int  # lower goes first
     sender: list[str]  # "address" or "@domain"; empty: any
+    from_: str  # "" where mail keeps its sender, or has that of `main`
     rate_minute: int  # 0: no limit
     rate_day: int
+    overflow: bool
+    connections: int
     family: str  # "any", "ipv4" or "ipv6"
     timeout: int
 

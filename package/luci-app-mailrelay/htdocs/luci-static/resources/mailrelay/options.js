@@ -37,7 +37,8 @@ return baseclass.extend({
 			network: { type: 'network', list: true, help: _('The networks whose machines may send, by name: `lan` on OpenWrt, a network interface like `eth0` elsewhere. The relay listens on their addresses. This machine itself may always send.') },
 			allow: { type: 'net', list: true, help: _('Further addresses or networks that may send, like `192.168.7.0/24`: those behind another router.') },
 			port: { type: 'port', list: true, value: '25', low: 1, high: 65535, help: _('The ports to listen on.') },
-			hostname: { type: 'hostname', computed: _('the system\'s host name'), help: _('The name the relay calls itself by, to machines and to the provider. Never `localhost`: many providers refuse it.') },
+			login: { type: 'choice', value: 'any', choices: [ 'any', 'listed', 'none' ], help: _('Machines that insist on a login: `any` takes whatever name and password they send, `listed` offers a login only to those that have one in a section `client`, `none` offers none.') },
+			hostname: { type: 'hostname', computed: _('the system\'s host name; a name without a dot goes to the provider as the connection\'s own address, like `[192.0.2.1]`'), help: _('The name the relay calls itself by, to machines and to the provider. Never `localhost`: many providers refuse it.') },
 			spool: { type: 'spool', value: '/etc/mailrelay/spool', help: _('The folder where mail waits. It must be on storage that survives a power cut: not in `/tmp`, and on OpenWrt not in `/var`.') },
 			max_message_size: { type: 'size', value: '25M', low: 1024, high: 1073741824, lowText: '1K', highText: '1G', help: _('The largest mail that is taken.') },
 			max_queue_size: { type: 'size', value: '0', low: 0, high: 1099511627776, lowText: '0', highText: '1024G', help: _('How much may wait in all; `0` is a quarter of the free space.') },
@@ -46,7 +47,7 @@ return baseclass.extend({
 			recipient: { type: 'address', list: true, help: _('Sends every mail to these addresses, whoever it was addressed to.') },
 			alias: { type: 'alias', list: true, help: _('Where mail to a local name goes: `root=owner@example.org`, several addresses separated by commas. The target may also be another alias.') },
 			allowed_recipient: { type: 'recipient', list: true, help: _('If set, mail is taken only for these addresses and domains.') },
-			postmaster: { type: 'address', help: _('Who is told by mail when a mail could not be delivered for good.') },
+			postmaster: { type: 'address', computed: _('`username` of the first provider, if that is an address'), help: _('Who is told by mail when a mail could not be delivered for good, or waits for a setting to be mended.') },
 			notify: { type: 'program', help: _('A program that is run when mail cannot say it: mail is stuck or the login is refused. It runs as the relay\'s user and finds the facts in its environment.') },
 			notify_after: { type: 'duration', value: '1h', low: 1, high: 7776000, lowText: '1s', highText: '90d', help: _('How long mail may be stuck before `notify` is run.') },
 			queue_lifetime: { type: 'duration', value: '5d', low: 1, high: 31536000, lowText: '1s', highText: '365d', help: _('How long delivery is tried before a mail counts as failed.') },
@@ -77,7 +78,10 @@ return baseclass.extend({
 			password: { type: 'secret', help: _('The password. Many providers want an *app password* made for this purpose.') },
 			priority: { type: 'integer', value: '10', low: 0, high: 65535, lowText: '0', highText: '65535', help: _('The provider with the lowest number is tried first, the others when it fails.') },
 			sender: { type: 'sender', list: true, help: _('If set, this provider is only for mail from these addresses or domains (`@example.org`).') },
+			from: { type: 'address', computed: _('`sender` of section `main`'), help: _('Whom mail through this provider comes from, where it takes only mail from the account\'s own address.') },
 			rate: { type: 'rate', help: _('How much to send at most: `30/minute`, `500/day`, or both with a space between.') },
+			overflow: { type: 'switch', value: '0', help: _('What to do with mail over `rate`: `1` sends it by the next provider, `0` lets it wait for this one.') },
+			connections: { type: 'integer', value: '2', low: 1, high: 2, lowText: '1', highText: '2', help: _('Connections at a time. A second one is made when small mail waits behind a large one; `1` for a provider that allows no second one.') },
 			family: { type: 'choice', value: 'any', choices: [ 'any', 'ipv4', 'ipv6' ], help: _('Whether to connect by IPv4, by IPv6 or by any.') },
 			timeout: { type: 'duration', value: '60s', low: 1, high: 3600, lowText: '1s', highText: '1h', help: _('How long to wait for the server\'s answer.') }
 		},
@@ -86,7 +90,7 @@ return baseclass.extend({
 			accept_any_login: { type: 'switch', value: '0', help: _('For machines that insist on a login: takes whatever they send.') },
 			username: { type: 'text', help: _('The login name that these machines must give.') },
 			password: { type: 'secret', help: _('The password that goes with it.') },
-			rate_limit: { type: 'integer', value: '0', low: 0, high: 1000000, lowText: '0', highText: '1000000', help: _('Mails a minute, `0` for any number.') },
+			rate_limit: { type: 'integer', value: '0', low: 0, high: 1000000, lowText: '0', highText: '1000000', help: _('Mails a minute, `0` for any number. What is over it is refused, and lost if the machine has no queue.') },
 			redirect: { type: 'switch', value: '0', help: _('For a machine with a mail server built in, on OpenWrt: what it sends to port 25 of anyone comes to the relay instead. Wants the address of that one machine.') }
 		}
 	}
