@@ -16,6 +16,7 @@ from mailrelay.core import clock, ipc, log
 from mailrelay.courier import explain, notify, outgoing
 from mailrelay.courier.failure import OWNERS_CAUSES, Failure
 from mailrelay.courier.fair_queue import FairQueue
+from mailrelay.courier.opener import Opener
 from mailrelay.courier.recorder import Recorder
 from mailrelay.courier.routing import Routes
 from mailrelay.courier.smarthost import SmarthostConnection
@@ -76,6 +77,7 @@ class Courier:
         self.stuck_told_at = float(carried_state["stuck"][0]) if "stuck" in carried_state else None
         self.routes = Routes(settings, carried_state, self.report)
         self.queue = FairQueue(self.smarthosts, everything_due=flush)
+        self.opener = Opener(settings.main, where, self.queue)
         self.recorder = Recorder(settings, where, counts, self.queue, self.report)
         self.notices = self.recorder.notices
         self.stopping = False
@@ -108,37 +110,10 @@ class Courier:
     def scan(self) -> None:
         """Look at everything: what is due, what is damaged, which failed mail has been kept long enough."""
         for queue_id in self.spool.ids(spool.QUEUE):
-            self.enqueue(queue_id, fresh=False)
+            self.opener.enqueue(queue_id, fresh=False)
         expired = notify.expire_failed(self.spool, self.main.failed_lifetime)
         if expired is not None:
             self.queue.postpone(clock.boottime() + expired)
-
-    def enqueue(self, queue_id: str, *, fresh: bool) -> None:
-        """Put a message into its client's queue if it is due."""
-        try:
-            client, attempts, due = self.spool.peek(queue_id)
-        except FileNotFoundError:
-            return
-        except (spool.Damaged, OSError) as error:
-            self.unreadable(queue_id, error)
-            return
-        if self.queue.is_due(due, clock.boottime()):
-            self.queue.add(client, queue_id, attempts, fresh=fresh)
-
-    def unreadable(self, queue_id: str, error: Exception) -> None:
-        """Let wait what the disk or the memory refuses; put a file that is no whole message where the owner sees it."""
-        if isinstance(error, (OSError, MemoryError)):
-            log.event("not-read", log.ERROR, id=queue_id, reason=getattr(error, "strerror", "out of memory"))
-            self.queue.postpone(clock.boottime() + self.main.retry_max)
-        else:
-            self.quarantine(queue_id, error)
-
-    def quarantine(self, queue_id: str, error: Exception) -> None:
-        log.event("damaged", log.ERROR, id=queue_id, reason=error)
-        try:
-            os.rename(self.spool.path(spool.QUEUE, queue_id), self.spool.path(spool.FAIL, queue_id))
-        except OSError:
-            pass
 
     def read_wakeups(self, wait: float = 0.0, *, forget: bool = False) -> bool:
         """Take the ids of new mail from the pipe, within `wait` seconds. Return whether there were any."""
@@ -146,7 +121,7 @@ class Courier:
             return False
         words = ipc.read_lines(self.wake_fd)
         for queue_id in filter(spool.is_id, () if forget else words):
-            self.enqueue(queue_id, fresh=True)
+            self.opener.enqueue(queue_id, fresh=True)
         return bool(words)
 
     def next_smarthost(self) -> Smarthost | None:
@@ -171,26 +146,9 @@ class Courier:
     def reassign(self, ids: list[str]) -> None:
         """Find a smarthost for each of these; the one that they waited for is left alone now."""
         for queue_id in ids:
-            message = self.open_message(queue_id)
+            message = self.opener.open(queue_id)
             if message is not None:
                 self.assign(message)
-
-    def open_message(self, queue_id: str) -> Message | None:
-        """Open a message that may still be there, is due and is nobody else's."""
-        try:
-            message = self.spool.open(queue_id)
-        except FileNotFoundError:
-            return None
-        except spool.Busy:
-            self.queue.postpone(clock.boottime() + 5.0)
-            return None
-        except (spool.Damaged, OSError) as error:
-            self.unreadable(queue_id, error)
-            return None
-        if not self.queue.is_due(message.due, clock.boottime()):
-            message.close()
-            return None
-        return message
 
     def assign(self, message: Message) -> None:
         """Make a message ready for the smarthost that is to have it, or let it wait until there is one. Close it."""
@@ -231,7 +189,7 @@ class Courier:
             self.connection_failed(smarthost, failure, settled)
         except outgoing.Unreadable as unreadable:
             with unreadable.message as message:
-                self.unreadable(message.id, unreadable.error)
+                self.opener.unreadable(message.id, unreadable.error)
         finally:
             self.connection = None
             self.recorder.sync()
@@ -243,7 +201,7 @@ class Courier:
             queue_id = self.queue.next_for(smarthost.name)
             if queue_id is None:
                 return
-            message = self.open_message(queue_id)
+            message = self.opener.open(queue_id)
             if message is None:
                 continue
             now = clock.boottime()
@@ -314,7 +272,7 @@ class Courier:
     def give_up_expired(self) -> None:
         """Let fail what got too old while no smarthost could be reached: oldest first, as far as needed."""
         for queue_id in self.spool.ids(spool.QUEUE):
-            message = self.open_message(queue_id)
+            message = self.opener.open(queue_id)
             if message is None:
                 continue
             with message:

@@ -11,9 +11,8 @@ import os
 import select
 
 from mailrelay.core import clock, counters, ipc, log, paths
-from mailrelay.core.net import Net
 from mailrelay.core.version import VERSION
-from mailrelay.daemon import processes, status, status_file, takeover
+from mailrelay.daemon import processes, roles, status, status_file, takeover
 from mailrelay.daemon.dispatcher import Dispatcher
 from mailrelay.listener.sockets import ListenSockets, show
 from mailrelay.spool import spool
@@ -127,24 +126,14 @@ class Supervisor:
 
     def start_listener(self, now: float) -> None:
         dispatcher = self.dispatcher
+
+        def run() -> None:
+            roles.listen(self.plan, self.listen_sockets, self.spool, self.counters, dispatcher.wake_w, self.lifeline_r)
+
         not_theirs = (self.control, dispatcher.wake_r, dispatcher.report_r, dispatcher.report_w)
-        self.listener = self.fork(self.run_listener, *not_theirs)
+        self.listener = self.fork(run, *not_theirs)
         self.listener_due = now + 1.0
         self.status.changed = True
-
-    def run_listener(self) -> None:
-        from mailrelay.listener import listener
-
-        processes.drop_rights(self.plan.owner)
-        listener.Listener(
-            self.plan.settings,
-            [Net.parse(net) for net in self.plan.allow],
-            list(self.listen_sockets.open.values()),
-            self.spool,
-            self.counters,
-            self.dispatcher.wake_w,
-            self.lifeline_r,
-        ).run()
 
     def replace_listener(self) -> None:
         """Have a new one take over; the sessions of the old one may come to their end."""
@@ -161,17 +150,9 @@ class Supervisor:
         scan, flush = dispatcher.start(now)
 
         def run() -> None:
-            from mailrelay.courier import courier, smarthost
-
             for sock in self.listen_sockets.open.values():
                 sock.close()
-            settings = processes.accepted_settings(f"{self.plan.run_dir}/{paths.ACCEPTED_CONFIG}")
-            smarthost.preload(settings.smarthosts)
-            processes.drop_rights(self.plan.owner)
-            pipes = (dispatcher.wake_r, dispatcher.report_w)
-            state = dispatcher.carried_state
-            deliverer = courier.Courier(settings, self.spool, self.counters, *pipes, state, flush=flush)
-            courier.run(deliverer, self.lifeline_r, scan=scan)
+            roles.deliver(self.plan, self.spool, self.counters, dispatcher, self.lifeline_r, scan=scan, flush=flush)
 
         dispatcher.pid = self.fork(run, self.control, dispatcher.wake_w, dispatcher.report_r)
         self.status.changed = True

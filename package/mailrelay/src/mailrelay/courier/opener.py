@@ -1,0 +1,71 @@
+"""Opens the messages of the spool for the courier: what is due and nobody else's; what cannot be read waits or is set
+aside.
+
+Chooses no smarthost and records no outcome.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mailrelay.core import clock, log
+from mailrelay.spool import spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailrelay.config.settings import Main
+    from mailrelay.courier.fair_queue import FairQueue
+    from mailrelay.spool.message import Message
+
+
+class Opener:
+    """Opens for one courier. `queue` learns what is due, and when what has to wait will be."""
+
+    def __init__(self, main: Main, where: spool.Spool, queue: FairQueue) -> None:
+        self._main = main
+        self._spool = where
+        self._queue = queue
+
+    def enqueue(self, queue_id: str, *, fresh: bool) -> None:
+        """Put a message into its client's queue if it is due."""
+        try:
+            client, attempts, due = self._spool.peek(queue_id)
+        except FileNotFoundError:
+            return
+        except (spool.Damaged, OSError) as error:
+            self.unreadable(queue_id, error)
+            return
+        if self._queue.is_due(due, clock.boottime()):
+            self._queue.add(client, queue_id, attempts, fresh=fresh)
+
+    def open(self, queue_id: str) -> Message | None:
+        """Open a message that may still be there, is due and is nobody else's."""
+        try:
+            message = self._spool.open(queue_id)
+        except FileNotFoundError:
+            return None
+        except spool.Busy:
+            self._queue.postpone(clock.boottime() + 5.0)
+            return None
+        except (spool.Damaged, OSError) as error:
+            self.unreadable(queue_id, error)
+            return None
+        if not self._queue.is_due(message.due, clock.boottime()):
+            message.close()
+            return None
+        return message
+
+    def unreadable(self, queue_id: str, error: Exception) -> None:
+        """Let wait what the disk or the memory refuses; put a file that is no whole message where the owner sees it."""
+        if isinstance(error, (OSError, MemoryError)):
+            log.event("not-read", log.ERROR, id=queue_id, reason=getattr(error, "strerror", "out of memory"))
+            self._queue.postpone(clock.boottime() + self._main.retry_max)
+        else:
+            self._quarantine(queue_id, error)
+
+    def _quarantine(self, queue_id: str, error: Exception) -> None:
+        log.event("damaged", log.ERROR, id=queue_id, reason=error)
+        try:
+            os.rename(self._spool.path(spool.QUEUE, queue_id), self._spool.path(spool.FAIL, queue_id))
+        except OSError:
+            pass
