@@ -43,6 +43,11 @@ def crashes(exit_code: int = 70) -> Event:
     return event
 
 
+def not_started(schedule: Schedule) -> None:
+    """There is no process for the one that is due."""
+    schedule.not_started(*schedule.start(NOW), NOW + 1)
+
+
 def settings(delivers: bool) -> Event:
     return lambda schedule: schedule.new_settings(delivers)
 
@@ -90,6 +95,11 @@ def settings(delivers: bool) -> Event:
         ([*[crashes()] * 3, flush], 0.0, 0.0),
         ([*[crashes()] * 3, settings(True)], 0.0, 0.0),
         ([*[crashes()] * 3, leaves(), crashes()], NOW, NOW),
+        # no process for it: it is tried again after a pause, whatever it was due for
+        ([ids, not_started], NOW + 1, NOW + 1),
+        ([flush, not_started], NOW + 1, NOW + 1),
+        ([scan, not_started, ids], NOW + 1, NOW + 1),
+        ([scan, not_started, leaves()], NEVER, NOW + 1),
         # the end
         ([ids, scan, flush, stop], NEVER, NEVER),
         ([start, stop, lambda schedule: schedule.end(0, NOW)], NEVER, NEVER),
@@ -124,6 +134,10 @@ def test_without_a_smarthost_or_a_spool_none_is_ever_due(event: Event) -> None:
         ([flush, leaves(), ids], False, False),
         ([lost, leaves(), ids], False, False),
         ([flush, crashes()], True, False),
+        ([ids, not_started], False, False),
+        ([lost, not_started], True, False),
+        ([scan, not_started, not_started], True, False),
+        ([flush, not_started], True, True),
     ],
 )
 def test_what_the_next_courier_is_to_do(events: list[Event], scans: bool, flushes: bool) -> None:

@@ -6,10 +6,12 @@ Called by the supervisor, and by the roles themselves as soon as they need no mo
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 import resource
 import sys
+import time
 
 from mailrelay.config import settings
 from mailrelay.core import log
@@ -18,8 +20,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeVar
 
     from mailrelay.config.settings import Plan, Settings
+
+    T = TypeVar("T")
 else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
 
@@ -27,8 +32,40 @@ HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.
 _FILES = 128  # beside those of connections
 
 
+class Scarcity:
+    """Whether the machine lets us make processes. What it refuses is tried again after PAUSE seconds, logged once."""
+
+    PAUSE = 1.0
+
+    def __init__(self) -> None:
+        self.lasts = False
+
+    def attempt(self, make: Callable[[], T]) -> T | None:
+        """Return what `make` returns, None where it cannot have a process now."""
+        try:
+            made = make()
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ENOMEM):
+                raise
+            if not self.lasts:
+                log.event("no-process", log.ERROR, reason=error.strerror, text="tried again every second")
+            self.lasts = True
+            return None
+        self.lasts = False
+        return made
+
+    def persist(self, make: Callable[[], T]) -> T:
+        """Return what `make` returns, as soon as it can have a process."""
+        while (made := self.attempt(make)) is None:
+            time.sleep(self.PAUSE)
+        return made
+
+
 def load(arguments: list[str]) -> Plan | int:
-    """Have a child read options and config. Return the plan, or the exit code if it has said what is wrong."""
+    """Have a child read options and config. Return the plan, or the exit code if it has said what is wrong.
+
+    Raise OSError if there can be no child now.
+    """
 
     def read(answer: int) -> int:
         from mailrelay.config import startup
@@ -61,7 +98,12 @@ def accepted_settings(path: str) -> Settings:
 def _ask_child(read: Callable[[int], int]) -> tuple[int, bytes]:
     """Run `read` in a child, because parsers are large. Return its exit code, and what it wrote to the descriptor."""
     answer_r, answer_w = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(answer_r)
+        os.close(answer_w)
+        raise
     if not pid:
         code = os.EX_SOFTWARE
         try:
@@ -79,12 +121,18 @@ def _ask_child(read: Callable[[int], int]) -> tuple[int, bytes]:
 def fork(run: Callable[[], None], not_theirs: Iterable[int]) -> int:
     """Run a role in a child that never returns. Return its pid. `not_theirs` are descriptors that it does not get.
 
+    Raise OSError if there can be no child now.
+
     No signal meets a child that still has our handlers: it would ring our bell instead.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
-    pid = os.fork()
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
     if pid:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         return pid
     code = os.EX_SOFTWARE
     try:

@@ -39,7 +39,8 @@ def deliver(
     """Deliver what is due. scan: look through the whole queue first; flush: everything is due."""
     from mailrelay.courier import courier, smarthost
 
-    settings = processes.accepted_settings(f"{plan.run_dir}/{paths.ACCEPTED_CONFIG}")
+    path = f"{plan.run_dir}/{paths.ACCEPTED_CONFIG}"
+    settings = processes.Scarcity().persist(lambda: processes.accepted_settings(path))
     smarthost.preload(settings.smarthosts)
     processes.drop_rights(plan.owner)
     pipes = (dispatcher.wake_r, dispatcher.report_w)

@@ -59,6 +59,14 @@ class Schedule:
         self._flush = self._ids_waiting = self._reported = False
         return scan, flush
 
+    def not_started(self, scan: bool, flush: bool, again: float) -> None:
+        """Note that there was no process for the one that start() was told of: the next one takes its place."""
+        self.running = False
+        self._flush = self._flush or flush
+        if scan:
+            self.scan()
+        self._ids_waiting, self._restart_due = True, again
+
     def report(self, due: float, blocked_until: float) -> None:
         """Note what the leaving courier says: when the queue is due again, when a smarthost may be tried."""
         self._scan_due, self.blocked_until = min(self._scan_due, due), blocked_until

@@ -34,7 +34,7 @@ _HEARTBEAT = 10.0  # seconds without any event after which counters are looked a
 
 def main(arguments: list[str]) -> int:
     """Run `mailrelay serve`. Return the exit code."""
-    plan = processes.load(arguments)
+    plan = processes.Scarcity().persist(lambda: processes.load(arguments))
     if isinstance(plan, int):
         return plan
     log.setup(plan.log)
@@ -65,7 +65,10 @@ class Supervisor:
             self.addresses = AddressWatcher()
         self.dispatcher = Dispatcher(self.delivers(), self.counters)
         self.status = status.Status(plan.run_dir, plan.spool, self.counters)
+        self.scarcity = processes.Scarcity()
+        self.reload_due = ipc.NEVER  # when to read the config again, because the last time there was no process for it
         self.listener = 0  # pid; 0: none
+        self.outdated = False  # it has other settings or sockets than it should
         self.listener_due = 0.0  # when the next one may be started
         self.draining: set[int] = set()  # pids of listeners whose sessions come to their end
         self.refused = ""  # why newer settings are not in force
@@ -120,26 +123,32 @@ class Supervisor:
 
     # Children.
 
-    def fork(self, run: Callable[[], None], *not_theirs: int) -> int:
-        """Run a role in a child. It drops its rights and watches the lifeline."""
-        return processes.fork(run, (self.lifeline_w, self.signal_r, self.signal_w, *not_theirs))
+    def fork(self, run: Callable[[], None], *not_theirs: int) -> int | None:
+        """Run a role in a child, which drops its rights and watches the lifeline. Return its pid; None: not now."""
+        closed = (self.lifeline_w, self.signal_r, self.signal_w, *not_theirs)
+        return self.scarcity.attempt(lambda: processes.fork(run, closed))
 
     def start_listener(self, now: float) -> None:
+        """Start one; the sessions of the one before it may come to their end."""
         dispatcher = self.dispatcher
 
         def run() -> None:
             roles.listen(self.plan, self.listen_sockets, self.spool, self.counters, dispatcher.wake_w, self.lifeline_r)
 
         not_theirs = (self.control, dispatcher.wake_r, dispatcher.report_r, dispatcher.report_w)
-        self.listener = self.fork(run, *not_theirs)
+        pid = self.fork(run, *not_theirs)
         self.listener_due = now + 1.0
-        self.status.changed = True
-
-    def replace_listener(self) -> None:
-        """Have a new one take over; the sessions of the old one may come to their end."""
+        if pid is None:
+            return
         if self.listener:
             os.kill(self.listener, signal.SIGUSR2)
             self.draining.add(self.listener)
+        self.listener, self.outdated = pid, False
+        self.status.changed = True
+
+    def replace_listener(self) -> None:
+        """Have a new one take over, as soon as there is a process for it."""
+        self.outdated = True
         self.start_listener(clock.boottime())
 
     def delivers(self) -> bool:
@@ -154,7 +163,11 @@ class Supervisor:
                 sock.close()
             roles.deliver(self.plan, self.spool, self.counters, dispatcher, self.lifeline_r, scan=scan, flush=flush)
 
-        dispatcher.pid = self.fork(run, self.control, dispatcher.wake_w, dispatcher.report_r)
+        pid = self.fork(run, self.control, dispatcher.wake_w, dispatcher.report_r)
+        if pid is None:
+            dispatcher.schedule.not_started(scan, flush, now + self.scarcity.PAUSE)
+            return
+        dispatcher.pid = pid
         self.status.changed = True
 
     def children(self) -> list[int]:
@@ -229,7 +242,11 @@ class Supervisor:
             and self.listen_sockets.bind(self.plan.listen)
         ):
             self.replace_listener()
-        if not self.listener and now >= self.listener_due:
+        if now >= self.reload_due:
+            self.reload()
+            if self.stopping:
+                return
+        if (not self.listener or self.outdated) and now >= self.listener_due:
             self.start_listener(now)
         if self.dispatcher.due_now(now):
             self.start_courier(now)
@@ -241,12 +258,12 @@ class Supervisor:
             dues.append(self.stopping)
         else:
             ids_due = self.dispatcher.schedule.ids_due()
-            dues += [self.dispatcher.schedule.next_due(), ids_due if ids_due > now else ipc.NEVER]
+            dues += [self.dispatcher.schedule.next_due(), ids_due if ids_due > now else ipc.NEVER, self.reload_due]
             if self.addresses:
                 dues.append(self.addresses.due)
             if self.listen_sockets.missing:
                 dues.append(self.listen_sockets.retry_due)
-            if not self.listener:
+            if not self.listener or self.outdated:
                 dues.append(self.listener_due)
         return max(min(dues) - now, 0.0) + 0.001
 
@@ -263,7 +280,10 @@ class Supervisor:
 
     def reload(self) -> None:
         """Take the config as it is now, or go on with the old one and say so."""
-        plan = processes.load(self.arguments)
+        plan = self.scarcity.attempt(lambda: processes.load(self.arguments))
+        self.reload_due = clock.boottime() + self.scarcity.PAUSE if plan is None else ipc.NEVER
+        if plan is None:
+            return
         if isinstance(plan, int):
             self.refused = "the settings now have faults (see the log, or mailrelay check); the old ones are in force"
             log.event("reload-refused", log.ERROR, text=self.refused)

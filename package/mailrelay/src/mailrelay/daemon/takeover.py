@@ -20,8 +20,12 @@ else:
 _LET_GO = 10.0  # seconds that an earlier instance's children have to end
 
 
-def take(where: Spool, owner: tuple[int, int] | None, signal_r: int, fork: Callable[[Callable[[], None]], int]) -> bool:
-    """Return whether the spool is ours now; why not is logged. TERM and INT end the wait for an earlier instance.
+def take(
+    where: Spool, owner: tuple[int, int] | None, signal_r: int, fork: Callable[[Callable[[], None]], int | None]
+) -> bool:
+    """Return whether the spool is ours now; why not is logged. TERM and INT end every wait.
+
+    `fork` returns None where the machine has no process for us now.
 
     Recovered by its owner, in a child, because root trusts nothing in there.
     """
@@ -38,15 +42,23 @@ def take(where: Spool, owner: tuple[int, int] | None, signal_r: int, fork: Calla
     while not where.lock():
         if clock.boottime() > deadline:
             return _failed(where, "another relay uses this spool; stop it or use --spool")
-        signals = os.read(signal_r, 64) if select.select([signal_r], [], [], 0.1)[0] else b""
-        if signal.SIGTERM in signals or signal.SIGINT in signals:
+        if _told_to_end(signal_r, 0.1):
             return False
 
     def recover() -> None:
         processes.drop_rights(owner)
         where.prepare()
 
-    return os.waitstatus_to_exitcode(os.waitpid(fork(recover), 0)[1]) == 0
+    while not (pid := fork(recover)):
+        if _told_to_end(signal_r, processes.Scarcity.PAUSE):
+            return False
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def _told_to_end(signal_r: int, wait: float) -> bool:
+    """Return whether TERM or INT comes within `wait` seconds."""
+    signals = os.read(signal_r, 64) if select.select([signal_r], [], [], wait)[0] else b""
+    return signal.SIGTERM in signals or signal.SIGINT in signals
 
 
 def _failed(where: Spool, reason: str) -> bool:
