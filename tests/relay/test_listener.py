@@ -60,25 +60,39 @@ def test_a_script_that_sends_bare_lf_and_shuts_down_its_side(relay: Relay, provi
     assert provider.messages[0].data.endswith(b"\r\n\r\nhello\r\n")
 
 
-def test_a_lone_dot_of_another_kind_ends_the_mail_after_a_second_of_silence(
-    relay: Relay, provider: ScriptedProvider
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [(b"\nhello\n.\r\n", b""), (b"\r\n\r\nhello\n.\r\n", b""), (b"\r\r\n\r\r\nhello\r\r\n.\r\r\n", b"QUIT\r\r\n")],
+    ids=["LF lines", "CRLF lines", "CR CR LF, and QUIT at once"],
+)
+def test_a_lone_dot_of_another_kind_ends_the_mail_after_three_seconds_of_silence(
+    relay: Relay, provider: ScriptedProvider, end: bytes, last: bytes
 ) -> None:
-    with raw(relay, ENVELOPE + b"DATA\r\nSubject: x\n\nhello\n.\r\n") as sock:
+    with raw(relay, ENVELOPE + b"DATA\r\nSubject: x" + end + last) as sock:
         began = time.monotonic()
         file = sock.makefile("rb")
         replies = [file.readline() for _ in range(10)]
         while not replies[-1].startswith(b"250 2.0.0 Queued"):
             replies.append(file.readline())
-        assert 0.9 < time.monotonic() - began < 10
-        sock.sendall(b"MAIL FROM:<again@x.org>\r\n")
-        assert file.readline().startswith(b"421")
+        assert 2.9 < time.monotonic() - began < 15
+        if not last:
+            sock.sendall(b"MAIL FROM:<again@x.org>\r\n")
+        assert file.readline().startswith(b"221" if last else b"421")
     provider.wait_for(1)
+    assert provider.messages[0].data.endswith(b"\r\n\r\nhello\r\n")
 
 
-def test_a_client_that_goes_within_that_second_has_sent_nothing(relay: Relay, provider: ScriptedProvider) -> None:
+def test_a_client_that_goes_within_these_seconds_has_sent_nothing(relay: Relay, provider: ScriptedProvider) -> None:
     raw(relay, ENVELOPE + b"DATA\r\nSubject: x\n\nhello\n.\r\n").close()
     relay.wait_log("aborted ")
     assert relay.queue() == [] and provider.messages == []
+
+
+def test_a_client_that_goes_with_quit_has_sent_its_mail(relay: Relay, provider: ScriptedProvider) -> None:
+    with raw(relay, ENVELOPE + b"DATA\r\nSubject: x\r\n\r\nhello\n.\r\nQUIT\r\n") as sock:
+        sock.shutdown(socket.SHUT_WR)
+        assert b"\r\n250 2.0.0 Queued as" in everything(sock)
+    provider.wait_for(1)
 
 
 def test_forty_megabytes_pass_and_more_is_refused_early_and_late() -> None:

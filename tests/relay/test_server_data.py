@@ -9,6 +9,7 @@ import itertools
 
 import pytest
 
+from mailrelay.smtp import data
 from tests.relay.server_loop import VERDICT, Loop, connect
 
 CRLF_GO = b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"
@@ -28,24 +29,30 @@ def contents(loop: Loop) -> list[bytes]:
     return [message.content for message in loop.messages]
 
 
-@pytest.mark.parametrize(
-    "dot", [b"\n.\n", b"\n.\r\n", b"\n.\r", b"\r.\n", b"\r.\r\n", b"\r.\r", b"\r\n.\n", b"\r\n.\r"]
-)
-def test_after_a_crlf_line_only_crlf_dot_crlf_ends(dot: bytes) -> None:
+MIXED = [b"\n.\n", b"\n.\r\n", b"\n.\r", b"\r.\n", b"\r.\r\n", b"\r.\r", b"\r\n.\n", b"\r\n.\r"]
+MORE_CR = [b"\r\r\n.\r\r\n", b"\r\n.\r\r\n", b"\n.\r\r\n", b"\r\r\r\n.\r\r\r\n", b"\n.\n\r\n", b"\n.\r\n\r\n"]
+
+
+@pytest.mark.parametrize("dot", MIXED + MORE_CR)
+def test_after_a_crlf_line_only_crlf_dot_crlf_ends_while_something_follows(dot: bytes) -> None:
     for cut in range(len(dot) + 1):
-        loop = in_data(CRLF_GO, b"one\r\ntwo" + dot[:cut])
-        loop.send(dot[cut:])
-        assert loop.session.in_data and not loop.session.ambiguous_end
-        assert loop.quiet() == b""
-        loop.send(b"three\r\n.\r\n")
-        assert contents(loop) == [b"one\r\ntwo" + dot + b"three\r\n"]
+        for more in (b"three", b"Q", b"\r\nquit", b"QUIT\r\nRSET\r\n", SECOND.replace(b"\r\n.\r\n", b"\r\n")):
+            loop = in_data(CRLF_GO, b"one\r\ntwo" + dot[:cut])
+            loop.send(dot[cut:])
+            loop.send(more)
+            assert loop.session.in_data and not loop.session.ambiguous_end
+            assert loop.quiet() == b""
+            loop.send(b"\r\n.\r\n")
+            assert contents(loop) == [b"one\r\ntwo" + dot + more + b"\r\n"]
 
 
 ODD = [b"\n.\r\n", b"\n.\r", b"\r.\n", b"\r.\r\n", b"\r.\r"]
-ODD_START = {CRLF_GO: [b".\n", b".\r"], LF_GO: [b".\r\n", b".\r"]}
-DOUBTS = [(go, b"one\ntwo" + dot, b"one\ntwo" + dot[:1]) for go in (CRLF_GO, LF_GO) for dot in ODD] + [
-    (go, dot, b"") for go, dots in ODD_START.items() for dot in dots
-]
+ODD_START = {CRLF_GO: [b".\n", b".\r", b".\r\r\n"], LF_GO: [b".\r\n", b".\r"]}
+DOUBTS = (
+    [(go, b"one\ntwo" + dot, b"one\ntwo" + dot[:1]) for go in (CRLF_GO, LF_GO) for dot in ODD]
+    + [(go, dot, b"") for go, dots in ODD_START.items() for dot in dots]
+    + [(go, b"a\r\n" + dot, b"a\r\n" + dot[: dot.index(b".")]) for go in (CRLF_GO, LF_GO) for dot in MIXED + MORE_CR]
+)
 
 
 @pytest.mark.parametrize(("go", "content", "kept"), DOUBTS)
@@ -67,6 +74,27 @@ def test_an_odd_lone_dot_ends_if_nothing_follows_and_only_then(go: bytes, conten
         assert not loop.session.ambiguous_end and loop.quiet() == b""
         loop.send(b"\r\n.\r\n")
         assert contents(loop) == [content + b"x\r\n"]
+
+
+@pytest.mark.parametrize(("go", "content", "kept"), DOUBTS)
+@pytest.mark.parametrize("good_bye", [b"QUIT\r\n", b"quit\n", b"\r\nQuit\r\r\n\n"])
+def test_quit_after_an_odd_lone_dot_is_the_last_word(go: bytes, content: bytes, kept: bytes, good_bye: bytes) -> None:
+    """No second message can come of it: it says that the client had nothing more to send, also if it is gone."""
+    for leave in (Loop.quiet, Loop.disconnect):
+        for pieces in ([content + good_bye], [content, good_bye], [bytes([one]) for one in content + good_bye]):
+            loop = in_data(go)
+            for piece in pieces:
+                assert loop.send(piece) == b""
+            assert leave(loop) == VERDICT + b"221 2.0.0 Good-bye\r\n"
+            assert (contents(loop), loop.closed, loop.aborted) == ([kept], True, 0)
+
+
+def test_what_is_held_back_is_short() -> None:
+    """So that a stream of line ends costs neither memory nor time; what is longer is content."""
+    end = data.EndOfData(crlf=True)
+    content = b".\n" + b"\r\n" * 100_000
+    found = b"".join([end.feed(bytes([one]))[0] for one in content])
+    assert (found, end.ambiguous) == (content, False)
 
 
 @pytest.mark.parametrize(("go", "content", "kept"), DOUBTS)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mailrelay.mail.body import Body
 from mailrelay.smtp import auth
 from mailrelay.smtp import data as smtp_data
 from mailrelay.smtp.reply import Reply
@@ -39,6 +41,7 @@ WORDS = st.sampled_from(
         GO.replace(b"\r\n", b"\n"),
     ]
 )
+QUITS = st.sampled_from([b"QUIT\r\n", b"quit\n", b"QU", b"IT", b"QUIT", b"\r\r\n"])
 NOISE = st.binary(max_size=6)
 CONTENT = st.lists(ENDS | WORDS, max_size=30).map(b"".join)
 INPUT = st.lists(ENDS | WORDS | st.just(b"\r\n") | st.just(GO) | NOISE, max_size=40).map(b"".join)
@@ -172,8 +175,12 @@ def test_each_data_that_was_accepted_ends_at_most_once(data: bytes, cuts: list[i
 # Against a slow and simple reading of the same rules
 
 
+MAYBE = re.compile(rb"(?<=[\r\n])\.(?:[\r\n]+(QUIT[\r\n]*\n[\r\n]*)?)\Z", re.IGNORECASE)
+LONGEST_TAIL = 32
+
+
 def end_of_data(content: bytes, crlf: bool) -> tuple[bytes, bytes | None, bool, bool]:
-    """Content, what follows its end or None, whether the end is a bare one, whether it is doubtful. Byte by byte."""
+    """Content, what follows its end or None, whether the end is a bare one, whether it is ambiguous. Byte by byte."""
     opening = b"\r\n" if crlf else b"\n"
     for length in range(1, len(content) + 1):
         line = opening + content[:length]
@@ -181,16 +188,14 @@ def end_of_data(content: bytes, crlf: bool) -> tuple[bytes, bytes | None, bool, 
             return content[: length - 3], content[length:], False, False
         if line.endswith(b"\n.\n") and not line.endswith(b"\r\n.\n") and b"\r\n" not in content[:length]:
             return content[: length - 2], content[length:], True, False
-    line = opening + content
-    for dot in (b".\r\n", b".\r", b".\n"):
-        before = content[: len(content) - len(dot)]
-        if line.endswith((b"\r" + dot, b"\n" + dot)) and content.endswith(dot) and b"\r\n" not in before:
-            return before, None, False, True
+    found = MAYBE.search(opening + content)
+    if found and len(found[0]) <= LONGEST_TAIL:
+        return content[: len(content) - len(found[0])], None, False, True
     return content, None, False, False
 
 
 @settings(max_examples=800, deadline=None)
-@given(st.lists(ENDS, max_size=14).map(b"".join), CUTS, st.booleans())
+@given(st.lists(ENDS | QUITS, max_size=14).map(b"".join), CUTS, st.booleans())
 def test_end_of_data_is_what_the_table_says(content: bytes, cuts: list[int], crlf: bool) -> None:
     scanner = smtp_data.EndOfData(crlf)
     found = b""
@@ -201,12 +206,85 @@ def test_end_of_data_is_what_the_table_says(content: bytes, cuts: list[int], crl
         found += part
     if rest is not None:
         rest += b"".join(todo)
-    expected, expected_rest, bare, doubtful = end_of_data(content, crlf)
-    assert (rest, scanner.bare, scanner.ambiguous) == (expected_rest, bare, doubtful)
-    if rest is None and not doubtful:  # a dot may be held, as long as it is not clear what it is
-        assert expected.startswith(found) and expected[len(found) :] in (b"", b".", b".\r")
+    expected, expected_rest, bare, ambiguous = end_of_data(content, crlf)
+    assert (rest, scanner.bare, scanner.ambiguous) == (expected_rest, bare, ambiguous)
+    if rest is None and not ambiguous:  # a dot may be held, and what follows it, while it is not clear what it is
+        held = expected[len(found) :].upper()
+        assert expected.startswith(found) and (not held or held[:1] == b".")
+        assert b"QUIT".startswith(held[1:].strip(b"\r\n"))
     else:
         assert found == expected
+
+
+# One DATA, one message
+
+ALPHABET = st.sampled_from(
+    [b"\r", b"\n", b".", b"a", b"Q", b"\r\n", b"\n.\r\n", b"\r\n.\r\n", b"\r\r\n", b"\n.\n", b".."]
+)
+COMMANDS = st.sampled_from(
+    [b"MAIL FROM:<x@y>", b"RCPT TO:<x@y>", b"DATA", b"QUIT", b"quit\n", b"RSET\r\n", GO, b"\n" + GO]
+)
+CONTENTS = st.lists(ALPHABET | COMMANDS, max_size=24).map(b"".join)
+
+
+def lines(content: bytes) -> list[bytes]:
+    """The lines of content as received, unstuffed: who ends lines with a bare CR stuffs nothing."""
+    found = re.findall(rb"([^\r\n]*)(\r\r\n|\r\n|\n|\r|\Z)", content)
+    read = []
+    stuffed = True
+    for line, end in found:
+        read.append(line[1:] if stuffed and line.startswith(b".") and line != b"." else line)
+        stuffed = end.endswith(b"\n")
+    return read[:-1] if read[-1] == b"" else read
+
+
+def check_one_data(content: bytes, cuts: list[int], silences: list[bool], crlf: bool) -> str:
+    """Play it as the content of one DATA; return what became of it."""
+    go = GO if crlf else GO.replace(b"\r\n", b"\n")
+    kept, rest, bare, ambiguous = end_of_data(content, crlf)
+    outcomes = []
+    for todo in ([go, content], [go, *pieces(content, cuts)], [go, *(bytes([one]) for one in content)]):
+        loop = connect()
+        for chunk in filter(None, todo):
+            loop.send(chunk)
+        loop.quiet()
+        outcomes.append(loop.outcome())
+    assert outcomes[0] == outcomes[1] == outcomes[2], "cutting changes something"
+    if rest is None or (bare and crlf):
+        assert loop.begun == 1, "one DATA became two messages"
+    ended = rest is not None or ambiguous
+    assert bool(loop.messages) == ended
+    if ended:
+        message = loop.messages[0].content
+        assert message == kept, "content changed"
+        body = Body()
+        sent = body.feed(message) + body.finish()
+        assert b"\r\n.\r\n" not in b"\r\n" + sent, "the next server would end it earlier"
+        assert [line.removeprefix(b".") for line in sent.split(b"\r\n")[:-1]] == lines(message)
+
+    loop = connect()
+    loop.send(go)
+    quiet = False
+    for index, chunk in enumerate(pieces(content, cuts)):
+        begun = loop.begun
+        loop.send(chunk)
+        assert not quiet or loop.begun == begun, "a second message after an ambiguous end"
+        if (silences[index : index + 1] or [False])[0]:
+            quiet = quiet or bool(loop.session.ambiguous_end)
+            loop.quiet()
+    if loop.messages:
+        assert content.startswith(loop.messages[0].content), "content changed"
+        assert quiet or loop.messages[0].content == kept, "content lost"
+    return "clear" if rest is not None and not bare else "bare" if bare else "ambiguous" if ambiguous else "open"
+
+
+@settings(max_examples=600, deadline=None)
+@given(CONTENTS, CUTS, st.lists(st.booleans(), max_size=40), st.booleans())
+@example(b"a\r\nb\n.\r\n" + GO + b"smuggled\r\n", [7], [True], True)
+@example(b"a\r\nb\n.\r\nQUIT\r\n" + GO, [13], [True], True)
+def test_one_data_is_one_message(content: bytes, cuts: list[int], silences: list[bool], crlf: bool) -> None:
+    """Unless it has a clear end; the same for every cutting; and what was read is what goes to the next server."""
+    check_one_data(content, cuts, silences, crlf)
 
 
 def first_fault(content: bytes, size: int, line: int, header: int) -> bytes:

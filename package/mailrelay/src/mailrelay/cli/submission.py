@@ -60,8 +60,8 @@ def smarthost(host: str, port: int) -> Smarthost:
     """Describe the relay itself as a smarthost: no TLS, no login."""
     return Smarthost(
         name="relay", enabled=True, host=host, port=port, tls="none", allow_cleartext=True, verify=False, ca_file="",
-        fingerprint="", auth="none", username="", password="", priority=0, sender=[], from_="", rate_minute=0, rate_day=0,
-        overflow=False, connections=1, family="any", timeout=_TIMEOUT,
+        fingerprint="", auth="none", username="", password="", priority=0, sender=[], from_="",
+        rate_minute=0, rate_day=0, overflow=False, connections=1, family="any", timeout=_TIMEOUT,
     )  # fmt: skip
 
 

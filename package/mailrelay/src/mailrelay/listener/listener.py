@@ -31,7 +31,7 @@ else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
 
 _ACCEPTS = 64  # connections accepted before others get their turn
-_IDLE = 1.0  # seconds of silence that make an ambiguous dot the end
+_IDLE = 3.0  # seconds of silence that make an ambiguous dot the end
 _FINISH = 2.0  # seconds that commits under way may take when we are told to end
 _DRAIN = 60.0  # seconds that sessions of old settings may still take, if no message is coming in
 

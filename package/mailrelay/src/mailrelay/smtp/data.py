@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from mailrelay.smtp.reply import Reply
 
 END: Final = b"\r\n.\r\n"
-_LONE_DOTS = (b".", b".\r", b".\n", b".\r\n")
+_LINE_ENDS = b"\r\n"
+_QUIT = b"QUIT"
+_MAX_TAIL = 32  # bytes from a lone dot on that are held back while they may be the end
 
 MAX_RECEIVED: Final = 100
 # A header field's name ends within its first bytes; no more of a line is kept to tell what it is.
@@ -25,104 +27,66 @@ _NAME_SPAN = 256
 class EndOfData:
     """Finds the end of data, RFC 5321 4.1.1.4, without letting one message become two.
 
-    | line before the dot ends with | dot line ends with | no CRLF line so far          | a CRLF line so far |
-    |-------------------------------|--------------------|------------------------------|--------------------|
-    | CRLF (also DATA's own)        | CRLF               | end                          | end                |
-    | LF (also DATA's own)          | LF                 | end, `bare`                  | content            |
-    | any other mixture of CR, LF, CRLF, start of data   | `ambiguous` while it is last | content            |
+    | line before the dot ends with | dot line ends with | no CRLF line so far | a CRLF line so far |
+    |-------------------------------|--------------------|---------------------|--------------------|
+    | CRLF (also DATA's own)        | CRLF               | end                 | end                |
+    | LF (also DATA's own)          | LF                 | end, `bare`         | `ambiguous`        |
+    | any other mixture of CR, LF, CRLF, CR CR LF        | `ambiguous`         | `ambiguous`        |
 
-    An ambiguous line is the end only if nothing follows it, as the owner of time finds out. `bare` tells of an end that
-    a sender of CRLF may not have meant: what follows could be content, made to look like a second message.
+    An ambiguous dot line is the end if nothing follows it, as the owner of time finds out, or nothing but line ends
+    and QUIT, of which no second message can come. If anything else follows, all of it is content. `bare` tells of an
+    end that a sender of CRLF may not have meant: what follows could be content, made to look like a second message.
     """
 
-    __slots__ = ("_opening", "_strict", "_at", "_held", "_before", "ambiguous", "bare")
+    __slots__ = ("_before", "_held", "_strict", "ambiguous", "bare")
 
     def __init__(self, crlf: bool) -> None:
         """crlf: the DATA command line ended with CRLF, not with a bare LF."""
-        self._opening = b"\r\n" if crlf else b"\n"  # line end of the DATA command, until content has begun
-        self._strict = False  # a CRLF line was seen: only END ends
-        self._at = 0  # strict: how many bytes of END the stream's end matches; those after its CRLF are held
-        self._held = b""  # not strict: the lone dot line, or its beginning, that is not yet passed on as content
-        self._before = b""  # not strict: the last byte passed on, if it ends a line
+        self._before = b"\r\n" if crlf else b"\n"  # the last two bytes before `_held`, if the second ends a line
+        self._held = b""  # a lone dot and what follows it, or their beginning: not passed on yet
+        self._strict = False  # a CRLF line was passed on: LF, dot, LF is no end
         self.ambiguous = self.bare = False
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Take the next bytes, at least one; return their content, and what follows the end, None if it goes on."""
-        return self._feed_strict(data) if self._strict else self._feed_loose(data)
-
-    def _feed_strict(self, data: bytes) -> tuple[bytes, bytes | None]:
-        held = b""
-        at = self._at
-        if at:
-            # No shorter match can begin inside END[:at] once the next byte differs, so a mismatch starts afresh.
-            missing = END[at:]
-            if data.startswith(missing):
-                return END[at:2], data[len(missing) :]
-            if missing.startswith(data):
-                self._at = at + len(data)
-                return END[at : min(2, self._at)], None
-            held = END[2:at]
-        return self._cut(held + data, 0, 0)
-
-    def _feed_loose(self, data: bytes) -> tuple[bytes, bytes | None]:
-        window = self._before + self._held + data
         unsent = len(self._before)
+        window = self._before + self._held + data
         self.ambiguous = False
-        if self._opening:
-            mark = b"." + self._opening
-            if window.startswith(mark):
-                self.bare = mark == b".\n"
-                return b"", window[len(mark) :]
-            if window in _LONE_DOTS:
-                self._held = window
-                self.ambiguous = window != b"."
-                return b"", None
-            self._opening = b""
-        crlf = window.find(b"\r\n")
-        end = window.find(b"\n.\n", 0, crlf if crlf >= 0 else len(window))
-        if end >= 0:
-            self.bare = True
-            return window[unsent : end + 1], window[end + 3 :]
-        held = _lone_dot(window) if crlf < 0 or crlf == len(window) - 2 else b""
-        if crlf >= 0 and not held:
-            self._strict = True
-            self._held = self._before = b""
-            return self._cut(window, unsent, crlf)
-        self._held = held
-        self.ambiguous = len(held) > 1
-        sent = len(window) - len(held)
-        last = window[sent - 1 : sent]
-        self._before = last if last in (b"\r", b"\n") else b""
-        return window[unsent:sent], None
-
-    def _cut(self, window: bytes, unsent: int, start: int) -> tuple[bytes, bytes | None]:
-        end = window.find(END, start)
+        if not self._strict:
+            crlf = window.find(b"\r\n", unsent - 1 if unsent else 0)
+            start = unsent if window.startswith(b"\r\n") else 0  # only DATA's own line end can be CRLF here
+            end = window.find(b"\n.\n", start, crlf if crlf >= 0 else len(window))
+            if end >= 0:
+                self.bare = True
+                return window[unsent : end + 1], window[end + 3 :]
+        end = window.find(END)
         if end >= 0:
             return window[unsent : end + 2], window[end + 5 :]
-        self._at = at = _overlap(window)
-        if at > 2:
-            return window[unsent : 2 - at], None
-        return window[unsent:], None
+        sent = len(window) - self._hold(window, unsent)
+        self._strict = self._strict or 0 <= crlf < sent
+        self._before = window[max(sent - 2, 0) : sent] if window[sent - 1 : sent] in (b"\r", b"\n") else b""
+        return window[unsent:sent], None
 
+    def command(self) -> bytes:
+        """Return what follows an ambiguous dot line: a line with QUIT, or b""."""
+        return self._held[1:].lstrip(_LINE_ENDS)
 
-def _overlap(window: bytes) -> int:
-    """Return how many bytes of END the window ends with."""
-    if window[-1] not in b"\r\n.":
-        return 0
-    for length in (4, 3, 2, 1):
-        if window.endswith(END[:length]):
-            return length
-    return 0
-
-
-def _lone_dot(window: bytes) -> bytes:
-    """Return the last line of the window if it is a lone dot, or may become one, after a line that CR or LF ended."""
-    if window[-1] not in b"\r\n.":
-        return b""
-    for line in _LONE_DOTS:
-        if window.endswith((b"\r" + line, b"\n" + line)):
-            return line
-    return b""
+    def _hold(self, window: bytes, unsent: int) -> int:
+        """Hold back what may be the end once nothing follows: a lone dot, line ends, QUIT. Return its length."""
+        self._held = b""
+        dot = window.rfind(b".", max(unsent, len(window) - _MAX_TAIL))
+        if dot < 1 or window[dot - 1] not in _LINE_ENDS:
+            return 0
+        tail = window[dot + 1 :]
+        command = tail.lstrip(_LINE_ENDS)
+        rest = command[len(_QUIT) :]
+        if not _QUIT.startswith(command[: len(_QUIT)].upper()) or rest.strip(_LINE_ENDS):
+            return 0
+        if command and len(command) == len(tail):  # .Q, a stuffed or plain line
+            return 0
+        self._held = window[dot:]
+        self.ambiguous = b"\n" in rest if command else bool(tail)
+        return len(self._held)
 
 
 class Limits:

@@ -59,7 +59,7 @@ class Session:
         # What is known of the client: the loop sets `room` and `throttled`, and reads the others.
         self.commands = Commands(policy, allowed=allowed, login=login)
         self.waiting = False  # END was given: input is only buffered until commit_result()
-        self.ambiguous_end = False  # if nothing comes for one second and the client is still there, call on_idle()
+        self.ambiguous_end = False  # if nothing comes for three seconds and the client is still there, call on_idle()
         self._buffer = b""  # input not taken yet: part of a command line, or all while waiting
         self._swallowing = False  # the command line is too long, its rest goes
         self._peer_closed = False  # the client sends nothing more, but what it sent is still to be taken
@@ -110,18 +110,16 @@ class Session:
         return events
 
     def on_idle(self) -> list[Event]:
-        """Take an ambiguous end of data for one: a second was silent. The session accepts no other message."""
+        """Take an ambiguous end of data for one, after three seconds of silence. No other message is accepted."""
         events: list[Event] = []
-        content = self.commands.content
-        if content is not None and content.end.ambiguous:
-            self._end(content, events)
-            self._flush(events)
+        self._end_ambiguous(events)
         return events
 
     def disconnected(self) -> list[Event]:
         """End the session: the client sends nothing more. A message in progress is void; one that waits is not."""
         events: list[Event] = []
         self._peer_closed = True
+        self._end_ambiguous(events)
         if not self.waiting and not self.commands.closed:
             self._finish(events)
             self._flush(events)
@@ -189,6 +187,19 @@ class Session:
             self._flush(events)
             events.append((END,))
             self.waiting = True
+
+    def _end_ambiguous(self, events: list[Event]) -> None:
+        """End a message at an ambiguous dot line that nothing has followed, or QUIT, which is carried out.
+
+        A client that is gone without QUIT may have broken off in the midst of the content.
+        """
+        content = self.commands.content
+        if content is not None and content.end.ambiguous:
+            command = content.end.command()
+            if command or not self._peer_closed:
+                self._end(content, events)
+                self._run(command, events)
+                self._flush(events)
 
     def _flush(self, events: list[Event]) -> None:
         commands = self.commands
