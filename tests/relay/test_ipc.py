@@ -120,6 +120,6 @@ def test_any_line_is_a_report_or_refused(line: bytes) -> None:
 
 
 def test_carried_state_is_kept_by_its_kind() -> None:
-    state = {"host a": ["1"], "host b c": ["2"], "rate a": ["3"], "told a": ["4"], "stuck": ["5"], "hosts": ["6"]}
+    state = {"host a": ["1"], "host b c": ["2"], "rate a": ["3"], "trouble a": ["4"], "stuck": ["5"], "hosts": ["6"]}
     assert ipc.keep_state(state, "rate") == {"rate a": ["3"]}
-    assert set(ipc.keep_state(state, "rate", "told", "stuck")) == {"rate a", "told a", "stuck"}
+    assert set(ipc.keep_state(state, "rate", "trouble", "stuck")) == {"rate a", "trouble a", "stuck"}

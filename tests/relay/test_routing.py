@@ -144,17 +144,6 @@ def test_no_more_messages_than_the_owner_says_however_many_couriers_send_them(
     assert bool(desk.state) is bool(option), "what has no limit is not counted"
 
 
-def test_a_trouble_is_told_once_and_once_more_each_day_that_it_lasts() -> None:
-    desk = Desk()
-    told = []
-    for after, cause in ((0, "x"), (10, "x"), (20, "y"), (86400, "y"), (86420, "y")):
-        desk = desk.next_courier()
-        told.append(desk.routes.is_news(desk.a, cause, NOW + after))
-    assert told == [True, False, True, False, True]
-    desk.routes.succeeded(desk.a)
-    assert desk.routes.is_news(desk.a, "y", NOW + 86421), "it was mended in between"
-
-
 def test_when_the_first_smarthost_may_be_tried_again() -> None:
     desk = Desk("list sender 'plc@example.org'")
     assert desk.routes.first_available_at() <= NOW

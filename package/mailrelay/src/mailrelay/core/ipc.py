@@ -22,8 +22,11 @@ Carried state is text that couriers write for couriers. The supervisor keeps it 
 
     host SMARTHOST                  until when it rests, failures in a row
     rate SMARTHOST                  start and count of the minute, start and count of the day
-    told SMARTHOST                  the trouble that the owner was told of, and when
     stuck                           when the owner was last told of stuck mail
+    trouble NAME                    what waiting does not end: since, when told, when last met, queue id of the notice,
+                                    cause, smarthost, sender, answer, advice
+
+NAME is `smarthost` and its name, and a sender if it concerns that one alone; `damaged` and a queue id; or `disk`.
 """
 
 from __future__ import annotations
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 
 NEVER = float("inf")  # the time of what is not due
 FLUSH = "flush"
+TROUBLE = "trouble"
 _LINES_A_WRITE = 200  # queue ids that fit into PIPE_BUF: all of them go into a pipe or none
 _READ = 65536
 _REPORT_SIZE = 2000

@@ -77,9 +77,9 @@ class Courier:
         self.stuck_told_at = float(carried_state["stuck"][0]) if "stuck" in carried_state else None
         self.routes = Routes(settings, carried_state, self.report)
         self.queue = FairQueue(self.smarthosts, everything_due=flush)
-        self.opener = Opener(settings.main, where, self.queue)
-        self.recorder = Recorder(settings, where, counts, self.queue, self.report)
-        self.notices = self.recorder.notices
+        self.notices = notify.Notices(settings, where, carried_state, self.report)
+        self.opener = Opener(settings.main, where, self.queue, self.notices)
+        self.recorder = Recorder(settings, where, counts, self.queue, self.report, self.notices)
         self.stopping = False
         self.bell_r, self.bell_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # a select goes on after a signal
         self.connection: SmarthostConnection | None = None
@@ -175,11 +175,11 @@ class Courier:
                 while True:
                     for transaction, outcome in connection.deliver(self.transactions(smarthost)):
                         settled += 1
-                        self.routes.succeeded(smarthost)
+                        self.works(smarthost)
                         message: Message = transaction.tag
                         with message:
                             self.recorder.record_outcome(message, outcome, smarthost)
-                    self.routes.succeeded(smarthost)
+                    self.works(smarthost)
                     self.recorder.sync()
                     if self.stopping or self.queue.with_ready():
                         break  # another smarthost has its turn
@@ -238,8 +238,13 @@ class Courier:
         self.report("failure", "", host, stage, text, hint)
         now = clock.boottime()
         to_blame = self.routes.connection_failed(smarthost, failure, settled, now)
-        if to_blame and cause in OWNERS_CAUSES and self.routes.is_news(smarthost, cause, now):
-            self.notices.trouble(smarthost, failure, hint)
+        if to_blame and cause in OWNERS_CAUSES:
+            self.notices.trouble(smarthost, stage, cause, text, hint)
+
+    def works(self, smarthost: Smarthost) -> None:
+        """Note that it was of use: whatever was wrong with it is over."""
+        self.routes.succeeded(smarthost)
+        self.notices.mended(smarthost)
 
     # Leave.
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 
 from mailrelay.core import clock, log
+from mailrelay.courier.troubles import Troubles
 from mailrelay.mail.body import Body
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mailrelay.config.settings import Settings, Smarthost
-    from mailrelay.courier.failure import Failure
 
 _TIMEOUT = 30  # seconds that the notify program may take
 # Beside the relay's folder, where a package has put one: it tells the system's own bus (ubus on OpenWrt).
@@ -26,11 +28,18 @@ _HEAD = 4096  # bytes of the original shown in a notice
 
 
 class Notices:
-    """Collects during one courier's life; send() and stuck() at its end."""
+    """Collects during one courier's life; send() and stuck() at its end. carried_state, report: as a Courier's."""
 
-    def __init__(self, settings: Settings, where: spool.Spool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        where: spool.Spool,
+        carried_state: dict[str, list[str]],
+        report: Callable[..., None],
+    ) -> None:
         self._main = settings.main
         self._spool = where
+        self._troubles = Troubles(carried_state, report)
         self._failures: list[tuple[str, str, str, str]] = []
         self._head = b""
         self._count = 0
@@ -48,6 +57,46 @@ class Notices:
             (message.id, _text(message.envelope.sender), _text(recipient), f"{answer}\n{hint}".strip())
         )
 
+    def trouble(
+        self, smarthost: Smarthost, stage: str, cause: str, answer: str, hint: str, sender: bytes = b""
+    ) -> None:
+        """Tell of a setting to mend, since mail waits for it. To be called whenever it is met.
+
+        sender: the outgoing sender that it concerns alone.
+        """
+        told = self._troubles.note(
+            _name(smarthost, sender),
+            clock.boottime(),
+            cause,
+            answer,
+            smarthost=smarthost.host,
+            sender=_text(sender) if sender else "",
+            advice=hint,
+        )
+        if told:
+            self._notify(cause, SMARTHOST=smarthost.host, STAGE=stage, ANSWER=answer, ADVICE=hint)
+
+    def mended(self, smarthost: Smarthost, cause: str = "", sender: bytes = b"") -> None:
+        """Tell that the setting is mended, of that cause if one is named. May be called whenever it works."""
+        ended = self._troubles.end(_name(smarthost, sender), cause)
+        if ended:
+            age = f"{clock.boottime() - ended.since:.0f}"
+            self._notify("mended", SMARTHOST=ended.smarthost, CAUSE=ended.cause, ANSWER=ended.answer, AGE=age)
+
+    def damaged(self, queue_id: str, reason: str) -> None:
+        """Tell of a file in the spool that is no whole message."""
+        if self._troubles.note(f"damaged {queue_id}", clock.boottime(), "damaged", f"{queue_id}: {reason}"):
+            self._notify("damaged", ID=queue_id, ANSWER=reason)
+
+    def disk(self, reason: str) -> None:
+        """Tell of a disk that refuses to be read or written. To be called whenever it does."""
+        if self._troubles.note("disk", clock.boottime(), "disk", reason):
+            self._notify("disk", ANSWER=reason)
+
+    def refused(self, client: str, reply: str, count: int) -> None:
+        """Tell of a machine whose mail was not taken, so many times: by the next mail to the postmaster, too."""
+        self._notify("refused", CLIENT=client, ANSWER=reply, COUNT=str(count))
+
     def send(self) -> list[str]:
         """Queue one mail to the postmaster about everything that failed. Return its id, if there was need for one."""
         if not self._failures:
@@ -55,7 +104,7 @@ class Notices:
         queue_id, _, recipient, answer = self._failures[0]
         queued = self._submit() if self._main.postmaster else []
         self._failures.clear()
-        _run(_EVENT, "failed", ID=queue_id, COUNT=str(self._count), RECIPIENT=recipient, ANSWER=answer)
+        self._notify("failed", ID=queue_id, COUNT=str(self._count), RECIPIENT=recipient, ANSWER=answer)
         return queued
 
     def _submit(self) -> list[str]:
@@ -92,10 +141,6 @@ class Notices:
             f"    {line}" for line in self._head.decode("utf-8", "replace").replace("\r", "\n").splitlines() if line
         ]
         return Body().wire("\n".join([*lines, ""]).replace("\0", "").encode())
-
-    def trouble(self, smarthost: Smarthost, failure: Failure, hint: str) -> None:
-        """Tell of a smarthost that wants its settings corrected; mail waits and cannot say so itself."""
-        self._notify(failure.cause, SMARTHOST=smarthost.host, STAGE=failure.stage, ANSWER=failure.text, ADVICE=hint)
 
     def stuck(self, told_at: float | None) -> float | None:
         """Tell of mail that waits longer than notify_after. Return when that was; 0 to forget it; None: no change."""
@@ -159,6 +204,10 @@ def expire_failed(where: spool.Spool, lifetime: int) -> float | None:
         left = min(max(left, 60.0), 86400.0)
         soonest = left if soonest is None else min(soonest, left)
     return soonest
+
+
+def _name(smarthost: Smarthost, sender: bytes) -> str:
+    return f"smarthost {smarthost.name}" + (f" {_text(sender)}" if sender else "")
 
 
 def _text(address: bytes) -> str:

@@ -6,6 +6,7 @@ Chooses no smarthost and records no outcome.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from mailrelay.core import clock, log
@@ -15,16 +16,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrelay.config.settings import Main
     from mailrelay.courier.fair_queue import FairQueue
+    from mailrelay.courier.notify import Notices
     from mailrelay.spool.message import Message
+
+# What a disk says that is read-only, worn out, or gone; anything else that a file refuses may pass.
+_BROKEN = (errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.EUCLEAN, errno.EBADMSG, errno.ESTALE)
 
 
 class Opener:
     """Opens for one courier. `queue` learns what is due, and when what has to wait will be."""
 
-    def __init__(self, main: Main, where: spool.Spool, queue: FairQueue) -> None:
+    def __init__(self, main: Main, where: spool.Spool, queue: FairQueue, notices: Notices) -> None:
         self._main = main
         self._spool = where
         self._queue = queue
+        self._notices = notices
 
     def enqueue(self, queue_id: str, *, fresh: bool) -> None:
         """Put a message into its client's queue if it is due."""
@@ -59,12 +65,15 @@ class Opener:
         """Let wait what the disk or the memory refuses; put a file that is no whole message where the owner sees it."""
         if isinstance(error, (OSError, MemoryError)):
             log.event("not-read", log.ERROR, id=queue_id, reason=getattr(error, "strerror", "out of memory"))
+            if isinstance(error, OSError) and error.errno in _BROKEN:
+                self._notices.disk(error.strerror or "")
             self._queue.postpone(clock.boottime() + self._main.retry_max)
         else:
             self._quarantine(queue_id, error)
 
     def _quarantine(self, queue_id: str, error: Exception) -> None:
         log.event("damaged", log.ERROR, id=queue_id, reason=error)
+        self._notices.damaged(queue_id, str(error))
         try:
             os.rename(self._spool.path(spool.QUEUE, queue_id), self._spool.path(spool.FAIL, queue_id))
         except OSError:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from mailrelay.core import clock, counters, log
 from mailrelay.courier import explain
-from mailrelay.courier.notify import Notices
 from mailrelay.courier.routing import retry_wait
 from mailrelay.spool import spool
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from mailrelay.config.settings import Settings, Smarthost
     from mailrelay.courier.fair_queue import FairQueue
+    from mailrelay.courier.notify import Notices
     from mailrelay.smtp.reply import Reply
     from mailrelay.smtp.transaction import Outcome
 
@@ -33,8 +33,9 @@ class Recorder:
         counts: memoryview,
         queue: FairQueue,
         report: Callable[..., None],
+        notices: Notices,
     ) -> None:
-        self.notices = Notices(settings, where)
+        self.notices = notices
         self._main = settings.main
         self._spool = where
         self._counts = counts

@@ -75,14 +75,12 @@ def candidates(smarthosts: list[Smarthost], sender: bytes) -> list[Smarthost]:
 class SmarthostState:
     """What is known of one smarthost."""
 
-    __slots__ = ("backoff", "day", "minute", "told_at", "told_cause")
+    __slots__ = ("backoff", "day", "minute")
 
     def __init__(self, name: str, carried_state: dict[str, list[str]]) -> None:
         self.backoff = Backoff(carried_state.get(f"host {name}", ("0", "0")))
         rates = carried_state.get(f"rate {name}", ("0", "0", "0", "0"))
         self.minute, self.day = RateWindow(_MINUTE, rates[:2]), RateWindow(_DAY, rates[2:])
-        self.told_cause, told_at = carried_state.get(f"told {name}", ("", "0"))
-        self.told_at = float(told_at)
 
 
 class Routes:
@@ -152,15 +150,3 @@ class Routes:
         if state.backoff.failures:
             state.backoff = Backoff()
             self._report("forget", f"host {smarthost.name}")
-        if state.told_cause:
-            state.told_cause = ""
-            self._report("forget", f"told {smarthost.name}")
-
-    def is_news(self, smarthost: Smarthost, cause: str, now: float) -> bool:
-        """Return whether to tell the owner of this trouble: once, and once more each day that it lasts."""
-        state = self._states[smarthost.name]
-        if state.told_cause == cause and now < state.told_at + _DAY:
-            return False
-        state.told_cause, state.told_at = cause, now
-        self._report("remember", f"told {smarthost.name}", cause, f"{now:.3f}")
-        return True

@@ -100,9 +100,9 @@ class Dispatcher:
         self.schedule.flush()
 
     def new_settings(self, delivers: bool) -> None:
-        """Keep of the carried state what limits the provider sets."""
-        self.carried_state = ipc.keep_state(self.carried_state, "rate")
+        """Keep of the carried state what limits the provider sets, and the troubles, whose end is to be told."""
+        self.carried_state = ipc.keep_state(self.carried_state, "rate", ipc.TROUBLE)
         self.schedule.new_settings(delivers)
 
     def _forget_hosts(self) -> None:
-        self.carried_state = ipc.keep_state(self.carried_state, "rate", "told", "stuck")
+        self.carried_state = ipc.keep_state(self.carried_state, "rate", "stuck", ipc.TROUBLE)

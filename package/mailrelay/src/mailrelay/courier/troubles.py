@@ -1,0 +1,94 @@
+"""Which troubles there are that waiting does not end, since when, and when to tell the owner: once, then daily.
+
+Carried from courier to courier in the words that core.ipc lists, so that the status shows what the owner is told of. No
+clock: times are CLOCK_BOOTTIME seconds and passed in. Runs nothing and writes no mail: that is `notify`.
+"""
+
+from __future__ import annotations
+
+from mailrelay.core import ipc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_DAY = 86400.0  # seconds until the owner hears again of a trouble that lasts
+_MOST = 32  # troubles at a time: senders may be anybody's invention
+_TEXT = 500  # characters of an answer or an advice that are carried
+
+
+class Trouble:
+    """One trouble. since, told, last: when it began, when the owner was last told (0: never), when it was last met.
+
+    notice: the queue id of the mail that tells of it, "" for none.
+    """
+
+    __slots__ = ("advice", "answer", "cause", "last", "notice", "sender", "since", "smarthost", "told")
+
+    def __init__(self, words: Sequence[str]) -> None:
+        since, told, last, self.notice, self.cause, self.smarthost, self.sender, self.answer, self.advice = (
+            *words, *[""] * 9,
+        )[:9]  # fmt: skip
+        self.since, self.told, self.last = float(since), float(told), float(last)
+
+    def words(self) -> list[str]:
+        """Return what the constructor takes."""
+        times = [f"{time:.3f}" for time in (self.since, self.told, self.last)]
+        return [*times, self.notice, self.cause, self.smarthost, self.sender, self.answer, self.advice]
+
+
+class Troubles:
+    """All that are known, by name: `NAME` of core.ipc's table."""
+
+    def __init__(self, carried_state: dict[str, list[str]], report: Callable[..., None]) -> None:
+        self._report = report
+        kind = f"{ipc.TROUBLE} "
+        self.known = {
+            name[len(kind) :]: Trouble(words) for name, words in carried_state.items() if name.startswith(kind)
+        }
+
+    def note(
+        self,
+        name: str,
+        now: float,
+        cause: str,
+        answer: str,
+        *,
+        smarthost: str = "",
+        sender: str = "",
+        advice: str = "",
+        patience: float = 0.0,
+    ) -> Trouble | None:
+        """Note that a trouble is there. Return it if the owner is to be told now; not before `patience` seconds."""
+        trouble = self.known.get(name)
+        if trouble is None and len(self.known) >= _MOST:
+            return None
+        if trouble is None or trouble.cause != cause:
+            notice = trouble.notice if trouble else ""
+            trouble = Trouble([str(now), "0", str(now), notice, cause, smarthost, sender])
+            self.known[name] = trouble
+        trouble.last, trouble.answer, trouble.advice = now, answer[:_TEXT], advice[:_TEXT]
+        news = now >= trouble.told + _DAY if trouble.told else now >= trouble.since + patience
+        if news:
+            trouble.told = now
+        self._keep(name, trouble)
+        return trouble if news else None
+
+    def end(self, name: str, cause: str = "") -> Trouble | None:
+        """Note that a trouble is over, of that cause if one is named. Return it if the owner was told of it."""
+        trouble = self.known.get(name)
+        if trouble is None or cause not in ("", trouble.cause):
+            return None
+        del self.known[name]
+        self._report("forget", f"{ipc.TROUBLE} {name}")
+        return trouble if trouble.told else None
+
+    def noticed(self, troubles: list[Trouble], queue_id: str) -> None:
+        """Note the mail that tells of these."""
+        for name, trouble in self.known.items():
+            if trouble in troubles:
+                trouble.notice = queue_id
+                self._keep(name, trouble)
+
+    def _keep(self, name: str, trouble: Trouble) -> None:
+        self._report("remember", f"{ipc.TROUBLE} {name}", *trouble.words())

@@ -1,0 +1,66 @@
+"""What the owner is told of, as a table of what is met when. Nothing runs and no time passes."""
+
+from __future__ import annotations
+
+from mailrelay.courier.troubles import Troubles
+
+NOW = 1000.0
+DAY = 86400
+
+
+class Desk:
+    """One courier after the other; each knows what those before it learnt."""
+
+    def __init__(self) -> None:
+        self.state: dict[str, list[str]] = {}
+
+    def report(self, kind: str, name: str, *words: str) -> None:
+        if kind == "remember":
+            self.state[name] = list(words)
+        else:
+            del self.state[name]
+
+    def courier(self) -> Troubles:
+        return Troubles(dict(self.state), self.report)
+
+
+def test_a_trouble_is_told_once_and_once_more_each_day_that_it_lasts() -> None:
+    desk = Desk()
+    told = []
+    for after, cause in ((0, "x"), (10, "x"), (20, "y"), (DAY, "y"), (DAY + 20, "y")):
+        told.append(desk.courier().note("a", NOW + after, cause, "no") is not None)
+    assert told == [True, False, True, False, True]
+    assert desk.courier().end("a", "x") is None, "another one was mended"
+    ended = desk.courier().end("a", "y")
+    assert ended is not None and ended.since == NOW + 20
+    assert desk.courier().end("a") is None, "once"
+    assert desk.courier().note("a", NOW + DAY + 21, "y", "no"), "it was mended in between"
+
+
+def test_what_may_pass_by_itself_is_told_only_once_it_has_lasted() -> None:
+    desk = Desk()
+    for after, is_told in ((0, False), (59, False), (60, True), (61, False)):
+        told = desk.courier().note("a", NOW + after, "x", "no", patience=60.0)
+        assert (told is not None) is is_told, after
+    desk = Desk()
+    desk.courier().note("a", NOW, "x", "no", patience=60.0)
+    assert desk.courier().end("a") is None, "nobody was told of it"
+    assert not desk.state
+    desk.courier().note("a", NOW, "x", "no", patience=60.0)
+    assert desk.courier().note("a", NOW + 1, "x", "no"), "the clock is trusted by now"
+
+
+def test_senders_that_somebody_invents_do_not_fill_the_memory() -> None:
+    desk = Desk()
+    told = [desk.courier().note(f"a {number}@x.org", NOW, "x", "no") for number in range(100)]
+    assert len(desk.state) == len([one for one in told if one]) == 32
+
+
+def test_a_trouble_that_was_cut_short_on_its_way_is_read_as_far_as_it_goes() -> None:
+    desk = Desk()
+    desk.courier().note("a", NOW, "x", "no" * 1000, smarthost="mail.example.org", advice="do" * 1000)
+    words = desk.state["trouble a"]
+    assert len("".join(words)) < 1500, "what a report has room for"
+    desk.state["trouble a"] = words[:-2]
+    (trouble,) = desk.courier().known.values()
+    assert (trouble.smarthost, trouble.answer, trouble.advice) == ("mail.example.org", "", "")
