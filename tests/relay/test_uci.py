@@ -121,16 +121,51 @@ def test_an_option_that_stands_twice_is_noted() -> None:
     assert section.overridden == [("x", 2)]
 
 
-@pytest.mark.parametrize(("line", "mark"), [("option p ab#cd", "#"), ("option p ab; option q 1", ";")])
-def test_an_unquoted_value_that_is_cut_short_is_noted(line: str, mark: str) -> None:
-    section = uci.parse(f"config a b\n{line}\n".encode())[0]
-    assert section.options == {"p": "ab"}
-    assert section.cut == [("p", 2, mark)]
+MISREAD = [
+    # what stands there, what libuci reads, and why that is hardly meant
+    ("ab#cd", "ab", "#"),
+    ("#cd", None, "#"),
+    ("'ab'#cd", "ab", "#"),
+    ("ab; option q 1", "ab", ";"),
+    ("'it's #secret'", "its", "'"),
+    ("'it''s'", "its", "'"),
+    ("'ab'cd", "abcd", "'"),
+    ('ab"cd"', "abcd", '"'),
+    ("\"ab\"'cd'", "abcd", '"'),
+    ("'ab'\"cd\"", "abcd", "'"),
+    (r'"C:\temp"', "C:temp", "\\"),
+    (r"ab\cd", "abcd", "\\"),
+    ("ab #cd", "ab", " #"),
+    ("ab\t# why", "ab", " #"),
+    ("'ab' #cd", "ab", "' #"),
+    ("'ab#cd' # why", "ab#cd", "' #"),
+]
 
 
-@pytest.mark.parametrize("line", ["option p 'ab#cd' # why", "option p ab #cd", "option p ab;"])
-def test_a_comment_is_no_cut(line: str) -> None:
-    assert uci.parse(f"config a b\n{line}\n".encode())[0].cut == []
+@pytest.mark.parametrize(("written", "read", "mark"), MISREAD)
+def test_a_value_that_is_hardly_read_as_it_was_meant_is_noted(written: str, read: str | None, mark: str) -> None:
+    section = uci.parse(f"config a b\noption p {written}\n".encode())[0]
+    assert section.options.get("p") == read
+    assert section.misread == [("p", 2, mark)]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("ab;", "ab"),
+        ("'ab;c #d'", "ab;c #d"),
+        (r"'it'\''s'", "it's"),
+        (r"'it'\'s", "it's"),
+        ("""'it'"'"'s'""", "it's"),
+        (r'"say \"ab\""', 'say "ab"'),
+        (r"ab\ cd", "ab cd"),
+        ("'one'\\\n'two'", "onetwo"),
+        ("'two\nlines'", "two\nlines"),
+    ],
+)
+def test_a_value_that_is_read_as_it_was_meant_is_not(written: str, read: str) -> None:
+    section = uci.parse(f"config a b\noption p {written}\n".encode())[0]
+    assert (section.options, section.misread) == ({"p": read}, [])
 
 
 def test_an_open_quote_is_placed_where_it_opens() -> None:

@@ -17,6 +17,19 @@ from mailrelay.config.options import OPTIONS, Option
 from mailrelay.config.settings import Client, Main, Settings, Smarthost
 from mailrelay.core.net import Net
 
+_CUT = "and what follows is not read"
+_QUOTE = "write a ' inside single quotes as '\\''"
+_COMMENT = "is followed by a comment, which may have been meant to belong to it"
+_ALONE = "put the value into 'single quotes', and a comment on a line of its own"
+_MISREAD = {  # problem and hint, by the marks of uci.Section.misread
+    "#": (f"ends at the #, {_CUT}", "put it into 'single quotes'"),
+    ";": (f"ends at the ;, {_CUT}", "put it into 'single quotes'"),
+    "'": ("has a ' within it that is not read, as a quote ends or begins there", _QUOTE),
+    '"': ('has a " within it that is not read, as a quote ends or begins there', "put it into 'single quotes'"),
+    "\\": ("has a \\ within it that is not read", "put it into 'single quotes'"),
+    " #": (_COMMENT, _ALONE),
+    "' #": (_COMMENT, _ALONE),
+}
 Checked = tuple[Settings | None, list[Finding], list[Finding]]
 _SECTION_WORDS = {
     "main": "mailrelay", "relay": "mailrelay", "global": "mailrelay", "provider": "smarthost", "server": "smarthost",
@@ -142,9 +155,9 @@ def _read(part: Part) -> None:
     for name, line in part.section.overridden:
         last = part.section.option_lines[name][-1]
         part.warn("twice", name, f"stands twice, and line {last} counts", "remove one of the two", line=line)
-    for name, line, mark in part.section.cut:
-        problem = f"ends at the {mark}, and what follows is not read"
-        part.warn("cut", name, problem, "put it into 'single quotes'", line=line)
+    for name, line, mark in part.section.misread:
+        if mark != "' #" or (name in known and known[name].secret):
+            part.warn("cut", name, *_MISREAD[mark], line=line)
     misspelt = {_unknown_option(part, name) for name in part.section.options if name not in known}
     for option in known.values():
         written = part.section.options.get(option.name)

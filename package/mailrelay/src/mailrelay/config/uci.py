@@ -38,7 +38,10 @@ class Section:
         self.options: dict[str, str | list[str]] = {}
         self.option_lines: dict[str, list[int]] = {}  # where each value stands: one line, or one a list entry
         self.overridden: list[tuple[str, int]] = []  # options whose earlier value is lost, and its line
-        self.cut: list[tuple[str, int, str]] = []  # option ("" for the section), line, and the unquoted # or ; in it
+        # Option ("" for the section), line, and what of it is hardly meant: an unquoted "#" or ";" that ends a word, a
+        # quote that ends or begins within one, "\\" before a letter, a comment behind a value without quotes (" #") or
+        # with ("' #").
+        self.misread: list[tuple[str, int, str]] = []
 
     def set(self, option: str, value: str, line: int) -> None:
         if not value:
@@ -71,7 +74,8 @@ class _Parser:
         self.at = 0
         self.line = 0  # newlines read: libuci's line number
         self.began = 0  # the line, counted from 1, on which this command starts
-        self.cut = ""
+        self.pieces: list[bytes] = []  # of the last word: each quote with what it held, "\\" or "." for what has none
+        self.odd = ""  # see Section.misread
         self.sections: list[Section] = []
         self.current = Section("", None, "", 0)
 
@@ -130,7 +134,7 @@ class _Parser:
         if self.at + lead + len(word) + 1 > len(self.buffer):
             raise self.fail(f"{'option' if what == 'list' else what} without name")
         self.at += lead + len(word) + 1
-        self.cut = ""
+        self.odd = ""
         if what == "package":
             self.name(required=True, dash=True)
             self.end()
@@ -154,21 +158,27 @@ class _Parser:
         elif section.type != _text(kind):
             raise self.fail("section of different type overwrites prior section with same name")
         self.current = section
-        self.note_cut("")
+        self.note_odd("")
 
     def option(self, is_list: bool) -> None:
         name = _text(self.name(required=True))
+        self.skip_space()
+        if self.peek() == ord("#"):
+            self.odd = "#"
         value = _text(self.word())
+        self.skip_space()
+        if value and self.peek() == ord("#"):
+            self.odd = self.odd or ("' #" if self.pieces and b"." not in self.pieces else " #")
         self.end()
         if is_list:
             self.current.add(name, value, self.began)
         else:
             self.current.set(name, value, self.began)
-        self.note_cut(name)
+        self.note_odd(name)
 
-    def note_cut(self, option: str) -> None:
-        if self.cut:
-            self.current.cut.append((option, self.began, self.cut))
+    def note_odd(self, option: str) -> None:
+        if self.odd:
+            self.current.misread.append((option, self.began, self.odd))
 
     def end(self) -> None:
         """Refuse anything but white space and a comment."""
@@ -200,31 +210,48 @@ class _Parser:
         """Read a run of quoted and unquoted pieces up to white space, # or ;."""
         word = bytearray()
         start = self.at
+        self.pieces = []
         while True:
             byte = self.peek()
             if byte in (0x22, 0x27):
+                held = len(word)
                 self.quoted(word, byte)
+                self.piece(bytes((byte, *word[held:])))
             elif byte == ord("#"):
                 if word:
-                    self.cut = "#"
+                    self.odd = "#"
                 del self.buffer[self.at :]
             elif byte == ord(";"):
                 if self.at - start == len(word):
                     # The end mark of a word that needed no unquoting falls on the semicolon: the line ends here.
                     if self.buffer[self.at + 1 :].strip():
-                        self.cut = ";"
+                        self.odd = ";"
                     del self.buffer[self.at :]
                 return bytes(word)
             elif byte == ord("\\"):
+                self.piece(b"\\")
                 if self.backslash():
                     self.take(word)
             elif byte:
+                self.piece(b".")
                 self.take(word)
             if self.peek() == 0:
                 return bytes(word)
             if self.peek() in _SPACE:
                 self.at += 1
                 return bytes(word)
+
+    def piece(self, piece: bytes) -> None:
+        """Note a piece of a word, and whether a quote ends or begins in the word's middle unlike 'it'\\''s' and
+        'it'"'"'s'."""
+        last = self.pieces[-1] if self.pieces else b"\\"
+        self.pieces.append(piece)
+        quotes = [one[:1] for one in (last, piece) if one[:1] in (b"'", b'"')]
+        if not quotes or b"\\" in (last, piece):
+            return
+        if len(quotes) == 2 and (last[1:] == piece[:1] or piece[1:] == last[:1]):
+            return
+        self.odd = quotes[0].decode()
 
     def quoted(self, word: bytearray, quote: int) -> None:
         self.at += 1
@@ -251,6 +278,8 @@ class _Parser:
         if bytes(self.buffer[self.at :]) in (b"", b"\n", b"\r\n"):
             self.read_line()
             return False
+        if chr(self.peek()).isalnum():
+            self.odd = self.odd or "\\"
         return True
 
 
