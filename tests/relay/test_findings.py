@@ -174,6 +174,7 @@ def test_all_faults_are_found_at_once_in_the_order_of_the_file() -> None:
     assert [fault.split(": ")[0] for fault in faults] == ["FILE:2", "FILE:3", "FILE:5", "FILE:6", "FILE:7"]
 
 
+SECOND = "config smarthost 'second'\noption host 'mail.example.net'\noption priority 20\n"
 WARNINGS: list[tuple[str, str]] = [
     ("", "no provider set"),
     (SMTP + "option enabled 0", "no provider set"),
@@ -192,6 +193,30 @@ WARNINGS: list[tuple[str, str]] = [
     (
         SMTP + "option username u\noption password ab#cd",
         "FILE:4: warning: section 'p', option 'password' ends at the #",
+    ),
+    (
+        SMTP + "option username u\noption password 'it's #secret'",
+        "FILE:4: warning: section 'p', option 'password' has a ' within it that is not read",
+    ),
+    (SMTP + "option username u\noption password 'secret' #tail", "option 'password' is followed by a comment"),
+    (SMTP + "option username u # tail\noption password 'secret'", "option 'username' is followed by a comment"),
+    (MAIN + "option hostname 'OpenWrt'", "'OpenWrt' has no dot: providers are greeted by the connection's own address"),
+    (
+        MAIN + "option login none\n" + CLIENT + "option address 10.0.0.1\noption username u\noption password x",
+        "'none' offers no login, and section 'c' has one",
+    ),
+    (SMTP + "option username u\noption password x", "nobody is told of mail that cannot be delivered"),
+    (SMTP + "option from 'alarm@plant'", "option 'from': 'alarm@plant' has a domain without a dot"),
+    (SMTP + "option overflow 1\n" + SECOND, "option 'overflow' has no effect without option rate"),
+    (SMTP + "option rate '30/minute'\noption overflow 1", "'overflow' has no effect without another provider"),
+    (
+        MAIN
+        + "option sender 'alarms@company.example'\n"
+        + SMTP
+        + "option username 'it@company.example'\noption password x\n"
+        + SECOND
+        + "option username 'me@example.org'\noption password x",
+        "section 'second', option 'from' is not set: mail through it comes from 'alarms@company.example'",
     ),
     (SMTP + "option username u\noption password 'x '", "begins or ends with a space"),
     (SMTP + "option verify 0", "whoever sits in between can read"),
@@ -220,10 +245,35 @@ def test_what_is_unwise_is_told_and_accepted(text: str, says: str, monkeypatch: 
     assert any(says in warning for warning in warnings), warnings
 
 
-def test_a_sound_config_is_not_nagged_about() -> None:
-    text = MAIN + "list network 'lo'\n" + SMTP + "option username 'me@example.org'\noption password 'x y'\n"
-    _, _, warnings = check(text)
+LOGIN = "option username 'me@example.org'\noption password 'x y'\n"
+SOUND = [
+    SMTP + LOGIN,
+    # the ways to Microsoft that take no login by a mailbox's password
+    MAIN + "option sender 'DoNotReply@11111111-2222.azurecomm.net'\noption postmaster 'me@company.example'\n"
+    "config smarthost\noption host 'smtp.azurecomm.net'\noption username 'mail|11111111-2222|33333333-4444'\n"
+    "option password 'a~B.c'\n",
+    MAIN + "option sender 'alarms@company.example'\n"
+    "config smarthost\noption host 'company-example.mail.protection.outlook.com'\noption port 25\n",
+    SMTP + LOGIN + "option rate '30/minute'\noption overflow 1\n" + SECOND + LOGIN + "option connections 1\n",
+    MAIN + "option sender 'alarms@company.example'\n" + SMTP + LOGIN + SECOND + LOGIN,
+    MAIN + "option hostname 'router.example.org'\noption login listed\n" + SMTP + LOGIN
+    + CLIENT + "option address '127.0.0.2'\noption username u\noption password 'x' \n",
+    MAIN + "option enabled '1' # on\n" + SMTP + LOGIN,
+    MAIN + "option notify '/bin/true'\n" + SMTP + "option username u\noption password x\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SOUND, ids=range(len(SOUND)))
+def test_a_sound_config_is_not_nagged_about(text: str) -> None:
+    _, _, warnings = check(MAIN + "list network 'lo'\n" + text.replace(MAIN, "", 1))
     assert [line for line in warnings if "in memory" not in line] == []
+
+
+def test_no_finding_shows_a_secret() -> None:
+    for written in ("'it's #sesame'", "sesame #open", "'x'sesame", '"ses\\ame"', "sesame;open", "sesame#open"):
+        _, faults, warnings = check(SMTP + f"option username u\noption password {written}")
+        assert any("option 'password'" in line for line in warnings)
+        assert "sesame" not in "".join([*faults, *warnings])
 
 
 def test_a_finding_carries_its_parts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,51 @@ from mailrelay.config.machine import Machine, ThisMachine
 from tests.relay.test_schema import HOST, MAIN, SMTP, good
 
 
-def test_the_system_name_is_made_fit_for_ehlo(monkeypatch: pytest.MonkeyPatch) -> None:
-    for system, ours in (("OpenWrt", "OpenWrt"), ("my_router", "my-router"), ("localhost", "mailrelay.localdomain"),
-                         ("", "mailrelay.localdomain"), ("10.0.0.1", "mailrelay.localdomain")):  # fmt: skip
-        monkeypatch.setattr("socket.gethostname", lambda system=system: system)
-        assert ThisMachine().hostname() == ours
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+    """Give a machine a name and its files; return what the relay on it calls itself."""
+
+    def hostname(name: str, **files: str) -> str:
+        monkeypatch.setattr("socket.gethostname", lambda: name)
+        for constant in ("DHCP", "HOSTS", "RESOLVER"):
+            path = tmp_path / constant
+            path.write_text(files.get(constant.lower(), ""))
+            monkeypatch.setattr(machine, constant, str(path))
+        ours = ThisMachine().hostname()
         assert good("").main.hostname == ours
+        return ours
+
+    return hostname
+
+
+def test_the_system_name_is_made_fit_for_ehlo(system: Callable[..., str]) -> None:
+    for name, ours in (("OpenWrt", "OpenWrt"), ("my_router", "my-router"), ("plc.plant.example", "plc.plant.example"),
+                       ("localhost", "mailrelay"), ("localhost.localdomain", "mailrelay"), ("", "mailrelay"),
+                       ("pi.localdomain", "pi"), ("10.0.0.1", "mailrelay")):  # fmt: skip
+        assert system(name) == ours
+
+
+@pytest.mark.parametrize(
+    ("files", "ours"),
+    [
+        ({"dhcp": "config dnsmasq\n\toption domain 'lan'\n"}, "pi.lan"),
+        ({"dhcp": "config dnsmasq\nconfig dhcp 'lan'\n", "resolver": "search plant.example\n"}, "pi.plant.example"),
+        ({"dhcp": "no UCI", "hosts": "127.0.0.1 localhost\n127.0.1.1\tpi.plant.example pi\n"}, "pi.plant.example"),
+        ({"hosts": "127.0.1.1 pi\n::1 localhost pi.localdomain pi\n"}, "pi"),
+        ({"hosts": "127.0.0.1 localhost.localdomain pi\n192.0.2.1 other.example.org other\n"}, "pi"),
+        ({"resolver": "domain old.example\nsearch plant.example. example\nnameserver 192.0.2.1\n"},
+         "pi.plant.example"),
+        ({"resolver": "# search no.example\nsearch .\n"}, "pi"),
+        ({"resolver": "search\noptions edns0\n"}, "pi"),
+        ({"resolver": "search localdomain\n"}, "pi"),
+        ({"resolver": "search bad_domain\n"}, "pi"),
+    ],
+)  # fmt: skip
+def test_a_name_without_a_dot_gets_the_domain_that_the_system_knows(
+    files: dict[str, str], ours: str, system: Callable[..., str]
+) -> None:
+    assert system("pi", **files) == ours
+    assert system("box.example.net", **files) == "box.example.net"
 
 
 def test_a_spool_in_memory_is_recognised(tmp_path: Path) -> None:

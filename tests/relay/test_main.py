@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.relay.calling import EXAMPLE, call
 
 # Finding the command
@@ -74,6 +76,19 @@ def test_check_says_that_a_config_is_fine_and_what_to_think_of(tmp_path: Path) -
     assert done.code == 0
     assert "warning: section 'main' has no provider set" in done.text
     assert "config is fine" in done.text
+
+
+@pytest.mark.parametrize(
+    ("hostname", "says"),
+    [
+        ("relay.example.net", "providers are greeted as 'relay.example.net'\n"),
+        ("OpenWrt", "providers are greeted by the connection's own address, as 'OpenWrt' has no dot\n"),
+    ],
+)
+def test_check_says_what_providers_are_greeted_with(tmp_path: Path, hostname: str, says: str) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"config mailrelay 'main'\n\toption hostname '{hostname}'\n")
+    assert says in call("check", "--config", str(config)).text
 
 
 def test_check_is_told_as_json_too(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ config client 'camera'
 	option accept_any_login 'yes'
 	option rate_limit '20'
 """  # noqa: E501
+MAIN, HOST, CLIENT = "config mailrelay 'main'\n", "config smarthost 'p'\n", "config client 'c'\n"
+SMTP = HOST + "\toption host 'smtp.example.org'\n"
 
 
 def check(text: str) -> tuple[settings.Settings | None, list[str], list[str]]:
@@ -107,6 +109,32 @@ def test_an_empty_file_gives_every_default() -> None:
     assert found.smarthosts == []
 
 
+LOGIN = "option password x\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "postmaster"),
+    [
+        (MAIN + "option postmaster pm@example.net\n" + SMTP + "option username me@example.org\n" + LOGIN,
+         "pm@example.net"),
+        (SMTP + "option username me@Example.org\n" + LOGIN, "me@example.org"),
+        (SMTP + "option username AKIA123\noption from alarm@example.org\n" + LOGIN, "alarm@example.org"),
+        (SMTP + "option username 'a|b|c'\n" + LOGIN + MAIN + "option sender plant@example.org\n",
+         "plant@example.org"),
+        (SMTP + "option username me@plant\n" + LOGIN, ""),
+        (SMTP + "option username me@first.example\noption enabled 0\n" + LOGIN
+         + "config smarthost s\noption host s.example\noption username me@second.example\n" + LOGIN,
+         "me@second.example"),
+        (SMTP + "option username me@first.example\noption priority 20\n" + LOGIN
+         + "config smarthost s\noption host s.example\noption username me@second.example\n" + LOGIN,
+         "me@second.example"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_the_postmaster_is_the_accounts_owner_where_nobody_is_named(text: str, postmaster: str) -> None:
+    assert good(text).main.postmaster == postmaster
+
+
 @pytest.mark.parametrize(("tls", "port"), [("starttls", 587), ("tls", 465), ("none", 25)])
 def test_the_port_follows_tls(tls: str, port: int) -> None:
     text = f"config smarthost\n option host '192.168.9.9'\n option tls '{tls}'"
@@ -117,10 +145,6 @@ def test_smarthosts_go_by_priority_and_then_by_place() -> None:
     text = "".join(f"config smarthost '{name}'\n option host '{name}.example.org'\n option priority {number}\n"
                    for name, number in (("c", 20), ("b", 5), ("a", 20)))  # fmt: skip
     assert [one.name for one in good(text).smarthosts] == ["b", "c", "a"]
-
-
-MAIN, HOST, CLIENT = "config mailrelay 'main'\n", "config smarthost 'p'\n", "config client 'c'\n"
-SMTP = HOST + "\toption host 'smtp.example.org'\n"
 
 
 def test_another_server_on_this_machine_is_no_loop() -> None:

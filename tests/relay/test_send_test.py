@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -40,6 +41,7 @@ def test_each_step_is_shown_and_the_mail_arrives_complete(config: Path) -> None:
         assert done.code == 0
         for word in ("name lookup", "connection", "greeting", "EHLO", "sender", "recipient", "message"):
             assert any(line.split(" ok ")[0].strip() == word for line in done.text.splitlines()), word
+        assert re.search(r" we said router\.example\.net$", done.text, re.MULTILINE)
         assert "queued as 4XyZ" in done.text
         assert provider.violations == []
 

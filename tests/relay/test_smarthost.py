@@ -13,7 +13,7 @@ import pytest
 
 from mailrelay.courier import transport
 from mailrelay.courier.failure import Failure, Step
-from mailrelay.courier.smarthost import SmarthostConnection
+from mailrelay.courier.smarthost import SmarthostConnection, ehlo_name
 from mailrelay.smtp.transaction import Transaction
 from tests.relay.sending import PASSWORD, USERS, deliver, failure_of, mail, smarthost
 from tests.support.certificates import Certificates
@@ -38,6 +38,24 @@ class TestDelivery:
             assert (message.raw, message.data) == (content, content.replace(b"..dot", b".dot"))
             assert provider.violations == []
             assert provider.commands()[-1] == b"QUIT"
+
+    @pytest.mark.parametrize("hostname", [b"OpenWrt", b"localhost", b"mailrelay"])
+    def test_a_name_without_a_dot_gives_way_to_the_connections_own_address(self, hostname: bytes) -> None:
+        with ScriptedProvider() as provider:
+            with SmarthostConnection(smarthost(provider), hostname) as up:
+                list(up.deliver([mail(b"a@x")]))
+            assert provider.messages[0].helo == b"[127.0.0.1]"
+
+    @pytest.mark.parametrize(
+        ("hostname", "address", "said"),
+        [
+            (b"router.lan", "192.168.8.100", b"router.lan"),
+            (b"router", "192.168.8.100", b"[192.168.8.100]"),
+            (b"router", "fe80::1", b"[IPv6:fe80::1]"),
+        ],
+    )
+    def test_ehlo_says_a_full_name_or_a_literal(self, hostname: bytes, address: str, said: bytes) -> None:
+        assert ehlo_name(hostname, address) == said
 
     @pytest.mark.parametrize("extensions", [("PIPELINING", "SIZE"), ("SIZE",), ()])
     def test_many_messages_go_over_one_connection(self, extensions: tuple[str, ...]) -> None:

@@ -235,9 +235,16 @@ def _check(options: Options) -> int:
         for finding in [*faults, *warnings]:
             print(finding)
         if found is not None:
+            print(f"{config}: {_greeting(found.main.hostname)}")
             aside = f", apart from the {'warning' if len(warnings) == 1 else 'warnings'} above" if warnings else ""
             print(f"{config}: config is fine{aside}")
     return 0 if found is not None else fault_code(config, 1)
+
+
+def _greeting(hostname: str) -> str:
+    if "." in hostname:
+        return f"providers are greeted as '{hostname}'"
+    return f"providers are greeted by the connection's own address, as '{hostname}' has no dot"
 
 
 def _queue(options: Options) -> int:

@@ -170,8 +170,9 @@ def step_facts(step: Step) -> list[tuple[str, str]]:
         return [("subject", subject), *facts] if subject and subject != step.text else facts
     if step.stage == "login" and step.detail.get("mechanism"):
         return [("by", step.detail["mechanism"])]
-    if step.stage == "ehlo" and step.detail.get("extensions"):
-        return [("offers", step.detail["extensions"])]
+    if step.stage == "ehlo":
+        labels = {"name": "we said", "extensions": "offers"}
+        return [(label, step.detail[name]) for name, label in labels.items() if step.detail.get(name)]
     return []
 
 

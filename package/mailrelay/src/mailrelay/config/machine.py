@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 
 from mailrelay.config import addresses, interfaces, uci
 from mailrelay.config.invalid import InvalidValue
 
 _MEMORY_FILESYSTEMS = ("tmpfs", "ramfs", "rootfs")
+DHCP, HOSTS, RESOLVER = "/etc/config/dhcp", "/etc/hosts", "/etc/resolv.conf"
 
 
 class Machine:
@@ -24,8 +26,8 @@ class Machine:
         self.exposed = exposed or {}
 
     def hostname(self) -> str:
-        """Return a name that may be used in EHLO."""
-        return "mailrelay.localdomain"
+        """Return the name that the relay calls itself by where its settings have none."""
+        return "mailrelay"
 
     def networks(self) -> list[str]:
         """Return the names that `list network` may have; none where they are not known."""
@@ -50,13 +52,17 @@ class ThisMachine(Machine):
     """The one that the check runs on."""
 
     def hostname(self) -> str:
-        """Return the system's name as one that may be used in EHLO; "mailrelay.localdomain" where it has none."""
+        """Return the system's name, with its domain as far as this system's files know one: DNS is never asked."""
         system = socket.gethostname()
         name = "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in system).strip("-.")
         try:
-            return addresses.hostname(name)
+            name = addresses.hostname(name)
         except InvalidValue:
             return super().hostname()
+        if _is_full(name):
+            return name
+        name = name.partition(".")[0]
+        return next(filter(_is_full, _with_domain(name)), name)
 
     def networks(self) -> list[str]:
         return openwrt_networks() or [name for _, name in socket.if_nameindex()]
@@ -74,14 +80,48 @@ class ThisMachine(Machine):
         return not os.access(program, os.X_OK)
 
 
-def openwrt_networks(path: str = "/etc/config/network") -> list[str]:
-    """Return the names of OpenWrt's networks; none on another system."""
+def _is_full(name: str) -> bool:
+    """Tell whether a name has a domain that is more than the resolver's stopgap for none."""
+    try:
+        return "." in addresses.hostname(name) and not name.lower().endswith(".localdomain")
+    except InvalidValue:
+        return False
+
+
+def _with_domain(name: str) -> Iterator[str]:
+    """Yield the name with each domain that may be its own, the likeliest first: OpenWrt's for its LAN, that which
+    /etc/hosts has beside the name, the resolver's."""
+    for section in _uci_sections(DHCP):
+        if section.type == "dnsmasq":
+            yield f"{name}.{section.options.get('domain', '')}"
+    for words in _words(HOSTS):
+        if name in words[1:]:
+            yield from (word for word in words[1:] if word.startswith(name + "."))
+    for words in reversed(_words(RESOLVER)):  # the last one counts: resolv.conf(5)
+        if words[0] in ("domain", "search"):
+            yield from (f"{name}.{word.strip('.')}" for word in words[1:2])
+
+
+def _words(path: str) -> list[list[str]]:
+    """Return the words of each line; none of a file that cannot be read."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return [words for line in file if (words := line.partition("#")[0].split())]
+    except OSError:
+        return []
+
+
+def _uci_sections(path: str) -> list[uci.Section]:
     try:
         with open(path, "rb") as file:
-            sections = uci.parse(file.read())
+            return uci.parse(file.read())
     except (OSError, uci.ParseError):
         return []
-    return [section.name for section in sections if section.type == "interface" and section.name]
+
+
+def openwrt_networks(path: str = "/etc/config/network") -> list[str]:
+    """Return the names of OpenWrt's networks; none on another system."""
+    return [section.name for section in _uci_sections(path) if section.type == "interface" and section.name]
 
 
 def on_memory(path: str, mounts: str = "/proc/self/mounts") -> bool:

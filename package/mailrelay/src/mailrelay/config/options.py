@@ -73,8 +73,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                choices=("any", "listed", "none")),
         Option("hostname", "hostname", "",
                "The name the relay calls itself by, to machines and to the provider. Never `localhost`: many "
-               "providers refuse it.", computed="the system's host name; a name without a dot goes to the provider as "
-               "the connection's own address, like `[192.0.2.1]`"),
+               "providers refuse it.", computed="the system's name with its domain; one without a dot goes to the "
+               "provider as the connection's own address, like `[192.0.2.1]`"),
         Option("spool", "spool", "/etc/mailrelay/spool",
                "The folder where mail waits. It must be on storage that survives a power cut: not in `/tmp`, and on "
                "OpenWrt not in `/var`."),
@@ -170,7 +170,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("accept_any_login", "switch", "0", "For machines that insist on a login: takes whatever they send."),
         Option("username", "text", "", "The login name that these machines must give."),
         Option("password", "secret", "", "The password that goes with it."),
-        Option("rate_limit", "integer", "0", 
+        Option("rate_limit", "integer", "0",
                "Mails a minute, `0` for any number. What is over it is refused, and lost if the machine has no queue.",
                high=1_000_000),
         Option("redirect", "switch", "0",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mailrelay.config import addresses
 from mailrelay.config.findings import Part
-from mailrelay.config.invalid import Setting, nearest
+from mailrelay.config.invalid import InvalidValue, Setting, nearest
 from mailrelay.config.machine import Machine
 from mailrelay.config.option_types import show_duration, show_size
 from mailrelay.core.net import Net, is_private
@@ -31,20 +31,48 @@ def run(parts: list[Part], machine: Machine) -> None:
     main = next(part for part in parts if part.type == "mailrelay")
     if main["hostname"] == "":
         main.values["hostname"] = machine.hostname()
-    _main(main, machine)
+    elif main["hostname"] and "." not in main["hostname"]:
+        problem = f"'{main['hostname']}' has no dot: providers are greeted by the connection's own address instead"
+        main.warn("dotless-hostname", "hostname", problem, "write a full name like 'router.example.org'")
     smarthosts = [part for part in parts if part.type == "smarthost"]
+    used = sorted((part for part in smarthosts if part["enabled"]), key=lambda part: part["priority"] or 0)
+    if main["postmaster"] == "":
+        main.values["postmaster"] = _owner(main, used)
+    _main(main, machine)
     for part in smarthosts:
         if part["port"] == "":
             part.values["port"] = PORTS.get(part["tls"])
         _smarthost(part, main, machine)
-    used = [part for part in smarthosts if part["enabled"]]
+    _between(used, main)
     if not used and all(part["enabled"] is not None for part in smarthosts):
         problem = "has no provider set, so that all mail is refused for now"
         main.warn("no-smarthost", "", problem, "add a section ", Setting("smarthost", word="config"))
-    elif used and all(part["sender"] for part in used):
+    if used and all(part["sender"] for part in used):
         problem = "leaves mail from other senders without a provider"
         used[-1].warn("no-smarthost-for-others", "sender", problem, "leave it out in one smarthost")
+    if used and main["postmaster"] == "" and main["notify"] == "":
+        problem = "is not set, and no login name is a mail address: nobody is told of mail that cannot be delivered"
+        main.warn("nobody-told", "postmaster", problem, "write ", Setting("postmaster", "you@example.org"))
     _clients([part for part in parts if part.type == "client"], main)
+
+
+def _owner(main: Part, used: list[Part]) -> str:
+    """Return whom to tell where nobody is named: the address of the first provider's account, "" if it is not known."""
+    first = [used[0]["username"], used[0]["from"]] if used else []
+    return next(filter(None, map(_address, [*first, main["sender"]])), "")
+
+
+def _address(text: str | None) -> str:
+    """Return the text if it is an address that a provider could deliver to, else ""."""
+    try:
+        read = addresses.address(text or "")
+    except InvalidValue:
+        return ""
+    return read if "." in read.rpartition("@")[2] else ""
+
+
+def _domain(text: str | None) -> str:
+    return _address(text).rpartition("@")[2]
 
 
 def _main(main: Part, machine: Machine) -> None:
@@ -137,6 +165,7 @@ def _smarthost(part: Part, main: Part, machine: Machine) -> None:
         return
     _login(part)
     _certificate(part, machine)
+    _dotless(part, "from")
     if host is None:
         return
     is_address = addresses.is_ip(host)
@@ -147,6 +176,20 @@ def _smarthost(part: Part, main: Part, machine: Machine) -> None:
     if part["tls"] == "none":
         _cleartext(part)
     _usual(part)
+
+
+def _between(used: list[Part], main: Part) -> None:
+    """Warn of what a provider is set to and has no effect, or the wrong one, beside the others."""
+    sender = _domain(main["sender"])
+    is_an_accounts = sender != "" and any(_domain(part["username"]) == sender for part in used)
+    for part in used:
+        if part["overflow"] and (part["rate"] == (0, 0) or len(used) == 1):
+            lacks = "option rate" if part["rate"] == (0, 0) else "another provider"
+            part.warn("no-effect", "overflow", f"has no effect without {lacks}", "leave the option out")
+        account = _address(part["username"])
+        if is_an_accounts and account and _domain(account) != sender and part["from"] == "":
+            problem = f"is not set: mail through it comes from '{main['sender']}', which it may refuse"
+            part.warn("sender-of-another", "from", problem, "write ", Setting("from", account))
 
 
 def _usual(part: Part) -> None:
@@ -247,6 +290,9 @@ def _clients(clients: list[Part], main: Part) -> None:
     seen: dict[Net, str] = {}
     for part in clients:
         _credentials(part, "")
+        if main["login"] == "none" and (part["username"] or part["accept_any_login"]):
+            problem = f"'none' offers no login, and section '{part.title}' has one"
+            main.warn("login-not-offered", "login", problem, "write ", Setting("login", "listed"))
         if part["accept_any_login"] and part["username"]:
             problem = "leaves the username without a meaning"
             part.fault("two-logins", "accept_any_login", problem, "set one of the two")

@@ -45,8 +45,18 @@ def preload(smarthosts: list[Smarthost]) -> None:
         from mailrelay.courier import certificate  # noqa: F401
 
 
+def ehlo_name(hostname: bytes, own_address: str) -> bytes:
+    """Return what EHLO says: the name, or the address of our end as a literal (RFC 5321 4.1.3) where that has no dot.
+
+    Providers refuse a short name, for every recipient and for good.
+    """
+    if b"." in hostname:
+        return hostname
+    return f"[{'IPv6:' if ':' in own_address else ''}{own_address}]".encode()
+
+
 class SmarthostConnection:
-    """A smarthost, to be opened once. `hostname` is what EHLO says."""
+    """A smarthost, to be opened once. `hostname` is what EHLO says, if it has a dot."""
 
     def __init__(
         self,
@@ -95,7 +105,7 @@ class SmarthostConnection:
                 self._secure(self._transport)
             login = Login(self.smarthost.username, self.smarthost.password, self.smarthost.auth)
             session = client.Session(
-                self.hostname,
+                ehlo_name(self.hostname, self._transport.own_address),
                 starttls=self.smarthost.tls == "starttls",
                 secure=self.smarthost.tls == "tls",
                 login=login if self.smarthost.username and self.smarthost.auth != "none" and self._trust else None,
@@ -276,7 +286,11 @@ class SmarthostConnection:
     def _detail(self, stage: str) -> dict[str, str]:
         session = self.dialogue.session
         if stage == "ehlo":
-            return {"extensions": ", ".join(f"{k} {v}".strip() for k, v in session.opening.extensions.items())}
+            name = session.opening.hostname.decode("ascii", "replace")
+            return {
+                "name": name,
+                "extensions": ", ".join(f"{k} {v}".strip() for k, v in session.opening.extensions.items()),
+            }
         return {"mechanism": session.opening.mechanism} if stage == "login" else {}
 
     def _step(self, stage: str, text: str, detail: dict[str, str] | None = None, *, ok: bool = True) -> None:

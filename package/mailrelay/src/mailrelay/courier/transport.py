@@ -145,6 +145,11 @@ class Transport:
         self._sock = sock
         self._deadline = deadline
 
+    @property
+    def own_address(self) -> str:
+        """Return the number of this end, of IPv6 without its zone."""
+        return str(self._sock.getsockname()[0]).partition("%")[0]
+
     def _patiently(self, operation: Callable[[A], T], argument: A, until: float) -> T:
         while True:
             try:

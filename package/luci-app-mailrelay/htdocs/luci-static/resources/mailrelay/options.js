@@ -38,7 +38,7 @@ return baseclass.extend({
 			allow: { type: 'net', list: true, help: _('Further addresses or networks that may send, like `192.168.7.0/24`: those behind another router.') },
 			port: { type: 'port', list: true, value: '25', low: 1, high: 65535, help: _('The ports to listen on.') },
 			login: { type: 'choice', value: 'any', choices: [ 'any', 'listed', 'none' ], help: _('Machines that insist on a login: `any` takes whatever name and password they send, `listed` offers a login only to those that have one in a section `client`, `none` offers none.') },
-			hostname: { type: 'hostname', computed: _('the system\'s host name; a name without a dot goes to the provider as the connection\'s own address, like `[192.0.2.1]`'), help: _('The name the relay calls itself by, to machines and to the provider. Never `localhost`: many providers refuse it.') },
+			hostname: { type: 'hostname', computed: _('the system\'s name with its domain; one without a dot goes to the provider as the connection\'s own address, like `[192.0.2.1]`'), help: _('The name the relay calls itself by, to machines and to the provider. Never `localhost`: many providers refuse it.') },
 			spool: { type: 'spool', value: '/etc/mailrelay/spool', help: _('The folder where mail waits. It must be on storage that survives a power cut: not in `/tmp`, and on OpenWrt not in `/var`.') },
 			max_message_size: { type: 'size', value: '25M', low: 1024, high: 1073741824, lowText: '1K', highText: '1G', help: _('The largest mail that is taken.') },
 			max_queue_size: { type: 'size', value: '0', low: 0, high: 1099511627776, lowText: '0', highText: '1024G', help: _('How much may wait in all; `0` is a quarter of the free space.') },
