@@ -32,6 +32,7 @@ def smarthost(provider: ScriptedProvider | None = None, **options: Any) -> Smart
         "password": "",
         "priority": 10,
         "sender": [],
+        "from_": "",
         "rate_minute": 0,
         "rate_day": 0,
         "family": "any",

@@ -444,6 +444,44 @@ def test_the_postmaster_hears_of_failed_mail_but_never_of_a_failed_notice(box: S
         assert first.encode() not in notice.data
 
 
+def test_the_notice_leaves_from_the_accounts_own_address(box: Spool) -> None:
+    with ScriptedProvider({"rcpt": ["550 5.1.1 no such user"]}) as provider:
+        login = "username 'me@account.example'", "password 'secret'"
+        host = smarthost(provider, "a", *login, "from 'alarm@plant.example'", "list sender '@plant.example'")
+        desk = Desk(box, host, "postmaster 'boss@example.org'")
+        put(box, b"plc@plant.example")
+        for _ in range(2):
+            desk.run()
+        [notice] = provider.messages
+        assert (notice.sender, notice.recipients) == (b"me@account.example", [b"boss@example.org"])
+        assert b"\r\nFrom: Mail relay <me@account.example>\r\n" in notice.data
+        assert b"Reply-To" not in notice.data and b"X-Original" not in notice.data
+
+
+def test_each_provider_gets_mail_from_the_sender_that_it_takes(box: Spool, time: Time) -> None:
+    with ScriptedProvider({"connect": Drop()}) as first, ScriptedProvider() as spare:
+        sections = smarthost(first, "a", "priority '5'") + smarthost(spare, "b", "from 'you@example.org'")
+        desk = Desk(box, sections, "sender 'alarms@company.example'")
+        put(box)
+        desk.run()
+        [mail] = spare.messages
+        assert mail.sender == b"you@example.org"
+        assert b"\r\nFrom: you@example.org\r\n" in mail.data
+
+
+def test_a_mail_from_the_null_sender_is_from_the_sender_that_is_set_and_its_failure_told(box: Spool) -> None:
+    with ScriptedProvider({"rcpt": ["550 5.1.1 no such user"]}) as provider:
+        desk = Desk(box, smarthost(provider), "postmaster 'boss@example.org'", "sender 'alarm@acct.example'")
+        put(box, b"", subject="UPS on battery")
+        for _ in range(2):
+            desk.run()
+        [notice] = provider.messages
+        assert notice.sender == b"alarm@acct.example" and b"UPS on battery" in notice.data
+        put(box, b"")
+        desk.run()
+        assert provider.messages[1].sender == b"alarm@acct.example"
+
+
 def test_a_mail_from_the_null_sender_is_never_answered(box: Spool) -> None:
     with ScriptedProvider({"rcpt": "550 no"}) as provider:
         desk = Desk(box, smarthost(provider), "postmaster 'boss@example.org'")

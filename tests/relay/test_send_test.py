@@ -72,6 +72,19 @@ def test_aliases_and_sender_rules_hold_for_it_as_for_all_mail(config: Path) -> N
         assert "that is where root goes" in done.text
 
 
+def test_each_provider_is_shown_with_the_sender_that_goes_to_it(config: Path) -> None:
+    with ScriptedProvider() as provider:
+        first, spare = plain(free_port()), plain(provider.port, "\toption from 'you@example.org'")
+        write(config, first, spare, main="\toption sender 'alarms@company.example'")
+        done = send_test(config, "owner@example.org", "--from", "plc@plant.example")
+        assert done.code == 0, done.text
+        assert provider.messages[0].sender == b"you@example.org"
+        assert "from  alarms@company.example (option sender; asked for was plc@plant.example)" in done.text
+        assert "from  you@example.org (option from of provider smarthost[1]; asked for was plc@pl" in done.text
+        lines = [json.loads(line) for line in send_test(config, "owner@example.org", "--json-lines").text.splitlines()]
+        assert lines[-1]["sender"] == "you@example.org"
+
+
 def test_a_name_without_an_alias_is_explained_before_anything_is_sent(config: Path) -> None:
     with ScriptedProvider() as provider:
         write(config, plain(provider.port))

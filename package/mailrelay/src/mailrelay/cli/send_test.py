@@ -62,7 +62,7 @@ class TestDelivery:
         self.settings = settings
         self.main = settings.main
         self.report = report
-        self.original = b""  # the sender before option `sender` changes it
+        self.original = b""  # the sender before an option changes it
 
     def run(self, recipient: bytes, sender: bytes) -> int:
         sender = sender or (self.main.sender or f"mailrelay@{self.main.hostname}").encode()
@@ -70,8 +70,8 @@ class TestDelivery:
         refusal = rules.refusal(recipient)
         recipients = [] if refusal else rules.expand([recipient])
         smarthosts = candidates(self.settings.smarthosts, sender)
-        self.original, sender = sender, self.main.sender.encode() or sender
-        self.report.begin(self.original, sender, recipient, recipients)
+        self.original = sender
+        self.report.begin(sender, recipient, recipients)
         if refusal:
             return self.report.end(False, str(refusal), "")
         if not self.settings.smarthosts:
@@ -89,9 +89,11 @@ class TestDelivery:
 
     def send(self, smarthost: Smarthost, envelope: spool.Envelope, *, last: bool) -> int | None:
         """Send it by this smarthost. Return the exit code; None if another one is to be tried."""
-        self.report.smarthost(smarthost)
+        self.report.smarthost(smarthost, self.original, outgoing.sender(envelope, self.main, smarthost))
         mail, queue_id = self.mail(), spool.Spool("").new_id()
-        test = outgoing.compose(envelope, queue_id, envelope.recipients, lambda: [mail], len(mail), self.main)
+        test = outgoing.compose(
+            envelope, queue_id, envelope.recipients, lambda: [mail], len(mail), self.main, smarthost
+        )
         hostname = self.main.hostname.encode()
         try:
             with SmarthostConnection(smarthost, hostname, on_step=self.report.step) as connection:
@@ -127,16 +129,17 @@ class TestDelivery:
 class Report:
     """The steps for people, each on its line as soon as it is over."""
 
-    def begin(self, original: bytes, sender: bytes, asked: bytes, recipients: list[bytes]) -> None:
-        rewritten = f" (option sender; asked for was {address(original)})" if sender != original else ""
-        print(f"from  {address(sender)}{rewritten}")
+    def begin(self, original: bytes, asked: bytes, recipients: list[bytes]) -> None:
         names = ", ".join(address(recipient) for recipient in recipients) or address(asked)
         print(f"to    {names}" + (f" (that is where {address(asked)} goes)" if recipients not in ([], [asked]) else ""))
 
-    def smarthost(self, smarthost: Smarthost) -> None:
+    def smarthost(self, smarthost: Smarthost, original: bytes, sender: bytes) -> None:
         tls = {"starttls": "STARTTLS", "tls": "TLS", "none": "no encryption"}[smarthost.tls]
         unverified = "" if smarthost.verify or smarthost.tls == "none" else ", certificate not verified"
-        print(f"\n{smarthost.host} port {smarthost.port}, {tls}{unverified}", flush=True)
+        print(f"\n{smarthost.host} port {smarthost.port}, {tls}{unverified}")
+        option = f"option from of provider {smarthost.name}" if smarthost.from_ else "option sender"
+        rewritten = f" ({option}; asked for was {address(original)})" if sender != original else ""
+        print(f"from  {address(sender)}{rewritten}", flush=True)
 
     def step(self, step: Step) -> None:
         name = _NAMES.get(step.stage, step.stage)
@@ -183,10 +186,11 @@ class JsonReport(Report):
         self._host = ""
         self._facts: dict[str, object] = {}
 
-    def begin(self, original: bytes, sender: bytes, asked: bytes, recipients: list[bytes]) -> None:
-        self._facts = {"sender": address(sender), "recipients": [address(recipient) for recipient in recipients]}
+    def begin(self, original: bytes, asked: bytes, recipients: list[bytes]) -> None:
+        self._facts = {"sender": address(original), "recipients": [address(recipient) for recipient in recipients]}
 
-    def smarthost(self, smarthost: Smarthost) -> None:
+    def smarthost(self, smarthost: Smarthost, original: bytes, sender: bytes) -> None:
+        self._facts["sender"] = address(sender)
         self._host = f"{smarthost.host}:{smarthost.port}"
 
     def step(self, step: Step) -> None:

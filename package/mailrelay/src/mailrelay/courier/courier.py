@@ -212,7 +212,7 @@ class Courier:
                 self.assign(message)
                 continue
             self.routes.count_message(smarthost, now)
-            yield outgoing.transaction(message, self.main)
+            yield outgoing.transaction(message, self.main, smarthost)
 
     def connection_failed(self, smarthost: Smarthost, failure: Failure, settled: int) -> None:
         """Back off from the smarthost for what fails before MAIL, put off the messages for what fails after it."""

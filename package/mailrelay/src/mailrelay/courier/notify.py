@@ -38,6 +38,7 @@ class Notices:
         report: Callable[..., None],
     ) -> None:
         self._main = settings.main
+        self._replaces_sender = bool(settings.main.sender or any(host.from_ for host in settings.smarthosts))
         self._spool = where
         self._troubles = Troubles(carried_state, report)
         self._failures: list[tuple[str, str, str, str]] = []
@@ -45,8 +46,8 @@ class Notices:
         self._count = 0
 
     def failed(self, message: spool.Message, recipient: bytes, answer: str, hint: str) -> None:
-        """Note that a recipient will never be served. Say nothing of notices, nor of mail from the null sender."""
-        if message.envelope.notice or not message.envelope.sender:
+        """Note that a recipient will never be served. Say nothing of notices, nor of what leaves with no sender."""
+        if message.envelope.notice or not (message.envelope.sender or self._replaces_sender):
             return
         self._count += 1
         if self._count > _LISTED:
@@ -108,9 +109,8 @@ class Notices:
         return queued
 
     def _submit(self) -> list[str]:
-        envelope = spool.Envelope(
-            self._main.sender.encode(), [self._main.postmaster.encode()], "127.0.0.1", b"localhost", notice=True
-        )
+        postmaster = self._main.postmaster.encode()
+        envelope = spool.Envelope(b"", [postmaster], "127.0.0.1", b"localhost", notice=True)
         try:
             return [self._spool.submit(envelope, [self._mail()])]
         except OSError as error:
@@ -120,7 +120,7 @@ class Notices:
     def _mail(self) -> bytes:
         host = self._main.hostname
         lines = [
-            f"From: Mail relay <{self._main.sender or 'MAILER-DAEMON@' + host}>",
+            "From: Mail relay",  # whose address is the smarthost's to say
             f"To: {self._main.postmaster}",
             f"Subject: {self._count} mail{'s' if self._count > 1 else ''} could not be delivered",
             "Auto-Submitted: auto-generated",

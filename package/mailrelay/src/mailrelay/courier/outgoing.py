@@ -6,13 +6,14 @@ Asks nobody and sends nothing. Called by the courier; the `test` command compose
 from __future__ import annotations
 
 from mailrelay.mail import headers
+from mailrelay.mail.address_list import is_address
 from mailrelay.smtp.transaction import Transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from mailrelay.config.settings import Main
+    from mailrelay.config.settings import Main, Smarthost
     from mailrelay.spool import spool
 
 
@@ -25,10 +26,21 @@ class Unreadable(Exception):
         self.error = error
 
 
-def transaction(message: spool.Message, main: Main) -> Transaction:
+def sender(envelope: spool.Envelope, main: Main, smarthost: Smarthost) -> bytes:
+    """Return whom mail through this smarthost is from, in MAIL and in From: the settings' word, else the envelope's.
+
+    The relay's own notices come from the account itself; where that has no address, empty stands for the null sender.
+    """
+    configured = smarthost.from_ or main.sender
+    if envelope.notice:
+        return (smarthost.username if is_address(smarthost.username.encode()) else configured).encode()
+    return configured.encode() or envelope.sender
+
+
+def transaction(message: spool.Message, main: Main, smarthost: Smarthost) -> Transaction:
     """Return it for the recipients that are still pending; `tag` is the message, open until that is settled."""
     recipients = [message.envelope.recipients[i] for i in message.pending()]
-    composed = compose(message.envelope, message.id, recipients, message.chunks, message.size, main)
+    composed = compose(message.envelope, message.id, recipients, message.chunks, message.size, main, smarthost)
     complete = composed.content
 
     def content() -> Iterator[bytes]:
@@ -48,13 +60,16 @@ def compose(
     chunks: Callable[[], Iterable[bytes]],
     size: int,
     main: Main,
+    smarthost: Smarthost,
 ) -> Transaction:
     """Return the transaction of a message of `size` bytes as received, which chunks() yields dot-stuffed."""
-    rewritten = main.sender.encode()
+    outgoing_sender = sender(envelope, main, smarthost)
+    # A notice has no original to keep: its From is a name without an address.
+    rewritten = b"" if envelope.notice or not (smarthost.from_ or main.sender) else outgoing_sender
     info = headers.MessageInfo(
         queue_id=queue_id,
         hostname=main.hostname,
-        sender=rewritten if rewritten and envelope.sender else envelope.sender,
+        sender=outgoing_sender,
         original_sender=envelope.sender,
         recipients=recipients,
         client=envelope.client,

@@ -65,11 +65,14 @@ class RateWindow:
 
 
 def candidates(smarthosts: list[Smarthost], sender: bytes) -> list[Smarthost]:
-    """Return those that may send for this envelope sender: the ones that name it, else the ones that name nobody."""
+    """Return those that may send for this envelope sender: the ones that name it, else the ones that name nobody.
+
+    The null sender, which none can name, goes by any: a notice leaves from the account's own address.
+    """
     address = sender.decode("utf-8", "replace").lower()
     domain = address[address.rfind("@") :] if "@" in address else "@"
     named = [host for host in smarthosts if {address, domain} & {name.lower() for name in host.sender}]
-    return named or [host for host in smarthosts if not host.sender]
+    return named or [host for host in smarthosts if not host.sender] or ([] if sender else smarthosts)
 
 
 class SmarthostState:

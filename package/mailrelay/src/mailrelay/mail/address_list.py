@@ -125,12 +125,17 @@ def address_of(value: bytes) -> bytes:
     return next(iter(addresses(value)), b"")
 
 
-def is_public(address: bytes) -> bool:
-    """Return whether an answer could reach the address from the internet: its domain is a name with a dot in it."""
+def is_address(address: bytes) -> bool:
+    """Return whether this is one whole address of which the domain is a name with a dot in it."""
     local, _, domain = address.rpartition(b"@")
     if not local or b" " in address or not _DOMAIN_NAME.fullmatch(domain):
         return False
     return not domain.rpartition(b".")[2].isdigit() and b"." in domain
+
+
+def is_public(address: bytes) -> bool:
+    """Return whether an answer could reach the address from the internet."""
+    return is_address(address)
 
 
 def addr_spec(address: bytes, hostname: bytes) -> bytes:
