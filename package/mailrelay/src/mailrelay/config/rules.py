@@ -12,6 +12,7 @@ from mailrelay.config.findings import Part
 from mailrelay.config.invalid import InvalidValue, Setting, nearest
 from mailrelay.config.machine import Machine
 from mailrelay.config.option_types import show_duration, show_size
+from mailrelay.core.domains import is_private_domain
 from mailrelay.core.net import Net, is_private
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -23,7 +24,6 @@ _SENDING_HOSTS = {
     "icloud.com": "smtp.mail.me.com", "fastmail.com": "smtp.fastmail.com", "zoho.com": "smtp.zoho.com",
     "gmx.net": "mail.gmx.net", "gmx.de": "mail.gmx.net", "web.de": "smtp.web.de",
 }  # fmt: skip
-_LOCAL_ENDINGS = ("lan", "local", "localhost", "internal", "home.arpa", "localdomain", "home")
 
 
 def run(parts: list[Part], machine: Machine) -> None:
@@ -269,7 +269,7 @@ def _cleartext(part: Part) -> None:
         if not is_private(Net.parse(host)):
             problem = f"'none' is refused, as '{host}' is not in a private network"
             part.fault("cleartext-refused", "tls", problem, *allow)
-    elif "." in host and not host.lower().endswith(tuple("." + ending for ending in _LOCAL_ENDINGS)):
+    elif not is_private_domain(host.encode()):
         part.warn("cleartext", "tls", f"'none' works only if '{host}' is in a private network", *allow)
     if part["username"] and not part["allow_cleartext"]:
         part.warn("cleartext", "tls", "is 'none': the password crosses the network unencrypted", offered)

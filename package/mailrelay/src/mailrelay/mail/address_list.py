@@ -10,6 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 
+from mailrelay.core.domains import is_private_domain
 from mailrelay.mail.body import cut_before
 
 WORD, QUOTED, COMMENT, ANGLE, SEPARATOR, SPACE = range(6)
@@ -135,7 +136,7 @@ def is_address(address: bytes) -> bool:
 
 def is_public(address: bytes) -> bool:
     """Return whether an answer could reach the address from the internet."""
-    return is_address(address)
+    return is_address(address) and not is_private_domain(address.rpartition(b"@")[2])
 
 
 def addr_spec(address: bytes, hostname: bytes) -> bytes:
