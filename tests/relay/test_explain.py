@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mailrelay.config.settings import Smarthost
-from mailrelay.courier.explain import explain, explain_reply, rules
+from mailrelay.courier.explain import VERDICTS, explain, explain_reply, rules
 from mailrelay.courier.failure import Failure
+from mailrelay.smtp.client import LOGIN_CODES
 from mailrelay.smtp.reply import Reply
 from mailrelay.smtp.reply_reader import as_reply
 
@@ -25,8 +27,15 @@ STAGES = (
 )
 
 
-def smarthost(host: str = "smtp.example.org", port: int = 587, tls: str = "starttls") -> Smarthost:
-    return Smarthost(name="test", host=host, port=port, tls=tls)
+ANSWERS = [
+    (*line.split("\t"), "", "", "", "")[:7]
+    for line in (Path(__file__).parents[1] / "data" / "provider-answers.tsv").read_text().splitlines()
+    if line[:1] != "#"
+]
+
+
+def smarthost(host: str = "smtp.example.org", port: int = 587, tls: str = "starttls", auth: str = "auto") -> Smarthost:
+    return Smarthost(name="test", host=host, port=port, tls=tls, auth=auth)
 
 
 def reply(line: str) -> Reply:
@@ -35,7 +44,36 @@ def reply(line: str) -> Reply:
 
 def hint(stage: str, cause: str, answer: str = "", detail: dict[str, str] | None = None, **host: Any) -> str:
     said = reply(answer) if answer else None
-    return explain(Failure(stage, cause, said.text if said else "", reply=said, detail=detail), smarthost(**host))
+    return explain(Failure(stage, cause, said.text if said else "", reply=said, detail=detail), smarthost(**host))[1]
+
+
+def judge(stage: str, answer: str, **host: Any) -> tuple[str, str]:
+    """Return verdict and hint for what the client makes of an answer."""
+    if stage == "offers":
+        text = f"the server offers only {answer} to log in by"
+        return explain(Failure("login", "no-common-auth", text), smarthost(**host))
+    said = reply(answer)
+    cause = "login-refused" if stage == "login" else "rejected" if stage in ("banner", "ehlo") else ""
+    if said.code == 421:
+        cause = "closing"
+    elif stage == "mail" and said.code in (*LOGIN_CODES, 503):
+        stage, cause = "login", "login-required"
+    if cause:
+        return explain(Failure(stage, cause, said.text, reply=said), smarthost(**host))
+    return explain_reply(said, stage, smarthost(**host))
+
+
+@pytest.mark.parametrize(("host", "stage", "answer", "verdict", "words", "never", "options"), ANSWERS)
+def test_what_providers_answer_is_the_fault_of_whom_it_is_and_says_what_to_change(
+    host: str, stage: str, answer: str, verdict: str, words: str, never: str, options: str
+) -> None:
+    values = dict(option.split("=") for option in options.split() if "=" in option)
+    found, text = judge(stage, answer, host=host, **values)
+    assert found in verdict.split("|"), text
+    assert re.search(words, text), text
+    assert never in ("", "-") or not re.search(never, text), text
+    if options != "host" and "smtp-relay.gmail.com" not in (host if stage == "ehlo" else ""):
+        assert judge(stage, answer, host="smtp.example.org", **values)[0] in verdict.split("|"), "at any host"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +128,7 @@ def test_a_refused_login_says_what_this_provider_wants(host: str, answer: str, w
     ],
 )  # fmt: skip
 def test_an_answer_to_a_message_says_what_to_change(stage: str, answer: str, host: str, words: str) -> None:
-    assert re.search(words, explain_reply(reply(answer), stage, smarthost(host)))
+    assert re.search(words, explain_reply(reply(answer), stage, smarthost(host))[1])
 
 
 @pytest.mark.parametrize(
@@ -107,7 +145,6 @@ def test_an_answer_to_a_message_says_what_to_change(stage: str, answer: str, hos
         ("name", "name-timeout", 587, "starttls", "WAN"),
         ("name", "no-such-name", 587, "starttls", "typing mistake"),
         ("ehlo", "rejected", 587, "starttls", "option hostname"),
-        ("ehlo", "closing", 587, "starttls", "option hostname"),
         ("login", "login-required", 587, "starttls", "username and password"),
         ("certificate", "cert-not-yet-valid", 587, "starttls", "date and time"),
     ],
@@ -141,13 +178,16 @@ def test_every_cause_at_every_stage_has_advice_without_gaps(cause: str) -> None:
 
 
 def test_what_a_server_says_is_not_taken_for_a_place_to_fill_in() -> None:
-    assert "{host} {0}" in explain_reply(reply("550 {host} {0}"), "dot", smarthost())
+    assert "{host} {0}" in explain_reply(reply("550 {host} {0}"), "dot", smarthost())[1]
 
 
 def test_the_table_holds_only_conditions_that_exist_and_no_rule_that_cannot_be_reached() -> None:
     seen = []
-    for conditions, text in rules():
-        assert set(conditions) <= {"host", "port", "tls", "cause", "stage", "code", "enhanced", "text"}, conditions
+    for conditions, verdict, text in rules():
+        assert set(conditions) <= {"host", "port", "tls", "auth", "cause", "stage", "code", "enhanced", "text"}, (
+            conditions
+        )
+        assert verdict in VERDICTS
         assert text
         assert conditions not in seen
         seen.append(conditions)

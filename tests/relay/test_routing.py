@@ -6,10 +6,12 @@ import pytest
 
 from mailrelay.config import schema
 from mailrelay.config.machine import ThisMachine
+from mailrelay.courier import explain
 from mailrelay.courier.failure import Failure
 from mailrelay.courier.routing import Routes, retry_wait
 from mailrelay.smtp.reply import Reply
 from mailrelay.smtp.transaction import Transaction
+from mailrelay.spool.spool import Envelope
 
 CONFIG = """
 config mailrelay 'main'
@@ -27,7 +29,10 @@ config smarthost 'b'
 	option priority '20'
 """
 NOW = 1000.0
+LATER = NOW + 1e6
+OVERFLOW = "option overflow '1'\n\t"
 SENDER = b"plc@example.org"
+MAIL = Envelope(SENDER, [SENDER], "192.168.1.5")
 
 
 class Desk:
@@ -54,10 +59,10 @@ class Desk:
              settled: int = 0, now: float = NOW) -> bool:  # fmt: skip
         failure = Failure(stage, cause, "no", reply=Reply(code, "", "no") if code else None)
         failure.in_flight = [Transaction(SENDER, [SENDER], list)] if under_way else []
-        return self.routes.connection_failed(self.a, failure, settled, now)
+        return self.routes.connection_failed(self.a, failure, explain.explain(failure, self.a)[0], settled, now)
 
     def chosen(self, now: float = NOW) -> str | None:
-        smarthost = self.routes.choose(SENDER, now)
+        smarthost = self.routes.choose(MAIL, now)
         return smarthost.name if smarthost else None
 
 
@@ -76,7 +81,7 @@ def test_a_smarthost_that_fails_is_left_alone_longer_each_time_by_each_courier()
         assert desk.fail(now=now)
         assert desk.chosen(now + wait - 1) == "b" and desk.chosen(now + wait) == "a"
         now += wait
-    desk.routes.succeeded(desk.a)
+    desk.routes.succeeded(desk.a, LATER)
     assert desk.state == {} and desk.next_courier().chosen(NOW) == "a"
 
 
@@ -114,7 +119,7 @@ def test_whether_the_smarthost_or_the_message_is_to_blame(
 def test_after_a_success_one_more_message_may_break_the_connection() -> None:
     desk = Desk()
     assert not desk.fail("dot", "lost", under_way=True)
-    desk.routes.succeeded(desk.a)
+    desk.routes.succeeded(desk.a, LATER)
     assert not desk.fail("dot", "lost", under_way=True)
     assert desk.fail("dot", "lost", under_way=True)
 
@@ -123,9 +128,11 @@ def test_after_a_success_one_more_message_may_break_the_connection() -> None:
     ("option", "times", "choices"),
     [
         ("", [0] * 5, "aaaaa"),
-        ("option rate '3/minute'", [0, 0, 0, 1, 59, 60, 60, 60, 60], "aaabbaaab"),
-        ("option rate '3/minute'", [0, 59, 59, 60, 61, 61, 61], "aaaaaab"),  # a window begins with its first message
-        ("option rate '2/day'", [0, 10, 20, 86399, 86400, 86401, 86402], "aabbaab"),
+        ("option rate '3/minute'", [0, 0, 0, 1, 59, 60, 60, 60, 60], "aaa--aaa-"),
+        (OVERFLOW + "option rate '3/minute'", [0, 0, 0, 1, 59, 60, 60, 60, 60], "aaabbaaab"),
+        ("option rate '3/minute'", [0, 59, 59, 60, 61, 61, 61], "aaaaaa-"),  # a window begins with its first message
+        ("option rate '2/day'", [0, 10, 20, 86399, 86400, 86401, 86402], "aa--aa-"),
+        (OVERFLOW + "option rate '2/day'", [0, 10, 20, 86399, 86400, 86401, 86402], "aabbaab"),
     ],
 )
 def test_no_more_messages_than_the_owner_says_however_many_couriers_send_them(
@@ -136,18 +143,81 @@ def test_no_more_messages_than_the_owner_says_however_many_couriers_send_them(
     for after in times:
         desk = desk.next_courier()
         now = NOW + after
-        smarthost = desk.routes.choose(SENDER, now)
-        assert smarthost is not None
+        smarthost = desk.routes.choose(MAIL, now)
+        taken += smarthost.name if smarthost else "-"
+        if smarthost is None:
+            assert now < desk.routes.first_available_at(now) <= now + (86400 if "day" in option else 60)
+            continue
         desk.routes.count_message(smarthost, now)
-        taken += smarthost.name
     assert taken == choices
     assert bool(desk.state) is bool(option), "what has no limit is not counted"
 
 
 def test_when_the_first_smarthost_may_be_tried_again() -> None:
     desk = Desk("list sender 'plc@example.org'")
-    assert desk.routes.first_available_at() <= NOW
+    assert desk.routes.first_available_at(NOW) <= NOW
     desk.fail()
-    assert desk.routes.first_available_at() <= NOW, "b is there"
-    assert desk.routes.first_available_at(SENDER) == NOW + 30, "but not for this sender"
+    assert desk.routes.first_available_at(NOW) <= NOW, "b is there"
+    assert desk.routes.first_available_at(NOW, MAIL) == NOW + 30, "but not for this sender"
     assert desk.chosen() is None
+
+
+def test_mail_over_the_rate_goes_elsewhere_while_its_own_provider_rests_and_no_longer() -> None:
+    desk = Desk("option rate '1/minute'")
+    desk.routes.count_message(desk.a, NOW)
+    assert desk.chosen() is None
+    desk.fail(now=NOW + 1)
+    assert desk.chosen(NOW + 2) == "b", "that one is down is why there is a second"
+    assert desk.routes.first_available_at(NOW + 2) == NOW + 2
+    assert desk.chosen(NOW + 31) is None
+    assert desk.routes.first_available_at(NOW + 31) == NOW + 60
+
+
+def test_when_mail_may_go_for_anybody_is_when_it_may_go_for_the_first_sender() -> None:
+    desk = Desk("list sender 'plc@example.org'\n\toption rate '1/minute'")
+    desk.routes.count_message(desk.a, NOW)
+    assert desk.chosen() is None and desk.routes.first_available_at(NOW, MAIL) == NOW + 60
+    assert desk.routes.first_available_at(NOW) == NOW, "others have b"
+
+
+def mail(sender: bytes) -> Envelope:
+    return Envelope(sender, [SENDER], "192.168.1.5")
+
+
+@pytest.mark.parametrize(("verdict", "other"), [(explain.SETTING, "b"), (explain.SENDER, "a")])
+def test_a_refused_setting_lets_the_smarthost_rest_and_a_refused_sender_only_that_one(verdict: str, other: str) -> None:
+    desk = Desk()
+    desk.routes.refused(desk.a, verdict, MAIL, NOW)
+    desk = desk.next_courier()
+    assert desk.chosen(NOW + 899) == "b" and desk.chosen(NOW + 900) == "a"
+    choice = desk.routes.choose(mail(b"other@example.org"), NOW)
+    assert choice is not None and choice.name == other
+    assert desk.routes.better_available_at(desk.b, MAIL) == NOW + 900
+    assert desk.routes.better_available_at(desk.a, MAIL) is None
+
+
+def test_senders_that_leave_as_one_are_refused_as_one() -> None:
+    desk = Desk("option from 'alarms@example.org'")
+    desk.routes.refused(desk.a, explain.SENDER, MAIL, NOW)
+    assert desk.routes.choose(mail(b"other@example.org"), NOW) is desk.b
+
+
+@pytest.mark.parametrize("verdict", [explain.SETTING, explain.SENDER])
+def test_what_was_refused_is_mended_by_what_is_taken_after_the_rest(verdict: str) -> None:
+    desk = Desk()
+    desk.routes.refused(desk.a, verdict, MAIL, NOW)
+    desk = desk.next_courier()
+    assert not desk.routes.succeeded(desk.a, NOW + 10, MAIL), "it was on its way before"
+    assert desk.chosen(NOW + 10) == "b"
+    desk.routes.succeeded(desk.a, NOW + 900, mail(b"other@example.org"))
+    assert (desk.chosen(NOW) == "a") is (verdict == explain.SETTING)
+    assert desk.routes.succeeded(desk.a, NOW + 900, MAIL)
+    assert desk.next_courier().chosen(NOW) == "a" and desk.state == {}
+
+
+def test_what_is_known_of_refused_senders_is_bounded() -> None:
+    desk = Desk()
+    for number in range(200):
+        desk.routes.refused(desk.a, explain.SENDER, mail(b"plc%d@example.org" % number), NOW)
+    assert len(desk.state) == 50
+    assert desk.routes.choose(mail(b"plc199@example.org"), NOW) is desk.b

@@ -103,9 +103,9 @@ class TestDelivery:
                         return self.report.end(True, str(outcome.recipients[0]), "")
                     if outcome.stage == "local":
                         self.report.step(Step("mail", False, str(bad), 0.0, {}))
-                    return self.report.end(False, str(bad), explain.explain_reply(bad, outcome.stage, smarthost))
+                    return self.report.end(False, str(bad), explain.explain_reply(bad, outcome.stage, smarthost)[1])
         except Failure as failure:
-            hint = explain.explain(failure, smarthost)
+            _, hint = explain.explain(failure, smarthost)
             if last:
                 return self.report.end(False, str(failure), hint)
             self.report.next(str(failure), hint)

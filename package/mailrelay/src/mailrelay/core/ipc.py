@@ -20,7 +20,7 @@ Reports, and what they say (times are CLOCK_BOOTTIME seconds, with three digits 
 
 Carried state is text that couriers write for couriers. The supervisor keeps it and knows names only:
 
-    host SMARTHOST                  until when it rests, failures in a row
+    host SMARTHOST [SENDER]         until when it rests, or mail from this sender there; failures in a row
     rate SMARTHOST                  start and count of the minute, start and count of the day
     stuck                           when the owner was last told of stuck mail
     trouble NAME                    what waiting does not end: since, when told, when last met, queue id of the notice,

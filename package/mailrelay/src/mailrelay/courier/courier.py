@@ -14,7 +14,8 @@ import signal
 
 from mailrelay.core import clock, ipc, log
 from mailrelay.courier import explain, notify, outgoing
-from mailrelay.courier.failure import OWNERS_CAUSES, Failure
+from mailrelay.courier.explain import SENDER, SETTING
+from mailrelay.courier.failure import Failure
 from mailrelay.courier.fair_queue import FairQueue
 from mailrelay.courier.opener import Opener
 from mailrelay.courier.recorder import Recorder
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 _LINGER = 1.0  # seconds that an idle connection waits for more mail
 _LOOK = 900.0  # seconds that the queue is left alone at most while no smarthost may be tried
-_UNREACHABLE = "4.4.7 Given up: no smarthost could be reached in time"
 _NICE = 10  # a machine on the LAN that waits for its 250 goes before mail that is on its way
 _HURRY = 3.0  # seconds that the message under way has when we are told to end
 
@@ -79,7 +79,7 @@ class Courier:
         self.queue = FairQueue(self.smarthosts, everything_due=flush)
         self.notices = notify.Notices(settings, where, carried_state, self.report)
         self.opener = Opener(settings.main, where, self.queue, self.notices)
-        self.recorder = Recorder(settings, where, counts, self.queue, self.report, self.notices)
+        self.recorder = Recorder(settings, where, counts, self.queue, self.routes, self.report, self.notices)
         self.stopping = False
         self.bell_r, self.bell_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # a select goes on after a signal
         self.connection: SmarthostConnection | None = None
@@ -136,7 +136,7 @@ class Courier:
                 queue_id = self.queue.next()
                 if queue_id is None:
                     return None
-                available_at = self.routes.first_available_at()
+                available_at = self.routes.first_available_at(now)
                 if available_at > now:
                     self.queue.give_up(available_at)
                     return None
@@ -152,17 +152,17 @@ class Courier:
 
     def assign(self, message: Message) -> None:
         """Make a message ready for the smarthost that is to have it, or let it wait until there is one. Close it."""
-        sender = message.envelope.sender
+        envelope, now = message.envelope, clock.boottime()
         with message:
-            smarthost = self.routes.choose(sender, clock.boottime())
+            smarthost = self.routes.choose(envelope, now)
             if smarthost is not None:
                 self.queue.make_ready(smarthost.name, message.id)
-            elif not self.routes.candidates(sender):
+            elif not self.routes.candidates(envelope.sender):
                 self.recorder.fail(message, "5.7.1 No smarthost is set up for this sender")
             elif self.recorder.is_expired(message):
-                self.recorder.fail(message, _UNREACHABLE)
+                self.recorder.give_up(message)
             else:
-                self.queue.postpone(self.routes.first_available_at(sender))
+                self.queue.postpone(self.routes.first_available_at(now, envelope))
 
     # Deliver.
 
@@ -175,11 +175,12 @@ class Courier:
                 while True:
                     for transaction, outcome in connection.deliver(self.transactions(smarthost)):
                         settled += 1
-                        self.works(smarthost)
                         message: Message = transaction.tag
                         with message:
-                            self.recorder.record_outcome(message, outcome, smarthost)
-                    self.works(smarthost)
+                            due_now = self.recorder.record_outcome(message, outcome, smarthost)
+                        if due_now:  # for another smarthost
+                            self.reassign([message.id])
+                    self.recorder.works(smarthost)
                     self.recorder.sync()
                     if self.stopping or self.queue.with_ready():
                         break  # another smarthost has its turn
@@ -208,7 +209,7 @@ class Courier:
             if self.routes.available_at(smarthost) > now:
                 self.assign(message)
                 return
-            if self.routes.choose(message.envelope.sender, now) is not smarthost:
+            if self.routes.choose(message.envelope, now) is not smarthost:
                 self.assign(message)
                 continue
             self.routes.count_message(smarthost, now)
@@ -221,7 +222,7 @@ class Courier:
                 log.event("interrupted", log.NOTICE, id=transaction.tag.id, stage=failure.stage)
                 transaction.tag.close()
             return
-        hint = explain.explain(failure, smarthost)
+        verdict, hint = explain.explain(failure, smarthost)
         host, stage, cause, text = smarthost.host, failure.stage, failure.cause, failure.text
         log.event("smarthost-failed", log.ERROR, smarthost=host, stage=stage, cause=cause, answer=text, advice=hint)
         idle = settled and stage == "mail" and failure.code != 421  # it hung up while nothing was on its way
@@ -236,15 +237,9 @@ class Courier:
                     log.event("answer-lost", log.WARNING, id=message.id, text=fate)
                 self.recorder.put_off(message, f"{stage}: {text}")
         self.report("failure", "", host, stage, text, hint)
-        now = clock.boottime()
-        to_blame = self.routes.connection_failed(smarthost, failure, settled, now)
-        if to_blame and cause in OWNERS_CAUSES:
+        to_blame = self.routes.connection_failed(smarthost, failure, verdict, settled, clock.boottime())
+        if to_blame and verdict in (SENDER, SETTING):
             self.notices.trouble(smarthost, stage, cause, text, hint)
-
-    def works(self, smarthost: Smarthost) -> None:
-        """Note that it was of use: whatever was wrong with it is over."""
-        self.routes.succeeded(smarthost)
-        self.notices.mended(smarthost)
 
     # Leave.
 
@@ -265,14 +260,16 @@ class Courier:
             self.report("remember", "stuck", str(stuck)) if stuck else self.report("forget", "stuck")
         due, blocked = self.queue.next_due, 0.0
         if self.all_unavailable():
-            blocked = self.routes.first_available_at()
+            now = clock.boottime()
+            blocked = self.routes.first_available_at(now)
             # However long that is, somebody has to see what is stuck or too old.
-            look = min(blocked, clock.boottime() + _LOOK)
+            look = min(blocked, now + _LOOK)
             due = look if self.spool.ids(spool.QUEUE) else max(look, due)
         self.report("leaving", ipc.encode_time(due), ipc.encode_time(blocked))
 
     def all_unavailable(self) -> bool:
-        return self.routes.first_available_at() > clock.boottime()
+        now = clock.boottime()
+        return self.routes.first_available_at(now) > now
 
     def give_up_expired(self) -> None:
         """Let fail what got too old while no smarthost could be reached: oldest first, as far as needed."""
@@ -282,7 +279,7 @@ class Courier:
                 continue
             with message:
                 if self.recorder.is_expired(message):
-                    self.recorder.fail(message, _UNREACHABLE)
+                    self.recorder.give_up(message)
                 elif message.envelope.clock_trusted:
                     return  # those after it are younger
 

@@ -10,15 +10,6 @@ if TYPE_CHECKING:
     from mailrelay.smtp.reply import Reply
     from mailrelay.smtp.transaction import Transaction
 
-# To try these again soon only gets the account or the address blocked.
-LOGIN_CAUSES = ("login-refused", "login-required", "no-common-auth")
-# Waiting ends none of these, but a setting: the owner hears of them at once.
-OWNERS_CAUSES = (
-    *LOGIN_CAUSES,
-    *("no-starttls", "no-such-name", "cleartext", "tls-protocol", "ca-file"),
-    *("cert-expired", "cert-not-yet-valid", "cert-wrong-name", "cert-untrusted", "cert-fingerprint"),
-)
-
 
 class Failure(Exception):
     """The smarthost failed.

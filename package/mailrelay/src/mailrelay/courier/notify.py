@@ -77,9 +77,9 @@ class Notices:
         if told:
             self._notify(cause, SMARTHOST=smarthost.host, STAGE=stage, ANSWER=answer, ADVICE=hint)
 
-    def mended(self, smarthost: Smarthost, cause: str = "", sender: bytes = b"") -> None:
+    def mended(self, smarthost: Smarthost, cause: str = "", sender: bytes = b"", unless: str = "") -> None:
         """Tell that the setting is mended, of that cause if one is named. May be called whenever it works."""
-        ended = self._troubles.end(_name(smarthost, sender), cause)
+        ended = self._troubles.end(_name(smarthost, sender), cause, unless)
         if ended:
             age = f"{clock.boottime() - ended.since:.0f}"
             self._notify("mended", SMARTHOST=ended.smarthost, CAUSE=ended.cause, ANSWER=ended.answer, AGE=age)

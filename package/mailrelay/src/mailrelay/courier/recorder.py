@@ -1,12 +1,14 @@
 """What became of a message goes into its file, the log, the counters and the postmaster's notice.
 
-Asks no smarthost and chooses none. Called by the courier with outcomes, and with messages that cannot go.
+Asks no smarthost and chooses none, but tells `routing` what an answer says of the smarthost. Called by the courier with
+outcomes, and with messages that cannot go.
 """
 
 from __future__ import annotations
 
 from mailrelay.core import clock, counters, log
-from mailrelay.courier import explain
+from mailrelay.courier import explain, outgoing
+from mailrelay.courier.explain import MESSAGE, RECIPIENT, SENDER, SETTING
 from mailrelay.courier.routing import retry_wait
 from mailrelay.spool import spool
 
@@ -17,10 +19,25 @@ if TYPE_CHECKING:
     from mailrelay.config.settings import Settings, Smarthost
     from mailrelay.courier.fair_queue import FairQueue
     from mailrelay.courier.notify import Notices
-    from mailrelay.smtp.reply import Reply
+    from mailrelay.courier.routing import Routes
     from mailrelay.smtp.transaction import Outcome
 
+# Causes of the troubles that answers to messages tell of.
+_SENDER_REFUSED, _MAIL_REFUSED = "sender-refused", "mail-refused"
 _SYNC_EVERY = 32  # messages that may leave the queue before that is synced
+
+
+class Answer:
+    """What was answered at a stage, or our own words, and what `explain` says of it."""
+
+    __slots__ = ("hint", "permanent", "stage", "text", "verdict")
+
+    def __init__(self, text: str = "", stage: str = "", verdict: str = "", hint: str = "") -> None:
+        self.text = text
+        self.stage = stage
+        self.verdict = verdict
+        self.hint = hint
+        self.permanent = False
 
 
 class Recorder:
@@ -32,6 +49,7 @@ class Recorder:
         where: spool.Spool,
         counts: memoryview,
         queue: FairQueue,
+        routes: Routes,
         report: Callable[..., None],
         notices: Notices,
     ) -> None:
@@ -40,89 +58,142 @@ class Recorder:
         self._spool = where
         self._counts = counts
         self._queue = queue
+        self._routes = routes
         self._report = report
         self._unsynced = 0  # messages that have left the queue
         self._success: tuple[str, str] | None = None  # queue id and host of the last delivery
 
-    def record_outcome(self, message: spool.Message, outcome: Outcome, smarthost: Smarthost) -> None:
-        """Record what the smarthost answered for each pending recipient."""
+    def record_outcome(self, message: spool.Message, outcome: Outcome, smarthost: Smarthost) -> bool:
+        """Record what the smarthost answered for each pending recipient. Return whether another may have it now."""
+        envelope, now = message.envelope, clock.boottime()
+        better_at = self._routes.better_available_at(smarthost, envelope)
         statuses = list(message.statuses)
-        deferral = refusal = ""
+        due = now + self._wait(message)
+        waiting = refused = trouble = None
         for place, reply in zip(message.pending(), outcome.recipients):
-            statuses[place] = self._record_reply(message, place, reply, outcome.stage, smarthost)
+            stage = outcome.stage if reply is outcome.message else "rcpt"
+            verdict, hint = explain.explain_reply(reply, stage, smarthost) if not reply.ok else ("", "")
+            answer = Answer(str(reply), stage, verdict, hint)
+            answer.permanent = reply.permanent
+            fails = reply.permanent and better_at is None and verdict in (RECIPIENT, MESSAGE)
+            statuses[place] = spool.DELIVERED if reply.ok else spool.FAILED if fails else spool.PENDING
+            self._tell(message, place, statuses[place], answer, smarthost)
             if statuses[place] == spool.FAILED:
-                refusal = str(reply)
+                refused = answer
             elif statuses[place] == spool.PENDING:
-                deferral = str(reply)
-        self._record(message, statuses, deferral or refusal, smarthost.host)
+                waiting = waiting or answer
+                if verdict in (SENDER, SETTING):
+                    trouble = trouble or answer
+                elif reply.permanent and better_at is not None:
+                    due = max(due, better_at)
+        taken = trouble is None and any(reply.ok for reply in outcome.recipients)
+        self.works(smarthost, envelope if taken else None)
+        if trouble is not None:
+            if trouble.permanent:
+                self._routes.refused(smarthost, trouble.verdict, envelope, now)
+                due = self._routes.first_available_at(now, envelope)
+            if trouble.verdict == SENDER:
+                sender = outgoing.sender(envelope, self._main, smarthost)
+                self.notices.trouble(smarthost, trouble.stage, _SENDER_REFUSED, trouble.text, trouble.hint, sender)
+            else:
+                self.notices.trouble(smarthost, trouble.stage, _MAIL_REFUSED, trouble.text, trouble.hint)
+        return self._record(message, statuses, trouble or waiting or refused, smarthost.host, due)
 
-    def _record_reply(
-        self, message: spool.Message, place: int, reply: Reply, stage: str, smarthost: Smarthost
-    ) -> bytes:
-        """Log the answer for one recipient, and return the status that it gives."""
-        recipient = message.envelope.recipients[place]
-        fields: dict[str, object] = {"id": message.id, "to": recipient, "smarthost": smarthost.host, "answer": reply}
-        if reply.ok:
+    def _tell(self, message: spool.Message, place: int, status: bytes, answer: Answer, smarthost: Smarthost) -> None:
+        """Log what became of one recipient, and tell the owner if it failed."""
+        recipient, hint = message.envelope.recipients[place], answer.hint
+        fields: dict[str, object] = {
+            "id": message.id, "to": recipient, "smarthost": smarthost.host, "answer": answer.text,
+        }  # fmt: skip
+        if status == spool.DELIVERED:
             log.event("delivered", log.INFO, delay=f"{message.envelope.age():.1f}", **fields)
-            return spool.DELIVERED
-        if not reply.permanent:
+        elif status == spool.FAILED:
+            log.event("failed", log.ERROR, **fields, advice=hint)
+            self.notices.failed(message, recipient, answer.text, hint)
+            self._report("failure", message.id, smarthost.host, answer.stage, answer.text, hint)
+        elif answer.permanent or answer.verdict in (SENDER, SETTING):
+            log.event("deferred", log.WARNING, **fields, advice=hint)
+        else:
             log.event("deferred", log.WARNING, **fields)
-            return spool.PENDING
-        hint = explain.explain_reply(reply, stage, smarthost)
-        log.event("failed", log.ERROR, **fields, advice=hint)
-        self.notices.failed(message, recipient, str(reply), hint)
-        self._report("failure", message.id, smarthost.host, stage, str(reply), hint)
-        return spool.FAILED
+
+    def works(self, smarthost: Smarthost, envelope: spool.Envelope | None = None) -> None:
+        """Note that a smarthost is of use, or has taken mail with this envelope: tell the owner of what that mends."""
+        if not self._routes.succeeded(smarthost, clock.boottime(), envelope):
+            return
+        if envelope is None:  # it may still refuse mail
+            self.notices.mended(smarthost, unless=_MAIL_REFUSED)
+        else:
+            self.notices.mended(smarthost)
+            self.notices.mended(smarthost, sender=outgoing.sender(envelope, self._main, smarthost))
 
     def put_off(self, message: spool.Message, answer: str) -> None:
         """Let a message wait whose connection failed over it."""
-        self._record(message, message.statuses, answer)
+        self._record(message, message.statuses, Answer(answer), "", clock.boottime() + self._wait(message))
 
-    def fail(self, message: spool.Message, answer: str) -> None:
+    def fail(self, message: spool.Message, answer: str, hint: str = "") -> None:
         """Let every pending recipient fail, without asking a smarthost."""
         for place in message.pending():
             recipient = message.envelope.recipients[place]
             log.event("failed", log.ERROR, id=message.id, to=recipient, answer=answer)
-            self.notices.failed(message, recipient, answer, "")
+            self.notices.failed(message, recipient, answer, hint)
         failed = {spool.PENDING: spool.FAILED}
-        self._record(message, [failed.get(status, status) for status in message.statuses], answer)
+        self._record(message, [failed.get(status, status) for status in message.statuses], Answer(answer), "", 0.0)
+
+    def give_up(self, message: spool.Message, hint: str = "") -> None:
+        """Let a message fail that is_expired."""
+        last = message.answer or "no smarthost could be reached in time"
+        self.fail(message, f"4.4.7 Given up after {self._main.queue_lifetime} s: {last}", hint)
 
     def is_expired(self, message: spool.Message) -> bool:
         """Return whether the message has been tried for as long as the owner wants."""
         return message.envelope.age() > self._main.queue_lifetime
 
-    def _record(self, message: spool.Message, statuses: list[bytes], answer: str, host: str = "") -> None:
-        """Write it down. On a full or broken disk the message is tried again, though not at once."""
+    def _wait(self, message: spool.Message) -> float:
+        return retry_wait(message.attempts + 1, self._main.retry_min, self._main.retry_max)
+
+    def _record(
+        self, message: spool.Message, statuses: list[bytes], answer: Answer | None, host: str, due: float
+    ) -> bool:
+        """Write it down. On a full or broken disk the message is tried again, though not at once.
+
+        due: when what is pending then is tried again. Return whether that is now.
+        """
         try:
             if all(status == spool.DELIVERED for status in statuses):
                 message.delete()
                 self._success = (message.id, host)
                 self._left_queue(counters.DELIVERED)
-                return
+                return False
             if statuses != message.statuses:
                 message.set_statuses(statuses)
-            self._record_attempt(message, answer)
+            return self._record_attempt(message, answer or Answer(), host, due)
         except OSError as error:
             log.event("not-recorded", log.ERROR, id=message.id, reason=error.strerror)
             self._queue.postpone(clock.boottime() + self._main.retry_max)
+            return False
 
-    def _record_attempt(self, message: spool.Message, answer: str) -> None:
+    def _record_attempt(self, message: spool.Message, answer: Answer, host: str, due: float) -> bool:
         """Let a message wait whose recipients are pending, or give it up if it has waited too long."""
         attempts = message.attempts + 1
+        now = clock.boottime()
         if not message.pending():
-            message.note_attempt(attempts, 0.0, answer)
+            message.note_attempt(attempts, 0.0, answer.text)
             message.finish()
             self._left_queue(counters.FAILED)
-        elif self.is_expired(message):
-            self.fail(message, f"4.4.7 Given up after {self._main.queue_lifetime} s: {answer}")
-        else:
-            wait = retry_wait(attempts, self._main.retry_min, self._main.retry_max)
-            due = round(clock.boottime() + wait, 1)  # as exact as it is recorded
+            return False
+        due = round(due, 1) if due > now else 0.0  # as exact as it is recorded
+        message.note_attempt(attempts, due, answer.text)
+        if self.is_expired(message):
+            self.give_up(message, answer.hint)
+            return False
+        self._counts[counters.DEFERRED] += 1
+        if answer.verdict in (SENDER, SETTING):
+            self._report("failure", message.id, host, answer.stage, answer.text, answer.hint)
+        elif attempts == 1:
+            self._report("failure", message.id, "", "deferred", answer.text, answer.hint)
+        if due:
             self._queue.postpone(due)
-            self._counts[counters.DEFERRED] += 1
-            if attempts == 1:
-                self._report("failure", message.id, "", "deferred", answer, "")
-            message.note_attempt(attempts, due, answer)
+        return not due
 
     def _left_queue(self, counter: int) -> None:
         self._counts[counter] += 1

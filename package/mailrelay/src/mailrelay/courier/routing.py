@@ -6,7 +6,9 @@ as `carried_state`, in the words that core.ipc lists. No clock: times are CLOCK_
 
 from __future__ import annotations
 
-from mailrelay.courier.failure import LOGIN_CAUSES
+from mailrelay.core.ipc import NEVER
+from mailrelay.courier import outgoing
+from mailrelay.courier.explain import SENDER, SETTING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +16,10 @@ if TYPE_CHECKING:
 
     from mailrelay.config.settings import Settings, Smarthost
     from mailrelay.courier.failure import Failure
+    from mailrelay.spool.envelope import Envelope
 
 _MINUTE, _DAY = 60.0, 86400.0
+_MOST_SENDERS = 50  # that one smarthost is known to refuse
 
 
 def retry_wait(failures: int, shortest: float, longest: float) -> float:
@@ -76,14 +80,16 @@ def candidates(smarthosts: list[Smarthost], sender: bytes) -> list[Smarthost]:
 
 
 class SmarthostState:
-    """What is known of one smarthost."""
+    """What is known of one smarthost. senders: those that it refuses, by outgoing sender, the last refused one last."""
 
-    __slots__ = ("backoff", "day", "minute")
+    __slots__ = ("backoff", "day", "minute", "senders")
 
     def __init__(self, name: str, carried_state: dict[str, list[str]]) -> None:
         self.backoff = Backoff(carried_state.get(f"host {name}", ("0", "0")))
         rates = carried_state.get(f"rate {name}", ("0", "0", "0", "0"))
         self.minute, self.day = RateWindow(_MINUTE, rates[:2]), RateWindow(_DAY, rates[2:])
+        own = f"host {name} "
+        self.senders = {key[len(own) :]: Backoff(words) for key, words in carried_state.items() if key.startswith(own)}
 
 
 class Routes:
@@ -94,28 +100,65 @@ class Routes:
         self._main = settings.main
         self._report = report
         self._states = {host.name: SmarthostState(host.name, carried_state) for host in settings.smarthosts}
+        names = {name for host in settings.smarthosts for name in host.sender}
+        self._choices = [candidates(settings.smarthosts, name.encode()) for name in ("", *names)]
         self._suspect = ""  # the smarthost whose last connection broke over its first message
 
     def candidates(self, sender: bytes) -> list[Smarthost]:
         return candidates(self._smarthosts, sender)
 
-    def choose(self, sender: bytes, now: float) -> Smarthost | None:
-        """Return the first candidate that may be tried now."""
-        return next((host for host in self.candidates(sender) if self.available_at(host) <= now), None)
+    def choose(self, envelope: Envelope, now: float) -> Smarthost | None:
+        """Return the first candidate that may be tried now. Mail over a rate waits, unless option overflow is set."""
+        for smarthost in self.candidates(envelope.sender):
+            if self._rest_until(smarthost, envelope) > now:
+                continue
+            if self._rate_until(smarthost) <= now:
+                return smarthost
+            if not smarthost.overflow:
+                return None
+        return None
 
     def available_at(self, smarthost: Smarthost) -> float:
         """Return when it may have a message; what has passed means at once."""
-        state = self._states[smarthost.name]
-        return max(
-            state.backoff.until,
-            state.minute.available_at(smarthost.rate_minute),
-            state.day.available_at(smarthost.rate_day),
-        )
+        return max(self._states[smarthost.name].backoff.until, self._rate_until(smarthost))
 
-    def first_available_at(self, sender: bytes | None = None) -> float:
-        """Return when the first smarthost, or the first candidate of a sender, may be tried."""
-        smarthosts = self._smarthosts if sender is None else self.candidates(sender)
-        return min(map(self.available_at, smarthosts), default=0.0)
+    def first_available_at(self, now: float, envelope: Envelope | None = None) -> float:
+        """Return when choose() finds a smarthost, for some sender or for this message."""
+        if envelope is not None:
+            return self._first_of(self.candidates(envelope.sender), now, envelope)
+        return min((self._first_of(choice, now, None) for choice in self._choices if choice), default=0.0)
+
+    def _first_of(self, choice: list[Smarthost], now: float, envelope: Envelope | None) -> float:
+        first = passed_until = NEVER  # until when those before are passed over
+        for smarthost in choice:
+            rests = max(now, self._rest_until(smarthost, envelope))
+            available = max(rests, self._rate_until(smarthost))
+            if available < passed_until:
+                first = min(first, available)
+            if not smarthost.overflow:
+                passed_until = min(passed_until, rests)
+        return first
+
+    def better_available_at(self, smarthost: Smarthost, envelope: Envelope) -> float | None:
+        """Return when a candidate before this one may be tried; None if this is the first."""
+        choice = self.candidates(envelope.sender)
+        before = choice[: choice.index(smarthost)]
+        return min(max(self._rest_until(host, envelope), self._rate_until(host)) for host in before) if before else None
+
+    def _rest_until(self, smarthost: Smarthost, envelope: Envelope | None) -> float:
+        state = self._states[smarthost.name]
+        if not state.senders or envelope is None:
+            return state.backoff.until
+        refused = state.senders.get(self._outgoing_sender(smarthost, envelope))
+        return max(state.backoff.until, refused.until if refused else 0.0)
+
+    def _rate_until(self, smarthost: Smarthost) -> float:
+        state = self._states[smarthost.name]
+        return max(state.minute.available_at(smarthost.rate_minute), state.day.available_at(smarthost.rate_day))
+
+    def _outgoing_sender(self, smarthost: Smarthost, envelope: Envelope) -> str:
+        sender = outgoing.sender(envelope, self._main, smarthost)
+        return "".join(sender.decode("utf-8", "replace").split()) or "<>"
 
     def count_message(self, smarthost: Smarthost, now: float) -> None:
         """Count one more message that goes to it."""
@@ -125,7 +168,9 @@ class Routes:
             state.day.add(now)
             self._report("remember", f"rate {smarthost.name}", *state.minute.words(), *state.day.words())
 
-    def connection_failed(self, smarthost: Smarthost, failure: Failure, settled: int, now: float) -> bool:
+    # What is learnt
+
+    def connection_failed(self, smarthost: Smarthost, failure: Failure, verdict: str, settled: int, now: float) -> bool:
         """Back off if the smarthost is to blame, and return whether it is. settled: messages that had an outcome.
 
         A connection that breaks over its first message may break over that message alone: the next one fares better,
@@ -137,19 +182,50 @@ class Routes:
                 return False
         elif settled and failure.code != 421:
             return False
-        self._back_off(smarthost, failure.cause, now)
-        return True
-
-    def _back_off(self, smarthost: Smarthost, cause: str, now: float) -> None:
         backoff = self._states[smarthost.name].backoff
         wait = retry_wait(backoff.failures + 1, self._main.retry_min, self._main.retry_max)
-        backoff.extend(self._main.retry_max if cause in LOGIN_CAUSES else wait, now)
-        self._report("remember", f"host {smarthost.name}", *backoff.words())
+        if failure.stage == "login" or (verdict == SETTING and failure.code >= 500):
+            wait = self._main.retry_max  # to try these again soon only gets the account or the address blocked
+        self._back_off(smarthost.name, backoff, wait, now)
+        return True
 
-    def succeeded(self, smarthost: Smarthost) -> None:
-        """Note that it was of use: whatever was wrong with it is over."""
+    def refused(self, smarthost: Smarthost, verdict: str, envelope: Envelope, now: float) -> None:
+        """Let the smarthost rest, or there this message's sender, since it wants a setting changed."""
+        state = self._states[smarthost.name]
+        name, backoff = smarthost.name, state.backoff
+        if verdict == SENDER:
+            sender = self._outgoing_sender(smarthost, envelope)
+            name, backoff = f"{name} {sender}", state.senders.pop(sender, Backoff())
+            state.senders[sender] = backoff
+            if len(state.senders) > _MOST_SENDERS:
+                self._forget_sender(smarthost, next(iter(state.senders)))
+        self._back_off(name, backoff, self._main.retry_max, now)
+
+    def _back_off(self, name: str, backoff: Backoff, wait: float, now: float) -> None:
+        backoff.extend(wait, now)
+        self._report("remember", f"host {name}", *backoff.words())
+
+    def succeeded(self, smarthost: Smarthost, now: float, envelope: Envelope | None = None) -> bool:
+        """Note that it was of use, or has taken a message: whatever was wrong with it is over.
+
+        Return false if that says nothing: what goes right while it rests was on its way before.
+        """
         self._suspect = ""
         state = self._states[smarthost.name]
+        if state.backoff.until > now:
+            return False
         if state.backoff.failures:
             state.backoff = Backoff()
             self._report("forget", f"host {smarthost.name}")
+        if envelope is not None and state.senders:
+            sender = self._outgoing_sender(smarthost, envelope)
+            refused = state.senders.get(sender)
+            if refused is not None:
+                if refused.until > now:
+                    return False
+                self._forget_sender(smarthost, sender)
+        return True
+
+    def _forget_sender(self, smarthost: Smarthost, sender: str) -> None:
+        del self._states[smarthost.name].senders[sender]
+        self._report("forget", f"host {smarthost.name} {sender}")

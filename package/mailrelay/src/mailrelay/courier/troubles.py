@@ -74,10 +74,10 @@ class Troubles:
         self._keep(name, trouble)
         return trouble if news else None
 
-    def end(self, name: str, cause: str = "") -> Trouble | None:
+    def end(self, name: str, cause: str = "", unless: str = "") -> Trouble | None:
         """Note that a trouble is over, of that cause if one is named. Return it if the owner was told of it."""
         trouble = self.known.get(name)
-        if trouble is None or cause not in ("", trouble.cause):
+        if trouble is None or cause not in ("", trouble.cause) or trouble.cause == unless:
             return None
         del self.known[name]
         self._report("forget", f"{ipc.TROUBLE} {name}")

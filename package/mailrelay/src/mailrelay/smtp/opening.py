@@ -100,7 +100,7 @@ class Opening:
         self._mechanisms = login.mechanisms(offered, self.secure)
         if self._mechanisms:
             return self._begin_login(login)
-        text = "the server offers only these logins: " + " ".join(offered) if offered else "the server offers no login"
+        text = f"the server offers only {' '.join(offered)} to log in by" if offered else "the server offers no login"
         raise Refused("no-common-auth", text[:MAX_TEXT], None, "login")
 
     def _begin_login(self, login: Login) -> tuple[int, bytes]:
