@@ -230,7 +230,7 @@ def test_files_that_are_read_side_by_side_do_not_disturb_each_other(tmp_path: Pa
 
 
 def test_what_is_only_unwise_is_a_warning_with_its_line(tmp_path: Path) -> None:
-    made = load(tmp_path, '[smarthost.x]\nhost = "gmail.com"\nusername = "u"\npassword = "p"\n')
+    made = load(tmp_path, '[smarthost.x]\nhost = "gmail.com"\nusername = "u@example.org"\npassword = "p"\n')
     (warning,) = made.warnings
     assert "site.toml:2: [smarthost.x] host" in warning and "smtp.gmail.com" in warning
 

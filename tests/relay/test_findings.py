@@ -166,7 +166,10 @@ def test_a_mistake_is_named_once_with_its_mend(text: str, says: str, hint: str) 
 def test_a_loop_of_aliases_is_named() -> None:
     _, faults, _ = check(MAIN + "list alias 'a=b'\nlist alias 'b=a'")
     assert faults and all("comes back to itself" in fault for fault in faults)
+    _, faults, _ = check(MAIN + "list alias '@plant.local=root@plant.local'")
+    assert faults and all("comes back to itself" in fault for fault in faults)
     assert good(MAIN + "list alias 'a=b'\nlist alias 'b=c@example.org'").main.alias
+    assert good(MAIN + "list alias '@a.local=root@a.local'\nlist alias 'root@a.local=b@example.org'").main.alias
 
 
 def test_all_faults_are_found_at_once_in_the_order_of_the_file() -> None:

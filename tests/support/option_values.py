@@ -35,8 +35,14 @@ VALUES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "recipient": (["@example.org", "example.org", "a@example.org"], ["*.example.org", "@@x.org", "a@", "x y"]),
     "alias": (
-        ["root=a@b.org", "root: a@b.org", "root=a@b.org, c@d.org", "a=b", "a@b.org=c@d.org", "a^b=c"],
-        ["=x", "x=", "*=a@b.org", "a=b c", "r;t=a@b", "root", "root=a b@x.org"],
+        [
+            *("root=a@b.org", "root: a@b.org", "root=a@b.org, c@d.org", "a=b", "a@b.org=c@d.org", "a^b=c"),
+            *("@plant.local=a@b.org", "@raspberrypi=root"),
+        ],
+        [
+            *("=x", "x=", "*=a@b.org", "a=b c", "r;t=a@b", "root", "root=a b@x.org"),
+            *("@=a@b.org", "@a b=c@d.org", "a@=b@c.org", "root=@plant.local", "@a@b.org=c@d.org"),
+        ],
     ),
     "net": (
         ["192.168.1.0/24", "10.0.0.1", "::1", "fd00::/8", "::ffff:10.0.0.1/104", "::1.2.3.4", "::/0", "0.0.0.0/0"],

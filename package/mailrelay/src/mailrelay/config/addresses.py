@@ -153,7 +153,8 @@ def recipient_pattern(value: str) -> str:
 def alias(value: str) -> str:
     """Read "name=target[,target...]", also with a colon; return it with = and without spaces.
 
-    A target is an address or the name of another alias.
+    The name is a local part, an address, or "@domain" for all addresses of a domain that have no alias of their own. A
+    target is an address or the name of another alias.
     """
     text(value)
     example = "write it like 'root=owner@example.org'"
@@ -165,7 +166,10 @@ def alias(value: str) -> str:
         use = "to send everything to one mailbox use ", Setting("recipient", word="list")
         raise InvalidValue("is not an alias: * is no name", *use)
     try:
-        name = address(name) if "@" in name else name
+        if name.startswith("@"):
+            name = "@" + mail_domain(name[1:])
+        elif "@" in name:
+            name = address(name)
         if "@" not in name and not re.fullmatch(LOCAL_PART, name):
             raise InvalidValue("has a character that cannot stand in one", example)
     except InvalidValue as error:

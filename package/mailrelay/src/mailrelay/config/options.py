@@ -89,7 +89,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("recipient", "address", (), "Sends every mail to these addresses, whoever it was addressed to."),
         Option("alias", "alias", (),
                "Where mail to a local name goes: `root=owner@example.org`, several addresses separated by commas. "
-               "The target may also be another alias."),
+               "The target may also be another alias. `@plant.local=owner@example.org` is for a whole domain."),
         Option("allowed_recipient", "recipient", (), "If set, mail is taken only for these addresses and domains."),
         Option("postmaster", "address", "",
                "Who is told by mail when a mail could not be delivered for good, or waits for a setting to be mended.",

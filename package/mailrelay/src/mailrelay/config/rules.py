@@ -149,11 +149,18 @@ def _aliases(main: Part) -> None:
         reached = {name.lower()}
         while reached - seen:
             seen |= reached
-            reached = {target.lower() for known in reached for target in targets.get(known, ())}
+            reached = {_alias_of(target, targets) for known in reached for target in targets.get(known, ())}
             if name.lower() in reached:
                 problem, hint = f"'{name}' comes back to itself", "write where its mail goes in the end"
                 main.fault("alias-loop", "alias", problem, hint, index=index)
                 break
+
+
+def _alias_of(target: str, targets: dict[str, list[str]]) -> str:
+    """Return the name of the alias that a target is sent by next: its own, its domain's, or one that there is not."""
+    name = target.lower()
+    domain = name[name.rfind("@") :]
+    return domain if "@" in name and name not in targets and domain in targets else name
 
 
 def _smarthost(part: Part, main: Part, machine: Machine) -> None:

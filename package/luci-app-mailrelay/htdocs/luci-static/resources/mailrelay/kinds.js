@@ -130,6 +130,8 @@ function isAlias(value) {
 	return [ found[1] ].concat(found[2].split(',')).every(function(name, i) {
 		const word = i ? name.trim() : name;
 
+		if (!i && word.charAt(0) == '@')
+			return isDomain(word.substr(1));
 		return word.indexOf('@') >= 0 ? isMail(word) : fits(options.localPart, word);
 	});
 }

@@ -45,7 +45,7 @@ return baseclass.extend({
 			min_free_space: { type: 'size', value: '512K', low: 0, high: 1099511627776, lowText: '0', highText: '1024G', help: _('How much room always stays free on the spool\'s storage.') },
 			sender: { type: 'address', help: _('Sends every mail as coming from this address, as most providers demand that it is the account\'s own. The original goes into `Reply-To` or `X-Original-From`.') },
 			recipient: { type: 'address', list: true, help: _('Sends every mail to these addresses, whoever it was addressed to.') },
-			alias: { type: 'alias', list: true, help: _('Where mail to a local name goes: `root=owner@example.org`, several addresses separated by commas. The target may also be another alias.') },
+			alias: { type: 'alias', list: true, help: _('Where mail to a local name goes: `root=owner@example.org`, several addresses separated by commas. The target may also be another alias. `@plant.local=owner@example.org` is for a whole domain.') },
 			allowed_recipient: { type: 'recipient', list: true, help: _('If set, mail is taken only for these addresses and domains.') },
 			postmaster: { type: 'address', computed: _('`username` of the first provider, if that is an address'), help: _('Who is told by mail when a mail could not be delivered for good, or waits for a setting to be mended.') },
 			notify: { type: 'program', help: _('A program that is run when mail cannot say it: mail is stuck or the login is refused. It runs as the relay\'s user and finds the facts in its environment.') },

@@ -61,7 +61,7 @@ function is_alias(value,    n, i, part) {
 	n = split_alias(value)
 	for (i = 0; i <= n; i++) {
 		part = i ? ALIAS_TARGET[i] : ALIAS_NAME
-		if (part == "*" || !(part ~ /@/ ? is_address(part) : matches(expression["local_part"], part)))
+		if (part == "*" || !(!i && part ~ /^@/ ? is_domain(substr(part, 2)) : part ~ /@/ ? is_address(part) : matches(expression["local_part"], part)))
 			return 0
 	}
 	return n > 0
