@@ -54,6 +54,17 @@ def test_what_one_courier_remembers_the_next_one_is_given(dispatcher: Dispatcher
     assert set(dispatcher.carried_state) == {"rate a", "trouble a"}, kept
 
 
+def test_what_a_machine_was_refused_waits_for_a_courier_that_tells_of_it(dispatcher: Dispatcher) -> None:
+    dispatcher.tell_refused([])
+    assert not dispatcher.due_now(0.0)
+    dispatcher.tell_refused([("10.0.0.1", "450 4.7.1 too many", 3)])
+    dispatcher.new_settings(True)
+    dispatcher.flush()
+    assert dispatcher.due_now(0.0)
+    dispatcher.start(0.0)
+    assert dispatcher.carried_state == {"refused 10.0.0.1": ["450 4.7.1 too many", "3"]}
+
+
 def test_half_a_line_of_one_courier_is_not_the_next_ones(dispatcher: Dispatcher) -> None:
     assert not courier(dispatcher, b"remember\thost a", exit_code=-9)
     assert courier(dispatcher, leaving(NEVER, 0.0))

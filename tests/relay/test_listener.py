@@ -296,22 +296,79 @@ def test_without_memory_a_mail_is_refused_and_the_next_one_taken(
     assert len(box.ids(spool.QUEUE)) == 1
 
 
-def test_what_keeps_a_mail_out_stands_in_the_log_once_and_is_counted() -> None:
-    main = "option max_message_size '100K'"
+def test_every_refusal_stands_in_the_log_once_with_what_was_said_and_what_to_change() -> None:
+    main = "option max_message_size '100K'\noption login 'listed'"
     with ScriptedProvider() as provider, Relay(main, smarthost(provider)) as relay:
         with relay.connect() as client:
             client.say("EHLO x", "250")
-            client.say("FROBNICATE", "500")
+            for line, code in [
+                ("FROBNICATE with something", "500"),
+                ("STARTTLS", "502"),
+                ("AUTH PLAIN AGNhbWVyYQBzZWNyZXQ=", "502"),
+                ("bXktb3duLXNlY3JldA==", "500"),
+                ("MAIL FROM", "501"),
+                ("MAIL FROM:<a@x.org> RET=HDRS", "555"),
+                ("RCPT TO:<b@x.org>", "503"),
+                ("EXPN \x1b[2J" + "x" * 500, "502"),
+            ]:
+                client.say(line, code)
             for _ in range(3):
                 client.say("MAIL FROM:<a@x.org> SIZE=200000", "552")
-            client.say("MAIL FROM:<a@x.org>", "250")
-            client.say("RCPT TO:<nobody-here>", "550")
-            client.say("RCPT TO:<b@x.org>", "250")
+            # Pipelined: what is refused is not the first of its replies.
+            client.sock.sendall(b"MAIL FROM:<a@x.org>\r\nRCPT TO:<nobody-here>\r\nRCPT TO:<b@x.org>\r\n")
+            assert [client.reply()[:3] for _ in range(3)] == ["250", "550", "250"]
             client.say("DATA", "354")
             client.say(b"x" * 150_000 + b"\r\n.", "552")
-        wait(lambda: relay.status()["counts"]["refused"] == 5, "all five refusals are counted")
-        assert relay.log().count("refused client=127.0.0.1 reply=") == 2, "the same one is said once a minute"
-        assert 'reply="550 5.1.1' in relay.log() and 'reply="552 5.3.4' in relay.log()
+        wait(lambda: relay.status()["counts"]["refused"] == 8, "what keeps a mail out is counted")
+        wait(lambda: len(relay.status()["refusals"]) == 5, "and is in the status, for each reply")
+        lines = {line.split('reply="')[1][:3]: line for line in relay.log().splitlines() if "refused client=" in line}
+        assert relay.log().count("refused client=127.0.0.1 reply=") == 9, "the same reply is told once a minute"
+        for code, said, hint in [
+            ("500", "said=FROBNICATE", ""),
+            ("501", 'said="MAIL FROM"', "correct the address"),
+            ("503", 'said="RCPT TO:<b@x.org>"', "the refusal before"),
+            ("550", 'said="RCPT TO:<nobody-here>"', "postmaster"),
+            ("552", 'said="MAIL FROM:<a@x.org> SIZE=200000"', "max_message_size"),
+            ("555", "RET=HDRS", "delivery notifications"),
+        ]:
+            assert said in lines[code] and hint in lines[code], lines[code]
+        assert 'said="AUTH PLAIN" advice="set option login' in relay.log()
+        assert "said=STARTTLS advice=" in relay.log() and r"EXPN \x1b[2Jxxx" in relay.log()
+        for secret in ("AGNh", "bXktb3du", "x" * 100):
+            assert secret not in relay.log()
+        assert relay.status()["refusals"][-1]["advice"].startswith("set option login")
+
+
+def test_a_broken_off_mail_tells_why_and_how_much_came_and_many_are_summed_up(provider: ScriptedProvider) -> None:
+    main = "option max_line_length '1000'\noption max_connections_per_client '2'"
+    with Relay(main, smarthost(provider)) as relay:
+        for end in (False, True):
+            sock = raw(relay, ENVELOPE + b"DATA\r\n")
+            file = sock.makefile("rb")
+            while not file.readline().startswith(b"354"):
+                pass
+            sock.sendall(b"Subject: x\r\n")
+            if end:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            file.close()
+            sock.close()
+        relay.wait_log('received=12 reason="the client hung up"')
+        relay.wait_log('received=12 reason="Connection reset by peer"')
+        with relay.connect() as client:
+            client.begin_data()
+            client.say(b"x" * 2000 + b"\r\n.", "554")
+        relay.wait_log('reason="554 5.6.0 A line of this message is longer than 1000 bytes"')
+        with relay.connect() as client, relay.connect():
+            client.begin_data()
+            client.sock.sendall(b"Subject: x\r\n")
+            with relay.connect() as third:
+                third.say("EHLO x", "250")
+                relay.wait_log("evicted client=127.0.0.1 reply=")
+        wait(lambda: relay.status()["counts"]["aborted"] >= 3, "they are counted")
+        with relay.connect() as client:
+            client.begin_data()
+            relay.stop()
+        assert 'received=0 reason="421 4.3.2 The relay is shutting down' in relay.log()
 
 
 def test_status_follows_what_the_owner_does_and_a_reload_that_was_refused(provider: ScriptedProvider) -> None:

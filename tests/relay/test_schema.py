@@ -102,7 +102,7 @@ def test_an_empty_file_gives_every_default() -> None:
     assert (main.max_queue_size, main.min_free_space, main.notify_after) == (0, 512 << 10, 3600)
     assert (main.max_connections, main.max_connections_per_client, main.max_recipients) == (256, 64, 100)
     assert (main.max_command_length, main.max_line_length, main.max_header_length) == (2048, 1 << 20, 64 << 10)
-    assert (main.max_useless_commands, main.command_timeout, main.min_data_rate) == (20, 60, 64)
+    assert (main.max_useless_commands, main.command_timeout, main.min_data_rate) == (20, 300, 64)
     assert (main.queue_lifetime, main.failed_lifetime) == (5 * 86400, 7 * 86400)
     assert (main.retry_min, main.retry_max) == (30, 900)
     assert found.provider is False

@@ -124,7 +124,8 @@ def test_a_wrong_password_waits_and_says_what_to_do() -> None:
 # ---- what the owner hears -------------------------------------------------------------------------------------------
 
 
-def test_the_owners_program_hears_of_stuck_mail_with_the_facts(tmp_path: Path) -> None:
+def told_program(tmp_path: Path) -> Path:
+    """A program for option notify that writes its environment into the file `heard`."""
     tmp_path.chmod(0o777)
     for parent in tmp_path.parents:
         if parent.stat().st_uid == os.getuid() and str(parent) != "/tmp" and parent != parent.parent:
@@ -132,8 +133,13 @@ def test_the_owners_program_hears_of_stuck_mail_with_the_facts(tmp_path: Path) -
     program = tmp_path / "notify"
     program.write_text(f"#!/bin/sh\nenv | sort >{tmp_path}/heard\n")
     program.chmod(0o755)
+    return program
+
+
+def test_the_owners_program_hears_of_stuck_mail_with_the_facts(tmp_path: Path) -> None:
     with ScriptedProvider({"banner": "421 no"}) as provider:
-        main = f"option notify '{program}'\noption notify_after '1s'\noption retry_min '1'\noption retry_max '1'"
+        main = f"option notify '{told_program(tmp_path)}'\noption notify_after '1s'\n"
+        main += "option retry_min '1'\noption retry_max '1'"
         with Relay(main, smarthost(provider)) as relay:
             queue_id = relay.send()
             wait(lambda: (tmp_path / "heard").exists(), f"the program runs: {relay.log()}")
@@ -158,8 +164,7 @@ def test_a_damaged_file_is_set_aside_and_the_rest_goes_on(relay: Relay, provider
 # ---- logins of clients ----------------------------------------------------------------------------------------------
 
 
-def test_clients_that_insist_on_a_login_get_one() -> None:
-    clients = """
+CLIENTS = """
 config client
 	option address '127.0.0.2'
 	option accept_any_login '1'
@@ -173,27 +178,75 @@ config client
 	option address '127.0.0.4'
 	option rate_limit '2'
 """
-    with ScriptedProvider() as provider, Relay("", smarthost(provider) + clients, allow=("127.0.0.0/29",)) as relay:
-        with relay.connect("127.0.0.2") as client:
-            assert "AUTH" in client.say("EHLO cam", "250")
-            client.say("AUTH PLAIN AGFueQB0aGluZw==", "235")
-            client.mail(b"Subject: x\r\n\r\nx\r\n")
+
+
+@pytest.mark.parametrize(
+    ("main", "offered"),
+    [
+        ("", {1, 2, 3, 4}),
+        ("option login 'any'", {1, 2, 3, 4}),
+        ("option login 'listed'", {2, 3}),
+        ("option login 'none'", {3}),
+    ],
+)
+def test_clients_that_insist_on_a_login_get_one_and_no_login_is_kept(main: str, offered: set[int]) -> None:
+    with ScriptedProvider() as provider, Relay(main, smarthost(provider) + CLIENTS, allow=("127.0.0.0/29",)) as relay:
+        for number in (1, 2, 4):
+            with relay.connect(f"127.0.0.{number}") as client:
+                assert ("AUTH LOGIN PLAIN CRAM-MD5" in client.say("EHLO cam", "250")) is (number in offered)
+                client.say("AUTH PLAIN AGFueQB0aGluZw==", "235" if number in offered else "502")
+                client.mail(b"Subject: x\r\n\r\nx\r\n")
         with relay.connect("127.0.0.3") as client:
-            client.say("EHLO cam", "250")
+            assert "AUTH LOGIN PLAIN\n" in client.say("EHLO cam", "250")
             client.say("MAIL FROM:<a@example.org>", "530")
+            client.say("AUTH CRAM-MD5", "504")
             client.say("AUTH PLAIN AGNhbQBub25zZW5zZQ==", "535")
             client.say("AUTH PLAIN AGNhbQBsYW4tc2VjcmV0", "235")
             client.mail(b"Subject: x\r\n\r\nx\r\n")
+        with relay.connect("127.0.0.5") as client:
+            assert client.say("AUTH LOGIN")[:3] in ("334", "502")
+        provider.wait_for(4)
+        kept = b"".join(path.read_bytes() for path in relay.spool.glob("*/*")) + relay.log().encode()
+        for secret in (b"thing", b"lan-secret", b"AGFueQB0aGluZw", b"AGNhbQBub25zZW5zZQ"):
+            assert secret not in kept
+
+
+def test_a_rate_limit_holds_for_messages_that_come_in_at_once_and_the_owner_is_told(tmp_path: Path) -> None:
+    main = f"option notify '{told_program(tmp_path)}'"
+    with ScriptedProvider() as provider, Relay(main, smarthost(provider) + CLIENTS, allow=("127.0.0.0/29",)) as relay:
+        clients = [relay.connect("127.0.0.4") for _ in range(10)]
+        for client in clients:
+            client.say("EHLO plc", "250")
+            client.say("MAIL FROM:<a@example.org>", "250")
+            client.say("RCPT TO:<b@example.org>", "250")
+        began = [client for client in clients if client.say("DATA")[:3] == "354"]
+        assert len(began) == 2
+        began[0].close()
+        relay.wait_log("aborted id=")
+        began[1].say(b"x\r\n.", "250")
         with relay.connect("127.0.0.4") as client:
-            for _ in range(2):
-                client.mail(b"Subject: x\r\n\r\nx\r\n")
+            client.mail(b"Subject: x\r\n\r\nthe one broken off left its place\r\n")
             client.say("MAIL FROM:<a@example.org>", "450")
-        with relay.connect() as client:
-            assert "AUTH" not in client.say("EHLO cam", "250")
-            client.say("AUTH LOGIN", "5")
-            client.mail(b"Subject: x\r\n\r\nx\r\n")
-        provider.wait_for(5)
-        assert "thing" not in relay.log() and "lan-secret" not in relay.log()
+        for client in clients:
+            client.close()
+        with relay.connect("127.0.0.4") as client:
+            client.say("MAIL FROM:<a@example.org>", "450")
+        provider.wait_for(2)
+        [refusal] = wait(lambda: relay.status()["refusals"], "the status shows it")
+        assert (refusal["client"], refusal["reply"][:9]) == ("127.0.0.4", "450 4.7.1")
+        assert "rate_limit" in refusal["advice"] and refusal["since"] <= refusal["last"]
+        relay.wait_log("notified event=refused")
+        heard = (tmp_path / "heard").read_text()
+        assert "MAILRELAY_CLIENT=127.0.0.4\n" in heard and "MAILRELAY_ANSWER=450 4.7.1" in heard
+
+
+def test_a_rate_limit_holds_for_messages_that_are_sent_in_one_piece() -> None:
+    with ScriptedProvider() as provider, Relay("", smarthost(provider) + CLIENTS, allow=("127.0.0.0/29",)) as relay:
+        with relay.connect("127.0.0.4") as client:
+            mail = b"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nx\r\n.\r\n"
+            client.sock.sendall(mail * 3)
+            assert [client.reply()[:3] for _ in range(9)] == ["250", "250", "354", "250"] * 2 + ["450"]
+        provider.wait_for(2)
 
 
 def test_mail_that_comes_in_now_keeps_its_order_and_goes_over_one_connection(

@@ -117,10 +117,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("max_header_length", "size", "64K", "The longest header section of a mail.", low=K, high=16 * M),
         Option("max_useless_commands", "integer", "20",
                "Commands without progress before a connection is closed.", low=1, high=10000),
-        Option("command_timeout", "duration", "60s",
-               "How long a machine may take for one command.", low=1, high=HOUR),
+        Option("command_timeout", "duration", "5m",
+               "How long a machine may take for one command, or be silent within a mail. When connections run short it "
+               "is a minute at most, and half of one within a mail.", low=1, high=HOUR),
         Option("min_data_rate", "size", "64",
-               "How slow a mail may come in, in bytes a second; `0` for any speed.", high=M),
+               "How slow a mail may come in, in bytes a second, measured over `command_timeout`; `0` for any speed.",
+               high=M),
     ),
     "smarthost": (
         Option("enabled", "switch", "1", "Whether this provider is used."),

@@ -5,6 +5,7 @@
 | ids            | a pipe         | listener, supervisor → courier | queue ids, a line each; no write is torn    |
 | requests       | FIFO `control` | commands → supervisor          | `flush` or queue ids, likewise              |
 | report         | a pipe         | courier → supervisor           | words between tabs, a line of 2,001 at most |
+| refusals       | a pipe         | listener → supervisor          | likewise: CLIENT COUNT REPLY ADVICE         |
 | counters       | shared memory  | listener, courier → supervisor | 64 bits each, see `counters`                |
 | settings       | file `config`  | supervisor → courier           | the config that was found good              |
 | plan, settings | a pipe         | parsing child → its parent     | one value of `marshal`                      |
@@ -27,6 +28,10 @@ Carried state is text that couriers write for couriers. The supervisor keeps it 
                                     cause, smarthost, sender, answer, advice
 
 NAME is `smarthost` and its name, and a sender if it concerns that one alone; `damaged` and a queue id; or `disk`.
+
+But one kind the supervisor writes, and couriers forget it when they have told the owner:
+
+    refused CLIENT                  the reply that a machine on the LAN got instead of its mail's 250, and how often
 """
 
 from __future__ import annotations
@@ -55,6 +60,8 @@ _LINES_A_WRITE = 200  # queue ids that fit into PIPE_BUF: all of them go into a 
 _READ = 65536
 _REPORT_SIZE = 2000
 _LATEST = 1e10  # seconds since boot that nobody will see
+_MOST = 1_000_000_000  # refusals of one machine
+_ADDRESS = frozenset("0123456789abcdefghijklmnopqrstuvwxyz:.%-_")  # with an interface's name
 
 
 def make_control(run_dir: str) -> int:
@@ -82,6 +89,14 @@ def write_ids(pipe: int, ids: Sequence[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def write_refusal(pipe: int, client: str, count: int, reply: str, advice: str) -> None:
+    """Tell the supervisor that a client was refused so many times more; if the pipe is full, it is not told."""
+    try:
+        os.write(pipe, encode_report(client, str(count), reply, advice))
+    except BlockingIOError:
+        pass
 
 
 def read_lines(pipe: int) -> list[str]:
@@ -129,6 +144,16 @@ def decode_report(line: bytes) -> Report:
         (name,) = words
         return "forget", name
     raise ValueError(kind)
+
+
+def decode_refusal(line: bytes) -> tuple[str, int, str, str]:
+    """Judge a line of the listener: client, how many refusals more, reply, advice. ValueError if it is none."""
+    client, count, reply, advice = line.decode("utf-8", "replace").split("\t")
+    if not 0 < len(client) <= 64 or not _ADDRESS.issuperset(client) or not 0 < int(count) <= _MOST:
+        raise ValueError(client)
+    if not reply[:3].isdigit() or not reply.isprintable() or not advice.isprintable():
+        raise ValueError(reply)
+    return client, int(count), reply, advice
 
 
 def _seconds(word: str) -> float:

@@ -78,6 +78,7 @@ class Courier:
         self.routes = Routes(settings, carried_state, self.report)
         self.queue = FairQueue(self.smarthosts, everything_due=flush)
         self.notices = notify.Notices(settings, where, carried_state, self.report)
+        self.refused = {name: values for name, values in carried_state.items() if name.startswith("refused ")}
         self.opener = Opener(settings.main, where, self.queue, self.notices)
         self.recorder = Recorder(settings, where, counts, self.queue, self.routes, self.report, self.notices)
         self.stopping = False
@@ -248,6 +249,9 @@ class Courier:
         self.recorder.sync()
         if self.all_unavailable() and not self.stopping:
             self.give_up_expired()
+        for name, (reply, count) in self.refused.items():  # machines on the LAN, by the listener
+            self.notices.refused(name.partition(" ")[2], reply, int(count))
+            self.report("forget", name)
         for queue_id in self.notices.send():
             if not self.all_unavailable():
                 self.queue.postpone(0.0)

@@ -77,6 +77,12 @@ class Dispatcher:
         else:
             self.carried_state.pop(report[1], None)
 
+    def tell_refused(self, news: list[tuple[str, str, int]]) -> None:
+        """Have a courier tell the owner of machines on the LAN that were refused: client, reply, how often."""
+        for client, reply, count in news:
+            self.carried_state[f"refused {client}"] = [reply, str(count)]
+            self.schedule.scan()
+
     def request(self, lines: list[str]) -> None:
         """Take words of `flush` and `release`: queue ids go the way of new mail."""
         if ipc.FLUSH in lines:
@@ -101,8 +107,8 @@ class Dispatcher:
 
     def new_settings(self, delivers: bool) -> None:
         """Keep of the carried state what limits the provider sets, and the troubles, whose end is to be told."""
-        self.carried_state = ipc.keep_state(self.carried_state, "rate", ipc.TROUBLE)
+        self.carried_state = ipc.keep_state(self.carried_state, "rate", "refused", ipc.TROUBLE)
         self.schedule.new_settings(delivers)
 
     def _forget_hosts(self) -> None:
-        self.carried_state = ipc.keep_state(self.carried_state, "rate", "stuck", ipc.TROUBLE)
+        self.carried_state = ipc.keep_state(self.carried_state, "rate", "stuck", "refused", ipc.TROUBLE)

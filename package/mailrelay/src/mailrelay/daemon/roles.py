@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from mailrelay.spool.spool import Spool
 
 
-def listen(plan: Plan, sockets: ListenSockets, where: Spool, counts: memoryview, wake: int, lifeline: int) -> None:
-    """Serve the LAN. wake: the pipe that takes the ids of new mail."""
+def listen(plan: Plan, sockets: ListenSockets, where: Spool, counts: memoryview, pipes: tuple[int, int, int]) -> None:
+    """Serve the LAN. pipes: those that take the ids of new mail and refusals, and the lifeline."""
     from mailrelay.listener import listener
 
     processes.drop_rights(plan.owner)
     allow = [Net.parse(net) for net in plan.allow]
-    listener.Listener(plan.settings, allow, list(sockets.open.values()), where, counts, wake, lifeline).run()
+    listener.Listener(plan.settings, allow, list(sockets.open.values()), where, counts, pipes).run()
 
 
 def deliver(

@@ -33,6 +33,16 @@ if TYPE_CHECKING:
         answer: str
         advice: str
 
+    class Refusal(TypedDict):
+        """What one machine on the LAN was refused with one reply, since the relay's start."""
+
+        client: str
+        reply: str  # one line, with its code
+        advice: str  # what to change, or ""
+        count: int
+        since: float
+        last: float
+
     class StatusFacts(TypedDict, total=False):
         """What the file holds; one of another version may hold less."""
 
@@ -58,6 +68,7 @@ if TYPE_CHECKING:
         next_try: float | None  # until when no smarthost is tried
         last_success: Success | None
         last_failure: Failure | None
+        refusals: list[Refusal]  # the latest first, a bounded number
         warnings: Sequence[Mapping[str, str | int | bool]]  # Finding.facts, and "text": the whole line
 
 

@@ -14,6 +14,7 @@ from mailrelay.core import clock, counters, ipc, log, paths
 from mailrelay.core.version import VERSION
 from mailrelay.daemon import processes, roles, status, status_file, takeover
 from mailrelay.daemon.dispatcher import Dispatcher
+from mailrelay.daemon.refusals import Refusals
 from mailrelay.listener.sockets import ListenSockets, show
 from mailrelay.spool import spool
 
@@ -64,6 +65,7 @@ class Supervisor:
 
             self.addresses = AddressWatcher()
         self.dispatcher = Dispatcher(self.delivers(), self.counters)
+        self.refusals = Refusals()
         self.status = status.Status(plan.run_dir, plan.spool, self.counters)
         self.scarcity = processes.Scarcity()
         self.reload_due = ipc.NEVER  # when to read the config again, because the last time there was no process for it
@@ -133,10 +135,11 @@ class Supervisor:
         dispatcher = self.dispatcher
 
         def run() -> None:
-            roles.listen(self.plan, self.listen_sockets, self.spool, self.counters, dispatcher.wake_w, self.lifeline_r)
+            pipes = (dispatcher.wake_w, self.refusals.pipe_w, self.lifeline_r)
+            roles.listen(self.plan, self.listen_sockets, self.spool, self.counters, pipes)
 
         not_theirs = (self.control, dispatcher.wake_r, dispatcher.report_r, dispatcher.report_w)
-        pid = self.fork(run, *not_theirs)
+        pid = self.fork(run, *not_theirs, self.refusals.pipe_r)
         self.listener_due = now + 1.0
         if pid is None:
             return
@@ -163,7 +166,8 @@ class Supervisor:
                 sock.close()
             roles.deliver(self.plan, self.spool, self.counters, dispatcher, self.lifeline_r, scan=scan, flush=flush)
 
-        pid = self.fork(run, self.control, dispatcher.wake_w, dispatcher.report_r)
+        not_theirs = (self.control, dispatcher.wake_w, dispatcher.report_r, self.refusals.pipe_r, self.refusals.pipe_w)
+        pid = self.fork(run, *not_theirs)
         if pid is None:
             dispatcher.schedule.not_started(scan, flush, now + self.scarcity.PAUSE)
             return
@@ -197,6 +201,7 @@ class Supervisor:
             self.signal_r: self.on_signals,
             self.control: lambda: self.dispatcher.request(ipc.read_lines(self.control)),
             self.dispatcher.report_r: self.dispatcher.read_reports,
+            self.refusals.pipe_r: lambda: self.dispatcher.tell_refused(self.refusals.read()),
         }
         addresses = self.addresses
         if addresses and addresses.fd >= 0:
@@ -339,6 +344,7 @@ class Supervisor:
             "next_try": clock.wall() + blocked_until - now if blocked_until > now else None,
             "last_success": self.dispatcher.last_success,
             "last_failure": self.dispatcher.last_failure,
+            "refusals": self.refusals.facts(),
             "warnings": [*self.plan.warnings, *([{"text": self.refused}] if self.refused else [])],
         }
         self.status.write(facts, now)

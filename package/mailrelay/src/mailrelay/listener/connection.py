@@ -87,10 +87,10 @@ class Connection:
         return reading | (OUT if self.out else 0) or _NOTHING
 
 
-def login_of(rule: Client | None) -> auth.Login | None:
-    """Return what a client must show to send, by the rule for its address."""
-    if rule is None:
-        return None
-    if rule.accept_any_login:
+def login_of(rule: Client | None, mode: str) -> auth.Login | None:
+    """Return what a client must or may show, None where no login is offered. mode: option `login`."""
+    if rule is not None and rule.username:
+        return rule.username.encode(), rule.password.encode()
+    if mode == "any" or (mode == "listed" and rule is not None and rule.accept_any_login):
         return auth.ANY_LOGIN
-    return (rule.username.encode(), rule.password.encode()) if rule.username else None
+    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 
 from mailrelay.core import counters, log
+from mailrelay.listener import limits
 from mailrelay.listener.recipients import Recipients
 from mailrelay.smtp import replies
 from mailrelay.spool import group_commit, space, spool
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from mailrelay.config.settings import Main
     from mailrelay.listener.connection import Connection
+    from mailrelay.listener.journal import Journal
     from mailrelay.smtp.reply import Reply
 
 PIECE = 65536  # bytes of a message held in memory before they go to the disk
@@ -27,9 +29,10 @@ PIECE = 65536  # bytes of a message held in memory before they go to the disk
 class Incoming:
     """The message that one client is sending."""
 
-    __slots__ = ("buffered", "busy", "chunks", "draft", "ended", "received", "refusal")
+    __slots__ = ("buffered", "busy", "chunks", "counted_at", "draft", "ended", "received", "refusal", "stored", "taken")
 
     def __init__(self) -> None:
+        self.stored = 0  # messages of this client that were accepted
         self.busy = False  # a job of a draft is under way in a sync thread
         self.refusal: Reply | None = None  # the reply for a message whose draft is lost
         self.reset(None)
@@ -40,6 +43,8 @@ class Incoming:
         self.chunks: list[bytes] = []
         self.buffered = 0  # bytes in chunks
         self.received = 0  # bytes of the message so far
+        self.taken = 0  # those of them that want room on the disk
+        self.counted_at = 0.0  # when it was counted by the rate limit
         self.ended = False  # the end of the message was seen
 
     def take_chunks(self) -> list[bytes]:
@@ -50,11 +55,13 @@ class Incoming:
 class Intake:
     """The way of all messages to the disk."""
 
-    def __init__(self, where: spool.Spool, main: Main, counted: memoryview) -> None:
+    def __init__(self, where: spool.Spool, main: Main, counted: memoryview, journal: Journal) -> None:
         self.spool = where
         self.capacity = space.Capacity(where, main.max_queue_size, main.min_free_space, main.max_message_size)
         self.recipients = Recipients(main)
+        self.rates = limits.Rates()
         self.counters = counted
+        self.journal = journal
         self.committing = 0  # messages that have ended and have no result yet
 
     def start(self) -> int:
@@ -63,22 +70,38 @@ class Intake:
         self.capacity.start()
         return self.committer.fd
 
+    def refresh(self, connection: Connection, now: float) -> None:
+        """Tell the session what holds now."""
+        commands = connection.session.commands
+        commands.room = self.capacity.room
+        commands.throttled = self.rates.refusal(connection.client, connection.rate_limit, now)
+
     def begin(
-        self, connection: Connection, sender: bytes, recipients: list[bytes], smtputf8: bool, eightbit: bool
+        self,
+        connection: Connection,
+        sender: bytes,
+        recipients: list[bytes],
+        smtputf8: bool,
+        eightbit: bool,
+        *,
+        now: float,
     ) -> None:
         final = self.recipients.expand(recipients)
         helo = connection.session.commands.helo
         envelope = spool.Envelope(sender, final, connection.client, helo, smtputf8=smtputf8, eightbit=eightbit)
         connection.incoming.reset(spool.Draft(self.spool, envelope))
         connection.incoming.refusal = None
+        connection.incoming.counted_at = now
+        self.rates.count(connection.client, connection.rate_limit, now)
 
     def add(self, connection: Connection, data: bytes) -> None:
         """Take the next bytes of a message. Those of a message that cannot be stored are read, but go nowhere."""
         incoming = connection.incoming
+        incoming.received += len(data)
         if incoming.draft is not None and not incoming.refusal:
             incoming.chunks.append(data)
             incoming.buffered += len(data)
-            incoming.received += len(data)
+            incoming.taken += len(data)
             self.capacity.take(len(data))
 
     def end(self, connection: Connection) -> Reply | None:
@@ -100,7 +123,7 @@ class Intake:
             if not incoming.ended:
                 return None
             self.committing -= 1
-            self._forget(incoming)
+            self._forget(connection)
             return incoming.refusal
         incoming.busy = True
         job = self.committer.seal if incoming.ended else self.committer.write
@@ -125,14 +148,14 @@ class Intake:
                 continue
             yield connection, self.advance(connection), ""
 
-    def abort(self, connection: Connection) -> None:
-        """Void the message that is coming in."""
+    def abort(self, connection: Connection, reason: str, size: int = 0) -> None:
+        """Void the message that is coming in. size: bytes of it that came and were not added."""
         incoming = connection.incoming
         draft = incoming.draft
-        self._forget(incoming)
+        received = incoming.received + size
+        self._forget(connection)
         if draft is not None:
-            self.counters[counters.ABORTED] += 1
-            log.event("aborted", log.NOTICE, id=draft.id, client=connection.client, received=draft.size)
+            self.journal.aborted(connection.client, draft.id, received, reason)
             if not incoming.busy and draft.size:
                 self.committer.discard(draft)
 
@@ -156,12 +179,16 @@ class Intake:
         )
         self.counters[counters.ACCEPTED] += 1
         incoming = connection.incoming
-        self.capacity.settle(incoming.received, stored=True)
-        incoming.received = 0
+        self.capacity.settle(incoming.taken, stored=True)
+        incoming.stored += 1
         self.committing -= 1
-        self._forget(incoming)
+        incoming.reset(None)
         return replies.QUEUED.fill(draft.id)
 
-    def _forget(self, incoming: Incoming) -> None:
-        self.capacity.settle(incoming.received, stored=False)
+    def _forget(self, connection: Connection) -> None:
+        """Give back what a message without a 250 has used."""
+        incoming = connection.incoming
+        self.capacity.settle(incoming.taken, stored=False)
+        if incoming.counted_at:
+            self.rates.give_back(connection.client, incoming.counted_at)
         incoming.reset(None)

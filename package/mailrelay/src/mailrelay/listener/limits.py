@@ -11,21 +11,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mailrelay.config.settings import Main
     from mailrelay.listener.connection import Connection
     from mailrelay.smtp.reply import Reply
 
 _MINUTE = 60.0
 _MANY_CLIENTS = 1024  # whose minutes are kept before the old ones are cleared away
-_MANY_REFUSALS = 64  # of different clients or replies that are kept for one minute
-_RATE_WINDOW = 30.0  # seconds over which the minimum data rate is measured, if command_timeout is not shorter
+_MANY_REPEATS = 64  # of different clients or texts that are kept for one minute
+# Seconds, if command_timeout is not shorter, for a command and for measuring the data rate while connections run short.
+_SHORT_TIMEOUT, _SHORT_WINDOW = 60.0, 30.0
 _YOUNG = 2.0  # seconds in which a connection may say its first words
 
-# Codes of replies that keep a mail out; what is wrong with a command alone is between the client and us.
-KEEPS_OUT = frozenset([b"450", b"451", b"452", b"530", b"535", b"550", b"552", b"553", b"554"])
+# Codes of replies that keep a mail out; what is wrong with another command is between the client and us. A machine that
+# insists on a login goes without one.
+_KEEPS_OUT = frozenset(["450", "451", "452", "501", "504", "530", "535", "550", "552", "553", "554", "555"])
+
+
+def keeps_out(reply: str) -> bool:
+    """Return whether a mail stays out that got this reply."""
+    return reply[:3] in _KEEPS_OUT or reply == str(replies.NO_LOGIN)
 
 
 class Rates:
-    """How many messages each client with a limit has sent in its current minute. A limit of 0 is none."""
+    """How many messages each client with a limit sends in its current minute. A limit of 0 is none."""
 
     __slots__ = ("_minutes",)
 
@@ -33,12 +41,18 @@ class Rates:
         self._minutes: dict[str, tuple[float, int]] = {}  # client → start of its minute, messages in it
 
     def count(self, client: str, limit: int, now: float) -> None:
-        """Count a message that was accepted."""
+        """Count a message whose content begins."""
         if limit:
             if len(self._minutes) >= _MANY_CLIENTS:  # a rule for a network may meet any number of addresses
                 self._minutes = {known: seen for known, seen in self._minutes.items() if now - seen[0] < _MINUTE}
             start, messages = self._minutes.get(client, (now, 0))
             self._minutes[client] = (start, messages + 1)
+
+    def give_back(self, client: str, counted_at: float) -> None:
+        """Take a message out of its minute again, since it was not stored."""
+        start, messages = self._minutes.get(client, (counted_at, 0))
+        if messages and start <= counted_at:
+            self._minutes[client] = (start, messages - 1)
 
     def refusal(self, client: str, limit: int, now: float) -> Reply | None:
         """Return the reply for a client that has had its share, None for everybody else."""
@@ -49,32 +63,32 @@ class Rates:
         return replies.TOO_MANY_MESSAGES.fill(limit) if limit and messages >= limit else None
 
 
-class Refusals:
-    """What a client is refused is told at once, then counted and summed up once a minute, for a bounded number."""
+class Repeats:
+    """What happens to a client is told at once, then counted and summed up once a minute, for a bounded number."""
 
     __slots__ = ("_again", "_since")
 
     def __init__(self, now: float) -> None:
-        self._again: dict[tuple[str, bytes], int] = {}
+        self._again: dict[tuple[str, str, str], int] = {}
         self._since = now
 
-    def note(self, client: str, reply: bytes) -> bool:
-        """Count a reply that keeps a mail out; return whether it is to be told now."""
-        key = client, reply
+    def note(self, event: str, client: str, text: str) -> bool:
+        """Count that this happened; return whether it is to be told now."""
+        key = event, client, text
         if key in self._again:
             self._again[key] += 1
-        elif len(self._again) < _MANY_REFUSALS:
+        elif len(self._again) < _MANY_REPEATS:
             self._again[key] = 0
             return True
         return False
 
-    def summary(self, now: float) -> list[tuple[str, bytes, int]]:
-        """Return, once a minute, the clients and replies that were noted again, and how often."""
+    def summary(self, now: float) -> list[tuple[str, str, str, int]]:
+        """Return, once a minute, what happened again: event, client, text, and how often."""
         if now - self._since < _MINUTE:
             return []
         self._since = now
         noted, self._again = self._again, {}
-        return [(client, reply, again) for (client, reply), again in noted.items() if again]
+        return [(*key, again) for key, again in noted.items() if again]
 
 
 class Pace:
@@ -91,22 +105,32 @@ class Pace:
         self._progress = progress
         self._since = now
 
-    def fault(self, progress: int, now: float, in_data: bool, timeout: float, min_rate: int) -> Reply | None:
+    def fault(self, progress: int, now: float, in_data: bool, main: Main, *, short: bool) -> Reply | None:
         """Return the reply that ends a connection without progress, None for any other.
 
-        progress: commands that got on with a message, and bytes of content. timeout: seconds. min_rate: bytes a second.
+        progress: commands that got on with a message, and bytes of content. command_timeout is what a command or a
+        silence may take (RFC 5321 4.5.3.2.7: five minutes), and the time over which min_data_rate is measured. short:
+        others may need the connection.
         """
         elapsed = now - self._since
         made = progress - self._progress
+        timeout: float = main.command_timeout
+        if short:
+            timeout = min(timeout, _SHORT_WINDOW if in_data else _SHORT_TIMEOUT)
         if in_data:
-            if elapsed < min(_RATE_WINDOW, timeout):
+            if elapsed < timeout:
                 return None
-            if made < min_rate * elapsed:
+            if not made or made < main.min_data_rate * elapsed:
                 return replies.TOO_SLOW
         elif not made:
             return replies.TIMED_OUT if elapsed >= timeout else None
         self.restart(progress, now)
         return None
+
+
+def run_short(used: int, most: int) -> bool:
+    """Return whether so many connections are in use that the next client may find none."""
+    return used * 4 > most * 3
 
 
 def least_useful(connections: Iterable[Connection], now: float) -> Connection | None:

@@ -13,11 +13,12 @@ import select
 import time
 
 from mailrelay.config.settings import Settings
-from mailrelay.core import counters, ipc, log
+from mailrelay.core import counters, ipc
 from mailrelay.core.net import Net
 from mailrelay.listener import limits
 from mailrelay.listener.connection import IN, OUT, Connection, login_of
 from mailrelay.listener.incoming import PIECE, Intake
+from mailrelay.listener.journal import Journal
 from mailrelay.smtp import replies, server
 
 TYPE_CHECKING = False
@@ -32,6 +33,7 @@ else:
 
 _ACCEPTS = 64  # connections accepted before others get their turn
 _IDLE = 3.0  # seconds of silence that make an ambiguous dot the end
+_HUNG_UP = "the client hung up"
 _FINISH = 2.0  # seconds that commits under way may take when we are told to end
 _DRAIN = 60.0  # seconds that sessions of old settings may still take, if no message is coming in
 
@@ -46,24 +48,22 @@ class Listener:
         sockets: list[_socket.socket],
         where: spool.Spool,
         counters: memoryview,
-        wake: int,
-        lifeline: int,
+        pipes: tuple[int, int, int],
     ) -> None:
+        """pipes: those that take the ids of new mail and refusals, and the lifeline."""
         self.main = settings.main
         self.allow = allow
         self.rules = [(Net.parse(client.address), client) for client in settings.clients]
-        self.intake = Intake(where, settings.main, counters)
+        self.wake, refused, self.lifeline = pipes
+        self.journal = Journal(counters, refused, time.monotonic())
+        self.intake = Intake(where, settings.main, counters, self.journal)
         self.policy = server.Policy(settings.main, provider=settings.provider, refusal=self.intake.recipients.refusal)
         self.counters = counters
-        self.wake = wake
-        self.lifeline = lifeline
         self.epoll = select.epoll()
         self.listening = {sock.fileno(): sock for sock in sockets}
         self.connections: dict[int, Connection] = {}
         self.per_client: dict[str, int] = {}
         self.ambiguous: set[Connection] = set()  # their message ends if they are silent
-        self.rates = limits.Rates()
-        self.refusals = limits.Refusals(time.monotonic())
         self.ending = 0.0  # monotonic time by which the process must have ended; 0: not ending
         self.draining = 0.0  # monotonic time from which only mail is waited for that is coming in
 
@@ -127,29 +127,34 @@ class Listener:
                 self.evict("")
             rule = next((rule for net, rule in self.rules if net.contains(client)), None)
             allowed = client in ("127.0.0.1", "::1") or any(net.contains(client) for net in self.allow)
-            session = server.Session(self.policy, allowed=allowed, login=login_of(rule))
+            session = server.Session(self.policy, allowed=allowed, login=login_of(rule, self.main.login))
             connection = Connection(sock, client, session, rule, time.monotonic())
             self.connections[connection.fd] = connection
             self.per_client[client] = self.per_client.get(client, 0) + 1
             self.epoll.register(connection.fd, IN)
-            self.answer(connection, session.greeting())
+            self.handle(connection, [(server.REPLY, session.greeting())])
 
     def evict(self, client: str) -> None:
         """Make room: drop the least useful connection of that client, or of all for ""."""
         now = time.monotonic()
         victim = limits.least_useful([c for c in self.connections.values() if client in ("", c.client)], now)
         if victim is not None:
-            seconds = f"{now - victim.connected_at:.0f}"
-            log.event("evicted", log.NOTICE, client=victim.client, seconds=seconds)
-            self.drop(victim, replies.TOO_MANY_CONNECTIONS)
+            self.refuse(victim, replies.TOO_MANY_CONNECTIONS, "evicted")
+
+    def refuse(self, connection: Connection, reply: Reply, event: str = "refused") -> None:
+        """Drop a connection and tell the owner of it."""
+        commands = connection.session.commands
+        if not connection.incoming.stored or commands.content is not None:  # else it has sent its mail, but for QUIT
+            self.journal.refused(connection.client, commands.said, reply, event)
+        self.drop(connection, reply)
 
     def drop(self, connection: Connection, reply: Reply) -> None:
         """Send a last reply if the socket takes it at once, and close."""
         if not connection.out:
             connection.write(reply.wire())
-        self.close(connection)
+        self.close(connection, str(reply))
 
-    def close(self, connection: Connection) -> None:
+    def close(self, connection: Connection, reason: str = _HUNG_UP) -> None:
         """Close the socket. A message that is being committed still counts; any other goes with it."""
         if self.connections.pop(connection.fd, None) is None:
             return
@@ -160,21 +165,21 @@ class Listener:
         connection.sock.close()
         connection.closing = connection.peer_closed = True
         if connection.incoming.draft is not None and not connection.incoming.ended:
-            self.intake.abort(connection)
+            self.intake.abort(connection, reason)
 
     # Bytes in, bytes out.
 
     def read(self, connection: Connection) -> None:
         try:
             data = connection.read()
-        except OSError:
-            self.close(connection)
+        except OSError as error:
+            self.close(connection, os.strerror(error.errno or errno.ECONNRESET))
             return
         if data is None:
             return
         session = connection.session
         if data:
-            self.refresh(connection)
+            self.intake.refresh(connection, time.monotonic())
             self.handle(connection, session.receive(data))
             return
         connection.peer_closed = True
@@ -184,27 +189,25 @@ class Listener:
         else:
             self.hang_up(connection)
 
-    def refresh(self, connection: Connection) -> None:
-        """Tell the session what holds now."""
-        commands = connection.session.commands
-        commands.room = self.intake.capacity.room
-        commands.throttled = self.rates.refusal(connection.client, connection.rate_limit, time.monotonic())
-
     def handle(self, connection: Connection, events: list[server.Event]) -> None:
         """Carry out what the session asks for."""
+        refusals = connection.session.commands.refusals
+        for said, reply in refusals:
+            self.journal.refused(connection.client, said, reply)
+        refusals.clear()
         for event in events:
             if event[0] == server.REPLY:
-                self.answer(connection, event[1])
+                self.send(connection, event[1])
             elif event[0] == server.DATA:
                 self.intake.add(connection, event[1])
             elif event[0] == server.BEGIN:
-                self.intake.begin(connection, *event[1:])
+                self.intake.begin(connection, *event[1:], now=time.monotonic())
             elif event[0] == server.END:
-                reply = self.intake.end(connection)
-                if reply:
-                    self.commit_result(connection, reply)
+                answer = self.intake.end(connection)
+                if answer:
+                    self.commit_result(connection, answer)
             elif event[0] == server.ABORT:
-                self.intake.abort(connection)
+                self.intake.abort(connection, str(event[1] or _HUNG_UP), event[2])
             else:
                 self.hang_up(connection)
                 return
@@ -217,15 +220,6 @@ class Listener:
             self.intake.advance(connection)
         if connection.fd in self.connections:
             self.watch(connection)
-
-    def answer(self, connection: Connection, reply: bytes) -> None:
-        """Send replies; count and log the first if it keeps a mail out."""
-        if reply[:3] in limits.KEEPS_OUT:
-            self.counters[counters.REFUSED] += 1
-            line = reply.partition(b"\r\n")[0]
-            if self.refusals.note(connection.client, line):
-                log.event("refused", log.NOTICE, client=connection.client, reply=line)
-        self.send(connection, reply)
 
     def send(self, connection: Connection, data: bytes) -> None:
         connection.write(data)
@@ -255,7 +249,6 @@ class Listener:
         for connection, reply, queue_id in self.intake.collect():
             if queue_id:
                 ids.append(queue_id)
-                self.rates.count(connection.client, connection.rate_limit, time.monotonic())
             if reply:
                 self.commit_result(connection, reply)
             elif not connection.closing:
@@ -268,7 +261,7 @@ class Listener:
         """Answer the end of data, and go on with what the client has sent since."""
         if self.connections.get(connection.fd) is not connection:
             return
-        self.refresh(connection)
+        self.intake.refresh(connection, time.monotonic())
         self.handle(connection, connection.session.commit_result(reply))
         if connection.peer_closed and not connection.session.waiting:
             self.hang_up(connection)
@@ -285,22 +278,23 @@ class Listener:
                 connection.idle_at = now + _IDLE
 
     def sweep(self, now: float) -> None:
-        """Look, once a second, who takes too long, how much room there is, and who was refused again."""
+        """Look, once a second, who takes too long, how much room there is, and what has happened again."""
         main = self.main
+        short = self.draining > 0 or limits.run_short(len(self.connections), main.max_connections)
         for connection in list(self.connections.values()):
-            progress = connection.session.commands.progress
-            if connection.session.waiting or connection.incoming.buffered >= PIECE:  # for a disk
+            session = connection.session
+            progress = session.commands.progress
+            if session.waiting or connection.incoming.buffered >= PIECE:  # for a disk
                 connection.pace.restart(progress, now)
-            elif self.draining and now >= self.draining and not connection.session.in_data:
+            elif self.draining and now >= self.draining and not session.in_data:
                 self.drop(connection, replies.NEW_SETTINGS)
             else:
-                in_data = connection.session.in_data
-                fault = connection.pace.fault(progress, now, in_data, main.command_timeout, main.min_data_rate)
+                few = limits.run_short(self.per_client[connection.client], main.max_connections_per_client)
+                fault = connection.pace.fault(progress, now, session.in_data, main, short=short or few)
                 if fault:
-                    self.drop(connection, fault)
+                    self.refuse(connection, fault)
         self.intake.capacity.tick(now)
-        for client, reply, again in self.refusals.summary(now):
-            log.event("refused", log.NOTICE, client=client, reply=reply, again=again)
+        self.journal.sum_up(now)
         if self.ending and now >= self.ending:
             os._exit(0)
 

@@ -24,7 +24,8 @@ def split(argument: bytes, keyword: bytes) -> tuple[bytes, bytes] | None:
     """Cut `FROM: <a@b> SIZE=1` into address and parameters; return None if it is no such argument.
 
     Spaces around the colon and inside the brackets, lower case, and an address without brackets are all fine: the
-    machines on a LAN write every one of these.
+    machines on a LAN write every one of these. So is an address whose own brackets, and a name before them, stand
+    within those of the machine: its owner has typed them in.
     """
     if argument[: len(keyword)].upper() != keyword:
         return None
@@ -38,7 +39,13 @@ def split(argument: bytes, keyword: bytes) -> tuple[bytes, bytes] | None:
     address, bracket, parameters = rest[1:].partition(b">")
     if not bracket:
         return None
-    return address.strip(b" "), parameters
+    inner, rest = address.count(b"<"), parameters
+    for _ in range(inner):
+        rest = rest.lstrip(b" ")
+        if rest[:1] != b">":
+            return address.strip(b" "), parameters
+        rest = rest[1:]
+    return address[address.rfind(b"<") + 1 :].strip(b" "), rest
 
 
 def fault(address: bytes) -> str:

@@ -1,4 +1,4 @@
-"""One AUTH dialogue on the LAN side, RFC 4954: LOGIN and PLAIN, against a fixed login or accepting any.
+"""One AUTH dialogue on the LAN side, RFC 4954: LOGIN and PLAIN against a fixed login; these and CRAM-MD5 accepting any.
 
 Used by the SMTP server session. No name and no password is kept, not even for the length of the dialogue, and none is
 returned. The login at the provider is `login.py`.
@@ -50,6 +50,9 @@ class Dialogue:
             self._step, question = _NAME, replies.ASK_NAME
         elif mechanism == b"PLAIN":
             self._step, question = _BOTH, replies.ASK_BOTH
+        elif mechanism == b"CRAM-MD5" and self._login is True:  # RFC 2195; it has no first response
+            self._step = _BOTH
+            return ASKED, replies.ASK_DIGEST
         else:
             return REFUSED, replies.MECHANISMS
         response = response.strip()

@@ -59,10 +59,10 @@ class Commands:
     """What is known of one client, and of the message it is about to send. The loop reads what has no underscore."""
 
     __slots__ = (
-        "_after_refused_data", "_allowed", "_crlf", "_crlf_seen", "_dialogue", "_greeted", "_login", "_logins_failed",
-        "_no_more_mail", "_recipients", "_state", "_surplus", "_useless",
+        "_after_refused_data", "_allowed", "_auth_said", "_crlf", "_crlf_seen", "_dialogue", "_greeted",
+        "_login", "_logins_failed", "_no_more_mail", "_recipients", "_state", "_surplus", "_useless",
         "authenticated", "closed", "closing", "content", "eightbit", "helo", "out", "policy", "progress",
-        "room", "sender", "smtputf8", "throttled",
+        "refusals", "room", "said", "sender", "smtputf8", "throttled",
     )  # fmt: skip
 
     def __init__(self, policy: Policy, *, allowed: bool, login: auth.Login | None) -> None:
@@ -70,15 +70,20 @@ class Commands:
         self.policy = policy
         self.helo = b""  # what HELO or EHLO named, control characters replaced; may be empty
         self.room = policy.main.max_message_size  # bytes a message may have now; 0: MAIL and content get 452
-        self.throttled: Reply | None = None  # the reply that MAIL gets now, instead of being accepted
+        self.throttled: Reply | None = None  # the reply that MAIL and DATA get now, instead of being accepted
         self.authenticated = False
         self.progress = 0  # commands that got on with a message, and bytes of content
         self.closing = not allowed  # no mail will come of this session any more
         self.closed = False  # the last reply was given
         self.out: list[Reply] = []  # replies not handed over yet
+        self.refusals: list[
+            tuple[bytes, Reply]
+        ] = []  # those of them that refuse, and what was said; the loop clears it
         self._allowed = allowed
         self._login = login
         self._dialogue: auth.Dialogue | None = None
+        self._auth_said = False  # what is no command may be a name or a password
+        self.said = b""  # the last command for a log: shortened, and without what may be a login or content
         self._greeted = False
         self._crlf = self._crlf_seen = False  # how the last command line ended; some line ended so
         self._no_more_mail = False  # an end of data was unclear
@@ -93,7 +98,14 @@ class Commands:
         return list(self._recipients.values())
 
     def greeting(self) -> Reply:
-        return self.policy.banner if self._allowed else replies.NOT_ALLOWED
+        if self._allowed:
+            return self.policy.banner
+        self.refusals.append((b"", replies.NOT_ALLOWED))
+        return replies.NOT_ALLOWED
+
+    def begins_tls(self, line: bytes) -> bool:
+        """Return whether this, which is no whole line yet, is TLS (RFC 8446 5.1) in place of a command."""
+        return line[:2] == _TLS and self._dialogue is None
 
     def line(self, line: bytes) -> None:
         """Carry out a command line, given without its LF."""
@@ -109,6 +121,7 @@ class Commands:
             self._count_useless()
             return
         verb = verb.upper()
+        self.said = self._shown(verb, argument, line.strip())
         if self._ends_with(verb):
             return
         self._after_refused_data = False
@@ -122,6 +135,7 @@ class Commands:
     def too_long(self) -> None:
         """Answer a command line that is longer than it may be."""
         self._dialogue = None
+        self.said = b""
         if not self._ends_with(b""):
             self._reply_useless(replies.TOO_LONG)
 
@@ -145,6 +159,21 @@ class Commands:
 
     # Replies.
 
+    def _shown(self, verb: bytes, argument: bytes, line: bytes) -> bytes:
+        if verb[:4] == b"AUTH":
+            self._auth_said = True
+            mechanism = argument.split(None, 1)[:1]
+            return b" ".join([b"AUTH", *(word for word in mechanism if word.upper() in _MECHANISMS)])
+        if verb in _COMMANDS or verb in _WEB:
+            return line[:_SHOWN]
+        return b"" if self._auth_said or self._after_refused_data else verb[:_SHOWN]
+
+    def reply(self, reply: Reply) -> None:
+        """Answer the last command, or the end of data."""
+        self.out.append(reply)
+        if reply.code >= 400:
+            self.refusals.append((self.said, reply))
+
     def _reset(self) -> None:
         """Leave no transaction, RFC 5321 4.1.1.5."""
         self._state = _IDLE
@@ -155,18 +184,18 @@ class Commands:
         self._surplus = 0
 
     def _reply_last(self, reply: Reply) -> None:
-        self.out.append(reply)
+        self.reply(reply)
         self.closed = self.closing = True
 
     def _reply_useful(self, reply: Reply) -> None:
         """Answer what got a message on its way."""
         self.progress += 1
-        self.out.append(reply)
+        self.reply(reply)
 
     def _reply_useless(self, reply: Reply | None) -> None:
         """Answer what got no message on its way, if there is such an answer."""
         if reply and self._count_useless():
-            self.out.append(reply)
+            self.reply(reply)
 
     def _count_useless(self) -> bool:
         """End the session if too much got no message on its way; return whether it goes on."""
@@ -187,6 +216,8 @@ class Commands:
             self._reply_last(replies.CONTENT_REFUSED)
         elif verb in _WEB:
             self._reply_last(replies.NOT_WEB)
+        elif verb[:2] == _TLS:
+            self._reply_last(replies.TLS_FIRST)
         return self.closed
 
     # Commands. Each returns the reply that got no message on its way, None if it has given another.
@@ -198,7 +229,9 @@ class Commands:
         size = min(self.policy.main.max_message_size, self.room)
         # "SIZE 0" would promise that there is no limit (RFC 1870 4).
         shown = f" {size}" if size > 0 else ""
-        login = "" if self._login is None else replies.EHLO_LOGIN
+        login = (
+            "" if self._login is None else replies.EHLO_LOGIN if type(self._login) is tuple else replies.EHLO_ANY_LOGIN
+        )
         return self._hello(argument, replies.EHLO.fill(self.policy.main.hostname, shown, login))
 
     def _hello(self, argument: bytes, reply: Reply) -> Reply | None:
@@ -276,13 +309,15 @@ class Commands:
         self._surplus += 1
         if self._surplus > _SURPLUS:
             return reply
-        self.out.append(reply)
+        self.reply(reply)
         return None
 
     def _data(self, argument: bytes) -> Reply | None:
         main = self.policy.main
         if argument:
             return replies.DATA_SYNTAX
+        if self.throttled:
+            return self.throttled
         if self.room <= 0:
             return replies.NO_ROOM
         size, too_big = main.max_message_size, self.policy.too_big
@@ -307,7 +342,7 @@ class Commands:
 
     def _login_step(self, outcome: int, reply: Reply) -> Reply | None:
         if outcome == auth.ASKED:
-            self.out.append(reply)
+            self.reply(reply)
             return None
         self._dialogue = None
         if outcome == auth.ACCEPTED:
@@ -343,6 +378,13 @@ _VISIBLE = bytes(code if code > 32 and code != 127 else 63 for code in range(256
 # After a refused DATA a client that waits for replies says one of these; content begins with none of them and a space.
 _AFTER_REFUSED_DATA = frozenset((b"RSET", b"QUIT", b"MAIL", b"RCPT", b"DATA", b"HELO", b"EHLO", b"NOOP"))
 _BRINGS_CONTENT = frozenset((b"DATA", b"BDAT"))
+
+_SHOWN = 80  # bytes of a command that a log shows
+# Of AUTH no other word is shown: it may be the login.
+_MECHANISMS = frozenset(
+    (b"LOGIN", b"PLAIN", b"CRAM-MD5", b"DIGEST-MD5", b"NTLM", b"XOAUTH2", b"OAUTHBEARER", b"GSSAPI")
+)
+_TLS = b"\x16\x03"  # a record of the handshake, and the version
 
 # A web page must not make a browser in the cabinet send mail.
 _WEB = frozenset((b"GET", b"POST", b"PUT", b"OPTIONS", b"CONNECT"))

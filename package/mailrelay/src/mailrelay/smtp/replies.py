@@ -10,9 +10,10 @@ from mailrelay.smtp.reply import Reply
 BANNER = Reply(220, "", "%s ESMTP mailrelay")
 NOT_ALLOWED = Reply(554, "5.7.1", "Your address is not in a network that may send through this relay")
 HELO = Reply(250, "", "%s")
-# Host name; " size" or ""; EHLO_LOGIN or "".
+# Host name; " size" or ""; EHLO_LOGIN, EHLO_ANY_LOGIN or "".
 EHLO = Reply(250, "", "%s\nPIPELINING\nSIZE%s\n%sENHANCEDSTATUSCODES\n8BITMIME\nSMTPUTF8")
 EHLO_LOGIN = "AUTH LOGIN PLAIN\n"
+EHLO_ANY_LOGIN = "AUTH LOGIN PLAIN CRAM-MD5\n"
 
 OK = Reply(250, "2.0.0", "OK")
 SENDER_OK = Reply(250, "2.1.0", "Sender OK")
@@ -26,7 +27,7 @@ HELP = Reply(
     "2.0.0",
     "This is mailrelay. It takes mail like this and sends it on through your provider:\n"
     "EHLO name, MAIL FROM:<you@example.org>, RCPT TO:<them@example.org>, DATA, QUIT.\n"
-    "Also: HELO, RSET, NOOP, VRFY, HELP, and AUTH where a login is set for you.",
+    "Also: HELO, RSET, NOOP, VRFY, HELP, and AUTH where EHLO offers it.",
 )
 
 # The session ends.
@@ -39,6 +40,7 @@ UNCLEAR = Reply(
 )
 TOO_MANY_LOGINS = Reply(421, "4.7.0", "Too many wrong logins, good-bye")
 NOT_WEB = Reply(421, "4.7.0", "This is a mail relay, not a web server")
+TLS_FIRST = Reply(421, "4.7.0", "There is no TLS on this side of the relay; connect without")
 
 # Commands.
 UNKNOWN = Reply(500, "5.5.2", "I do not know this command; HELP lists those I know")
@@ -76,7 +78,8 @@ LOGIN_FIRST = Reply(530, "5.7.0", "Log in first: this relay wants a name and a p
 NO_LOGIN = Reply(502, "5.5.1", "No login is needed here and none is offered; go on with MAIL FROM")
 LOGIN_LATE = Reply(503, "5.5.1", "A login comes before MAIL FROM")
 LOGGED_IN_ALREADY = Reply(503, "5.5.1", "You are logged in already")
-MECHANISMS = Reply(504, "5.5.4", "Only AUTH LOGIN and AUTH PLAIN are known here")
+ASK_DIGEST = Reply(334, "", "PDBAbWFpbHJlbGF5Pg==")  # <0@mailrelay>: any answer will do
+MECHANISMS = Reply(504, "5.5.4", "This way to log in is not offered here; EHLO says which are")
 ASK_NAME = Reply(334, "", "VXNlcm5hbWU6")
 ASK_PASSWORD = Reply(334, "", "UGFzc3dvcmQ6")
 ASK_BOTH = Reply(334, "", "")

@@ -9,7 +9,8 @@ Events are tuples, the first item says which; they come in the order of what the
     (BEGIN, sender, recipients, smtputf8, eightbit)    a message begins (354 follows as REPLY)
     (DATA, bytes)     its next bytes as received: still dot-stuffed, the end-of-data mark taken off
     (END,)            it is complete: `.waiting` is true until the loop calls commit_result()
-    (ABORT,)          it is void: over a limit, or the client is gone
+    (ABORT, reply, size)    it is void: over a limit, as the reply says, or the client is gone (None); size: the bytes
+                      of content that came since the last DATA
     (CLOSE,)          close the connection once every reply is sent; always the last event of a session
 
     session = Session(policy, allowed=True, login=None)
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         tuple[Literal[0, 2], bytes]
         | tuple[Literal[1], bytes, list[bytes], bool, bool]
         | tuple[Literal[3]]
-        | tuple[Literal[4]]
+        | tuple[Literal[4], Reply | None, int]
         | tuple[Literal[5]]
     )
 
@@ -101,7 +102,7 @@ class Session:
         if self.commands.closed or not self.waiting:
             return events
         self.waiting = False
-        self.commands.out.append(reply)
+        self.commands.reply(reply)
         data, self._buffer = self._buffer, b""
         self._run(data, events)
         if self._peer_closed and not self.waiting:
@@ -161,6 +162,8 @@ class Session:
         rest = data[position:]
         if self._swallowing or len(rest) > longest:
             self._swallowing = True
+        elif commands.begins_tls(rest):  # no line end may come
+            commands.line(rest)
         else:
             self._buffer = rest
         return b""
@@ -174,7 +177,7 @@ class Session:
             commands.progress += len(part)
             if content.fault is None:
                 content.fault = content.limits.check(part) if commands.room > 0 else replies.NO_ROOM
-                events.append((ABORT,) if content.fault else (DATA, part))
+                events.append((ABORT, content.fault, len(part)) if content.fault else (DATA, part))
         if rest is None:
             return b""
         self._end(content, events)
@@ -214,7 +217,7 @@ class Session:
         """Void what is not complete, and end."""
         content = self.commands.content
         if content is not None and content.fault is None:
-            events.append((ABORT,))
+            events.append((ABORT, None, 0))
         self._buffer = b""
         self.ambiguous_end = False
         self.commands.close()

@@ -61,8 +61,8 @@ return baseclass.extend({
 			max_line_length: { type: 'size', value: '1M', low: 1000, high: 1073741824, lowText: '1000', highText: '1G', help: _('The longest line within a mail. Lines over 998 bytes are folded on the way out.') },
 			max_header_length: { type: 'size', value: '64K', low: 1024, high: 16777216, lowText: '1K', highText: '16M', help: _('The longest header section of a mail.') },
 			max_useless_commands: { type: 'integer', value: '20', low: 1, high: 10000, lowText: '1', highText: '10000', help: _('Commands without progress before a connection is closed.') },
-			command_timeout: { type: 'duration', value: '60s', low: 1, high: 3600, lowText: '1s', highText: '1h', help: _('How long a machine may take for one command.') },
-			min_data_rate: { type: 'size', value: '64', low: 0, high: 1048576, lowText: '0', highText: '1M', help: _('How slow a mail may come in, in bytes a second; `0` for any speed.') }
+			command_timeout: { type: 'duration', value: '5m', low: 1, high: 3600, lowText: '1s', highText: '1h', help: _('How long a machine may take for one command, or be silent within a mail. When connections run short it is a minute at most, and half of one within a mail.') },
+			min_data_rate: { type: 'size', value: '64', low: 0, high: 1048576, lowText: '0', highText: '1M', help: _('How slow a mail may come in, in bytes a second, measured over `command_timeout`; `0` for any speed.') }
 		},
 		smarthost: {
 			enabled: { type: 'switch', value: '1', help: _('Whether this provider is used.') },
