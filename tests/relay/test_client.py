@@ -136,6 +136,8 @@ class TestLogin:
             (b"AUTH=LOGIN\r\n250 AUTH NTLM", True, LOGIN, "LOGIN"),
             (b"AUTH PLAIN LOGIN", True, [(PLAIN[0], b"504 5.5.4 not that one"), *LOGIN], "LOGIN"),
             (b"AUTH PLAIN LOGIN CRAM-MD5", False, CRAM_MD5, "CRAM-MD5"),
+            (b"AUTH CRAM-MD5 PLAIN", False, [(CRAM_MD5[0][0], b"535 5.7.8 Invalid mechanism"), PLAIN], "PLAIN"),
+            (b"AUTH CRAM-MD5 PLAIN", False, [CRAM_MD5[0], (CRAM_MD5[1][0], b"535 5.7.8 no"), PLAIN], "PLAIN"),
         ],
     )
     def test_what_is_said_to_log_in(
@@ -154,6 +156,16 @@ class TestLogin:
         assert session.take().removeprefix(b"EHLO r\r\n") == b"AUTH PLAIN\r\n"
         session.receive(b"334 \r\n")
         assert base64.b64decode(session.take()).startswith(b"\0uuu")
+
+    @pytest.mark.parametrize("end", [b"535 5.7.8 no\r\n", b""])
+    def test_one_more_login_is_tried_after_cram_md5_and_the_refusal_told(self, end: bytes) -> None:
+        session = Session(b"r", login=Login("user", PASSWORD))
+        session.receive(b"220 mx\r\n250-mx\r\n250 AUTH CRAM-MD5 PLAIN LOGIN\r\n")
+        session.receive(b"535 5.7.8 no\r\n")
+        assert session.take().endswith(PLAIN[0] + b"\r\n")
+        (event,) = session.receive(end)
+        assert event[:4] == (FAILED, "login", "login-refused", "no")
+        assert session.take() == b""
 
     def test_an_error_challenge_is_answered_with_an_empty_line(self) -> None:
         session = self.login("PLAIN")
@@ -337,6 +349,17 @@ class TestTransactions:
             session.end_of_data()
             session.receive(end)
             assert (session.unsure is mail) is unsure
+
+    @pytest.mark.parametrize("begun", [b"250 2.0.0 Ok: que", b"250", b"250-2.0.0 Ok\r\n25"])
+    @pytest.mark.parametrize("closed", [True, False])
+    def test_an_answer_to_the_dot_that_breaks_off_counts_by_its_code(self, begun: bytes, closed: bool) -> None:
+        session = ready()
+        session.submit(transaction())
+        session.receive(b"250 ok\r\n250 ok\r\n354 go\r\n")
+        session.end_of_data()
+        session.receive(begun)
+        events = session.receive(b"") if closed else session.abandon("timeout", "no answer")
+        assert (codes(result(events)), session.in_flight, session.unsure) == ([250], [], None)
 
     def test_a_refusal_within_the_content_is_the_answer_to_the_message(self) -> None:
         session = ready()

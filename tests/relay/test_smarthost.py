@@ -152,11 +152,26 @@ class TestDelivery:
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        b"250 " + b"x" * 100_000 + b"\r\n",
+        b"250-x\r\n" * 200 + b"250 ok\r\n",
+        b"250ok\r\n",
+        b"250-2.0.0 queued\r\nas ever\r\n250\r\n",
+    ],
+)
+def test_a_250_to_the_dot_counts_however_odd_its_text_and_the_next_mail_goes(answer: bytes) -> None:
+    with ScriptedProvider({"dot#1": answer}) as provider:
+        outcomes = deliver(smarthost(provider), [mail(), mail()])
+        assert ([outcome.delivered for outcome in outcomes], provider.connections) == ([True, True], 1)
+
+
+@pytest.mark.parametrize(
     ("script", "stage", "cause", "code"),
     [
         ({"connect": Drop()}, "banner", "lost", 0),
         ({"banner": "554 5.7.1 go away"}, "banner", "rejected", 554),
-        ({"banner": b"220 " + b"x" * 9000 + b"\r\n"}, "banner", "garbage", 0),
+        ({"banner": b"SSH-2.0-OpenSSH_9.2p1\r\n"}, "banner", "garbage", 0),
         ({"ehlo": "421 4.7.0 Try again later, closing connection. (EHLO)"}, "ehlo", "closing", 421),
         ({"mail": "530 5.7.0 Authentication required"}, "login", "login-required", 530),
         ({"rcpt": Drop()}, "rcpt", "lost", 0),

@@ -23,7 +23,7 @@ Which reply leads where (4xx and 5xx of BANNER, EHLO, HELO, TLS and AUTH, 421 an
     STARTTLS    220        the driver's handshake, everything learnt is forgotten, EHLO
     AUTH        334        the mechanism's next response; an empty line to a challenge too many
                 235        READY
-                504        the next mechanism, if the choice is ours
+                504        the next mechanism, if the choice is ours; likewise after any 5xx to CRAM-MD5
     MAIL        250        RCPTs
                 4xx 5xx    the result of all recipients (503, 530, 534, 535, 538: FAILED, the login is missing or void)
     RCPT        25x        DATA after the last one
@@ -186,6 +186,7 @@ class Session:
         if self.over or self._upgrading:
             return []
         if not data:
+            self._take_begun()
             return self._closed()
         self._reader.feed(data)
         try:
@@ -200,8 +201,14 @@ class Session:
     def abandon(self, cause: str, text: str) -> list[Event]:
         """Give the connection up, for a reason of the driver's."""
         if not self.over:
+            self._take_begun()
             self._fail(cause, text)
         return self._take_events()
+
+    def _take_begun(self) -> None:
+        """Take the answer to the dot by its code, if it never came to its end: the server has decided by then."""
+        if self._dotted and self.stage == "dot" and (begun := self._reader.begun()):
+            self._answered(*begun)
 
     def secured(self) -> None:
         """Start again after the handshake, with nothing kept of what was said in the clear (RFC 3207 4.2)."""
@@ -288,7 +295,10 @@ class Session:
         self._fail("closing", reply.text, reply)
 
     def _closed(self) -> list[Event]:
-        if _QUIT not in self._pipeline.expected:
+        refusal = self.opening.refusal if self.stage == "login" else None
+        if refusal:
+            self._fail("login-refused", refusal.text, refusal)
+        elif _QUIT not in self._pipeline.expected:
             self._fail("lost", "the server closed the connection")
         self.over = True
         return self._take_events()

@@ -34,12 +34,15 @@ class Refused(Exception):
 class Opening:
     """What both sides have said of themselves."""
 
-    __slots__ = ("_challenges", "_login", "_mechanisms", "_starttls", "extensions", "hostname", "mechanism", "secure")
+    __slots__ = (
+        "_challenges", "_login", "_mechanisms", "_starttls", "extensions", "hostname", "mechanism", "refusal", "secure",
+    )  # fmt: skip
 
     def __init__(self, hostname: bytes, *, starttls: bool, secure: bool, login: Login | None) -> None:
         self.hostname = hostname
         self.extensions: dict[str, str] = {}  # keyword to parameters, both in upper case
         self.mechanism = ""  # that the login went by
+        self.refusal: Reply | None = None  # of a login, before another one was tried
         self.secure = secure  # TLS is up
         self._starttls = starttls
         self._login = login
@@ -126,7 +129,11 @@ class Opening:
             response = self._login.response(self._mechanisms[0], self._challenges, challenge)
             self._challenges += 1
             return AUTH, b2a_base64(response, newline=False)
-        if self._login and reply.code == 504 and len(self._mechanisms) > 1:
+        broken = (
+            reply.permanent and self._mechanisms[0] == "CRAM-MD5"
+        )  # many servers offer it and keep no plain secrets
+        if self._login and len(self._mechanisms) > 1 and (reply.code == 504 or broken):
+            self.refusal = reply
             del self._mechanisms[0]
             return self._begin_login(self._login)
         raise Refused("login-refused", reply.text, reply)

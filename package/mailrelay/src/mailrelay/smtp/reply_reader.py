@@ -9,8 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_LINE = 4096  # bytes; RFC 5321 4.5.3.1.5 says 512, some servers say more
-MAX_LINES = 128
+MAX_LINE = 4096  # bytes of a line that are kept; RFC 5321 4.5.3.1.5 says 512, some servers say more
+MAX_LINES = 128  # of a reply that are kept; only the time limit for a reply ends a longer one
 MAX_TEXT = 1000  # characters of a reply that are kept for people
 
 
@@ -19,14 +19,15 @@ class Garbage(ValueError):
 
 
 class Reader:
-    """Bytes in, the lines of one reply at a time out."""
+    """Bytes in, the lines of one reply at a time out. It is the code that counts, however odd or long the text is."""
 
-    __slots__ = ("_buffer", "_start", "_lines")
+    __slots__ = ("_buffer", "_code", "_lines", "_start")
 
     def __init__(self) -> None:
         self._buffer = b""
         self._start = 0  # of what is not yet read in _buffer
-        self._lines: list[bytes] = []  # of the reply that is being read
+        self._code = 0  # of the reply that is being read
+        self._lines: list[bytes] = []  # of it
 
     def feed(self, data: bytes) -> None:
         self._buffer = self._buffer[self._start :] + data
@@ -39,28 +40,46 @@ class Reader:
     def next(self) -> tuple[int, list[bytes]] | None:
         """Return code and lines of the next whole reply, or None. Raise Garbage if there cannot be one.
 
-        The lines have neither the code nor a line end.
+        The lines have neither the code nor a line end. A line without a code goes on with the reply before its end.
         """
-        while True:
-            start = self._start
-            end = self._buffer.find(b"\n", start)
-            if (end if end >= 0 else len(self._buffer)) - start > MAX_LINE:
-                raise Garbage("a line of the server is too long")
-            if end < 0:
-                return None
+        while (end := self._buffer.find(b"\n", self._start)) >= 0:
+            line = self._buffer[self._start : end].removesuffix(b"\r")[:MAX_LINE]
             self._start = end + 1
-            line = self._buffer[start:end]
-            if line.endswith(b"\r"):
-                line = line[:-1]
-            mark = line[3:4]
-            if not (b"200" <= line[:3] <= b"599" and line[:3].isdigit() and mark in b" -"):
-                raise Garbage("the server says what is not SMTP: " + as_reply(0, [line[:80]]).text)
-            self._lines.append(line[4:])
-            if mark != b"-":
-                lines, self._lines = self._lines, []
-                return int(line[:3]), lines
-            if len(self._lines) >= MAX_LINES:
-                raise Garbage("a reply of the server has too many lines")
+            if (line or self._lines) and self._add(line):
+                reply = self._code, self._lines
+                self._lines = []
+                return reply
+        if len(self._buffer) - self._start > MAX_LINE:
+            self._buffer = self._buffer[self._start :][:MAX_LINE]
+            self._start = 0
+            if not (self._lines or _code(self._buffer)):
+                self._add(self._buffer)
+        return None
+
+    def begun(self) -> tuple[int, list[bytes]] | None:
+        """Return what there is of a reply that never comes to its end; None if not even its code is known."""
+        line = self._buffer[self._start :][:MAX_LINE]
+        if _code(line):
+            self._add(line)
+        return (self._code, self._lines) if self._lines else None
+
+    def _add(self, line: bytes) -> bool:
+        """Add a line to the reply that is being read. Return whether it is the last one."""
+        code = _code(line)
+        if not (code or self._lines):
+            raise Garbage("the server says what is not SMTP: " + as_reply(0, [line[:80]]).text)
+        if code:
+            self._code = code
+        if len(self._lines) < MAX_LINES:
+            self._lines.append(line if not code else line[4:] if line[3:4] in b" -" else line[3:])
+        return bool(code) and line[3:4] != b"-"
+
+
+def _code(line: bytes) -> int:
+    """Return the code that the line begins with, 0 for none."""
+    digits = line[:3]
+    known = len(digits) == 3 and digits.isdigit() and b"200" <= digits <= b"599" and not line[3:4].isdigit()
+    return int(digits) if known else 0
 
 
 def as_reply(code: int, lines: Sequence[bytes]) -> Reply:
@@ -72,7 +91,8 @@ def as_reply(code: int, lines: Sequence[bytes]) -> Reply:
         length += len(line)
         if length > MAX_TEXT:
             break
-    return Reply(code, _enhanced(lines[0], code), printable(" ".join(filter(None, words))[:MAX_TEXT]))
+    enhanced = next(filter(None, (_enhanced(line, code) for line in lines)), "")
+    return Reply(code, enhanced, printable(" ".join(filter(None, words))[:MAX_TEXT]))
 
 
 def _enhanced(line: bytes, code: int) -> str:
