@@ -1,6 +1,6 @@
 """Counters that the roles share: one page of shared memory that the supervisor makes before it forks.
 
-Each has a single role that writes it.
+Each has a single process that writes it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 # What is counted since the supervisor's start. The first group is the listener's to write, the second the courier's.
 ACCEPTED, REFUSED, ABORTED, CONNECTIONS, OVERFLOW = range(5)
 DELIVERED, FAILED, DEFERRED = range(5, 8)
+_SECOND = 128  # where those of a second courier begin
 NAMES = {
     ACCEPTED: "accepted",
     REFUSED: "refused",
@@ -47,3 +48,14 @@ class Day:
 def counters() -> memoryview:
     """Make 64-bit counters, indexed by the names above, shared with every process forked later."""
     return memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
+
+
+def of_second(counts: memoryview) -> memoryview:
+    """Return those that a second courier writes in place of the first one's: two that add to one would lose some."""
+    return counts[_SECOND:]
+
+
+def totals(counts: memoryview) -> list[int]:
+    """Return what was counted in all."""
+    seen = counts.tolist()
+    return [one + other for one, other in zip(seen[:_SECOND], seen[_SECOND:])]

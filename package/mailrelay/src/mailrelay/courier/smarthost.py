@@ -20,6 +20,7 @@ from mailrelay.core.net import Net, is_private
 from mailrelay.courier import transport
 from mailrelay.courier.dialogue import Dialogue
 from mailrelay.courier.failure import Failure, Step
+from mailrelay.courier.transfer import Transfer
 from mailrelay.smtp import client
 from mailrelay.smtp.client import CONTENT, FAILED, READY, RESULT, STARTTLS, STEP
 from mailrelay.smtp.login import Login
@@ -64,11 +65,13 @@ class SmarthostConnection:
         hostname: bytes,
         *,
         on_step: Callable[[Step], None] | None = None,
+        transfer: Transfer | None = None,
         trust: bool = True,
     ) -> None:
         self.smarthost = smarthost
         self.hostname = hostname
         self._on_step = on_step
+        self._transfer = transfer or Transfer(lambda _: None)
         self._trust = trust  # only to look at a certificate that is not: then there is no login either
         self._limit = float(smarthost.timeout)
         self._deadline = transport.Deadline()
@@ -130,6 +133,7 @@ class SmarthostConnection:
                 text = f"{self.smarthost.host} is not in a private network, and tls is 'none'"
                 raise Failure("connect", "cleartext", text)
         connected, address = transport.connect(addresses, self._limit, self._deadline)
+        connected.transfer = self._transfer
         self._step("connect", transport.endpoint(address))
         return connected
 
@@ -225,10 +229,12 @@ class SmarthostConnection:
                 if not events:
                     if session.idle:
                         return
+                    self._transfer.begin()
                     events = dialogue.exchange()
                 content: Transaction | None = None
                 for event in events:
                     if event[0] == RESULT:
+                        self._transfer.end()
                         yield event[1], event[2]
                     elif event[0] == CONTENT:
                         content = event[1]
@@ -239,6 +245,7 @@ class SmarthostConnection:
             self._report(failure)
             raise
         finally:
+            self._transfer.end()
             if not session.idle:
                 self.drop()
 

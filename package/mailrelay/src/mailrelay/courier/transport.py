@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from mailrelay.courier.transfer import Transfer
+
     A = TypeVar("A")
     T = TypeVar("T")
     SocketAddress = tuple[bytes, int] | tuple[bytes, int, int, int]
@@ -157,15 +159,23 @@ class Transport:
             except TimeoutError as error:
                 if error.errno is not None or self._deadline.left(until) <= 0:
                     raise
+                self._look()
+
+    def _look(self) -> None:
+        if self.transfer is not None:
+            self.transfer.look(self._sock)
 
     def read(self, until: float) -> bytes:
         """Return some bytes; b"" once the connection is closed or broken."""
         try:
-            return self._patiently(self._sock.recv, BLOCK, until)
+            data = self._patiently(self._sock.recv, BLOCK, until)
         except OSError as error:
             if is_our_timeout(error):
                 raise
             return b""
+        if self.transfer is not None:
+            self.transfer.moved()
+        return data
 
     def write(self, data: bytes, limit: float) -> None:
         """Send everything, at least BLOCK bytes in every `limit` seconds. Raise OSError if the connection is broken."""
@@ -176,6 +186,7 @@ class Transport:
             while rest:
                 if self._deadline.left(until) <= 0:  # it may be taken byte by byte
                     raise TimeoutError
+                self._look()
                 rest = rest[self._patiently(self._sock.send, rest, until) :]
 
     def readable(self) -> bool:

@@ -1,4 +1,4 @@
-"""The dispatcher: what couriers are told, what they report, what they leave for the next one.
+"""The dispatcher: what couriers are told, what they report, what they leave for the next ones.
 
 `schedule` decides when one starts, the supervisor forks it. What a courier says is taken as text from a stranger.
 """
@@ -8,62 +8,145 @@ from __future__ import annotations
 import os
 
 from mailrelay.core import clock, counters, ipc, log
-from mailrelay.daemon.schedule import Schedule
+from mailrelay.daemon.schedule import Schedule, Second
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mailrelay.core.ledger import Ledger
     from mailrelay.daemon.status_file import Failure, Success
 
 
-class Dispatcher:
-    """Of one courier at a time. `pid`: 0 while none runs."""
+class Post:
+    """Where one courier at a time works. `pid`: 0 while none does. The pipe takes its reports."""
 
-    def __init__(self, delivers: bool, counts: memoryview) -> None:
-        self.schedule = Schedule(delivers)
+    def __init__(self) -> None:
         self.pid = 0
+        self.report_r, self.report_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._rest = b""  # words of the courier that are not a line yet
+
+    def clear(self) -> None:
+        """Forget what an earlier courier did not say to its end."""
+        self._rest = b""
+
+    def reports(self) -> list[ipc.Report]:
+        """Return what has come in by now."""
+        reports = []
+        lines, self._rest = ipc.read_reports(self.report_r, self._rest)
+        for line in lines:
+            try:
+                reports.append(ipc.decode_report(line))
+            except ValueError:
+                log.event("bad-report", log.ERROR, line=line[:200])
+        return reports
+
+
+class Orders:
+    """What a courier is told. scan: look through the whole queue; flush: everything is due.
+
+    busy, state: for a second courier, the smarthost that the first one's transfer goes to, and how that does.
+    """
+
+    __slots__ = ("busy", "flush", "scan", "state")
+
+    def __init__(self, scan: bool, flush: bool, busy: str = "", state: str = "") -> None:
+        self.scan = scan
+        self.flush = flush
+        self.busy = busy
+        self.state = state
+
+
+class Dispatcher:
+    """Of two couriers at most: `first` delivers what is due, `second` helps while a transfer of the first one lasts."""
+
+    def __init__(self, delivers: bool, counts: memoryview, ledger: Ledger) -> None:
+        self.schedule = Schedule(delivers)
+        self.second_schedule = Second()
+        self.first, self.second = Post(), Post()
+        self.ledger = ledger
         self.carried_state: dict[str, list[str]] = {}
         self.last_success: Success | None = None
         self.last_failure: Failure | None = None
         self._counters = counts
         self._requested: list[str] = []  # queue ids that the owner wants to be tried now
-        self._rest = b""  # words of the running courier that are not a line yet
         self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.report_r, self.report_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def due_now(self, now: float) -> bool:
+    def pids(self) -> list[int]:
+        return [post.pid for post in (self.first, self.second) if post.pid]
+
+    # When?
+
+    def due(self, now: float) -> list[Post]:
+        """Return the posts that a courier is to be started for."""
         if self._counters[counters.OVERFLOW]:
             self.schedule.ids_lost()
-        return self.schedule.due_now(now)
+            self.second_schedule.wake()
+        due = [self.first] if self.schedule.due_now(now) else []
+        return [*due, self.second] if now >= self.second_schedule.next_due() else due
 
-    def start(self, now: float) -> tuple[bool, bool]:
-        """Make ready for a courier that is forked next. Return what Schedule.start does."""
+    def next_due(self) -> float:
+        """Return when the next courier is to be started if nothing else happens."""
+        return min(self.schedule.next_due(), self.second_schedule.next_due())
+
+    def ids_due(self) -> float:
+        """Return from when on to listen to the pipe of ids; NEVER while the couriers do."""
+        return min(self.schedule.ids_due(), self.second_schedule.ids_due())
+
+    def ids_waiting(self) -> None:
+        """Note that ids of new mail lie in the pipe."""
+        if self.schedule.running:
+            self.second_schedule.wake()
+        else:
+            self.schedule.ids_waiting()
+
+    # What couriers do and say
+
+    def start(self, post: Post, now: float) -> Orders:
+        """Make ready for a courier that is forked next."""
+        post.clear()
+        if post is self.second:
+            schedule = self.second_schedule
+            return Orders(True, schedule.start(), schedule.busy, schedule.state)
         scan, flush = self.schedule.start(now)
         if scan:
             self._counters[counters.OVERFLOW] = 0
         if flush:
             self._forget_hosts()
-        self._rest = b""
-        return scan, flush
+        return Orders(scan, flush)
 
-    def end(self, exit_code: int, now: float) -> bool:
-        """Note that the courier has ended. Return false if it crashed."""
+    def not_started(self, post: Post, orders: Orders, again: float) -> None:
+        """Note that there was no process for it, and when to try again."""
+        if post is self.second:
+            self.second_schedule.not_started(orders.flush, again)
+        else:
+            self.schedule.not_started(orders.scan, orders.flush, again)
+
+    def end(self, pid: int, exit_code: int, now: float) -> bool:
+        """Note that a courier has ended. Return false if it crashed."""
         self.read_reports()
-        self.pid = 0
+        if pid == self.second.pid:
+            self.second.pid = 0
+            self.schedule.scan()  # it left mail, maybe, that it has read the ids of
+            return self.second_schedule.end(exit_code, now)
+        self.first.pid = 0
+        self.second_schedule.slow("", "", False)
         self._send_requested()
         return self.schedule.end(exit_code, now)
 
     def read_reports(self) -> None:
-        lines, self._rest = ipc.read_reports(self.report_r, self._rest)
-        for line in lines:
-            try:
-                self._take(ipc.decode_report(line))
-            except ValueError:
-                log.event("bad-report", log.ERROR, line=line[:200])
+        for post in (self.first, self.second):
+            for report in post.reports():
+                self._take(report, post)
 
-    def _take(self, report: ipc.Report) -> None:
+    def _take(self, report: ipc.Report, post: Post) -> None:
         if report[0] == "leaving":
-            self.schedule.report(report[1], report[2])
+            if post is self.first:
+                self.schedule.report(report[1], report[2])
+            else:
+                self.second_schedule.report(report[1])
+        elif report[0] == "slow":
+            if post is self.first:
+                self.second_schedule.slow(*report[1:])
         elif report[0] == "success":
             self.last_success = {"time": clock.wall(), "id": report[1], "smarthost": report[2]}
         elif report[0] == "failure":
@@ -83,6 +166,8 @@ class Dispatcher:
             self.carried_state[f"refused {client}"] = [reply, str(count)]
             self.schedule.scan()
 
+    # What the owner wants
+
     def request(self, lines: list[str]) -> None:
         """Take words of `flush` and `release`: queue ids go the way of new mail."""
         if ipc.FLUSH in lines:
@@ -97,18 +182,25 @@ class Dispatcher:
             self._forget_hosts()
             if not ipc.write_ids(self.wake_w, self._requested):
                 self.flush()
-            if not self.pid:
+            if not self.first.pid:
                 self._requested.clear()
 
     def flush(self) -> None:
         """Have every message and every smarthost tried now."""
         log.event("flush", log.NOTICE)
         self.schedule.flush()
+        self.second_schedule.wake(flush=True)
 
     def new_settings(self, delivers: bool) -> None:
         """Keep of the carried state what limits the provider sets, and the troubles, whose end is to be told."""
         self.carried_state = ipc.keep_state(self.carried_state, "rate", "refused", ipc.TROUBLE)
         self.schedule.new_settings(delivers)
+        self.second_schedule.slow("", "", False)
+
+    def stop(self) -> None:
+        """Start no courier any more: the relay ends."""
+        self.schedule.stop()
+        self.second_schedule.slow("", "", False)
 
     def _forget_hosts(self) -> None:
         self.carried_state = ipc.keep_state(self.carried_state, "rate", "stuck", "refused", ipc.TROUBLE)

@@ -5,14 +5,14 @@ Each function runs in a child of its own and returns when that is to end.
 
 from __future__ import annotations
 
-from mailrelay.core import paths
+from mailrelay.core import counters, paths
 from mailrelay.core.net import Net
 from mailrelay.daemon import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrelay.config.settings import Plan
-    from mailrelay.daemon.dispatcher import Dispatcher
+    from mailrelay.daemon.dispatcher import Dispatcher, Orders, Post
     from mailrelay.listener.sockets import ListenSockets
     from mailrelay.spool.spool import Spool
 
@@ -27,23 +27,25 @@ def listen(plan: Plan, sockets: ListenSockets, where: Spool, counts: memoryview,
 
 
 def deliver(
-    plan: Plan,
-    where: Spool,
-    counts: memoryview,
-    dispatcher: Dispatcher,
-    lifeline: int,
-    *,
-    scan: bool,
-    flush: bool,
+    plan: Plan, where: Spool, counts: memoryview, dispatcher: Dispatcher, post: Post, orders: Orders, lifeline: int
 ) -> None:
-    """Deliver what is due. scan: look through the whole queue first; flush: everything is due."""
+    """Deliver what is due."""
     from mailrelay.courier import courier, smarthost
 
     path = f"{plan.run_dir}/{paths.ACCEPTED_CONFIG}"
     settings = processes.Scarcity().persist(lambda: processes.accepted_settings(path))
     smarthost.preload(settings.smarthosts)
     processes.drop_rights(plan.owner)
-    pipes = (dispatcher.wake_r, dispatcher.report_w)
-    state = dispatcher.carried_state
-    deliverer = courier.Courier(settings, where, counts, *pipes, state, flush=flush)
-    courier.run(deliverer, lifeline, scan=scan)
+    deliverer = courier.Courier(
+        settings,
+        where,
+        counters.of_second(counts) if orders.state else counts,
+        dispatcher.wake_r,
+        post.report_w,
+        dispatcher.carried_state,
+        dispatcher.ledger,
+        flush=orders.flush,
+        busy=orders.busy,
+        state=orders.state,
+    )
+    courier.run(deliverer, lifeline, scan=orders.scan)

@@ -1,4 +1,4 @@
-"""Decides when the next courier is started, and whether it looks through the whole queue.
+"""Decides when the next courier is started, whether it looks through the whole queue, and when a second one helps.
 
 Is told what happened, with the time (CLOCK_BOOTTIME seconds), and asked what is due. Knows no process, file or clock:
 the supervisor acts on its answers.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mailrelay.core.ipc import NEVER
 
-_LONGEST_PAUSE = 60.0  # seconds between a crash and the next courier, at most
+_LONGEST_PAUSE = 60.0  # seconds between a crash and the next courier, at most; of second ones, always
 
 
 class Schedule:
@@ -113,3 +113,71 @@ class Schedule:
     def stop(self) -> None:
         """Start no courier any more: the relay ends."""
         self.delivers = False
+
+
+class Second:
+    """Decides when a second courier is started: while a transfer of the first one lasts and something else is due.
+
+    It always looks through the whole queue. What it leaves, and what becomes due after it, is for the couriers that
+    come after the first one.
+    """
+
+    __slots__ = ("_due", "_reported", "_restart_due", "busy", "flush", "running", "state")
+
+    def __init__(self) -> None:
+        self.running = False
+        self.busy = self.state = ""  # the smarthost that the transfer goes to, and "moving" or "hanging"
+        self.flush = False  # everything is due
+        self._due = NEVER  # when there is something for it
+        self._reported = False
+        self._restart_due = 0.0
+
+    # Asked.
+
+    def next_due(self) -> float:
+        """Return when to start it; NEVER while it runs or is not wanted."""
+        return max(self._due, self._restart_due) if self.state and not self.running else NEVER
+
+    def ids_due(self) -> float:
+        """Return from when on to listen to the pipe of ids for it; NEVER while it does that itself or is not wanted."""
+        return self._restart_due if self.state and not self.running else NEVER
+
+    # Told.
+
+    def slow(self, smarthost: str, state: str, more: bool) -> None:
+        """Note that the first courier's transfer lasts, with more mail due behind it; state "": that it is over."""
+        self.busy, self.state = smarthost, state
+        if more and state:
+            self._due = 0.0
+        elif not state:
+            self._due, self.flush = NEVER, False
+
+    def wake(self, *, flush: bool = False) -> None:
+        """Note that something is due now: new mail, or (flush) everything, because the owner says so."""
+        if self.state:
+            self._due, self.flush = 0.0, self.flush or flush
+            self._restart_due = 0.0 if flush else self._restart_due
+
+    def start(self) -> bool:
+        """Note that it starts. Return whether everything is due."""
+        flush, self.flush = self.flush, False
+        self.running, self._due, self._reported = True, NEVER, False
+        return flush
+
+    def not_started(self, flush: bool, again: float) -> None:
+        """Note that there was no process for it: it is tried again."""
+        self.running = False
+        self.wake(flush=flush)
+        self._restart_due = again
+
+    def report(self, due: float) -> None:
+        """Note when there will be something for it again."""
+        self._due = min(self._due, due)
+        self._reported = True
+
+    def end(self, exit_code: int, now: float) -> bool:
+        """Note that it has ended. Return false if it crashed."""
+        self.running = False
+        well = self._reported and not exit_code
+        self._restart_due = 0.0 if well else now + _LONGEST_PAUSE
+        return well

@@ -29,7 +29,7 @@ class Status:
         self._run_dir = run_dir
         self._spool_dir = spool_dir
         self._counters = counts
-        self._counted: list[int] = counts.tolist()
+        self._counted = counters.totals(counts)
         self._stamp: list[int] = []
         self._started = clock.wall()
         self._day = counters.Day(self._counted, self._started)
@@ -38,7 +38,7 @@ class Status:
     def look(self) -> None:
         """Notice what changes without anybody's telling: the date, counters, the spool's folders."""
         another_day = self._day.turn(self._counted, clock.wall())
-        if another_day or self._counters.tolist() != self._counted or _stamp(self._spool_dir) != self._stamp:
+        if another_day or counters.totals(self._counters) != self._counted or _stamp(self._spool_dir) != self._stamp:
             self.changed = True
 
     def next_due(self) -> float:
@@ -48,7 +48,7 @@ class Status:
         """Write the file: `facts`, and what this object knows."""
         self.changed = False
         self._write_due = now + _PAUSE
-        self._counted = self._counters.tolist()
+        self._counted = counters.totals(self._counters)
         self._stamp = _stamp(self._spool_dir)
         counts, oldest = _census(self._spool_dir)
         known: StatusFacts = {

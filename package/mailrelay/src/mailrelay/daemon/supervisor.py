@@ -11,6 +11,7 @@ import os
 import select
 
 from mailrelay.core import clock, counters, ipc, log, paths
+from mailrelay.core.ledger import Ledger
 from mailrelay.core.version import VERSION
 from mailrelay.daemon import processes, roles, status, status_file, takeover
 from mailrelay.daemon.dispatcher import Dispatcher
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from mailrelay.config.settings import Plan
     from mailrelay.daemon.address_watch import AddressWatcher
+    from mailrelay.daemon.dispatcher import Post
     from mailrelay.daemon.status_file import StatusFacts
 else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
@@ -64,7 +66,7 @@ class Supervisor:
             from mailrelay.daemon.address_watch import AddressWatcher
 
             self.addresses = AddressWatcher()
-        self.dispatcher = Dispatcher(self.delivers(), self.counters)
+        self.dispatcher = Dispatcher(self.delivers(), self.counters, Ledger(plan.run_dir))
         self.refusals = Refusals()
         self.status = status.Status(plan.run_dir, plan.spool, self.counters)
         self.scarcity = processes.Scarcity()
@@ -138,8 +140,8 @@ class Supervisor:
             pipes = (dispatcher.wake_w, self.refusals.pipe_w, self.lifeline_r)
             roles.listen(self.plan, self.listen_sockets, self.spool, self.counters, pipes)
 
-        not_theirs = (self.control, dispatcher.wake_r, dispatcher.report_r, dispatcher.report_w)
-        pid = self.fork(run, *not_theirs, self.refusals.pipe_r)
+        reports = (end for post in (dispatcher.first, dispatcher.second) for end in (post.report_r, post.report_w))
+        pid = self.fork(run, self.control, dispatcher.wake_r, self.refusals.pipe_r, *reports)
         self.listener_due = now + 1.0
         if pid is None:
             return
@@ -157,25 +159,25 @@ class Supervisor:
     def delivers(self) -> bool:
         return self.at_hand and bool(self.plan.smarthosts)
 
-    def start_courier(self, now: float) -> None:
+    def start_courier(self, post: Post, now: float) -> None:
         dispatcher = self.dispatcher
-        scan, flush = dispatcher.start(now)
+        orders = dispatcher.start(post, now)
 
         def run() -> None:
             for sock in self.listen_sockets.open.values():
                 sock.close()
-            roles.deliver(self.plan, self.spool, self.counters, dispatcher, self.lifeline_r, scan=scan, flush=flush)
+            roles.deliver(self.plan, self.spool, self.counters, dispatcher, post, orders, self.lifeline_r)
 
-        not_theirs = (self.control, dispatcher.wake_w, dispatcher.report_r, self.refusals.pipe_r, self.refusals.pipe_w)
-        pid = self.fork(run, *not_theirs)
+        not_theirs = (self.control, dispatcher.wake_w, self.refusals.pipe_r, self.refusals.pipe_w)
+        pid = self.fork(run, *not_theirs, dispatcher.first.report_r, dispatcher.second.report_r)
         if pid is None:
-            dispatcher.schedule.not_started(scan, flush, now + self.scarcity.PAUSE)
+            dispatcher.not_started(post, orders, now + self.scarcity.PAUSE)
             return
-        dispatcher.pid = pid
+        post.pid = pid
         self.status.changed = True
 
     def children(self) -> list[int]:
-        return [pid for pid in (self.listener, self.dispatcher.pid, *self.draining) if pid]
+        return [pid for pid in (self.listener, *self.dispatcher.pids(), *self.draining) if pid]
 
     def reap(self) -> None:
         for pid, exit_code in processes.ended():
@@ -188,20 +190,21 @@ class Supervisor:
                 self.dispatcher.schedule.scan()
                 if not self.stopping:
                     log.event("listener-ended", log.ERROR, code=exit_code)
-            elif pid == self.dispatcher.pid:
-                well = self.dispatcher.end(exit_code, clock.boottime())
+            elif pid in self.dispatcher.pids():
+                well = self.dispatcher.end(pid, exit_code, clock.boottime())
                 if not well and not self.stopping:
                     log.event("courier-ended", log.ERROR, code=exit_code)
 
     # The loop.
 
     def loop(self) -> int:
-        schedule = self.dispatcher.schedule
+        dispatcher = self.dispatcher
         handlers: dict[int, Callable[[], object]] = {
             self.signal_r: self.on_signals,
-            self.control: lambda: self.dispatcher.request(ipc.read_lines(self.control)),
-            self.dispatcher.report_r: self.dispatcher.read_reports,
-            self.refusals.pipe_r: lambda: self.dispatcher.tell_refused(self.refusals.read()),
+            self.control: lambda: dispatcher.request(ipc.read_lines(self.control)),
+            dispatcher.first.report_r: dispatcher.read_reports,
+            dispatcher.second.report_r: dispatcher.read_reports,
+            self.refusals.pipe_r: lambda: dispatcher.tell_refused(self.refusals.read()),
         }
         addresses = self.addresses
         if addresses and addresses.fd >= 0:
@@ -209,8 +212,8 @@ class Supervisor:
         poll = select.poll()
         for fd in handlers:
             poll.register(fd, select.POLLIN)
-        wake_r = self.dispatcher.wake_r
-        handlers[wake_r] = schedule.ids_waiting
+        wake_r = dispatcher.wake_r
+        handlers[wake_r] = dispatcher.ids_waiting
         listening = False
         while True:
             now = clock.boottime()
@@ -221,7 +224,7 @@ class Supervisor:
             self.status.look()
             if now >= self.status.next_due():
                 self.write_status(now)
-            if (now >= schedule.ids_due()) != listening:
+            if (now >= dispatcher.ids_due()) != listening:
                 listening = not listening
                 poll.register(wake_r, select.POLLIN) if listening else poll.unregister(wake_r)
             for fd, _ in poll.poll(self.pause(now) * 1000):
@@ -253,8 +256,8 @@ class Supervisor:
                 return
         if (not self.listener or self.outdated) and now >= self.listener_due:
             self.start_listener(now)
-        if self.dispatcher.due_now(now):
-            self.start_courier(now)
+        for post in self.dispatcher.due(now):
+            self.start_courier(post, now)
 
     def pause(self, now: float) -> float:
         """Return seconds until something is to be done without anybody's asking."""
@@ -262,8 +265,8 @@ class Supervisor:
         if self.stopping:
             dues.append(self.stopping)
         else:
-            ids_due = self.dispatcher.schedule.ids_due()
-            dues += [self.dispatcher.schedule.next_due(), ids_due if ids_due > now else ipc.NEVER, self.reload_due]
+            ids_due = self.dispatcher.ids_due()
+            dues += [self.dispatcher.next_due(), ids_due if ids_due > now else ipc.NEVER, self.reload_due]
             if self.addresses:
                 dues.append(self.addresses.due)
             if self.listen_sockets.missing:
@@ -308,8 +311,8 @@ class Supervisor:
         self.listen_sockets.bind(self.plan.listen)
         self.replace_listener()
         self.dispatcher.new_settings(self.delivers())
-        if self.dispatcher.pid:
-            os.kill(self.dispatcher.pid, signal.SIGTERM)
+        for pid in self.dispatcher.pids():
+            os.kill(pid, signal.SIGTERM)
         log.event("reloaded", log.NOTICE, listen=",".join(self.listen_sockets.names()))
         self.warn()
 
@@ -319,7 +322,7 @@ class Supervisor:
         if self.stopping:
             return
         self.stopping = clock.boottime() + _STOP
-        self.dispatcher.schedule.stop()
+        self.dispatcher.stop()
         for pid in self.children():
             os.kill(pid, signal.SIGTERM)
 
@@ -340,7 +343,7 @@ class Supervisor:
             "spool_missing": not self.at_hand,
             "provider": bool(self.plan.smarthosts),
             "smarthosts": self.plan.smarthosts,
-            "delivering": bool(self.dispatcher.pid),
+            "delivering": bool(self.dispatcher.pids()),
             "next_try": clock.wall() + blocked_until - now if blocked_until > now else None,
             "last_success": self.dispatcher.last_success,
             "last_failure": self.dispatcher.last_failure,

@@ -35,7 +35,7 @@ class Message:
     """
 
     __slots__ = (
-        "_body", "_fd", "_spool", "_status", "answer", "attempts", "due", "envelope", "id", "inode", "size", "state",
+        "_body", "_fd", "_lent", "_sent", "_spool", "_status", "answer", "attempts", "due", "envelope", "id", "inode", "size", "state",
         "statuses",
     )  # fmt: skip
 
@@ -43,6 +43,8 @@ class Message:
         self._spool = spool
         self.state = state
         self.id = queue_id
+        self._lent = b""  # what its head was when others were let at it
+        self._sent = False  # its content is on its way
         path = spool.path(state, queue_id)
         self._fd = os.open(path, (os.O_RDWR if lock else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -114,6 +116,9 @@ class Message:
 
     def chunks(self, size: int = 65536) -> Iterator[bytes]:
         """Yield the message as it came in over the wire, dots still stuffed."""
+        if not self.take_back():
+            raise Busy(self.id)
+        self._sent = True
         at, end = self._body, self._body + self.size
         while at < end:
             chunk = os.pread(self._fd, min(size, end - at), at)
@@ -121,6 +126,26 @@ class Message:
                 raise Damaged("it shrank while it was read")
             at += len(chunk)
             yield chunk
+
+    def lend(self) -> None:
+        """Let others open it, as long as none of its content was read. To be taken back before anything is recorded."""
+        if not self._sent and not self._lent:
+            self._lent = os.pread(self._fd, self._body, 0)
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def take_back(self) -> bool:
+        """Lock it again if it was lent. Return false if another has it or has changed it: then it is not ours."""
+        if not self._lent:
+            return True
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if os.path.exists(self._spool.path(self.state, self.id)) and os.pread(self._fd, self._body, 0) == self._lent:
+            self._lent = b""
+            return True
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        return False
 
     def set_statuses(self, statuses: list[bytes]) -> None:
         """Record what became of each recipient; on disk when this returns."""
