@@ -12,6 +12,7 @@ import pytest
 from mailrelay.config import schema
 from mailrelay.config.machine import ThisMachine
 from mailrelay.core import clock, counters
+from mailrelay.core.ledger import Ledger
 from mailrelay.courier import courier, notify
 from mailrelay.courier.courier import Courier
 from mailrelay.spool import spool
@@ -57,12 +58,15 @@ class Desk:
         self.box = box
         self.state = state or {}
         self.counters = counters.counters()
+        self.ledger = Ledger(box.root)
         self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK)
         self.report_r, self.report_w = os.pipe2(os.O_NONBLOCK)
 
     def courier(self, *, flush: bool = False) -> Courier:
         state = dict(self.state)
-        return Courier(self.settings, self.box, self.counters, self.wake_r, self.report_w, state, flush=flush)
+        return Courier(
+            self.settings, self.box, self.counters, self.wake_r, self.report_w, state, self.ledger, flush=flush
+        )
 
     def run(self, *, flush: bool = False) -> tuple[float, float]:
         """Let a courier live its life: when the next one is due, and until when no smarthost may be tried."""

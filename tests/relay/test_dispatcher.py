@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
 from mailrelay.core import counters, ipc
 from mailrelay.core.ipc import NEVER
+from mailrelay.core.ledger import Ledger
 from mailrelay.daemon.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.usefixtures("roles_pipes")
@@ -20,27 +22,27 @@ def leaving(due: float, blocked_until: float) -> bytes:
 
 
 @pytest.fixture
-def dispatcher() -> Dispatcher:
-    return Dispatcher(delivers=True, counts=counters.counters())
+def dispatcher(tmp_path: Path) -> Dispatcher:
+    return Dispatcher(delivers=True, counts=counters.counters(), ledger=Ledger(str(tmp_path)))
 
 
 def courier(dispatcher: Dispatcher, *lines: bytes, exit_code: int = 0) -> bool:
     """One that starts, says this, and ends."""
-    dispatcher.start(0.0)
-    dispatcher.pid = 1
-    os.write(dispatcher.report_w, b"".join(lines))
-    return dispatcher.end(exit_code, 0.0)
+    dispatcher.start(dispatcher.first, 0.0)
+    dispatcher.first.pid = 1
+    os.write(dispatcher.first.report_w, b"".join(lines))
+    return dispatcher.end(1, exit_code, 0.0)
 
 
 @pytest.mark.parametrize(
     "line", [b"leaving\tnan\t0", b"leaving\t1\tinf", b"leaving\t-1\t0", b"leaving\t1", b"remember"]
 )
 def test_what_a_courier_says_is_taken_as_from_a_stranger(dispatcher: Dispatcher, line: bytes) -> None:
-    dispatcher.start(0.0)
-    os.write(dispatcher.report_w, line + b"\n")
+    dispatcher.start(dispatcher.first, 0.0)
+    os.write(dispatcher.first.report_w, line + b"\n")
     dispatcher.read_reports()
     assert (dispatcher.schedule.blocked_until, dispatcher.carried_state) == (0.0, {})
-    assert not dispatcher.end(0, 0.0), "it has not reported"
+    assert not dispatcher.end(1, 0, 0.0), "it has not reported"
 
 
 def test_what_one_courier_remembers_the_next_one_is_given(dispatcher: Dispatcher) -> None:
@@ -72,12 +74,12 @@ def test_half_a_line_of_one_courier_is_not_the_next_ones(dispatcher: Dispatcher)
 
 
 def test_what_is_requested_while_a_courier_is_at_work_is_requested_again_when_it_leaves(dispatcher: Dispatcher) -> None:
-    dispatcher.start(0.0)
-    dispatcher.pid = 1
+    dispatcher.start(dispatcher.first, 0.0)
+    dispatcher.first.pid = 1
     dispatcher.request([ID, "no-id", "../../etc/passwd"])
     assert ipc.read_lines(dispatcher.wake_r) == [ID], "the courier has read it"
-    os.write(dispatcher.report_w, leaving(NEVER, 500.0))
-    assert dispatcher.end(0, 0.0)
+    os.write(dispatcher.first.report_w, leaving(NEVER, 500.0))
+    assert dispatcher.end(1, 0, 0.0)
     assert ipc.read_lines(dispatcher.wake_r) == [ID]
     assert dispatcher.schedule.blocked_until == 0.0
     assert courier(dispatcher, leaving(NEVER, 0.0))
@@ -85,8 +87,8 @@ def test_what_is_requested_while_a_courier_is_at_work_is_requested_again_when_it
 
 
 def test_ids_that_were_lost_are_looked_for(dispatcher: Dispatcher) -> None:
-    assert not dispatcher.due_now(0.0)
+    assert not dispatcher.due(0.0)
     dispatcher._counters[counters.OVERFLOW] = 1
-    assert dispatcher.due_now(0.0)
-    assert dispatcher.start(0.0) == (True, False)
+    assert dispatcher.due(0.0) == [dispatcher.first]
+    assert dispatcher.start(dispatcher.first, 0.0).scan
     assert dispatcher._counters[counters.OVERFLOW] == 0

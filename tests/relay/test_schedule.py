@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mailrelay.core.ipc import NEVER
-from mailrelay.daemon.schedule import Schedule
+from mailrelay.daemon.schedule import Schedule, Second
 
 Event = Callable[[Schedule], object]
 NOW = 1000.0
@@ -145,3 +145,81 @@ def test_what_the_next_courier_is_to_do(events: list[Event], scans: bool, flushe
     for event in events:
         event(schedule)
     assert schedule.start(NOW) == (scans, flushes)
+
+
+# ---- the second courier ---------------------------------------------------------------------------------------------
+
+SecondEvent = Callable[[Second], object]
+
+wake: SecondEvent = Second.wake
+over: SecondEvent = Second.over
+
+
+def slow(due: float = NEVER, state: str = "moving") -> SecondEvent:
+    return lambda second: second.slow("a", state, due)
+
+
+def helps(due: float = NEVER, exit_code: int = 0) -> SecondEvent:
+    """It comes, reports, and ends."""
+
+    def event(second: Second) -> None:
+        second.start()
+        second.report(due)
+        assert second.end(exit_code, NOW) == (not exit_code)
+
+    return event
+
+
+def flushed(second: Second) -> None:
+    second.wake(flush=True)
+
+
+@pytest.mark.parametrize(
+    ("events", "next_due", "ids_due"),
+    [
+        # events, when the second courier is due, from when on the ids' pipe is listened to for it
+        ([], NEVER, NEVER),
+        ([wake], NEVER, NEVER),
+        ([slow()], NEVER, 0.0),
+        ([slow(0.0)], 0.0, 0.0),
+        ([slow(1200.0)], 1200.0, 0.0),
+        ([slow(), wake], 0.0, 0.0),
+        ([wake, slow()], NEVER, 0.0),  # whatever woke it then is the first one's
+        ([slow(), flushed], 0.0, 0.0),
+        # it may have mail now that it had to leave before
+        ([slow(0.0), helps(), slow(0.0, "hanging")], 0.0, 0.0),
+        # the transfer is over
+        ([slow(0.0), over], NEVER, NEVER),
+        ([slow(0.0), slow(NEVER, "")], NEVER, NEVER),
+        ([slow(0.0), over, slow()], NEVER, 0.0),
+        # never a third one
+        ([slow(0.0), Second.start], NEVER, NEVER),
+        ([slow(0.0), Second.start, wake], NEVER, NEVER),
+        ([slow(0.0), Second.start, over, slow(0.0)], NEVER, NEVER),
+        # what it leaves is not its own, but what will be due is
+        ([slow(0.0), helps()], NEVER, 0.0),
+        ([slow(0.0), helps(1200.0)], 1200.0, 0.0),
+        ([slow(0.0), helps(), wake], 0.0, 0.0),
+        # a crash: the next one waits
+        ([slow(0.0), helps(exit_code=70)], NEVER, NOW + 60),
+        ([slow(0.0), helps(exit_code=70), wake], NOW + 60, NOW + 60),
+        ([slow(0.0), helps(exit_code=70), flushed], 0.0, 0.0),
+        # no process for it
+        ([slow(0.0), lambda second: second.not_started(second.start(), NOW + 1)], NOW + 1, NOW + 1),
+    ],
+)
+def test_when_a_second_courier_is_due(events: list[SecondEvent], next_due: float, ids_due: float) -> None:
+    second = Second()
+    for event in events:
+        event(second)
+    assert (second.next_due(), second.ids_due()) == (next_due, ids_due)
+
+
+def test_a_flush_makes_everything_due_for_the_second_courier_once() -> None:
+    second = Second()
+    slow()(second)
+    flushed(second)
+    second.not_started(second.start(), NOW)
+    assert second.start()
+    second.end(0, NOW)
+    assert not second.start()

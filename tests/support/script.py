@@ -37,6 +37,13 @@ class Drip:
 
 
 @dataclass(frozen=True)
+class Throttle:
+    """For content: read on at so many bytes a second, with little room in the kernel, as over a slow line."""
+
+    rate: int
+
+
+@dataclass(frozen=True)
 class Say:
     """Say this and close the connection."""
 
@@ -50,7 +57,7 @@ class Inject:
     data: bytes
 
 
-Action: TypeAlias = str | bytes | Hang | Drop | DropAfter | Delay | Drip | Say | Inject | None
+Action: TypeAlias = str | bytes | Hang | Drop | DropAfter | Delay | Drip | Throttle | Say | Inject | None
 
 
 @dataclass(frozen=True)

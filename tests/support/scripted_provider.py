@@ -31,7 +31,20 @@ from typing import NoReturn
 
 from forge.core import timeouts
 from tests.support.certificates import Certificate
-from tests.support.script import Action, Delay, Drip, Drop, DropAfter, Hang, Inject, Received, Say, Script, Step
+from tests.support.script import (
+    Action,
+    Delay,
+    Drip,
+    Drop,
+    DropAfter,
+    Hang,
+    Inject,
+    Received,
+    Say,
+    Script,
+    Step,
+    Throttle,
+)
 
 EXTENSIONS = ("PIPELINING", "SIZE 10485760", "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8")
 
@@ -201,6 +214,7 @@ class _Connection:
         self.tls: str | None = None
         self.envelope: _Envelope | None = None
         self.pause = 0.0  # between the bytes of the next reply
+        self.rate = 0  # bytes read a second; 0: as they come
 
     def abort(self) -> None:
         with contextlib.suppress(OSError):
@@ -227,9 +241,11 @@ class _Connection:
         self.send(text.replace("\n", "\r\n").encode() + b"\r\n")
 
     def fill(self) -> None:
-        data = self.sock.recv(65536)
+        data = self.sock.recv(4096 if self.rate else 65536)
         if not data:
             raise _Over
+        if self.rate:
+            self.provider._stopped.wait(len(data) / self.rate)
         self.provider.note(self.number, "C", data)
         self.buffer += data
 
@@ -261,6 +277,9 @@ class _Connection:
             raise _Over
         if isinstance(action, Delay):
             self.provider._stopped.wait(action.seconds)
+        if isinstance(action, Throttle):
+            self.rate = action.rate
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         if isinstance(action, Drip):
             self.pause = action.seconds
         if isinstance(action, Say):

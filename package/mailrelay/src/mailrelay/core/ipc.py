@@ -14,7 +14,7 @@
 Reports, and what they say (times are CLOCK_BOOTTIME seconds, with three digits after the point):
 
     leaving   DUE BLOCKED_UNTIL     when the queue is due again, "" for never; when a smarthost may be tried again
-    slow      SMARTHOST STATE MORE  a transfer lasts: `moving`, or `hanging`; "" when it is over; 1 if more mail is due
+    slow      SMARTHOST STATE DUE   a transfer lasts: `moving`, `hanging`, or "" when it is over; when the queue is due
     success   ID SMARTHOST          a message went out
     failure   ID SMARTHOST STAGE ANSWER HINT      a message or a smarthost failed; "" for what does not apply
     remember  NAME VALUE...         carried state: what the next courier is to know
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     Report: TypeAlias = (
         tuple[Literal["leaving"], float, float]
-        | tuple[Literal["slow"], str, str, bool]
+        | tuple[Literal["slow"], str, str, float]
         | tuple[Literal["success"], str, str]
         | tuple[Literal["failure"], str, str, str, str, str]
         | tuple[Literal["remember"], str, list[str]]
@@ -135,8 +135,8 @@ def decode_report(line: bytes) -> Report:
         due, blocked_until = words
         return "leaving", _seconds(due) if due else NEVER, _seconds(blocked_until)
     if kind == "slow":
-        smarthost, state, more = words
-        return "slow", smarthost, state, more == "1"
+        smarthost, state, due = words
+        return "slow", smarthost, state, _seconds(due) if due else NEVER
     if kind == "success":
         queue_id, smarthost = words
         return "success", queue_id, smarthost

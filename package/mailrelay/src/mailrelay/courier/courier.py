@@ -2,7 +2,8 @@
 
 Forked by the supervisor when mail is due, with the settings and their secrets; becomes the spool's owner. Blocking
 sockets, one connection at a time; docs/dev/INTERNALS.md says what a message goes through here. What the next courier
-must know goes to the supervisor as text: when mail is due, until when which smarthost is left alone.
+must know goes to the supervisor as text: when mail is due, until when which smarthost is left alone. While a transfer
+lasts, a second courier helps: `second` says what that takes.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ import select
 import signal
 
 from mailrelay.core import clock, ipc, log
-from mailrelay.courier import explain, notify, outgoing
+from mailrelay.courier import explain, notify, outgoing, second
 from mailrelay.courier.explain import SENDER, SETTING
 from mailrelay.courier.failure import Failure
 from mailrelay.courier.fair_queue import FairQueue
 from mailrelay.courier.opener import Opener
+from mailrelay.courier.rates import SharedRates
 from mailrelay.courier.recorder import Recorder
 from mailrelay.courier.routing import Routes
 from mailrelay.courier.smarthost import SmarthostConnection
+from mailrelay.courier.transfer import Transfer
 from mailrelay.spool import spool
 from mailrelay.spool.message import Message  # while Python's library can still be read
 
@@ -29,9 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mailrelay.config.settings import Settings, Smarthost
+    from mailrelay.core.ledger import Ledger
     from mailrelay.smtp.transaction import Transaction
 
 _LINGER = 1.0  # seconds that an idle connection waits for more mail
+_BUSY = 5.0  # seconds until a look at what another courier has: a message, or a smarthost's only connection
 _LOOK = 900.0  # seconds that the queue is left alone at most while no smarthost may be tried
 _NICE = 10  # a machine on the LAN that waits for its 250 goes before mail that is on its way
 _HURRY = 3.0  # seconds that the message under way has when we are told to end
@@ -55,7 +60,8 @@ class Courier:
     """One courier and what it knows of the queue.
 
     wake, report: pipes that bring the ids of new mail and take reports. carried_state: what earlier couriers left, see
-    routing. flush: everything is due.
+    routing. flush: everything is due. busy, state: of a second courier, the smarthost that the first one's transfer
+    goes to, and how it does; see second.
     """
 
     def __init__(
@@ -66,20 +72,27 @@ class Courier:
         wake: int,
         report: int,
         carried_state: dict[str, list[str]],
+        ledger: Ledger,
         *,
         flush: bool = False,
+        busy: str = "",
+        state: str = "",
     ) -> None:
         self.smarthosts = {smarthost.name: smarthost for smarthost in settings.smarthosts}
         self.main = settings.main
         self.spool = where
         self.wake_fd = wake
         self.report_fd = report
+        self.ledger = ledger
+        self.busy, self.state = busy, state
         self.stuck_told_at = float(carried_state["stuck"][0]) if "stuck" in carried_state else None
         self.routes = Routes(settings, carried_state, self.report)
+        self.rates = SharedRates(ledger, self.routes, settings.smarthosts)
+        self.rates.learn()
         self.queue = FairQueue(self.smarthosts, everything_due=flush)
         self.notices = notify.Notices(settings, where, carried_state, self.report)
         self.refused = {name: values for name, values in carried_state.items() if name.startswith("refused ")}
-        self.opener = Opener(settings.main, where, self.queue, self.notices)
+        self.opener = Opener(settings.main, where, self.queue, self.notices, ipc.NEVER if busy else _BUSY)
         self.recorder = Recorder(settings, where, counts, self.queue, self.routes, self.report, self.notices)
         self.stopping = False
         self.bell_r, self.bell_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # a select goes on after a signal
@@ -112,6 +125,8 @@ class Courier:
         """Look at everything: what is due, what is damaged, which failed mail has been kept long enough."""
         for queue_id in self.spool.ids(spool.QUEUE):
             self.opener.enqueue(queue_id, fresh=False)
+        if self.busy:
+            return
         expired = notify.expire_failed(self.spool, self.main.failed_lifetime)
         if expired is not None:
             self.queue.postpone(clock.boottime() + expired)
@@ -155,9 +170,12 @@ class Courier:
         """Make a message ready for the smarthost that is to have it, or let it wait until there is one. Close it."""
         envelope, now = message.envelope, clock.boottime()
         with message:
-            smarthost = self.routes.choose(envelope, now)
+            smarthost = self.choose(message, now)
             if smarthost is not None:
                 self.queue.make_ready(smarthost.name, message.id)
+            elif self.busy:
+                if (available_at := self.routes.first_available_at(now, envelope)) > now:
+                    self.queue.postpone(available_at)
             elif not self.routes.candidates(envelope.sender):
                 self.recorder.fail(message, "5.7.1 No smarthost is set up for this sender")
             elif self.recorder.is_expired(message):
@@ -165,11 +183,25 @@ class Courier:
             else:
                 self.queue.postpone(self.routes.first_available_at(now, envelope))
 
+    def choose(self, message: Message, now: float) -> Smarthost | None:
+        """Return the smarthost that this courier sends the message to now."""
+        first = self.routes.choose(message.envelope, now)
+        if not self.busy:
+            return first
+        other = self.routes.choose(message.envelope, now, without=self.busy)
+        return second.choice(first, other, self.busy, self.state, message.size)
+
     # Deliver.
 
     def run_connection(self, smarthost: Smarthost) -> None:
         """Send everything that is due for this smarthost, and what comes in while the connection is open."""
-        connection = self.connection = SmarthostConnection(smarthost, self.main.hostname.encode())
+        place = list(self.smarthosts).index(smarthost.name)
+        if smarthost.connections == 1 and not self.ledger.reserve(place):
+            self.routes.leave_alone(smarthost, clock.boottime() + _BUSY)
+            return
+        transfer = Transfer(lambda state: self.transfer_lasts(smarthost, state))
+        hostname = self.main.hostname.encode()
+        connection = self.connection = SmarthostConnection(smarthost, hostname, transfer=transfer)
         settled = 0
         try:
             with connection:
@@ -178,14 +210,16 @@ class Courier:
                         settled += 1
                         message: Message = transaction.tag
                         with message:
-                            due_now = self.recorder.record_outcome(message, outcome, smarthost)
+                            ours = message.take_back()
+                            due_now = ours and self.recorder.record_outcome(message, outcome, smarthost)
                         if due_now:  # for another smarthost
                             self.reassign([message.id])
                     self.recorder.works(smarthost)
                     self.recorder.sync()
                     if self.stopping or self.queue.with_ready():
                         break  # another smarthost has its turn
-                    if not self.read_wakeups(0.0 if self.queue.next_due <= clock.boottime() else _LINGER):
+                    in_a_hurry = self.busy or self.queue.next_due <= clock.boottime()
+                    if not self.read_wakeups(0.0 if in_a_hurry else _LINGER):
                         break
         except Failure as failure:
             self.connection_failed(smarthost, failure, settled)
@@ -194,7 +228,19 @@ class Courier:
                 self.opener.unreadable(message.id, unreadable.error)
         finally:
             self.connection = None
+            if smarthost.connections == 1:
+                self.ledger.release(place)
             self.recorder.sync()
+
+    def transfer_lasts(self, smarthost: Smarthost, state: str) -> None:
+        """Tell the supervisor, so that a second courier can help. It may have what has not begun to go, too."""
+        if self.busy:
+            return
+        due = self.queue.due()
+        if state == second.HANGING and self.connection is not None:
+            lent = [transaction.tag.lend() for transaction in self.connection.in_flight]
+            due = 0.0 if any(lent) else due
+        self.report("slow", smarthost.name, state, ipc.encode_time(due))
 
     def transactions(self, smarthost: Smarthost) -> Iterator[Transaction]:
         """Yield the messages for this smarthost, opened one by one as they are asked for."""
@@ -210,10 +256,12 @@ class Courier:
             if self.routes.available_at(smarthost) > now:
                 self.assign(message)
                 return
-            if self.routes.choose(message.envelope, now) is not smarthost:
+            if self.choose(message, now) is not smarthost:
                 self.assign(message)
                 continue
-            self.routes.count_message(smarthost, now)
+            if not self.rates.take(smarthost, now):
+                self.assign(message)
+                return
             yield outgoing.transaction(message, self.main, smarthost)
 
     def connection_failed(self, smarthost: Smarthost, failure: Failure, settled: int) -> None:
@@ -230,6 +278,8 @@ class Courier:
         for place, transaction in enumerate(failure.in_flight):
             message: Message = transaction.tag
             with message:
+                if not message.take_back():
+                    continue
                 if idle or place > 0:  # only its envelope went, behind the message that the connection broke over
                     self.queue.make_ready(smarthost.name, message.id)
                     continue
@@ -237,8 +287,10 @@ class Courier:
                     fate = "sent but not confirmed, will be sent again"
                     log.event("answer-lost", log.WARNING, id=message.id, text=fate)
                 self.recorder.put_off(message, f"{stage}: {text}")
-        self.report("failure", "", host, stage, text, hint)
         to_blame = self.routes.connection_failed(smarthost, failure, verdict, settled, clock.boottime())
+        if smarthost.name == self.busy:
+            return  # the first connection tells how it is
+        self.report("failure", "", host, stage, text, hint)
         if to_blame and verdict in (SENDER, SETTING):
             self.notices.trouble(smarthost, stage, cause, text, hint)
 
@@ -247,9 +299,9 @@ class Courier:
     def leave(self) -> None:
         """Write the notices, look for mail that is stuck, and tell the supervisor when to start the next courier."""
         self.recorder.sync()
-        if self.all_unavailable() and not self.stopping:
+        if self.all_unavailable() and not self.stopping and not self.busy:
             self.give_up_expired()
-        for name, (reply, count) in self.refused.items():  # machines on the LAN, by the listener
+        for name, (reply, count) in () if self.busy else self.refused.items():  # machines on the LAN, by the listener
             self.notices.refused(name.partition(" ")[2], reply, int(count))
             self.report("forget", name)
         for queue_id in self.notices.send():
@@ -258,6 +310,9 @@ class Courier:
             log.event("notice", id=queue_id, to=self.main.postmaster)
         if self.stopping:
             self.report("leaving", "0", "0")
+            return
+        if self.busy:
+            self.report("leaving", ipc.encode_time(self.queue.next_due), "0")
             return
         stuck = self.notices.stuck(self.stuck_told_at)
         if stuck is not None:
@@ -289,6 +344,8 @@ class Courier:
 
     def report(self, *words: str) -> None:
         """Write a line for the supervisor."""
+        if self.busy and words[0] in ("remember", "forget") and second.concerns(words[1], self.busy):
+            return
         select.select([], [self.report_fd], [], 5.0)
         try:
             os.write(self.report_fd, ipc.encode_report(*words))

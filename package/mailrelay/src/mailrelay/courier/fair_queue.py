@@ -78,6 +78,10 @@ class FairQueue:
             return queue_id
         return None
 
+    def due(self) -> float:
+        """Return when something is due: 0 while anything waits for its turn or its smarthost."""
+        return 0.0 if self._clients or self.with_ready() else self.next_due
+
     def give_up(self, until: float) -> None:
         """Forget whatever waits for its turn: no smarthost may be tried before `until`."""
         self._clients.clear()

@@ -24,13 +24,17 @@ _BROKEN = (errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.EUCLEAN, err
 
 
 class Opener:
-    """Opens for one courier. `queue` learns what is due, and when what has to wait will be."""
+    """Opens for one courier. `queue` learns what is due, and when what has to wait will be.
 
-    def __init__(self, main: Main, where: spool.Spool, queue: FairQueue, notices: Notices) -> None:
+    busy_wait: seconds after which to look again at what another process has.
+    """
+
+    def __init__(self, main: Main, where: spool.Spool, queue: FairQueue, notices: Notices, busy_wait: float) -> None:
         self._main = main
         self._spool = where
         self._queue = queue
         self._notices = notices
+        self._busy_wait = busy_wait
 
     def enqueue(self, queue_id: str, *, fresh: bool) -> None:
         """Put a message into its client's queue if it is due."""
@@ -51,7 +55,7 @@ class Opener:
         except FileNotFoundError:
             return None
         except spool.Busy:
-            self._queue.postpone(clock.boottime() + 5.0)
+            self._queue.postpone(clock.boottime() + self._busy_wait)
             return None
         except (spool.Damaged, OSError) as error:
             self.unreadable(queue_id, error)
@@ -63,6 +67,8 @@ class Opener:
 
     def unreadable(self, queue_id: str, error: Exception) -> None:
         """Let wait what the disk or the memory refuses; put a file that is no whole message where the owner sees it."""
+        if isinstance(error, (spool.Busy, FileNotFoundError)):  # another courier has it
+            return
         if isinstance(error, (OSError, MemoryError)):
             log.event("not-read", log.ERROR, id=queue_id, reason=getattr(error, "strerror", "out of memory"))
             if isinstance(error, OSError) and error.errno in _BROKEN:

@@ -107,10 +107,13 @@ class Routes:
     def candidates(self, sender: bytes) -> list[Smarthost]:
         return candidates(self._smarthosts, sender)
 
-    def choose(self, envelope: Envelope, now: float) -> Smarthost | None:
-        """Return the first candidate that may be tried now. Mail over a rate waits, unless option overflow is set."""
+    def choose(self, envelope: Envelope, now: float, without: str = "") -> Smarthost | None:
+        """Return the first candidate that may be tried now. Mail over a rate waits, unless option overflow is set.
+
+        without: the name of a smarthost that is not to have it.
+        """
         for smarthost in self.candidates(envelope.sender):
-            if self._rest_until(smarthost, envelope) > now:
+            if smarthost.name == without or self._rest_until(smarthost, envelope) > now:
                 continue
             if self._rate_until(smarthost) <= now:
                 return smarthost
@@ -159,6 +162,21 @@ class Routes:
     def _outgoing_sender(self, smarthost: Smarthost, envelope: Envelope) -> str:
         sender = outgoing.sender(envelope, self._main, smarthost)
         return "".join(sender.decode("utf-8", "replace").split()) or "<>"
+
+    def leave_alone(self, smarthost: Smarthost, until: float) -> None:
+        """Let it be until then, without a failure."""
+        backoff = self._states[smarthost.name].backoff
+        backoff.until = max(backoff.until, until)
+
+    def rates(self, smarthost: Smarthost) -> list[str]:
+        """Return what has gone to it in this minute and this day, in words."""
+        state = self._states[smarthost.name]
+        return [*state.minute.words(), *state.day.words()]
+
+    def learn_rates(self, smarthost: Smarthost, words: Sequence[str]) -> None:
+        """Take what rates() returned in another courier."""
+        state = self._states[smarthost.name]
+        state.minute, state.day = RateWindow(_MINUTE, words[:2]), RateWindow(_DAY, words[2:])
 
     def count_message(self, smarthost: Smarthost, now: float) -> None:
         """Count one more message that goes to it."""

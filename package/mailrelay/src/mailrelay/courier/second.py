@@ -14,9 +14,7 @@ SMALL = 65536  # bytes: an alarm with a thumbnail, seconds on any line
 MOVING, HANGING = "moving", "hanging"
 
 
-def choice(
-    first: Smarthost | None, other: Smarthost | None, busy: str, state: str, size: int
-) -> Smarthost | None:
+def choice(first: Smarthost | None, other: Smarthost | None, busy: str, state: str, size: int) -> Smarthost | None:
     """Return the smarthost that the second courier sends a message of `size` bytes to; None: it leaves the message.
 
     first: the one that is to have it; other: the one that would, if the busy one were away. busy: the name of the
@@ -34,3 +32,11 @@ def choice(
     if first.connections > 1:
         return first
     return other if first.overflow else None
+
+
+def concerns(name: str, busy: str) -> bool:
+    """Return whether carried state of this name is about the busy smarthost.
+
+    What a second connection meets there is no news: the first one works, and some providers allow but one.
+    """
+    return f" {busy} " in f"{name} "

@@ -93,6 +93,11 @@ class SmarthostConnection:
             raise RuntimeError("not open")
         return self._dialogue
 
+    @property
+    def in_flight(self) -> list[Transaction]:
+        """Return the transactions that have no outcome yet, oldest first."""
+        return self.dialogue.session.in_flight
+
     def hurry(self, seconds: float) -> None:
         """Let nothing wait longer than `seconds` from now. May be called by a signal handler."""
         self._deadline.until = monotonic() + seconds

@@ -23,7 +23,7 @@ _LAST_ACK, _ACKED = 56, 120
 
 
 class Transfer:
-    """One at a time. `notice` is called with MOVING or HANGING when one lasts and at each change, with "" at its end."""
+    """One at a time. `notice` is called with MOVING or HANGING when it lasts and at each change, with "" at last."""
 
     def __init__(self, notice: Callable[[str], None]) -> None:
         self._notice = notice

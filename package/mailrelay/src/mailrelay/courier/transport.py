@@ -146,6 +146,7 @@ class Transport:
         sock.settimeout(min(SLICE, limit))
         self._sock = sock
         self._deadline = deadline
+        self.transfer: Transfer | None = None  # what is on its way: looked at during every wait
 
     @property
     def own_address(self) -> str:

@@ -129,7 +129,7 @@ class Dispatcher:
             self.schedule.scan()  # it left mail, maybe, that it has read the ids of
             return self.second_schedule.end(exit_code, now)
         self.first.pid = 0
-        self.second_schedule.slow("", "", False)
+        self.second_schedule.over()
         self._send_requested()
         return self.schedule.end(exit_code, now)
 
@@ -195,12 +195,12 @@ class Dispatcher:
         """Keep of the carried state what limits the provider sets, and the troubles, whose end is to be told."""
         self.carried_state = ipc.keep_state(self.carried_state, "rate", "refused", ipc.TROUBLE)
         self.schedule.new_settings(delivers)
-        self.second_schedule.slow("", "", False)
+        self.second_schedule.over()
 
     def stop(self) -> None:
         """Start no courier any more: the relay ends."""
         self.schedule.stop()
-        self.second_schedule.slow("", "", False)
+        self.second_schedule.over()
 
     def _forget_hosts(self) -> None:
         self.carried_state = ipc.keep_state(self.carried_state, "rate", "stuck", "refused", ipc.TROUBLE)

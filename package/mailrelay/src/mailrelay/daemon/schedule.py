@@ -144,13 +144,17 @@ class Second:
 
     # Told.
 
-    def slow(self, smarthost: str, state: str, more: bool) -> None:
-        """Note that the first courier's transfer lasts, with more mail due behind it; state "": that it is over."""
+    def slow(self, smarthost: str, state: str, due: float) -> None:
+        """Note that the first courier's transfer lasts, and when mail behind it is due; state "": that it is over."""
         self.busy, self.state = smarthost, state
-        if more and state:
-            self._due = 0.0
-        elif not state:
-            self._due, self.flush = NEVER, False
+        self._due = min(self._due, due)
+        if not state:
+            self.over()
+
+    def over(self) -> None:
+        """Note that no transfer lasts."""
+        self.busy = self.state = ""
+        self._due, self.flush = NEVER, False
 
     def wake(self, *, flush: bool = False) -> None:
         """Note that something is due now: new mail, or (flush) everything, because the owner says so."""

@@ -35,8 +35,8 @@ class Message:
     """
 
     __slots__ = (
-        "_body", "_fd", "_lent", "_sent", "_spool", "_status", "answer", "attempts", "due", "envelope", "id", "inode", "size", "state",
-        "statuses",
+        "_body", "_fd", "_lent", "_sent", "_spool", "_status", "answer", "attempts", "due", "envelope", "id", "inode",
+        "size", "state", "statuses",
     )  # fmt: skip
 
     def __init__(self, spool: Spool, state: str, queue_id: str, *, lock: bool = True) -> None:
@@ -127,11 +127,12 @@ class Message:
             at += len(chunk)
             yield chunk
 
-    def lend(self) -> None:
-        """Let others open it, as long as none of its content was read. To be taken back before anything is recorded."""
+    def lend(self) -> bool:
+        """Let others open it if none of its content was read. To be taken back before anything is recorded."""
         if not self._sent and not self._lent:
             self._lent = os.pread(self._fd, self._body, 0)
             fcntl.flock(self._fd, fcntl.LOCK_UN)
+        return bool(self._lent)
 
     def take_back(self) -> bool:
         """Lock it again if it was lent. Return false if another has it or has changed it: then it is not ours."""
