@@ -58,12 +58,12 @@ def test_what_one_courier_remembers_the_next_one_is_given(dispatcher: Dispatcher
 
 def test_what_a_machine_was_refused_waits_for_a_courier_that_tells_of_it(dispatcher: Dispatcher) -> None:
     dispatcher.tell_refused([])
-    assert not dispatcher.due_now(0.0)
+    assert not dispatcher.due(0.0)
     dispatcher.tell_refused([("10.0.0.1", "450 4.7.1 too many", 3)])
     dispatcher.new_settings(True)
     dispatcher.flush()
-    assert dispatcher.due_now(0.0)
-    dispatcher.start(0.0)
+    assert dispatcher.due(0.0)
+    dispatcher.start(dispatcher.first, 0.0)
     assert dispatcher.carried_state == {"refused 10.0.0.1": ["450 4.7.1 too many", "3"]}
 
 
