@@ -186,6 +186,28 @@ def test_a_full_queue_is_told_before_and_after_the_mail(provider: ScriptedProvid
         wait(roomy, "delivered mail makes room")
 
 
+@pytest.mark.parametrize("size", [b"", b" SIZE=80000"])
+def test_failed_pictures_make_room_for_an_alarm_at_its_first_try(size: bytes) -> None:
+    """With a limit that they fill, and a provider that takes none of them."""
+    picture, alarm = (b"p" * 78 + b"\r\n") * 4200, (b"a" * 78 + b"\r\n") * 1000
+    main = "option max_queue_size '1M'"
+    with (
+        ScriptedProvider({"dot": ["552 5.3.4 too large"] * 3}) as provider,
+        Relay(main, smarthost(provider)) as relay,
+    ):
+        pictures = [relay.send(picture) for _ in range(3)]
+        wait(lambda: relay.queue("failed") == pictures, "they have failed")
+        with relay.connect() as client:
+            client.say("EHLO plc", "250")
+            client.say(b"MAIL FROM:<plc@example.net>" + size, "250")
+            client.say("RCPT TO:<owner@example.org>", "250")
+            client.say("DATA", "354")
+            client.say(alarm + b".", "250")
+        assert relay.queue("failed") == pictures[1:]
+        assert "deleted to make room" in relay.wait_log(f"expired id={pictures[0]}")
+        provider.wait_for(1)
+
+
 # ---- disks that fail or take their time ------------------------------------------------------------------------------
 
 SLOW = """

@@ -170,14 +170,30 @@ def test_only_the_owner_can_read_the_spool(box: Spool) -> None:
     assert stat.S_IMODE(os.stat(f"{box.root}/queue").st_mode) == 0o700
 
 
-def test_usage_counts_every_state(box: Spool) -> None:
+def test_usage_counts_what_can_still_be_delivered(box: Spool) -> None:
     assert box.usage() == 0
-    first, second = put(box), put(box)
+    first, second, _ = put(box), put(box), put(box)
+    whole = box.usage()
     with box.open(first) as message:
         message.move(spool.HOLD)
+    assert box.usage() == whole > 3 * 512
     with box.open(second) as message:
         message.move(spool.FAIL)
-    assert box.usage() > 2 * 512
+    assert box.usage() == whole // 3 * 2
+
+
+def test_failed_mail_that_somebody_holds_is_not_deleted(box: Spool) -> None:
+    queue_id = put(box)
+    with box.open(queue_id) as message:
+        message.move(spool.FAIL)
+        assert not box.delete_failed(queue_id) and box.ids(spool.FAIL) == [queue_id]
+        message.release()
+        with pytest.raises(FileNotFoundError):
+            box.delete_failed(queue_id)
+    assert box.ids(spool.QUEUE) == [queue_id]
+    with box.open(queue_id) as message:
+        message.move(spool.FAIL)
+    assert box.delete_failed(queue_id) and box.ids(spool.FAIL) == []
 
 
 class TestAge:

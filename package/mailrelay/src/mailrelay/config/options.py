@@ -102,7 +102,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("queue_lifetime", "duration", "5d",
                "How long delivery is tried before a mail counts as failed.", low=1, high=365 * DAY),
         Option("failed_lifetime", "duration", "7d",
-               "How long a failed mail is kept, to be read or sent again.", high=365 * DAY),
+               "How long a failed mail is kept, to be read or sent again; less if mail that can still be delivered "
+               "wants the room.", high=365 * DAY),
         Option("retry_min", "duration", "30s",
                "The first wait after a failed attempt; each further one is twice as long.", low=1, high=DAY),
         Option("retry_max", "duration", "15m", "The longest wait between two attempts.", low=1, high=7 * DAY),

@@ -66,13 +66,14 @@ class Intake:
 
     def start(self) -> int:
         """Start the sync threads; return the descriptor that is readable when there is something to collect."""
-        self.committer = group_commit.Committer(self.spool)
+        self.committer = group_commit.Committer(self.spool, self.capacity.make_room)
         self.capacity.start()
         return self.committer.fd
 
     def refresh(self, connection: Connection, now: float) -> None:
         """Tell the session what holds now."""
         commands = connection.session.commands
+        self.capacity.look_at_failed()
         commands.room = self.capacity.room
         commands.throttled = self.rates.refusal(connection.client, connection.rate_limit, now)
 

@@ -14,6 +14,7 @@ from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, TypeAlias
 
     Token: TypeAlias = Any  # whatever the caller wants back with the result
@@ -29,7 +30,11 @@ class Committer:
     `fd` becomes readable when there is something to collect.
     """
 
-    def __init__(self, where: spool.Spool, threads: int = THREADS) -> None:
+    def __init__(
+        self, where: spool.Spool, make_room: Callable[[int], None] = lambda _: None, threads: int = THREADS
+    ) -> None:
+        """make_room: called with the bytes of each write before it."""
+        self._make_room = make_room
         self._jobs: SimpleQueue[tuple[int, spool.Draft, list[bytes], Token]] = SimpleQueue()
         self._lock = _thread.allocate_lock()
         self._renamed: list[tuple[spool.Draft, Token]] = []
@@ -69,6 +74,8 @@ class Committer:
         while True:
             job, draft, chunks, token = self._jobs.get()
             try:
+                if job != _DISCARD:
+                    self._make_room(sum(map(len, chunks)))
                 if job == _SEAL:
                     draft.seal(chunks)
                     self._sync(draft, token)

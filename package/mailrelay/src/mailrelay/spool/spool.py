@@ -161,9 +161,9 @@ class Spool:
             return []
 
     def usage(self) -> int:
-        """Return the bytes that all messages hold, whatever their state; not what is still coming in."""
+        """Return the bytes of all mail that can still be delivered; not of what is still coming in."""
         total = 0
-        for state in STATES:
+        for state in (QUEUE, HOLD):
             try:
                 with os.scandir(f"{self.root}/{state}") as entries:
                     for entry in entries:
@@ -174,6 +174,19 @@ class Spool:
             except FileNotFoundError:
                 pass
         return total
+
+    def delete_failed(self, queue_id: str) -> bool:
+        """Delete a failed message, unless somebody has it locked. OSError."""
+        path = self.path(FAIL, queue_id)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)  # whoever moves a message has it locked
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(fd)
+        return True
 
     def at_hand(self) -> bool:
         """Return false while the storage that it lies on is missing."""

@@ -51,7 +51,7 @@ return baseclass.extend({
 			notify: { type: 'program', help: _('A program that is run when mail cannot say it: mail is stuck or the login is refused. It runs as the relay\'s user and finds the facts in its environment.') },
 			notify_after: { type: 'duration', value: '1h', low: 1, high: 7776000, lowText: '1s', highText: '90d', help: _('How long mail may be stuck before `notify` is run.') },
 			queue_lifetime: { type: 'duration', value: '5d', low: 1, high: 31536000, lowText: '1s', highText: '365d', help: _('How long delivery is tried before a mail counts as failed.') },
-			failed_lifetime: { type: 'duration', value: '7d', low: 0, high: 31536000, lowText: '0s', highText: '365d', help: _('How long a failed mail is kept, to be read or sent again.') },
+			failed_lifetime: { type: 'duration', value: '7d', low: 0, high: 31536000, lowText: '0s', highText: '365d', help: _('How long a failed mail is kept, to be read or sent again; less if mail that can still be delivered wants the room.') },
 			retry_min: { type: 'duration', value: '30s', low: 1, high: 86400, lowText: '1s', highText: '1d', help: _('The first wait after a failed attempt; each further one is twice as long.') },
 			retry_max: { type: 'duration', value: '15m', low: 1, high: 604800, lowText: '1s', highText: '1w', help: _('The longest wait between two attempts.') },
 			max_connections: { type: 'integer', value: '256', low: 1, high: 10000, lowText: '1', highText: '10000', help: _('Connections at a time. When full, the one that gets on least is closed.') },
