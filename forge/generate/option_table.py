@@ -7,7 +7,7 @@ defaults and bounds stand in one place, the schema: none is written here.
 from __future__ import annotations
 
 from forge.core import paths
-from forge.generate.relay_schema import LOCAL_PART, NAME, OPTIONS, TYPES, Option
+from forge.generate.relay_schema import LOCAL_PART, NAME, OPTIONS, PRIVATE_DOMAIN, TYPES, Option
 
 TABLE = paths.PACKAGES / "mailrelay/root/usr/share/mailrelay/options"
 TYPE_FIELDS = ("type", "name", "expression", "never", "text")
@@ -23,7 +23,8 @@ def render(_: str) -> str:
     lines = ["# Made from the relay's schema by `./inv generate`."]
     lines += ["# " + "\t".join(TYPE_FIELDS)]
     lines += [_line("type", name, type.pattern, type.never, type.text) for name, type in TYPES.items()]
-    lines += [_line("part", name, pattern) for name, pattern in (("name", NAME), ("local_part", LOCAL_PART))]
+    parts = {"name": NAME, "local_part": LOCAL_PART, "private_domain": PRIVATE_DOMAIN}
+    lines += [_line("part", name, pattern) for name, pattern in parts.items()]
     lines += ["# " + "\t".join(FIELDS)]
     lines += [_option(section, option) for section, options in OPTIONS.items() for option in options]
     return "\n".join(lines) + "\n"

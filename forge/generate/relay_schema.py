@@ -13,7 +13,7 @@ from forge.core import paths
 
 if TYPE_CHECKING:
     from mailrelay.config import uci
-    from mailrelay.config.addresses import LOCAL_PART, NAME
+    from mailrelay.config.addresses import LOCAL_PART, NAME, PRIVATE_DOMAIN
     from mailrelay.config.invalid import Setting
     from mailrelay.config.machine import Machine
     from mailrelay.config.option_types import FALSE, SPACE_FREE, TRUE, TYPES
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # fmt: off
 __all__ = [
-    "FALSE", "LOCAL_PART", "NAME", "OPTIONS", "SPACE_FREE", "TRUE", "TYPES",
+    "FALSE", "LOCAL_PART", "NAME", "OPTIONS", "PRIVATE_DOMAIN", "SPACE_FREE", "TRUE", "TYPES",
     "Machine", "Option", "Setting", "check", "uci",
 ]
 # fmt: on

@@ -85,10 +85,29 @@ def test_aliases_lead_local_names_to_people(router: PostfixRouter, provider: pos
     assert found == [("c@d.example",), ("new@example.com",), both, both, both]
 
 
+def test_names_of_the_own_network_are_local_names_unless_the_settings_deliver_to_them(
+    router: PostfixRouter, provider: postfix.Provider
+) -> None:
+    aliases = ["root=a@example.net", "@plant.local=b@example.net", "x@plant.local=c@example.net", "ops=ops@nas.lan"]
+    aliases.append("@old.example=d@example.net")
+    router.start(main(alias=aliases) + at(provider))
+    with router.client() as session:
+        session.ehlo()
+        sent = ("root@pi", "ROOT@a.lan", "y@Plant.local", "x@plant.local", "ops@pi", "y@old.example", "root@localhost")
+        for name in sent:
+            session.sendmail("plc@cabinet", [name], b"Subject: x\r\n\r\n")
+        session.mail("plc@cabinet")
+        for name in ("nobody@pi", "nobody@a.local", "nobody@localhost.localdomain", "nobody@nas.internal"):
+            assert session.rcpt(name)[0] == 550, name
+    found = sorted(mail.recipients[0] for mail in provider.wait_for(len(sent)))
+    assert found == [*["a@example.net"] * 3, "b@example.net", "c@example.net", "d@example.net", "ops@nas.lan"]
+
+
 def test_the_postmaster_gets_what_no_alias_names(router: PostfixRouter, provider: postfix.Provider) -> None:
     router.start(main(postmaster="pm@example.net") + at(provider))
-    router.mail(to="whoever")
-    assert provider.wait_for(1)[0].recipients == ("pm@example.net",)
+    for name in ("whoever", "root@raspberrypi", "root@plant.local"):
+        router.mail(to=name)
+    assert [mail.recipients for mail in provider.wait_for(3)] == [("pm@example.net",)] * 3
 
 
 def test_all_mail_goes_to_the_owners_of_the_override(router: PostfixRouter, provider: postfix.Provider) -> None:

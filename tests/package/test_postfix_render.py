@@ -127,4 +127,9 @@ def test_no_value_becomes_postfix_syntax(kind: str, tmp_path: Path) -> None:
                 if name.startswith(("passwords", "policy")):
                     assert all(re.match(r"\[[^]]*\]:\d+ |#|$", line) for line in lines), (option, value, lines)
                 elif name not in ("main.cf", "master.cf"):
-                    assert all(re.match(r"/.*/ |#|$", line) for line in lines), (name, option, value, lines)
+                    assert all(re.match(r"/.*/ |if !/.*/$|endif$|#|$", line) for line in lines), (
+                        name,
+                        option,
+                        value,
+                        lines,
+                    )

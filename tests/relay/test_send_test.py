@@ -70,6 +70,7 @@ def test_aliases_and_sender_rules_hold_for_it_as_for_all_mail(config: Path) -> N
         assert b"\r\nFrom: account@example.com\r\n" in message.data
         assert b"\r\nReply-To: plc@plant.example\r\n" in message.data
         assert "that is where root goes" in done.text
+        assert "owner@example.org (that is where root@pi goes)" in send_test(config, "root@pi").text
 
 
 def test_each_provider_is_shown_with_the_sender_that_goes_to_it(config: Path) -> None:

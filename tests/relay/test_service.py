@@ -55,10 +55,14 @@ def test_aliases_and_override_and_allowed_recipients() -> None:
             client.say("MAIL FROM:<a@example.org>", "250")
             client.say("RCPT TO:<x@elsewhere.net>", "550")
             client.say("RCPT TO:<nobody-here>", "550")
+            client.say("RCPT TO:<nobody@raspberrypi>", "550")
+            client.mail(b"Subject: x\r\n\r\nx\r\n", "root@raspberrypi")
+            provider.wait_for(2)
+            assert provider.messages[1].recipients == provider.messages[0].recipients
         with Relay("list recipient 'all@example.org'", smarthost(provider)) as relay:
             relay.send(b"Subject: y\r\n\r\ny\r\n", "a@x.org", "b@y.org", "root")
-            provider.wait_for(2)
-            assert provider.messages[1].recipients == [b"all@example.org"]
+            provider.wait_for(3)
+            assert provider.messages[2].recipients == [b"all@example.org"]
 
 
 def test_a_rewritten_sender_keeps_the_original_in_reply_to_also_for_mail_that_waits() -> None:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 
 from mailrelay.config.invalid import Hint, InvalidValue, Setting, quoted, text
+from mailrelay.core.domains import ENDINGS
 from mailrelay.core.net import Net, number
 
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 NAME = f"{_LABEL}([.]{_LABEL})*"
 LOCAL_PART = r'([^ "(),:;<>@[-^]|\^)+'  # [-^ holds \ and ], which awk and JavaScript quote unlike
 QUOTED_LOCAL_PART = r'"([^"\\]|\\.)*"'
+# What is_private_domain says.
+PRIVATE_DOMAIN = f"[^.:@]+|([^@]+[.])?({'|'.join([end[1:].decode() for end in ENDINGS]).replace('.', '[.]')})"
 NETWORK = "[A-Za-z0-9_.:@-]{1,64}"
 _ADDRESS_WITHIN = re.compile(r"<([^<>\s]+@[^<>\s]+)>")
 

@@ -88,9 +88,13 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                " The original goes into `Reply-To` or `X-Original-From`."),
         Option("recipient", "address", (), "Sends every mail to these addresses, whoever it was addressed to."),
         Option("alias", "alias", (),
-               "Where mail to a local name goes: `root=owner@example.org`, several addresses separated by commas. "
-               "The target may also be another alias. `@plant.local=owner@example.org` is for a whole domain."),
-        Option("allowed_recipient", "recipient", (), "If set, mail is taken only for these addresses and domains."),
+               "Where mail to a local name goes: `root=owner@example.org`, several addresses separated by commas. A "
+               "local name has no domain, this machine's, or one like `raspberrypi`, `plant.local` and `nas.lan`. The "
+               "target may also be another alias. `@plant.local=owner@example.org` is for a whole domain, also of "
+               "another name."),
+        Option("allowed_recipient", "recipient", (),
+               "If set, mail is taken only for these addresses and domains. A domain like `plant.local` that stands "
+               "here is delivered to."),
         Option("postmaster", "address", "",
                "Who is told by mail when a mail could not be delivered for good, or waits for a setting to be mended.",
                computed="`username` of the first provider, if that is an address"),

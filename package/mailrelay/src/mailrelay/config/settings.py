@@ -55,7 +55,7 @@ class Main(Values):
     postmaster: str
     notify: str  # absolute path of a program, or ""
     notify_after: int
-    alias: list[str]  # "name=address[,address...]"; the name is a local part or an address
+    alias: list[str]  # "name=address[,address...]"; the name is a local part, an address or "@domain"
     allowed_recipient: list[str]  # "address" or "domain"; empty: everyone
     max_connections: int
     max_connections_per_client: int

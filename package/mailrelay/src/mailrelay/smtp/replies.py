@@ -93,7 +93,11 @@ QUEUED = Reply(250, "2.0.0", "Queued as %s")
 DISK_FULL = Reply(452, "4.3.1", "No room left to store mail, try again later")
 NOT_STORED = Reply(451, "4.3.0", "This mail could not be stored, try again later")
 TOO_MANY_MESSAGES = Reply(450, "4.7.1", "More than %d messages a minute from you, try again later")
-NO_ALIAS = Reply(550, "5.1.1", "No alias says where mail for this local name goes; set one, or a postmaster")
+NO_ALIAS = Reply(
+    550,
+    "5.1.1",
+    "No alias says where mail for this local name goes; write list alias 'root=you@example.org', or set a postmaster",
+)
 RECIPIENT_NOT_ALLOWED = Reply(550, "5.7.1", "This relay does not send to that recipient")
 TOO_MANY_CONNECTIONS = Reply(421, "4.3.2", "Too many connections and yours is the slowest, try again later")
 NEW_SETTINGS = Reply(421, "4.3.2", "The settings have changed, please connect again")

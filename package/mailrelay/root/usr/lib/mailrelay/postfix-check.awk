@@ -145,7 +145,7 @@ function check_smarthost(s,    host, tls, port, n, i) {
 function is_private(host) {
 	return host ~ /^(10|127|192\.168|169\.254|172\.(1[6-9]|2[0-9]|3[01]))\.[0-9.]+$/ || \
 		host ~ /^(::1$|f[cd][0-9a-f][0-9a-f]:|fe[89ab][0-9a-f]:)/ || \
-		host !~ /[.:]/ || host ~ /\.(lan|local|localhost|internal|home\.arpa|localdomain|home)$/
+		matches(expression["private_domain"], host)
 }
 
 function check_client(s) {

@@ -3,29 +3,58 @@
 # ---- recipients ------------------------------------------------------------------------------------------------------
 
 function recipients(    n, i, k, m, lines, list, own) {
-	own = "@(" pattern(myhostname) "|localhost)$/"
+	own = pattern(myhostname) (ENVIRON["HOSTNAME"] == "" ? "" : "|" pattern(ENVIRON["HOSTNAME"])) "|" \
+		expression["private_domain"]
 	n = get_list(main, "recipient")
 	for (i = 1; i <= n; i++)
 		list = list (i > 1 ? ", " : "") literal(LIST[i])
 	if (n) # also for these addresses themselves: Postfix takes each of them once
 		alias("/^/", list)
+	for (i = 1; i <= n; i++)
+		named(LIST[i])
 	m = get_list(main, "alias")
 	for (i = 1; i <= m; i++)
 		lines[i] = LIST[i]
-	for (k = 1; k <= 2; k++) # a full address goes before a local name
+	for (k = 1; k <= 3; k++) { # a full address goes before its domain, and that before a local name
 		for (i = 1; i <= m; i++) {
 			list = targets(lines[i])
-			if ((ALIAS_NAME ~ /@/) == (k == 1))
-				alias("/^" pattern(ALIAS_NAME) (k == 1 ? "$/" : own), list)
+			if ((ALIAS_NAME ~ /^@/ ? 2 : ALIAS_NAME ~ /@/ ? 1 : 3) == k)
+				alias("/" (k == 2 ? "" : "^") pattern(ALIAS_NAME) (k == 3 ? "@(" own ")$/" : "$/"), list)
 		}
-	if (get(main, "postmaster") != "")
-		alias("/" own, literal(get(main, "postmaster")))
+		if (k == 2) { # what the settings name in a private domain is for a server there
+			n = get_list(main, "allowed_recipient")
+			for (i = 1; i <= n; i++)
+				named((LIST[i] ~ /@/ ? "" : "@") LIST[i])
+			for (i = 1; i <= m; i++)
+				for (n = split_alias(lines[i]); n; n--)
+					named(ALIAS_TARGET[n])
+		}
+	}
+	if (get(main, "postmaster") != "") {
+		alias("/@(" own ")$/", literal(get(main, "postmaster")))
+		named(get(main, "postmaster"))
+	}
+	row("local", "/^(" own ")$/ OK")
+	while (exempt--)
+		row("local", "endif")
 	row("notices", "/^/ " (get(main, "postmaster") == "" ? "nobody@discard.invalid" : literal(get(main, "postmaster"))))
 	n = get_list(main, "allowed_recipient")
 	for (i = 1; i <= n; i++)
 		row("allowed", "/" (LIST[i] ~ /.@/ ? "^" : LIST[i] ~ /^@/ ? "" : "@") pattern(LIST[i]) "$/ OK")
 	if (n)
 		row("allowed", "/^/ 550 5.7.1 This relay does not send to that recipient")
+}
+
+# Leave an address, or all addresses of a "@domain", in a private network as they are, for a server there.
+function named(entry,    domain) {
+	domain = entry
+	sub(/.*@/, "", domain)
+	if (entry !~ /@/ || domain !~ ("^(" expression["private_domain"] ")$") || tolower(domain) == tolower(myhostname) || \
+		tolower(domain) == "localhost")
+		return
+	exempt++
+	row("local", "if !/^" pattern(domain) "$/")
+	row("aliases", "/^(" (entry ~ /^@/ ? ".*" : "") pattern(entry) ")$/ $1")
 }
 
 # A row of the table of aliases. Where its mail goes is the owner's word, so that allowed_recipient is not asked.

@@ -6,7 +6,7 @@
 
 END {
 	OUT = ENVIRON["OUT"]
-	n = split("aliases allowed commands from notices original refusal routes sender", tables, " ")
+	n = split("aliases allowed commands from local notices original refusal routes sender", tables, " ")
 	for (i = 1; i <= n; i++)
 		row(tables[i], "# Made by mailrelay from its settings at each start.")
 	main = find_main()
