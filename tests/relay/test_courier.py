@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_mail_put_aside_goes_back_to_the_first_smarthost_when_the_second_fails(b
     first = Desk(box, two(), state={"host b": [FAR, "1"]}).courier()
     queue_id = put(box)
     first.queue.make_ready("b", queue_id)
-    found = first.next_smarthost()
+    found = first.assignment.next_smarthost()
     assert found is not None and found.name == "a"
     assert first.queue.next_for("a") == queue_id
 
@@ -178,6 +179,78 @@ def test_what_cannot_be_recorded_is_tried_later_and_ends_nothing(box: Spool, mon
     desk = Desk(box, two("\tlist sender '@elsewhere.example'\n", "\tlist sender '@elsewhere.example'\n"))
     monkeypatch.setattr(Message, "set_statuses", full)
     assert desk.run()[0] > clock.boottime()
+
+
+def recording(error: int) -> Callable[..., None]:
+    def refuse(*_: Any) -> None:
+        raise OSError(error, os.strerror(error))
+
+    return refuse
+
+
+def test_what_cannot_be_deleted_is_sent_once_and_the_owner_is_told(
+    box: Spool, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(notify.Notices, "disk", lambda self, reason: told.append(reason))
+    with ScriptedProvider() as provider:
+        desk = Desk(box, smarthost(provider))
+        put(box)
+        with monkeypatch.context() as patch:
+            patch.setattr(Message, "delete", recording(errno.EIO))
+            for count in range(1, 5):
+                due, _ = desk.run()
+                assert due == time.now + 900, "it is not looked at all the time"
+                assert len(told) == max(0, count - 2)
+                desk.run()
+                time.now = due
+            assert desk.run(flush=True)[0] > time.now
+        assert (len(desk.queue()), len(provider.messages)) == (1, 1)
+        time.now += 900
+        assert desk.run() == (float("inf"), 0.0)
+        assert (desk.queue(), len(provider.messages)) == ([], 1)
+        assert desk.ledger.empty(), "nothing is remembered that the disk knows"
+
+
+def test_who_was_served_is_not_sent_to_again_although_the_disk_does_not_say_so(
+    box: Spool, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = {
+        "rcpt:2": ["450 4.2.1 later"] * 2,
+        "rcpt:1": [None, "450 4.2.1 later"],
+        "rcpt:3": ["550 5.1.1 no such user"],
+    }
+    with ScriptedProvider(script) as provider:
+        desk = Desk(box, smarthost(provider))
+        queue_id = put(box, b"x@x.org", b"a@x.org", b"b@x.org", b"c@x.org")
+        with monkeypatch.context() as patch:
+            patch.setattr(Message, "set_statuses", recording(errno.ENOSPC))
+            for _ in range(2):
+                time.now = desk.run()[0]
+        for _ in range(2):
+            time.now = desk.run()[0]
+        assert [mail.recipients for mail in provider.messages] == [[b"a@x.org"], [b"b@x.org"]]
+        assert (desk.queue(), desk.queue(spool.FAIL)) == ([], [queue_id])
+        assert desk.ledger.empty()
+
+
+def test_a_directory_that_cannot_be_synced_ends_nothing(box: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ScriptedProvider() as provider:
+        desk = Desk(box, smarthost(provider))
+        put(box)
+        monkeypatch.setattr(box, "sync", recording(errno.EIO))
+        desk.run()
+        assert (desk.queue(), len(provider.messages)) == ([], 1)
+
+
+def test_what_a_kill_left_settled_but_in_the_queue_is_put_where_it_belongs(box: Spool) -> None:
+    queue_id = put(box)
+    with box.open(queue_id) as message:
+        message.set_statuses([spool.FAILED])
+    with ScriptedProvider() as provider:
+        desk = Desk(box, smarthost(provider))
+        desk.run()
+        assert (desk.queue(), desk.queue(spool.FAIL), provider.connections) == ([], [queue_id], 0)
 
 
 def test_failed_mail_without_a_known_age_is_not_asked_after_every_minute(

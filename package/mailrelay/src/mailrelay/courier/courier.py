@@ -15,6 +15,8 @@ import signal
 
 from mailrelay.core import clock, ipc, log
 from mailrelay.courier import explain, notify, outgoing, second
+from mailrelay.courier.assignment import Assignment
+from mailrelay.courier.disk import Disk
 from mailrelay.courier.explain import SENDER, SETTING
 from mailrelay.courier.failure import Failure
 from mailrelay.courier.fair_queue import FairQueue
@@ -84,7 +86,7 @@ class Courier:
         self.wake_fd = wake
         self.report_fd = report
         self.ledger = ledger
-        self.busy, self.state = busy, state
+        self.busy = busy
         self.stuck_told_at = float(carried_state["stuck"][0]) if "stuck" in carried_state else None
         self.routes = Routes(settings, carried_state, self.report)
         self.rates = SharedRates(ledger, self.routes, settings.smarthosts)
@@ -92,8 +94,11 @@ class Courier:
         self.queue = FairQueue(self.smarthosts, everything_due=flush)
         self.notices = notify.Notices(settings, where, carried_state, self.report)
         self.refused = {name: values for name, values in carried_state.items() if name.startswith("refused ")}
-        self.opener = Opener(settings.main, where, self.queue, self.notices, ipc.NEVER if busy else _BUSY)
-        self.recorder = Recorder(settings, where, counts, self.queue, self.routes, self.report, self.notices)
+        disk = Disk(ledger, self.notices)
+        self.opener = Opener(settings.main, where, self.queue, self.notices, disk, ipc.NEVER if busy else _BUSY)
+        self.recorder = Recorder(settings, where, counts, self.queue, self.routes, self.report, self.notices, disk)
+        parts = (self.smarthosts, self.queue, self.routes, self.opener, self.recorder)
+        self.assignment = Assignment(*parts, busy, state)
         self.stopping = False
         self.bell_r, self.bell_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # a select goes on after a signal
         self.connection: SmarthostConnection | None = None
@@ -105,7 +110,7 @@ class Courier:
             self.scan()
         self.read_wakeups()
         while not self.stopping:
-            smarthost = self.next_smarthost()
+            smarthost = self.assignment.next_smarthost()
             if smarthost is None:
                 break
             self.run_connection(smarthost)
@@ -140,57 +145,6 @@ class Courier:
             self.opener.enqueue(queue_id, fresh=True)
         return bool(words)
 
-    def next_smarthost(self) -> Smarthost | None:
-        """Return one that something is ready for and that may be tried; look into the next messages to find out."""
-        while True:
-            now = clock.boottime()
-            for name in self.queue.with_ready():
-                if self.routes.available_at(self.smarthosts[name]) <= now:
-                    return self.smarthosts[name]
-            ids = self.queue.take_back()
-            if not ids:
-                queue_id = self.queue.next()
-                if queue_id is None:
-                    return None
-                available_at = self.routes.first_available_at(now)
-                if available_at > now:
-                    self.queue.give_up(available_at)
-                    return None
-                ids = [queue_id]
-            self.reassign(ids)
-
-    def reassign(self, ids: list[str]) -> None:
-        """Find a smarthost for each of these; the one that they waited for is left alone now."""
-        for queue_id in ids:
-            message = self.opener.open(queue_id)
-            if message is not None:
-                self.assign(message)
-
-    def assign(self, message: Message) -> None:
-        """Make a message ready for the smarthost that is to have it, or let it wait until there is one. Close it."""
-        envelope, now = message.envelope, clock.boottime()
-        with message:
-            smarthost = self.choose(message, now)
-            if smarthost is not None:
-                self.queue.make_ready(smarthost.name, message.id)
-            elif self.busy:
-                if (available_at := self.routes.first_available_at(now, envelope)) > now:
-                    self.queue.postpone(available_at)
-            elif not self.routes.candidates(envelope.sender):
-                self.recorder.fail(message, "5.7.1 No smarthost is set up for this sender")
-            elif self.recorder.is_expired(message):
-                self.recorder.give_up(message)
-            else:
-                self.queue.postpone(self.routes.first_available_at(now, envelope))
-
-    def choose(self, message: Message, now: float) -> Smarthost | None:
-        """Return the smarthost that this courier sends the message to now."""
-        first = self.routes.choose(message.envelope, now)
-        if not self.busy:
-            return first
-        other = self.routes.choose(message.envelope, now, without=self.busy)
-        return second.choice(first, other, self.busy, self.state, message.size)
-
     # Deliver.
 
     def run_connection(self, smarthost: Smarthost) -> None:
@@ -213,7 +167,7 @@ class Courier:
                             ours = message.take_back()
                             due_now = ours and self.recorder.record_outcome(message, outcome, smarthost)
                         if due_now:  # for another smarthost
-                            self.reassign([message.id])
+                            self.assignment.reassign([message.id])
                     self.recorder.works(smarthost)
                     self.recorder.sync()
                     if self.stopping or self.queue.with_ready():
@@ -254,13 +208,13 @@ class Courier:
                 continue
             now = clock.boottime()
             if self.routes.available_at(smarthost) > now:
-                self.assign(message)
+                self.assignment.assign(message)
                 return
-            if self.choose(message, now) is not smarthost:
-                self.assign(message)
+            if not message.pending() or self.assignment.choose(message, now) is not smarthost:
+                self.assignment.assign(message)
                 continue
             if not self.rates.take(smarthost, now):
-                self.assign(message)
+                self.assignment.assign(message)
                 return
             yield outgoing.transaction(message, self.main, smarthost)
 

@@ -15,6 +15,7 @@ from mailrelay.spool import spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrelay.config.settings import Main
+    from mailrelay.courier.disk import Disk
     from mailrelay.courier.fair_queue import FairQueue
     from mailrelay.courier.notify import Notices
     from mailrelay.spool.message import Message
@@ -29,11 +30,14 @@ class Opener:
     busy_wait: seconds after which to look again at what another process has.
     """
 
-    def __init__(self, main: Main, where: spool.Spool, queue: FairQueue, notices: Notices, busy_wait: float) -> None:
+    def __init__(
+        self, main: Main, where: spool.Spool, queue: FairQueue, notices: Notices, disk: Disk, busy_wait: float
+    ) -> None:
         self._main = main
         self._spool = where
         self._queue = queue
         self._notices = notices
+        self._disk = disk
         self._busy_wait = busy_wait
 
     def enqueue(self, queue_id: str, *, fresh: bool) -> None:
@@ -60,6 +64,7 @@ class Opener:
         except (spool.Damaged, OSError) as error:
             self.unreadable(queue_id, error)
             return None
+        self._disk.recall(message)
         if not self._queue.is_due(message.due, clock.boottime()):
             message.close()
             return None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailrelay.config.settings import Settings, Smarthost
+    from mailrelay.courier.disk import Disk
     from mailrelay.courier.fair_queue import FairQueue
     from mailrelay.courier.notify import Notices
     from mailrelay.courier.routing import Routes
@@ -52,8 +53,10 @@ class Recorder:
         routes: Routes,
         report: Callable[..., None],
         notices: Notices,
+        disk: Disk,
     ) -> None:
         self.notices = notices
+        self._disk = disk
         self._main = settings.main
         self._spool = where
         self._counts = counts
@@ -154,23 +157,33 @@ class Recorder:
     def _record(
         self, message: spool.Message, statuses: list[bytes], answer: Answer | None, host: str, due: float
     ) -> bool:
-        """Write it down. On a full or broken disk the message is tried again, though not at once.
+        """Write it down. Where a full or broken disk refuses, that is remembered, and tried again later.
 
         due: when what is pending then is tried again. Return whether that is now.
         """
+        due_now = False
         try:
             if all(status == spool.DELIVERED for status in statuses):
+                self._success = (message.id, host) if host else self._success
                 message.delete()
-                self._success = (message.id, host)
                 self._left_queue(counters.DELIVERED)
-                return False
-            if statuses != message.statuses:
-                message.set_statuses(statuses)
-            return self._record_attempt(message, answer or Answer(), host, due)
+            else:
+                if statuses != message.statuses or message.unrecorded:
+                    message.set_statuses(statuses)
+                due_now = self._record_attempt(message, answer or Answer(), host, due)
         except OSError as error:
-            log.event("not-recorded", log.ERROR, id=message.id, reason=error.strerror)
-            self._queue.postpone(clock.boottime() + self._main.retry_max)
+            log.event("not-recorded", log.ERROR, id=message.id, reason=error.strerror, text="not to be sent again")
+            again = clock.boottime() + self._main.retry_max
+            self._disk.refused(message, statuses, again, error.strerror or "")
+            self._queue.postpone(again)
             return False
+        if not message.unrecorded:
+            self._disk.recorded(message)
+        return due_now
+
+    def record_again(self, message: spool.Message) -> None:
+        """Write down what became of a message that nothing is pending of, since that was not possible before."""
+        self._record(message, message.statuses, None, "", 0.0)
 
     def _record_attempt(self, message: spool.Message, answer: Answer, host: str, due: float) -> bool:
         """Let a message wait whose recipients are pending, or give it up if it has waited too long."""
@@ -205,7 +218,10 @@ class Recorder:
         """Sync that messages have left the queue; until then a power cut sends them again."""
         if self._unsynced:
             self._unsynced = 0
-            self._spool.sync(spool.QUEUE)
+            try:
+                self._spool.sync(spool.QUEUE)
+            except OSError as error:
+                log.event("not-synced", log.ERROR, reason=error.strerror)
         if self._success is not None:
             self._report("success", *self._success)
             self._success = None

@@ -36,7 +36,7 @@ class Message:
 
     __slots__ = (
         "_body", "_fd", "_lent", "_sent", "_spool", "_status", "answer", "attempts", "due", "envelope", "id", "inode",
-        "size", "state", "statuses",
+        "size", "state", "statuses", "unrecorded",
     )  # fmt: skip
 
     def __init__(self, spool: Spool, state: str, queue_id: str, *, lock: bool = True) -> None:
@@ -45,6 +45,7 @@ class Message:
         self.id = queue_id
         self._lent = b""  # what its head was when others were let at it
         self._sent = False  # its content is on its way
+        self.unrecorded = False  # its statuses are others than the file's, which could not be written
         path = spool.path(state, queue_id)
         self._fd = os.open(path, (os.O_RDWR if lock else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -153,6 +154,7 @@ class Message:
         os.pwrite(self._fd, b"".join(statuses), self._status)
         os.fdatasync(self._fd)
         self.statuses = statuses
+        self.unrecorded = False
 
     def note_attempt(self, attempts: int, due: float, answer: str) -> None:
         """Record an attempt that did not settle everything. due: CLOCK_BOOTTIME seconds of this boot.
@@ -175,6 +177,7 @@ class Message:
 
     def delete(self) -> None:
         os.unlink(self._spool.path(self.state, self.id))
+        self.unrecorded = False
 
     def release(self) -> None:
         """Put it back into the queue, due at once, failed recipients and all."""
