@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,21 @@ from mailrelay.spool.spool import Spool  # noqa: E402  # the line above makes th
 from tests.relay.names import LOCALHOST  # noqa: E402  # the line above makes their imports possible
 from tests.support.relay import Relay, smarthost  # noqa: E402
 from tests.support.scripted_provider import ScriptedProvider  # noqa: E402
+
+os.environ["TZ"] = "UTC"  # for the tests and what they start, wherever they run
+time.tzset()
+
+
+@pytest.fixture
+def local_time() -> Iterator[Callable[[str], None]]:
+    """What sets the time zone, for one test."""
+
+    def change(zone: str) -> None:
+        os.environ["TZ"] = zone
+        time.tzset()
+
+    yield change
+    change("UTC")
 
 
 @pytest.fixture

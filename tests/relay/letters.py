@@ -23,8 +23,11 @@ def info(
     smtputf8: bool = False,
     hostname: str = "router.lan",
     date: float = 1763800000.5,
+    protocol: str = "ESMTP",
+    latest: float = 1e10,
 ) -> MessageInfo:
-    return MessageInfo(MARK, hostname, sender, sender, list(recipients) or [OWNER], client, helo, date, smtputf8)
+    to = list(recipients) or [OWNER]
+    return MessageInfo(MARK, hostname, sender, sender, to, client, helo, date, smtputf8, protocol, latest)
 
 
 def sent(*chunks: bytes, of: MessageInfo | None = None, sender: bytes | None = None) -> bytes:

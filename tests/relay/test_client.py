@@ -419,9 +419,11 @@ class TestRefusedHere:
         session.submit(mail)
         assert b" SMTPUTF8\r\n" in session.take()
 
-    def test_without_8bitmime_it_goes_unchanged_and_without_body(self) -> None:
+    def test_to_a_server_without_8bitmime_mail_says_no_body_and_content_learns_it(self) -> None:
         session = ready(b"220 mx\r\n250-mx\r\n250 PIPELINING\r\n")
-        session.submit(transaction(eightbit=True, size=5, smtputf8=True))
+        mail = transaction(eightbit=True, size=5)
+        session.submit(mail)
+        assert mail.extensions.keys() == {"PIPELINING"}
         assert session.take().startswith(b"MAIL FROM:<plc@example.org>\r\n")
 
     def test_results_stay_in_order(self) -> None:

@@ -171,3 +171,16 @@ def test_resident_modules_import_nothing_that_costs_memory() -> None:
     run = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     others = {name for name in run.stdout.split() if name.partition(".")[0] != "mailrelay"}
     assert others <= {"__future__", "_operator"}
+
+
+def test_the_protocol_is_what_rfc_3848_calls_it() -> None:
+    loop = connect(login=auth.ANY_LOGIN)
+    commands = loop.session.commands
+    assert commands.protocol == "SMTP"
+    loop.send(b"EHLO plc\r\n")
+    assert commands.protocol == "ESMTP"
+    loop.send(b"AUTH PLAIN AHgAeQ==\r\n")
+    assert commands.protocol == "ESMTPA"
+    loop = connect()
+    loop.send(b"EHLO plc\r\nHELO plc\r\n")
+    assert loop.session.commands.protocol == "SMTP"

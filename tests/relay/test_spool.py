@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -25,7 +26,16 @@ def put(box: Spool, *recipients: bytes, body: bytes = b"Subject: x\r\n\r\nhello\
 text = st.binary(max_size=80)
 
 
-@given(text, st.lists(text, min_size=1, max_size=120), text, st.booleans(), st.booleans(), st.booleans(), st.binary())
+@given(
+    text,
+    st.lists(text, min_size=1, max_size=120),
+    text,
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["SMTP", "ESMTP", "ESMTPA"]),
+    st.binary(),
+)
 def test_any_envelope_and_body_come_back_as_they_went_in(
     tmp_path_factory: pytest.TempPathFactory,
     sender: bytes,
@@ -34,11 +44,13 @@ def test_any_envelope_and_body_come_back_as_they_went_in(
     smtputf8: bool,
     eightbit: bool,
     notice: bool,
+    protocol: str,
     body: bytes,
 ) -> None:
     box = Spool(str(tmp_path_factory.mktemp("spool")))
     box.prepare()
     put_in = Envelope(sender, recipients, "fe80::1%eth0", helo, smtputf8=smtputf8, eightbit=eightbit, notice=notice)
+    put_in.protocol = "ESMTP" if notice else protocol
     with box.open(box.submit(put_in, [body[:3], body[3:]])) as message:
         for name in Envelope.__slots__:
             before, after = getattr(put_in, name), getattr(message.envelope, name)
@@ -46,6 +58,16 @@ def test_any_envelope_and_body_come_back_as_they_went_in(
         assert b"".join(message.chunks(7)) == body
         assert message.size == len(body)
         assert message.statuses == [spool.PENDING] * len(recipients)
+
+
+@pytest.mark.parametrize("protocol", ["SMTP", "ESMTP", "ESMTPA"])
+def test_versions_that_knew_no_protocol_can_read_the_flags_and_wrote_some_that_can_be_read(protocol: str) -> None:
+    envelope = Envelope(b"", [b"plc@x.example"], "", eightbit=True, protocol=protocol)
+    found = re.search(rb",3:(...),", envelope.encode())
+    flags = found[1] if found else b""
+    assert [flag == 49 for flag in flags] == [False, True, False]
+    envelope.set_flags(b"001")
+    assert (envelope.smtputf8, envelope.eightbit, envelope.notice, envelope.protocol) == (False, False, True, "ESMTP")
 
 
 def test_ids_sort_by_arrival_and_are_never_alike(box: Spool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import _thread
 import os
 import select
 import signal
+import time
 
 from mailrelay.core import clock, ipc, log
 from mailrelay.courier import explain, notify, outgoing, second
@@ -47,6 +48,7 @@ _HURRY = 3.0  # seconds that the message under way has when we are told to end
 def run(courier: Courier, lifeline: int, *, scan: bool) -> None:
     """Let a courier deliver in a process of its own, for as long as the lifeline is held."""
     _thread.start_new_thread(_watch, (lifeline,))
+    time.tzset()  # the time zone may have been changed since the supervisor began
     os.nice(_NICE)
     signal.signal(signal.SIGTERM, lambda *_: courier.stop())
     courier.run(scan=scan)

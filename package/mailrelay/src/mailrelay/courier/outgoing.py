@@ -40,7 +40,10 @@ def sender(envelope: spool.Envelope, main: Main, smarthost: Smarthost) -> bytes:
 def transaction(message: spool.Message, main: Main, smarthost: Smarthost) -> Transaction:
     """Return it for the recipients that are still pending; `tag` is the message, open until that is settled."""
     recipients = [message.envelope.recipients[i] for i in message.pending()]
-    composed = compose(message.envelope, message.id, recipients, message.chunks, message.size, main, smarthost)
+    try:
+        composed = compose(message.envelope, message.id, recipients, message.chunks, message.size, main, smarthost)
+    except Exception as error:
+        raise Unreadable(message, error) from error
     complete = composed.content
 
     def content() -> Iterator[bytes]:
@@ -75,13 +78,14 @@ def compose(
         client=envelope.client,
         helo=envelope.helo,
         date=envelope.date(),
-        smtputf8=envelope.smtputf8,
+        smtputf8=not (outgoing_sender + b"".join(recipients)).isascii(),
+        protocol=envelope.protocol.replace("ESMTP", "UTF8SMTP") if envelope.smtputf8 else envelope.protocol,
+        latest=envelope.latest_date(),
     )
     return Transaction(
         info.sender,
         recipients,
         lambda: headers.complete(info, chunks(), rewritten),
         size=size,
-        smtputf8=envelope.smtputf8,
-        eightbit=envelope.eightbit,
+        eightbit=not all(chunk.isascii() for chunk in chunks()),
     )

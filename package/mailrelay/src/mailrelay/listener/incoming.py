@@ -88,8 +88,16 @@ class Intake:
         now: float,
     ) -> None:
         final = self.recipients.expand(recipients)
-        helo = connection.session.commands.helo
-        envelope = spool.Envelope(sender, final, connection.client, helo, smtputf8=smtputf8, eightbit=eightbit)
+        commands = connection.session.commands
+        envelope = spool.Envelope(
+            sender,
+            final,
+            connection.client,
+            commands.helo,
+            smtputf8=smtputf8,
+            eightbit=eightbit,
+            protocol=commands.protocol,
+        )
         connection.incoming.reset(spool.Draft(self.spool, envelope))
         connection.incoming.refusal = None
         connection.incoming.counted_at = now

@@ -36,6 +36,8 @@ _DOMAIN_NAME = re.compile(rb"[A-Za-z0-9_\x80-\xff-]+(?:\.[A-Za-z0-9_\x80-\xff-]+
 _DOMAIN_LITERAL = re.compile(rb"\[[A-Za-z0-9.:-]+\]")
 _NOT_DOMAIN = re.compile(rb"[^A-Za-z0-9._\x80-\xff-]")
 CONTROL = bytes(range(32)) + b"\x7f"
+_CONTROL_8BIT = bytes(range(0x80, 0xA0))
+_NOT_WINDOWS = b"\x81\x8d\x8f\x90\x9d"
 
 
 def tokens(value: bytes) -> list[tuple[int, bytes]]:
@@ -174,8 +176,8 @@ def phrase(name: bytes) -> bytes:
 
 
 def encoded_words(text: bytes) -> bytes:
-    """Return RFC 2047 encoded words, folded, for text with 8-bit octets: UTF-8 if it is that, else ISO 8859-1."""
-    charset = b"utf-8" if is_utf8(text) else b"iso-8859-1"
+    """Return RFC 2047 encoded words, folded, for text with 8-bit octets."""
+    charset = charset_of(text)
     words = []
     start = 0
     while start < len(text):
@@ -188,14 +190,22 @@ def encoded_words(text: bytes) -> bytes:
 
 
 def encoded_addresses(value: bytes) -> bytes:
-    """Make encoded words of the 8-bit octets in an address list's names and comments; leave its addresses alone."""
+    """Make encoded words of the 8-bit octets in an address list's names and comments, and of 8-bit addresses empty
+    groups of that name (RFC 6854, RFC 6857 3.1.2): whom no address can be said of is named at least."""
     out = []
     name: list[tuple[int, bytes]] = []
     for kind, text in [*tokens(value), (SEPARATOR, b"")]:
         if kind in (WORD, QUOTED, SPACE):
             name.append((kind, text))
             continue
-        out.append(_encoded_name(name, kind == ANGLE))
+        written = b"".join([text for _, text in name])
+        if kind == ANGLE and not text.isascii():
+            out.append(_encoded_name([*name, (WORD, text[1:-1])], False))
+            text = b":;"
+        else:
+            out.append(_encoded_name(name, kind == ANGLE))
+            if b"@" in written and kind != ANGLE and not written.isascii():
+                out.append(b":;")
         name = []
         if kind == COMMENT and not text.isascii():
             out.append(b"(" + encoded_words(_ESCAPE.sub(rb"\1", text[1:-1]).replace(b"\n", b"")) + b")")
@@ -206,12 +216,23 @@ def encoded_addresses(value: bytes) -> bytes:
 
 def _encoded_name(name: list[tuple[int, bytes]], before_angle: bool) -> bytes:
     written = b"".join([text for _, text in name])
-    if written.isascii() or (b"@" in written and not before_angle):
+    if written.isascii():
         return written
     text = b"".join([_ESCAPE.sub(rb"\1", text[1:-1]) if kind == QUOTED else text for kind, text in name])
     before = b" " if written[:1].isspace() else b""
     after = b" " if before_angle or written[-1:].isspace() else b""
     return before + encoded_words(b" ".join(text.split())) + after
+
+
+def charset_of(text: bytes) -> bytes:
+    """Return what to label text with that has 8-bit octets and no label: UTF-8 if it is that, else what Windows writes.
+
+    Octets that are control characters in ISO 8859-1 are letters in Windows-1252, but for five, which it has not at all.
+    """
+    if is_utf8(text):
+        return b"utf-8"
+    has_letters = len(text.translate(None, _CONTROL_8BIT)) < len(text) == len(text.translate(None, _NOT_WINDOWS))
+    return b"windows-1252" if has_letters else b"iso-8859-1"
 
 
 def is_utf8(data: bytes) -> bool:

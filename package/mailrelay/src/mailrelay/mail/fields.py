@@ -87,7 +87,7 @@ def without_text(fields: list[Field]) -> tuple[list[Field], bytes]:
 
 
 def field_line(key: bytes, name: bytes, value: bytes, smtputf8: bool) -> bytes:
-    """Write a field as it goes out: 8-bit text encoded unless the message announced SMTPUTF8, long lines folded."""
+    """Write a field as it goes out: 8-bit text encoded unless it goes by SMTPUTF8, long lines folded."""
     if not value.isascii() and not (smtputf8 and is_utf8(value)):
         if key in _ADDRESS_FIELDS:
             value = encoded_addresses(value)

@@ -7,16 +7,17 @@ each delivery, sendmail calls recipients_from_headers() for `-t`. No I/O, no clo
 from __future__ import annotations
 
 import re
-import time
 
+from mailrelay.core.domains import is_private_domain
+from mailrelay.mail import dates
 from mailrelay.mail.address_list import (
     CONTROL,
     addr_spec,
     address_of,
     addresses,
+    charset_of,
     display_name,
     is_public,
-    is_utf8,
     named,
     parse,
     phrase,
@@ -53,7 +54,8 @@ class MessageInfo:
     """What the relay knows about a message and the message may not say itself."""
 
     __slots__ = (
-        "client", "date", "helo", "hostname", "original_sender", "queue_id", "recipients", "sender", "smtputf8",
+        "client", "date", "helo", "hostname", "latest", "original_sender", "protocol", "queue_id", "recipients",
+        "sender", "smtputf8",
     )  # fmt: skip
 
     def __init__(
@@ -66,7 +68,9 @@ class MessageInfo:
         client: str,  # IP address; empty for mail made on this machine
         helo: bytes,
         date: float,  # seconds since the epoch
-        smtputf8: bool = False,
+        smtputf8: bool = False,  # it goes out by this extension, so that 8-bit headers may stay
+        protocol: str = "ESMTP",  # by which it came in (RFC 3848, RFC 6531)
+        latest: float = float("inf"),  # what its own Date may say at most
     ) -> None:
         self.queue_id = queue_id
         self.hostname = hostname
@@ -77,6 +81,8 @@ class MessageInfo:
         self.helo = helo
         self.date = date
         self.smtputf8 = smtputf8
+        self.protocol = protocol
+        self.latest = latest
 
 
 def complete(info: MessageInfo, chunks: Iterable[bytes], rewrite: bytes = b"") -> Iterator[bytes]:
@@ -150,15 +156,18 @@ def _charset(text: bytes, whole: bool) -> bytes:
         return b"" if whole else b"utf-8"
     if not whole:  # the last sequence may go on beyond the part that is looked at
         text = text[: cut_before(text + b"\x80", len(text))]
-    return b"utf-8" if is_utf8(text) else b"iso-8859-1"
+    return charset_of(text)
 
 
 def _completed(fields: list[Field], info: MessageInfo, rewrite: bytes, charset: bytes) -> bytes:
     """Return the header section with LF line ends, the blank line included."""
     hostname = _NOT_HOST.sub(b"", info.hostname.encode("ascii", "ignore")) or b"mailrelay.invalid"
-    date = _date(info.date)
+    date = dates.written(info.date)
     hidden = any(key in _BCC for key, _, _ in fields)
     kept = _singled(fields)
+    if not any(key == b"dkim-signature" for key, _, _ in kept):
+        _replace_date(kept, info, date)
+        _replace_local_names(kept, info, _to(info, hidden, hostname))
     _set_from(kept, info, rewrite, hostname)
     have = {key: value for key, _, value in kept}
     added: list[tuple[bytes, bytes]] = []
@@ -207,6 +216,37 @@ def _singled(fields: list[Field]) -> list[Field]:
     return kept
 
 
+def _replace_date(kept: list[Field], info: MessageInfo, date: bytes) -> None:
+    """Replace a Date that no reader can take for the message's own, and keep what it said."""
+    for place, (key, name, value) in enumerate(kept):
+        if key == b"date" and not dates.is_plausible(value, info.latest):
+            kept[place] = (key, name, b" " + date)
+            if not any(key == b"x-original-date" for key, _, _ in kept):
+                kept.insert(place + 1, (b"x-original-date", b"X-Original-Date", value))
+            return
+
+
+def _replace_local_names(kept: list[Field], info: MessageInfo, to: bytes) -> None:
+    """Replace a To or Cc that names nobody beyond the own network (`root`) by whom the message went to."""
+    went_to = {recipient.lower() for recipient in info.recipients}
+    have_to = False
+    for field in [field for field in kept if field[0] in (b"to", b"cc")]:
+        key, name, value = field
+        local = [address.lower() for _, address in parse(value)]
+        if not local or any(address in went_to or not _is_local(address) for address in local):
+            have_to |= key == b"to"
+        elif key == b"cc" and have_to:
+            kept.remove(field)
+        else:
+            whole = named(display_name(value), to) if len(local) == 1 and b"@" in to else to
+            kept[kept.index(field)] = (key, name, b" " + whole)
+            have_to = True
+
+
+def _is_local(address: bytes) -> bool:
+    return b"@" not in address or is_private_domain(address.rpartition(b"@")[2])
+
+
 def _valid_id(value: bytes) -> bytes:
     """Return a Message-ID value as it may leave: Gmail refuses one without brackets. Empty where a new one is due."""
     if _MESSAGE_ID.match(value):
@@ -219,7 +259,8 @@ def _set_from(kept: list[Field], info: MessageInfo, rewrite: bytes, hostname: by
     """Give the message a From with an address in it: its own, the envelope's, or the one that a rule demands."""
     place = next((i for i, field in enumerate(kept) if field[0] == b"from"), -1)
     value = kept[place][2] if place >= 0 else b""
-    if not rewrite and b"@" in address_of(value):
+    address = address_of(value)
+    if not rewrite and b"@" in address and (info.smtputf8 or address.isascii()):
         return
     sender = addr_spec(rewrite or info.sender or b"MAILER-DAEMON", hostname)
     if place < 0:
@@ -231,21 +272,22 @@ def _set_from(kept: list[Field], info: MessageInfo, rewrite: bytes, hostname: by
         if rewrite and len(written) == 1 and written[0][1].lower() == sender.lower():
             original = b""
         else:
-            name = display_name(value) or (b"" if rewrite else phrase(address_of(value)))
+            name = display_name(value) or (b"" if rewrite else phrase(address))
             kept[place] = (b"from", kept[place][1], b" " + named(name, sender))
     if not rewrite:
         return
     kept[:] = [f for f in kept if f[0] != b"sender" or address_of(f[2]).lower() == sender.lower()]
-    _keep_original(kept, original, sender)
+    _keep_original(kept, original, sender, info.smtputf8)
 
 
-def _keep_original(kept: list[Field], original: bytes, sender: bytes) -> None:
+def _keep_original(kept: list[Field], original: bytes, sender: bytes, smtputf8: bool) -> None:
     """Note whom a rewritten message is from: where answers go if they can reach it, else for the reader."""
     written = parse(original)
     address = written[0][1] if len(written) == 1 else b""
     if not original or address.lower() == sender.lower():
         return
-    if is_public(address) and not any(key == b"reply-to" for key, _, _ in kept):
+    can_be_written = smtputf8 or address.isascii()
+    if can_be_written and is_public(address) and not any(key == b"reply-to" for key, _, _ in kept):
         kept.append((b"reply-to", b"Reply-To", b" " + address))
     else:
         kept.append((b"x-original-from", b"X-Original-From", b" " + original))
@@ -268,18 +310,9 @@ def _received(info: MessageInfo, hostname: bytes, date: bytes) -> bytes:
     helo = _NOT_HELO.sub(b"?", info.helo)[:255]
     literal = b"[IPv6:" + client + b"]" if b":" in client else b"[" + client + b"]"
     source = (helo + b" (" + literal + b")" if helo else literal) if client else b"localhost"
-    protocol = b"UTF8SMTP" if info.smtputf8 else b"ESMTP"
+    protocol = info.protocol.encode()
     queue_id = _NOT_TOKEN.sub(b"", info.queue_id.encode("ascii", "ignore"))
     line = b"Received: from " + source + b"\n\tby " + hostname + b" (mailrelay) with " + protocol + b" id " + queue_id
     if len(info.recipients) == 1 and (info.smtputf8 or info.recipients[0].isascii()):
         line += b"\n\tfor <" + addr_spec(info.recipients[0], hostname) + b">"
     return line + b";\n\t" + date
-
-
-def _date(seconds: float) -> bytes:
-    """Return an RFC 5322 date-time in UTC; nothing here sets a locale in which it would read otherwise."""
-    try:
-        moment = time.gmtime(min(max(seconds, 0), 253402300799))
-    except OverflowError:  # a C library whose time ends in 2038
-        moment = time.gmtime(2**31 - 1)
-    return time.strftime(f"%a, {moment.tm_mday} %b %Y %H:%M:%S +0000", moment).encode()

@@ -59,7 +59,7 @@ class Commands:
     """What is known of one client, and of the message it is about to send. The loop reads what has no underscore."""
 
     __slots__ = (
-        "_after_refused_data", "_allowed", "_auth_said", "_crlf", "_crlf_seen", "_dialogue", "_greeted",
+        "_after_refused_data", "_allowed", "_auth_said", "_crlf", "_crlf_seen", "_dialogue", "_extended", "_greeted",
         "_login", "_logins_failed", "_no_more_mail", "_recipients", "_state", "_surplus", "_useless",
         "authenticated", "closed", "closing", "content", "eightbit", "helo", "out", "policy", "progress",
         "refusals", "room", "said", "sender", "smtputf8", "throttled",
@@ -84,7 +84,7 @@ class Commands:
         self._dialogue: auth.Dialogue | None = None
         self._auth_said = False  # what is no command may be a name or a password
         self.said = b""  # the last command for a log: shortened, and without what may be a login or content
-        self._greeted = False
+        self._greeted = self._extended = False  # by HELO or EHLO; the last one was EHLO
         self._crlf = self._crlf_seen = False  # how the last command line ended; some line ended so
         self._no_more_mail = False  # an end of data was unclear
         self._after_refused_data = False  # what is no command now is content that somebody sends without asking
@@ -96,6 +96,11 @@ class Commands:
     @property
     def recipients(self) -> list[bytes]:
         return list(self._recipients.values())
+
+    @property
+    def protocol(self) -> str:
+        """Return the name of what the client speaks (RFC 3848)."""
+        return "ESMTPA" if self.authenticated else "ESMTP" if self._extended else "SMTP"
 
     def greeting(self) -> Reply:
         if self._allowed:
@@ -223,6 +228,7 @@ class Commands:
     # Commands. Each returns the reply that got no message on its way, None if it has given another.
 
     def _helo(self, argument: bytes) -> Reply | None:
+        self._extended = False
         return self._hello(argument, replies.HELO.fill(self.policy.main.hostname))
 
     def _ehlo(self, argument: bytes) -> Reply | None:
@@ -232,6 +238,7 @@ class Commands:
         login = (
             "" if self._login is None else replies.EHLO_LOGIN if type(self._login) is tuple else replies.EHLO_ANY_LOGIN
         )
+        self._extended = True
         return self._hello(argument, replies.EHLO.fill(self.policy.main.hostname, shown, login))
 
     def _hello(self, argument: bytes, reply: Reply) -> Reply | None:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 class Transaction:
     """One message on its way: an envelope, and `content`, called when the server asks for it.
 
-    content() yields what goes over the wire without the final dot: CRLF, dot-stuffed, ending in CRLF.
+    content() yields what goes over the wire without the final dot: CRLF, dot-stuffed, ending in CRLF. Before it is
+    called, `extensions` says what the server offers.
     size: bytes, as said in MAIL (RFC 1870); 0 where unknown. `tag` is the caller's own.
     """
 
-    __slots__ = ("sender", "recipients", "content", "size", "smtputf8", "eightbit", "tag")
+    __slots__ = ("sender", "recipients", "content", "size", "eightbit", "extensions", "tag")
 
     def __init__(
         self,
@@ -30,7 +31,6 @@ class Transaction:
         content: Callable[[], Iterable[bytes]],
         *,
         size: int = 0,
-        smtputf8: bool = False,
         eightbit: bool = False,
         tag: Any = None,
     ) -> None:
@@ -38,8 +38,8 @@ class Transaction:
         self.recipients = recipients
         self.content = content
         self.size = size
-        self.smtputf8 = smtputf8
         self.eightbit = eightbit
+        self.extensions: dict[str, str] = {}
         self.tag = tag
 
     @property
@@ -48,13 +48,13 @@ class Transaction:
         return self.sender.isascii() and all(recipient.isascii() for recipient in self.recipients)
 
     def parameters(self, extensions: dict[str, str]) -> bytes:
-        """Return what MAIL says after the sender, to a server with these extensions; content is the same for all."""
+        """Return what MAIL says after the sender, to a server with these extensions."""
         parameters = b""
         if self.size and "SIZE" in extensions:
             parameters += b" SIZE=%d" % self.size
         if self.eightbit and "8BITMIME" in extensions:
             parameters += b" BODY=8BITMIME"
-        if "SMTPUTF8" in extensions and (self.smtputf8 or not self.ascii):
+        if "SMTPUTF8" in extensions and not self.ascii:
             parameters += b" SMTPUTF8"
         return parameters
 
@@ -110,7 +110,8 @@ class Attempt:
         self.outcome: Outcome | None = None
 
     def check(self, extensions: dict[str, str]) -> None:
-        """Decide, in the place of a server with these extensions, what need not be sent."""
+        """Decide, in the place of a server with these extensions, what need not be sent; tell the transaction them."""
+        self.transaction.extensions = extensions
         refusal = self.transaction.refusal(extensions)
         if refusal:
             self.finish("local", refusal)

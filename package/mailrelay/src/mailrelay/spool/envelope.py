@@ -23,13 +23,15 @@ RECORD_END = len(MAGIC) + _RECORD
 END = b"\nmailrelay end %020d\n"
 END_SIZE = len(END % 0)
 
+_PROTOCOLS = {"ESMTP": b"0", "SMTP": b"S", "ESMTPA": b"A"}
+
 
 class Envelope:
     """Who a message is from and for, and when, where and how it came in."""
 
     __slots__ = (
-        "boot_id", "boottime", "client", "clock_trusted", "eightbit", "helo", "notice", "received", "recipients",
-        "sender", "smtputf8",
+        "boot_id", "boottime", "client", "clock_trusted", "eightbit", "helo", "notice", "protocol", "received",
+        "recipients", "sender", "smtputf8",
     )  # fmt: skip
 
     def __init__(
@@ -42,6 +44,7 @@ class Envelope:
         smtputf8: bool = False,
         eightbit: bool = False,
         notice: bool = False,
+        protocol: str = "ESMTP",
     ) -> None:
         self.sender = sender
         self.recipients = recipients
@@ -50,6 +53,7 @@ class Envelope:
         self.smtputf8 = smtputf8
         self.eightbit = eightbit
         self.notice = notice
+        self.protocol = protocol  # by which it came in: SMTP, ESMTP or ESMTPA, where a login was given (RFC 3848)
         self.received = clock.wall()
         self.boottime = clock.boottime()
         self.boot_id = clock.boot_id()
@@ -71,9 +75,24 @@ class Envelope:
             return now - (clock.boottime() - self.boottime)
         return self.received if clock.EARLIEST <= self.received <= now else now
 
+    def latest_date(self) -> float:
+        """Return what the message's own Date may say at most: two days on, or ten years where no clock is trusted."""
+        if clock.trusted():
+            return self.date() + 2 * 86400
+        return max(clock.wall(), clock.EARLIEST) + 10 * 365 * 86400
+
+    def _flags(self) -> bytes:
+        """Return three characters. Versions that know no protocol take the last one for 0 if it is not 1."""
+        last = b"1" if self.notice else _PROTOCOLS[self.protocol]
+        return b"%d%d" % (self.smtputf8, self.eightbit) + last
+
+    def set_flags(self, flags: bytes) -> None:
+        """Read what encode() writes as flags. ValueError."""
+        self.smtputf8, self.eightbit, self.notice = (flag == 49 for flag in flags)
+        self.protocol = next((name for name, last in _PROTOCOLS.items() if flags.endswith(last)), "ESMTP")
+
     def encode(self) -> bytes:
         """Encode everything of the file that stands before the message."""
-        flags = b"%d%d%d" % (self.smtputf8, self.eightbit, self.notice)
         fields = [
             b"%.3f" % self.received,
             b"%.3f" % self.boottime,
@@ -81,7 +100,7 @@ class Envelope:
             b"%d" % self.clock_trusted,
             self.client.encode(),
             self.helo,
-            flags,
+            self._flags(),
             self.sender,
             PENDING * len(self.recipients),
             *self.recipients,

@@ -105,7 +105,7 @@ class Message:
         envelope.clock_trusted = fields[3] == b"1"
         envelope.client = fields[4].decode("ascii", "replace")
         envelope.helo = fields[5]
-        envelope.smtputf8, envelope.eightbit, envelope.notice = (flag == 49 for flag in fields[6])
+        envelope.set_flags(fields[6])
         envelope.sender = fields[7]
         envelope.recipients = fields[9:]
         self.envelope = envelope
