@@ -37,6 +37,8 @@ def test_wrong_usage_is_one_line_and_64(tmp_path: Path) -> None:
         ["show"],
         ["delete"],
         ["delete", "--all", EXAMPLE],
+        ["release"],
+        ["release", "--all", EXAMPLE],
         ["hold"],
         ["test"],
         ["show", EXAMPLE, EXAMPLE],

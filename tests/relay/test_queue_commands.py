@@ -220,6 +220,23 @@ def test_delete_all_deletes_everything_and_counts(lying: Spool) -> None:
     assert listed(lying) == []
 
 
+def test_release_all_releases_all_that_is_held_or_has_failed_and_counts(lying: Spool) -> None:
+    held, failed, waiting = (put(lying) for _ in range(3))
+    move(lying, held, HOLD)
+    with lying.open(failed) as message:
+        message.set_statuses([FAILED])
+        message.finish()
+    with lying.open(waiting) as message:
+        message.note_attempt(3, clock.boottime() + 200.0, "451")
+    done = call("release", "--all", *options(lying))
+    assert (done.code, done.text) == (0, "2 messages released\n")
+    assert (lying.ids(HOLD), lying.ids(FAIL), lying.ids(QUEUE)) == ([], [], sorted([held, failed, waiting]))
+    with lying.open(failed) as message:
+        assert message.statuses == [PENDING]
+    with lying.open(waiting) as message:
+        assert message.attempts == 3, "what is in the queue waits as before"
+
+
 def test_hold_and_release_move_and_make_due(lying: Spool) -> None:
     queue_id = put(lying, b"one@example.org", b"two@example.org", b"three@example.org")
     with lying.open(queue_id) as message:
@@ -339,11 +356,12 @@ def test_held_mail_stays_until_it_is_released_and_then_goes_at_once(relay: Relay
     provider.wait_for(2)
 
 
-def test_released_failed_mail_is_tried_again(relay: Relay, provider: ScriptedProvider) -> None:
+@pytest.mark.parametrize("which", ["one", "--all"])
+def test_released_failed_mail_is_tried_again(relay: Relay, provider: ScriptedProvider, which: str) -> None:
     provider.script = {"rcpt": ["550 5.1.1 no", None]}
     queue_id = relay.send()
     wait(lambda: relay.queue(FAIL) == [queue_id], "it fails")
-    assert call("release", queue_id, *places(relay)).code == 0
+    assert call("release", which if which == "--all" else queue_id, *places(relay)).code == 0
     provider.wait_for(1)
     wait(lambda: relay.queue() == [], "it is gone")
 

@@ -57,7 +57,7 @@ _OPERANDS = {  # how they are written, and how many at least and at most
     "delete": ("ID...|--all", 0, sys.maxsize),
     "flush": ("[ID...]", 0, sys.maxsize),
     "hold": ("ID...", 1, sys.maxsize),
-    "release": ("ID...", 1, sys.maxsize),
+    "release": ("ID...|--all", 0, sys.maxsize),
     "test": ("ADDRESS", 1, 1),
 }
 _OPTIONS = {
@@ -71,6 +71,7 @@ _OPTIONS = {
     ),
     "status": ("--json         for programs; described below",),
     "delete": ("--all          everything: queued, held and failed mail",),
+    "release": ("--all          everything that is held or has failed",),
     "test": (
         "--from ADDRESS whom it is from (default: option sender, or mailrelay at this machine)",
         "--json-lines   one JSON object a step, for programs; described below",
@@ -272,8 +273,8 @@ def _message(options: Options) -> int:
     from mailrelay.cli import queue_commands
 
     all_of_them = "--all" in options.flags
-    if options.command == "delete" and bool(options.operands) == all_of_them:
-        raise Stop(os.EX_USAGE, "name the messages to delete, or all of them with --all")
+    if options.command in ("delete", "release") and bool(options.operands) == all_of_them:
+        raise Stop(os.EX_USAGE, f"name the messages to {options.command}, or all of them with --all")
     return queue_commands.run(options.command, options.relay(), options.operands, all_of_them)
 
 

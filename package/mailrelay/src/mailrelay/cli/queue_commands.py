@@ -35,7 +35,9 @@ def run(command: str, relay: Relay, ids: Sequence[str], all_of_them: bool) -> in
         return delete(where, ids, all_of_them)
     if command == "hold":
         return hold(where, ids)
-    return flush(where, ids, control) if command == "flush" and control else release(where, ids, control)
+    if command == "flush" and control:
+        return flush(where, ids, control)
+    return release(where, ids, all_of_them, control)
 
 
 def show(where: spool.Spool, queue_id: str) -> int:
@@ -138,8 +140,8 @@ def hold(where: spool.Spool, ids: Sequence[str]) -> int:
     return code
 
 
-def release(where: spool.Spool, ids: Sequence[str], control: Control | None) -> int:
-    """Put held and failed ones back into the queue, failed recipients and all, and due."""
+def release(where: spool.Spool, ids: Sequence[str], all_of_them: bool, control: Control | None) -> int:
+    """Put held and failed ones back into the queue, failed recipients and all, and due. all_of_them: as for delete."""
 
     def act(queue_id: str) -> tuple[str, ...]:
         with _open(where, queue_id) as message:
@@ -149,10 +151,15 @@ def release(where: spool.Spool, ids: Sequence[str], control: Control | None) -> 
             message.release()
             return before, spool.QUEUE
 
+    if all_of_them:
+        ids = [queue_id for state in (spool.HOLD, spool.FAIL) for queue_id in where.ids(state)]
     done, code = _each("release", where, ids, act)
     if control is not None:
         control.request(done)
-    _say("released" if control else "released, to be sent when the relay runs:", done)
+    if all_of_them:
+        print(f"{count(len(done), 'message')} released")
+    else:
+        _say("released" if control else "released, to be sent when the relay runs:", done)
     return code
 
 
