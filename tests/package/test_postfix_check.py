@@ -119,6 +119,9 @@ def test_what_would_be_unsafe_or_lose_mail_is_refused(what: str) -> None:
 @pytest.mark.parametrize(
     ("option", "section"),
     [
+        ("option login 'any'", "main"),
+        ("option login 'listed'", "main"),
+        ("option overflow '1'", "p"),
         ("option notify '/bin/true'", "main"),
         ("option notify_after '2h'", "main"),
         ("option failed_lifetime '1d'", "main"),
@@ -145,6 +148,28 @@ def test_what_postfix_cannot_do_is_told(option: str, section: str) -> None:
     name = option.split()[1]
     assert status == 0
     assert [line for line in lines if line.startswith(f"CONFIG: warning: section '{section}', option '{name}'")]
+
+
+def test_a_name_without_a_dot_is_told() -> None:
+    _, lines = check(GOOD.replace("router.example.org", "OpenWrt"))
+    assert [line for line in lines if "option 'hostname' has no dot" in line]
+
+
+def test_a_provider_whose_from_is_not_carried_out_is_told() -> None:
+    assert check(GOOD + "\toption from 'you@example.org'\n") == (0, [])
+    spare = "\nconfig smarthost 'q'\n\toption host 'b.example'\n\toption priority '20'\n\toption from 'me@b.example'\n"
+    status, lines = check(GOOD + "\toption from 'you@example.org'\n" + spare)
+    assert status == 0
+    assert [line.split(": ")[2] for line in lines] == [
+        "section 'q', option 'from' is not carried out by Postfix for this provider",
+        "section 'q', option 'priority' is not carried out by Postfix here",
+    ]
+
+
+def test_it_is_told_if_nobody_would_be() -> None:
+    text = GOOD.replace("you@example.org", "plant7")
+    assert [line for line in check(text)[1] if "option 'postmaster' is not set" in line]
+    assert check(text.replace("\tlist", "\toption postmaster 'me@example.org'\n\tlist")) == (0, [])
 
 
 def test_openwrts_postfix_is_told_to_lack_smtputf8_and_the_end_of_data_check() -> None:

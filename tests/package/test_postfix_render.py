@@ -32,7 +32,8 @@ HOSTILE = (
 )
 TEXTS = {
     "main": "hostname spool sender recipient alias allowed_recipient postmaster allow max_message_size retry_min",
-    "smarthost": "host port tls ca_file fingerprint auth username password priority sender rate family timeout verify",
+    "smarthost": "host port tls ca_file fingerprint auth username password priority sender from rate connections"
+    " family timeout verify",
     "client": "address username",
 }
 LISTS = {"recipient", "alias", "allowed_recipient", "allow"}
@@ -97,6 +98,86 @@ def test_room_for_the_queue_is_a_quarter_and_no_mail_is_larger(tmp_path: Path) -
     lines = render(config(), tmp_path / "out", FREE=str(6 << 20), QUEUED=str(2 << 20))["main.cf"]
     assert "message_size_limit = 2097152" in lines
     assert f"queue_minfree = {6 << 20}" in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "addresses", "said"),
+    [
+        ("router.example.org", "127.0.0.1 192.168.1.1", "router.example.org"),
+        ("OpenWrt", "127.0.0.1 ::1 192.168.1.1 fd00::1", "[192.168.1.1]"),
+        ("localhost", "::1 127.0.0.1 fd00:1:2::1", "[IPv6:fd00:1:2::1]"),
+        ("OpenWrt", "127.0.0.1", "[127.0.0.1]"),
+        ("OpenWrt", "", "[127.0.0.1]"),
+    ],
+)
+def test_ehlo_says_a_full_name_or_an_address_of_ours(name: str, addresses: str, said: str, tmp_path: Path) -> None:
+    lines = render(main(hostname=name), tmp_path / "out", ADDRESSES=addresses)["main.cf"]
+    assert f"smtp_helo_name = {said}" in lines
+    assert "smtp_helo_name" not in (PACKAGE / "usr/lib/mailrelay/postfix-main.cf").read_text()
+
+
+def provider(name: str, **options: object) -> str:
+    return section("smarthost", name, **{"host": f"{name}.example", "username": "u", "password": "p", **options})
+
+
+def test_the_postmaster_is_the_first_providers_account_where_nobody_is_named(tmp_path: Path) -> None:
+    second = provider("second", username="me@second.example", priority=20)
+    for number, (text, owner) in enumerate(
+        [
+            (main() + second + provider("first", username="me@first.example"), "me@first.example"),
+            (main() + second + provider("first", username="me@first.example", enabled=0), "me@second.example"),
+            (main(postmaster="pm@example.net") + second, "pm@example.net"),
+            (main(sender="plant@example.org") + provider("first"), "plant@example.org"),
+            (main() + provider("first", **{"from": "alarm@example.org"}), "alarm@example.org"),
+            (main() + provider("first", username="me@plant"), "nobody@discard.invalid"),
+        ]
+    ):
+        files = render(text, tmp_path / str(number))
+        assert f"/^/ {owner}" in files["notices"]
+        assert any(line.endswith(f"/ {owner}") for line in files["aliases"]) == (owner != "nobody@discard.invalid")
+
+
+def test_the_first_providers_from_is_whom_mail_comes_from(tmp_path: Path) -> None:
+    first, second = provider("first", **{"from": "a@first.example"}), provider("second", priority=20)
+    files = render(main(sender="plant@example.org") + first + second, tmp_path / "one")
+    assert "/^[^@]+@/ a@first.example" in files["sender"]
+    assert not any("smtp_fallback_relay = [" in line for line in files["main.cf"]), "it would refuse that sender"
+    files = render(main(sender="a@first.example") + first + second, tmp_path / "two")
+    assert "out1_smtp_fallback_relay = [second.example]:587" in files["main.cf"]
+    by_sender = provider("third", sender=["@third.example"])
+    files = render(main(sender="plant@example.org") + first + by_sender, tmp_path / "three")
+    assert "/^[^@]+@/ plant@example.org" in files["sender"], "the provider hangs on the sender"
+
+
+def test_local_names_go_by_aliases_then_to_the_postmaster(tmp_path: Path) -> None:
+    aliases = ["root=r@example.org", "@plant.local=owner@example.org", "x@plant.local=x@example.org"]
+    text = main(alias=aliases, postmaster="pm@example.net") + provider("first")
+    files = render(text, tmp_path / "out")
+    rows = [line[1:].split("/ ") for line in files["aliases"] if line.startswith("/")]
+
+    def alias(address: str) -> str | None:
+        return next((target for expression, target in rows if re.search(expression, address, re.IGNORECASE)), None)
+
+    for address, target in {
+        "x@plant.local": "x@example.org",
+        "root@plant.local": "owner@example.org",
+        "root@raspberrypi": "r@example.org",
+        "root@nas.lan": "r@example.org",
+        "root@localhost": "r@example.org",
+        "root@localhost.localdomain": "r@example.org",
+        "root@Router.example.org": "r@example.org",
+        "backup@raspberrypi": "pm@example.net",
+        "a@b.local": "pm@example.net",
+        "root@example.org": None,
+        "x@lan.example": None,
+        "x@mylan": "pm@example.net",
+        "x@[192.0.2.1]": None,
+        "x@[IPv6:fd00::1]": None,
+    }.items():
+        assert alias(address) == target, address
+    local = [line[1:].split("/ ")[0] for line in files["local"] if line.startswith("/")]
+    for domain, ours in {"raspberrypi": True, "a.lan": True, "example.org": False, "[IPv6:fd00::1]": False}.items():
+        assert any(re.search(expression, domain) for expression in local) == ours, domain
 
 
 @pytest.mark.parametrize("kind", TEXTS)

@@ -168,14 +168,21 @@ function check_limits(    line, f, s, r, i) {
 			if (type[s] == f[1] && get(s, f[2]) != "" && has(s, f[2]) && (f[3] == "-" || get(s, f[2]) ~ f[3]))
 				warn(s, f[2], f[4], chosen())
 	}
+	for (s = 1; s <= sections; s++)
+		if (type[s] == "smarthost" && get(s, "from") != "" && tolower(sent_from(s)) != tolower(rewritten_sender()))
+			warn(s, "from", "is not carried out by Postfix for this provider: mail comes from '" rewritten_sender() \
+				"' through all of them", chosen())
 	for (r = 1; r <= routes; r++)
 		for (i = 2; i <= route_hosts[r]; i++)
 			if (!can_take_over(route_host[r, 1], route_host[r, i]))
-				warn(route_host[r, i], "priority", "is not carried out by Postfix here: this provider differs in tls " \
+				warn(route_host[r, i], "priority", "is not carried out by Postfix here: this provider differs in from, tls " \
 					"(starttls or tls), ca_file, auth, family or timeout from the first one and cannot take over from it", \
 					chosen())
 	if (!has(main, "network") && !has(main, "allow"))
 		warn(main, "network", "is not set, so that only this machine itself can send", "name the network: list network 'lan'")
+	if (used && postmaster() == "")
+		warn(main, "postmaster", "is not set, and no login name is a mail address: nobody is told of mail that cannot " \
+			"be delivered", "write option postmaster 'you@example.org'")
 	if (!used)
 		warn(main, "", "has no provider set, so that all mail is refused for now", "add a section config smarthost")
 	if (ENVIRON["PF_VERSION"] != "" && ENVIRON["PF_SMTPUTF8"] != "yes")

@@ -23,6 +23,21 @@ postfix_places() {
 	postconf -x "$@" 2>/dev/null || postconf -d -x "$@" 2>/dev/null
 }
 
+# The system's name, with the domain that it knows where the name has none; nothing for localhost.
+system_name() {
+	local name domain
+	name="$(uname -n)"
+	name="${name%.localdomain}"
+	domain="$(uci -q get dhcp.@dnsmasq[0].domain </dev/null)"
+	[ -n "$domain" ] ||
+		domain="$(awk '$1 == "search" || $1 == "domain" { found = $2 } END { print found }' /etc/resolv.conf 2>/dev/null)"
+	domain="${domain%.}"
+	case "$name:$domain" in
+		localhost:* | *.*:* | *: | *:localdomain) echo "$name" ;;
+		*) echo "$name.$domain" ;;
+	esac
+}
+
 # settings_lines FILE: "config TYPE NAME", "option NAME VALUE" and "list NAME VALUE", with tabs, each ended by a byte 036
 settings_lines() (
 	package() { :; }
@@ -40,5 +55,5 @@ postfix_awk() {
 		args="$args -f $LIB/postfix-$name.awk"
 	done
 	# shellcheck disable=SC2086
-	HOSTNAME="$(uname -n)" OPTIONS="$LIB/../../share/mailrelay/options" LC_ALL=C awk $args
+	HOSTNAME="$(system_name)" OPTIONS="$LIB/../../share/mailrelay/options" LC_ALL=C awk $args
 }

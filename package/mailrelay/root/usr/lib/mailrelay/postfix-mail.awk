@@ -2,7 +2,7 @@
 
 # ---- recipients ------------------------------------------------------------------------------------------------------
 
-function recipients(    n, i, k, m, lines, list, own) {
+function recipients(    n, i, k, m, lines, list, own, owner) {
 	own = pattern(myhostname) (ENVIRON["HOSTNAME"] == "" ? "" : "|" pattern(ENVIRON["HOSTNAME"])) "|" \
 		expression["private_domain"]
 	n = get_list(main, "recipient")
@@ -30,14 +30,15 @@ function recipients(    n, i, k, m, lines, list, own) {
 					named(ALIAS_TARGET[n])
 		}
 	}
-	if (get(main, "postmaster") != "") {
-		alias("/@(" own ")$/", literal(get(main, "postmaster")))
-		named(get(main, "postmaster"))
+	owner = postmaster()
+	if (owner != "") {
+		alias("/@(" own ")$/", literal(owner))
+		named(owner)
 	}
 	row("local", "/^(" own ")$/ OK")
 	while (exempt--)
 		row("local", "endif")
-	row("notices", "/^/ " (get(main, "postmaster") == "" ? "nobody@discard.invalid" : literal(get(main, "postmaster"))))
+	row("notices", "/^/ " (owner == "" ? "nobody@discard.invalid" : literal(owner)))
 	n = get_list(main, "allowed_recipient")
 	for (i = 1; i <= n; i++)
 		row("allowed", "/" (LIST[i] ~ /.@/ ? "^" : LIST[i] ~ /^@/ ? "" : "@") pattern(LIST[i]) "$/ OK")
@@ -73,7 +74,7 @@ function targets(line,    n, i, out) {
 # ---- senders ---------------------------------------------------------------------------------------------------------
 
 function senders(    sender, address) {
-	sender = get(main, "sender")
+	sender = rewritten_sender()
 	if (sender == "")
 		return
 	address = literal(sender)
@@ -140,6 +141,8 @@ function way_out(r,    s, i, host, list, wait, rate, steps) {
 	split("connect helo starttls mail rcpt data_init data_xfer data_done", steps, " ")
 	for (i = 1; i <= 8; i++)
 		option(r, "smtp_" steps[i] "_timeout", (wait > 0 ? wait : 60) "s")
+	if (has(s, "connections"))
+		put("out" r "_destination_concurrency_limit", get(s, "connections") + 0)
 	if (get(s, "rate") ~ /[0-9]\/minute/) {
 		rate = get(s, "rate")
 		sub(/\/minute.*/, "", rate)

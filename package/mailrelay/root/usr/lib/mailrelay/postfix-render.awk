@@ -67,6 +67,7 @@ function service(text) {
 function identity(    refuse) {
 	myhostname = own_name()
 	put("myhostname", myhostname)
+	put("smtp_helo_name", myhostname ~ /\./ ? myhostname : own_literal())
 	put("queue_directory", ENVIRON["QUEUE"])
 	put("smtputf8_enable", ENVIRON["PF_SMTPUTF8"])
 	refuse = ENVIRON["REFUSE"]
@@ -74,6 +75,15 @@ function identity(    refuse) {
 		refuse = "451 4.3.0 This relay has no provider set yet; try again later"
 	if (refuse != "")
 		row("refusal", "/^/ " literal(refuse))
+}
+
+# The first address that others can see, as it stands in EHLO where the name has no dot (RFC 5321 4.1.3).
+function own_literal(    n, i, parts) {
+	n = split(ENVIRON["ADDRESSES"], parts, " ")
+	for (i = 1; i < n; i++)
+		if (ip(parts[i]) !~ /^(|7f......|00000000000000000000000000000001)$/)
+			break
+	return "[" (parts[i] ~ /:/ ? "IPv6:" : "") (ip(parts[i]) == "" ? "127.0.0.1" : parts[i]) "]"
 }
 
 # inet_interfaces are the addresses that the ports of master.cf are opened on; there is no other listener.

@@ -36,9 +36,19 @@ function add_to_route(pattern_, s) {
 	route_host[routes, ++route_hosts[routes]] = s
 }
 
+# Whom mail through a provider is to come from, and whom all mail comes from here: Postfix rewrites the sender as mail
+# comes in, before it knows the provider. So the first one's `from` counts, where it does not hang on the sender.
+function sent_from(s) {
+	return get(s, "from") != "" ? get(s, "from") : get(main, "sender")
+}
+
+function rewritten_sender() {
+	return routes == 1 && route_pattern[1] == "" ? sent_from(HOST[1]) : get(main, "sender")
+}
+
 # Postfix's fallback relays share one set of settings with the first: only the policy (level, names) is each one's own.
 function can_take_over(first, s) {
-	return (get(first, "tls") == "tls") == (get(s, "tls") == "tls") && get(first, "ca_file") == get(s, "ca_file") && \
+	return tolower(sent_from(first)) == tolower(sent_from(s)) && (get(first, "tls") == "tls") == (get(s, "tls") == "tls") && get(first, "ca_file") == get(s, "ca_file") && \
 		get(first, "auth") == get(s, "auth") && get(first, "family") == get(s, "family") && \
 		get(first, "timeout") == get(s, "timeout")
 }

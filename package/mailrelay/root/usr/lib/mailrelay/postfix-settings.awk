@@ -92,11 +92,22 @@ function read_options(path,    line, f, n, key) {
 
 # ---- values --------------------------------------------------------------------------------------------------------
 
-# What the relay calls itself: the setting, else the system's name as one that may be used in EHLO.
+# What the relay calls itself: the setting, else the system's name.
 function own_name(    name_) {
 	name_ = has(main, "hostname") ? get(main, "hostname") : ENVIRON["HOSTNAME"]
 	gsub(/[^A-Za-z0-9.-]+/, "-", name_)
-	return name_ ~ /^[-.]*$|^localhost(\.|$)|\.localhost$/ ? "mailrelay.localdomain" : name_
+	return name_ ~ /^[-.]*$|^localhost(\.|$)|\.localhost$/ ? "mailrelay" : name_
+}
+
+# Whom to tell of mail that cannot be delivered: the setting, else the address of the first provider's account.
+function postmaster() {
+	return has(main, "postmaster") ? get(main, "postmaster") : !hosts ? "" : is_mailbox(get(HOST[1], "username")) ? \
+		get(HOST[1], "username") : is_mailbox(get(HOST[1], "from")) ? get(HOST[1], "from") : \
+		is_mailbox(get(main, "sender")) ? get(main, "sender") : ""
+}
+
+function is_mailbox(value) {
+	return value ~ /^[^][:space:]"(),:;<>@[]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$/
 }
 
 function is_on(value) {
