@@ -6,6 +6,11 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
+from mailrelay.core import clock
+from mailrelay.daemon import status
+from mailrelay.spool.spool import Envelope, Spool
 from tests.relay.calling import call, places
 from tests.support.relay import SMARTHOST, Relay
 from tests.support.scripted_provider import ScriptedProvider
@@ -13,7 +18,7 @@ from tests.support.waiting import wait
 
 
 def test_status_tells_what_an_owner_wants_to_know() -> None:
-    with ScriptedProvider({"mail": "550 5.7.60 not as this sender"}) as provider:
+    with ScriptedProvider({"rcpt": "550 5.1.1 no such user"}) as provider:
         place = SMARTHOST.format(port=provider.port)
         with Relay("", place, allow=("192.168.7.0/24",)) as relay:
             relay.send()
@@ -27,7 +32,7 @@ def test_status_tells_what_an_owner_wants_to_know() -> None:
                 f"127.0.0.1:{provider.port}",
                 "1 accepted",
                 "1 failed",
-                "5.7.60 not as this sender",
+                "5.1.1 no such user",
             ):
                 assert part in done.text
             found = json.loads(call("status", "--json", *places(relay)).text)
@@ -45,3 +50,63 @@ def test_a_stale_status_file_whose_pid_is_somebody_else_counts_as_not_running(tm
     done = call("status", "--json", "--run-dir", str(tmp_path))
     assert done.code == 3
     assert json.loads(done.text)["running"] is False
+
+
+def test_a_trouble_is_shown_since_when_and_with_what_to_do_until_it_is_mended() -> None:
+    with ScriptedProvider({"mail": "550 5.7.60 not as this sender"}) as provider:
+        place = SMARTHOST.format(port=provider.port)
+        with Relay("", place) as relay:
+            relay.send()
+            (trouble,) = wait(lambda: relay.status().get("troubles"), "status has it")
+            assert (trouble["cause"], trouble["smarthost"], trouble["sender"]) == (
+                "sender-refused", "127.0.0.1", "plc@example.net",
+            )  # fmt: skip
+            assert 0 <= relay.status()["updated"] - trouble["since"] < 60 and "option sender" in trouble["advice"]
+            text = call("status", *places(relay)).text
+            assert "ago: sender-refused at 127.0.0.1 for mail from plc@example.net: 550 5.7.60" in text
+            assert text.count("option sender") == 1, "the last failure is the same"
+            relay.stop()
+            relay.start()  # OpenWrt starts another relay for each change of the settings
+            (again,) = wait(lambda: relay.status().get("troubles"), "the next one knows it")
+            assert again == {**trouble, "since": pytest.approx(trouble["since"], abs=1)}
+            provider.script = {}
+            relay.flush()
+            provider.wait_for(1)
+            wait(lambda: relay.status().get("troubles") == [], "it is mended")
+
+
+def test_the_oldest_mail_is_measured_by_the_clock_that_nobody_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier, now = 1_800_000_000.0, 1_900_000_000.0
+    monkeypatch.setattr(clock, "wall", lambda: earlier)
+    queue_id = Spool("/nowhere").new_id()
+    table = (  # seen by a courier, last empty, clock trusted: age
+        ((queue_id, 900.0), 0.0, True, 100.0),
+        ((queue_id, 900.0), 990.0, False, 100.0),
+        (("another", 900.0), 990.0, True, 10.0),
+        (("another", 900.0), 0.0, False, 1000.0),
+        (("another", 900.0), 0.0, True, now - earlier),
+    )
+    monkeypatch.setattr(clock, "wall", lambda: now)
+    for seen, empty, trusted, age in table:
+        monkeypatch.setattr(clock, "trusted", lambda known=trusted: known)
+        assert status.age(queue_id, 1000.0, seen, empty) == pytest.approx(age), (seen, empty, trusted)
+    monkeypatch.setattr(clock, "wall", lambda: earlier - 60)
+    assert status.age(queue_id, 1000.0, ("", 0.0), 0.0) == 0.0, "it was set back"
+
+
+def test_mail_that_came_in_before_the_clock_was_set_is_as_old_as_the_queue_says(tmp_path: Path) -> None:
+    box = Spool(str(tmp_path / "spool"))
+    box.prepare()
+    with pytest.MonkeyPatch.context() as patch:
+        wall = clock.wall
+        patch.setattr(clock, "wall", lambda: wall() - 20 * 86400)
+        box.submit(Envelope(b"plc@example.org", [b"a@example.org"], "192.168.1.5"), [b"Subject: x\r\n\r\nx\r\n"])
+    with ScriptedProvider({"banner": "421 no"}) as provider, Relay("", SMARTHOST.format(port=provider.port)) as relay:
+        relay.stop()
+        (name,) = box.ids("queue")
+        os.rename(box.path("queue", name), relay.spool / "queue" / name)
+        relay.start()
+        relay.wait_log("smarthost-failed")
+        wait(lambda: (oldest := relay.status().get("oldest")) and clock.wall() - oldest < 3600, "status says so")
+        (listed,) = json.loads(call("queue", "--json", *places(relay)).text)["messages"]
+        assert clock.wall() - relay.status()["oldest"] == pytest.approx(listed["age"], abs=5)

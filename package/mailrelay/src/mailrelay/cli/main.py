@@ -45,7 +45,10 @@ the relay's own); attempts; next_try (seconds since 1970, null for never); last_
     "flush": "Every wait is forgotten, the provider's too. Only root may. Exit status 75: the relay does not run.",
     "release": "Recipients that had failed are tried again.",
     "status": """Any user may ask. Exit status: 0 running, 3 not running. The JSON is the status file as the relay wrote
-it, with running (true or false) added; without a running relay it is what the last one left, if anything.""",
+it, with running (true or false) added; without a running relay it is what the last one left, if anything. troubles is
+a list of objects, one for each thing that waiting does not end: cause (like login-refused, or stuck, damaged, disk);
+smarthost and sender ("" where it is not about one); since (seconds since 1970); answer; advice. oldest is when the
+oldest waiting mail came in (seconds since 1970, null for none). More names may be added.""",
     "test": """Every step is printed with its time, and on failure what to change. Exit status: 0 accepted, 1 not.
 --json-lines prints an object a step: step, ok, text, seconds, smarthost, detail (an object of strings); step "next"
 with advice where another provider is tried; at the end result ("accepted" or "failed"), ok, text, advice, smarthost,

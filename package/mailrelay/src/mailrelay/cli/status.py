@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mailrelay.cli.instance import Relay
-    from mailrelay.daemon.status_file import Failure, StatusFacts
+    from mailrelay.daemon.status_file import Failure, StatusFacts, Trouble
 
 NOT_RUNNING = 3  # as LSB init scripts answer
 _COUNTS = {
@@ -60,7 +60,10 @@ def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
     success, failure = status.get("last_success"), status.get("last_failure")
     if success:
         yield "last success", f"{_ago(success.get('time'))}: {success.get('id')} to {success.get('smarthost')}"
-    if failure:
+    troubles = status.get("troubles", [])
+    for trouble in troubles:
+        yield from _trouble(trouble)
+    if failure and not any(trouble["answer"] == failure.get("answer") for trouble in troubles):
         yield from _failure(failure, bool(success and success.get("time", 0) > failure.get("time", 0)))
     if not status.get("clock_trusted", True):
         text = "not confirmed by a time server or a clock chip; until it is, mail ages only while the machine is on"
@@ -87,6 +90,14 @@ def _failure(failure: Failure, mended: bool) -> Iterator[tuple[str, str]]:
         yield "", failure["advice"]
     if mended:
         yield "", "Mail has gone out since then."
+
+
+def _trouble(trouble: Trouble) -> Iterator[tuple[str, str]]:
+    where = f" at {trouble['smarthost']}" if trouble["smarthost"] else ""
+    whose = f" for mail from {trouble['sender']}" if trouble["sender"] else ""
+    yield "trouble", f"since {_ago(trouble['since'])}: {trouble['cause']}{where}{whose}: {trouble['answer']}"
+    if trouble["advice"]:
+        yield "", trouble["advice"]
 
 
 def _ago(time: float | None) -> str:

@@ -17,6 +17,7 @@ Reports, and what they say (times are CLOCK_BOOTTIME seconds, with three digits 
     slow      SMARTHOST STATE DUE   a transfer lasts: `moving`, `hanging`, or "" when it is over; when the queue is due
     success   ID SMARTHOST          a message went out
     failure   ID SMARTHOST STAGE ANSWER HINT      a message or a smarthost failed; "" for what does not apply
+    oldest    ID AGE                the oldest mail that waits, for how many seconds
     remember  NAME VALUE...         carried state: what the next courier is to know
     forget    NAME                  carried state that holds no more
 
@@ -24,11 +25,10 @@ Carried state is text that couriers write for couriers. The supervisor keeps it 
 
     host SMARTHOST [SENDER]         until when it rests, or mail from this sender there; failures in a row
     rate SMARTHOST                  start and count of the minute, start and count of the day
-    stuck                           when the owner was last told of stuck mail
     trouble NAME                    what waiting does not end: since, when told, when last met, queue id of the notice,
                                     cause, smarthost, sender, answer, advice
 
-NAME is `smarthost` and its name, and a sender if it concerns that one alone; `damaged` and a queue id; or `disk`.
+NAME is `smarthost` and its name, and a sender if it concerns that one alone; `damaged` and a queue id; `disk`; `stuck`.
 
 But one kind the supervisor writes, and couriers forget it when they have told the owner:
 
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         | tuple[Literal["slow"], str, str, float]
         | tuple[Literal["success"], str, str]
         | tuple[Literal["failure"], str, str, str, str, str]
+        | tuple[Literal["oldest"], str, float]
         | tuple[Literal["remember"], str, list[str]]
         | tuple[Literal["forget"], str]
     )
@@ -143,6 +144,9 @@ def decode_report(line: bytes) -> Report:
     if kind == "failure" and words:
         queue_id, smarthost, stage, answer, hint = (words + [""] * 4)[:5]  # the end of a long one was cut
         return "failure", queue_id, smarthost, stage, answer, hint
+    if kind == "oldest":
+        queue_id, age = words
+        return "oldest", queue_id, _seconds(age)
     if kind == "remember" and words:
         return "remember", words[0], words[1:]
     if kind == "forget":

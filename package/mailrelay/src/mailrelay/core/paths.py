@@ -9,3 +9,4 @@ DEFAULT_RUN_DIR = "/var/run/mailrelay"
 FILE = "status.json"
 CONTROL = "control"  # a FIFO, see ipc
 ACCEPTED_CONFIG = "config"  # the settings that the relay runs by, readable by its starter alone
+STATE = "state"  # what couriers have learnt and the next relay of this boot goes on with

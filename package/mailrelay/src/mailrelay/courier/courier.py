@@ -89,7 +89,6 @@ class Courier:
         self.report_fd = report
         self.ledger = ledger
         self.busy = busy
-        self.stuck_told_at = float(carried_state["stuck"][0]) if "stuck" in carried_state else None
         self.routes = Routes(settings, carried_state, self.report)
         self.rates = SharedRates(ledger, self.routes, settings.smarthosts)
         self.rates.learn()
@@ -134,6 +133,7 @@ class Courier:
             self.opener.enqueue(queue_id, fresh=False)
         if self.busy:
             return
+        self.report_oldest()
         expired = notify.expire_failed(self.spool, self.main.failed_lifetime)
         if expired is not None:
             self.queue.postpone(clock.boottime() + expired)
@@ -257,11 +257,17 @@ class Courier:
         self.recorder.sync()
         if self.all_unavailable() and not self.stopping and not self.busy:
             self.give_up_expired()
+        if not self.stopping and not self.busy:
+            self.queue.postpone(self.notices.settle())
+            self.notices.stuck()
+            self.report_oldest()
         for name, (reply, count) in () if self.busy else self.refused.items():  # machines on the LAN, by the listener
             self.notices.refused(name.partition(" ")[2], reply, int(count))
             self.report("forget", name)
-        for queue_id in self.notices.send():
-            if not self.all_unavailable():
+        now = clock.boottime()
+        way_open = self.routes.first_available_at(now, notify.notice_envelope(self.main)) <= now
+        for queue_id in self.notices.send(way_open=way_open):
+            if way_open:
                 self.queue.postpone(0.0)
             log.event("notice", id=queue_id, to=self.main.postmaster)
         if self.stopping:
@@ -270,9 +276,6 @@ class Courier:
         if self.busy:
             self.report("leaving", ipc.encode_time(self.queue.next_due), "0")
             return
-        stuck = self.notices.stuck(self.stuck_told_at)
-        if stuck is not None:
-            self.report("remember", "stuck", str(stuck)) if stuck else self.report("forget", "stuck")
         due, blocked = self.queue.next_due, 0.0
         if self.all_unavailable():
             now = clock.boottime()
@@ -297,6 +300,12 @@ class Courier:
                     self.recorder.give_up(message)
                 elif message.envelope.clock_trusted:
                     return  # those after it are younger
+
+    def report_oldest(self) -> None:
+        """Tell the supervisor, which opens no message, for how long the oldest has waited."""
+        oldest = self.notices.oldest()
+        if oldest:
+            self.report("oldest", oldest[0], f"{oldest[1]:.3f}")
 
     def report(self, *words: str) -> None:
         """Write a line for the supervisor."""

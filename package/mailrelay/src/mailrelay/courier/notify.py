@@ -1,34 +1,42 @@
-"""What the owner is told: mail to the postmaster about failed mail, and the notify program for what mail cannot say.
+"""What the owner is told, by mail to the postmaster, by the system's bus and by the program `notify`.
 
-Collected during one courier's life and sent once at its end. Never a bounce to the sender, never a notice about a
-notice.
+Mail is collected during one courier's life and sent once at its end. Never a bounce to the sender, never a notice about
+a notice. `troubles` decides when, `notice_mail` has the words.
 """
 
 from __future__ import annotations
 
 import os
 
-from mailrelay.core import clock, log
+from mailrelay.core import clock, ipc, log
+from mailrelay.courier import notice_mail
 from mailrelay.courier.troubles import Troubles
-from mailrelay.mail.body import Body
 from mailrelay.spool import spool
+from mailrelay.spool.message import Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mailrelay.config.settings import Settings, Smarthost
+    from mailrelay.config.settings import Main, Settings, Smarthost
+    from mailrelay.courier.notice_mail import Section
+    from mailrelay.courier.troubles import Trouble
 
 _TIMEOUT = 30  # seconds that the notify program may take
 # Beside the relay's folder, where a package has put one: it tells the system's own bus (ubus on OpenWrt).
 _EVENT = os.path.abspath(f"{__file__}/../../../../event")
-_REMIND = 86400.0  # seconds until the owner hears again of mail that is still stuck
-_LISTED = 100  # failures spelt out in one notice
 _HEAD = 4096  # bytes of the original shown in a notice
+_CLOCK_CAUSES = ("cert-expired", "cert-not-yet-valid")  # a clock that is not set yet has them, too
+_FORGOTTEN = 86400.0  # seconds after which a sender that sends no more is no trouble any more
+_DAMAGED, _DISK, _STUCK, _REFUSED = "damaged", "disk", "stuck", "refused"
+_DISK_ADVICE = (
+    "Look at the storage that the spool lies on (dmesg, mount, df): make room, mount it to be written again, or replace"
+    " it. Until then mail may be refused, wait, or go out twice."
+)
 
 
 class Notices:
-    """Collects during one courier's life; send() and stuck() at its end. carried_state, report: as a Courier's."""
+    """Collects during one courier's life; settle(), stuck() and send() at its end. report: Courier.report."""
 
     def __init__(
         self,
@@ -39,130 +47,174 @@ class Notices:
     ) -> None:
         self._main = settings.main
         self._replaces_sender = bool(settings.main.sender or any(host.from_ for host in settings.smarthosts))
+        self._names = {host.name for host in settings.smarthosts}
         self._spool = where
         self._troubles = Troubles(carried_state, report)
-        self._failures: list[tuple[str, str, str, str]] = []
-        self._head = b""
-        self._count = 0
+        self._failures = notice_mail.Failures()
+        self._settings: list[Trouble] = []  # told of in this life, and still there
+        self._sections: list[Section] = []
+
+    # To be called at any time.
 
     def failed(self, message: spool.Message, recipient: bytes, answer: str, hint: str) -> None:
         """Note that a recipient will never be served. Say nothing of notices, nor of what leaves with no sender."""
-        if message.envelope.notice or not (message.envelope.sender or self._replaces_sender):
+        envelope = message.envelope
+        if envelope.notice or not (envelope.sender or self._replaces_sender):
             return
-        self._count += 1
-        if self._count > _LISTED:
-            return
-        if not self._failures:
-            self._head = next(message.chunks(_HEAD), b"")
-        self._failures.append(
-            (message.id, _text(message.envelope.sender), _text(recipient), f"{answer}\n{hint}".strip())
-        )
+        if not self._failures.count:
+            self._failures.head = next(message.chunks(_HEAD), b"")
+        self._failures.add(message.id, _text(envelope.sender), _text(recipient), f"{answer}\n{hint}".strip())
 
     def trouble(
-        self, smarthost: Smarthost, stage: str, cause: str, answer: str, hint: str, sender: bytes = b""
+        self, smarthost: Smarthost, stage: str, cause: str, answer: str, hint: str, sender: bytes | None = None
     ) -> None:
         """Tell of a setting to mend, since mail waits for it. To be called whenever it is met.
 
         sender: the outgoing sender that it concerns alone.
         """
+        waits = cause in _CLOCK_CAUSES and not clock.trusted()
+        alone = "" if sender is None else _text(sender)
         told = self._troubles.note(
             _name(smarthost, sender),
             clock.boottime(),
             cause,
             answer,
             smarthost=smarthost.host,
-            sender=_text(sender) if sender else "",
+            sender=alone,
             advice=hint,
+            patience=self._main.notify_after if waits else 0.0,
         )
         if told:
-            self._notify(cause, SMARTHOST=smarthost.host, STAGE=stage, ANSWER=answer, ADVICE=hint)
+            self._settings.append(told)
+            self._notify(cause, SMARTHOST=smarthost.host, STAGE=stage, ANSWER=answer, ADVICE=hint, SENDER=alone)
 
-    def mended(self, smarthost: Smarthost, cause: str = "", sender: bytes = b"", unless: str = "") -> None:
+    def mended(self, smarthost: Smarthost, cause: str = "", sender: bytes | None = None, unless: str = "") -> None:
         """Tell that the setting is mended, of that cause if one is named. May be called whenever it works."""
-        ended = self._troubles.end(_name(smarthost, sender), cause, unless)
-        if ended:
-            age = f"{clock.boottime() - ended.since:.0f}"
-            self._notify("mended", SMARTHOST=ended.smarthost, CAUSE=ended.cause, ANSWER=ended.answer, AGE=age)
+        self._over(self._troubles.end(_name(smarthost, sender), cause, unless))
 
     def damaged(self, queue_id: str, reason: str) -> None:
         """Tell of a file in the spool that is no whole message."""
-        if self._troubles.note(f"damaged {queue_id}", clock.boottime(), "damaged", f"{queue_id}: {reason}"):
-            self._notify("damaged", ID=queue_id, ANSWER=reason)
+        if self._troubles.note(f"{_DAMAGED} {queue_id}", clock.boottime(), _DAMAGED, f"{queue_id}: {reason}"):
+            self._sections.append(notice_mail.damaged(queue_id, reason))
+            self._notify(_DAMAGED, ID=queue_id, ANSWER=reason)
 
     def disk(self, reason: str) -> None:
         """Tell of a disk that refuses to be read or written. To be called whenever it does."""
-        if self._troubles.note("disk", clock.boottime(), "disk", reason):
-            self._notify("disk", ANSWER=reason)
+        if self._troubles.note(_DISK, clock.boottime(), _DISK, reason, advice=_DISK_ADVICE):
+            self._sections.append(notice_mail.disk(reason, _DISK_ADVICE))
+            self._notify(_DISK, ANSWER=reason, ADVICE=_DISK_ADVICE)
 
-    def refused(self, client: str, reply: str, count: int) -> None:
-        """Tell of a machine whose mail was not taken, so many times: by the next mail to the postmaster, too."""
-        self._notify("refused", CLIENT=client, ANSWER=reply, COUNT=str(count))
+    def refused(self, client: str, reply: str, count: int, advice: str = "") -> None:
+        """Tell of a machine whose mail was not taken, so many times."""
+        self._sections.append(notice_mail.refused(client, reply, count, advice))
+        self._notify(_REFUSED, CLIENT=client, ANSWER=reply, COUNT=str(count), ADVICE=advice)
 
-    def send(self) -> list[str]:
-        """Queue one mail to the postmaster about everything that failed. Return its id, if there was need for one."""
-        if not self._failures:
-            return []
-        queue_id, _, recipient, answer = self._failures[0]
-        queued = self._submit() if self._main.postmaster else []
-        self._failures.clear()
-        self._notify("failed", ID=queue_id, COUNT=str(self._count), RECIPIENT=recipient, ANSWER=answer)
+    # At the end.
+
+    def settle(self) -> float:
+        """End the troubles that are over without anybody's telling. Return when to look again."""
+        now, due = clock.boottime(), ipc.NEVER
+        for name, trouble in list(self._troubles.known.items()):
+            kind, _, rest = name.partition(" ")
+            if kind == _DISK:
+                again = trouble.last + 2 * self._main.retry_max  # what it refused has been tried again by then
+                if now < again:
+                    due = again
+                elif self._writes():
+                    self._over(self._troubles.end(name))
+                else:
+                    self.disk(trouble.answer)
+                    due = now + 2 * self._main.retry_max
+            elif kind == _DAMAGED:
+                if not any(os.path.lexists(self._spool.path(state, rest)) for state in spool.STATES):
+                    self._troubles.end(name)
+            elif kind == "smarthost":
+                section = rest.partition(" ")[0]
+                if section not in self._names or (trouble.sender and now >= trouble.last + _FORGOTTEN):
+                    self._troubles.end(name)
+        return due
+
+    def send(self, *, way_open: bool) -> list[str]:
+        """Queue one mail to the postmaster about everything. Return its id, if there was need for one.
+
+        way_open: a smarthost may be tried that a notice can go through. Else the settings to be mended are told of once
+        they are.
+        """
+        sections = list(self._sections)
+        waiting = len(self._spool.ids(spool.QUEUE))
+        settings = [trouble for trouble in self._settings if way_open and not self._is_queued(trouble.notice)]
+        sections[:0] = [notice_mail.setting(trouble, waiting) for trouble in settings]
+        if self._failures.count:
+            sections.insert(0, self._failures.section())
+        queued = self._submit(sections) if sections and self._main.postmaster else []
+        if queued:
+            self._troubles.noticed(settings, queued[0])
+        self._tell_failed()
+        self._settings, self._sections, self._failures = [], [], notice_mail.Failures()
         return queued
 
-    def _submit(self) -> list[str]:
-        postmaster = self._main.postmaster.encode()
-        envelope = spool.Envelope(b"", [postmaster], "127.0.0.1", b"localhost", notice=True)
+    def stuck(self) -> None:
+        """Tell of mail that waits longer than notify_after."""
+        oldest = self.oldest()
+        if oldest is None or oldest[1] < self._main.notify_after:
+            ended = self._troubles.end(_STUCK)
+            if not self._failures.count:  # given up is not mended
+                self._over(ended)
+            return
+        queue_id, age, answer = oldest
+        now, count = clock.boottime(), len(self._spool.ids(spool.QUEUE))
+        if self._troubles.note(_STUCK, now, _STUCK, answer, since=now - age):
+            self._notify(_STUCK, ID=queue_id, COUNT=str(count), AGE=f"{age:.0f}", ANSWER=answer)
+
+    def oldest(self) -> tuple[str, float, str] | None:
+        """Return id, age and last answer of the oldest mail that can be read. Takes no lock and writes nothing."""
+        for queue_id in self._spool.ids(spool.QUEUE):
+            try:
+                with Message(self._spool, spool.QUEUE, queue_id, lock=False) as message:
+                    return queue_id, message.envelope.age(), message.answer
+            except (OSError, spool.Damaged):
+                continue
+        return None
+
+    def _over(self, trouble: Trouble | None) -> None:
+        """Tell that a trouble is over that the owner was told of."""
+        if trouble is None:
+            return
+        if trouble in self._settings:
+            self._settings.remove(trouble)
+        if trouble.cause != _STUCK:
+            self._sections.append(notice_mail.mended(trouble, len(self._spool.ids(spool.QUEUE))))
+        cause, host, sender, answer = trouble.cause, trouble.smarthost, trouble.sender, trouble.answer
+        age = f"{clock.boottime() - trouble.since:.0f}"
+        self._notify("mended", CAUSE=cause, SMARTHOST=host, SENDER=sender, ANSWER=answer, AGE=age)
+
+    def _is_queued(self, queue_id: str) -> bool:
+        return bool(queue_id) and os.path.lexists(self._spool.path(spool.QUEUE, queue_id))
+
+    def _writes(self) -> bool:
+        """Return whether the spool's disk can be written again."""
+        draft = spool.Draft(self._spool, spool.Envelope(b"", [], ""))
         try:
-            return [self._spool.submit(envelope, [self._mail()])]
+            draft.write([])
+            return True
+        except OSError:
+            return False
+        finally:
+            draft.discard()
+
+    def _submit(self, sections: list[Section]) -> list[str]:
+        mail = notice_mail.compose(self._main.hostname, self._main.postmaster, sections)
+        try:
+            return [self._spool.submit(notice_envelope(self._main), [mail])]
         except OSError as error:
             log.event("no-notice", log.ERROR, reason=error.strerror)
             return []
 
-    def _mail(self) -> bytes:
-        host = self._main.hostname
-        lines = [
-            "From: Mail relay",  # whose address is the smarthost's to say
-            f"To: {self._main.postmaster}",
-            f"Subject: {self._count} mail{'s' if self._count > 1 else ''} could not be delivered",
-            "Auto-Submitted: auto-generated",
-            "MIME-Version: 1.0",
-            "Content-Type: text/plain; charset=utf-8",
-            "Content-Transfer-Encoding: 8bit",
-            "",
-            f"The mail relay {host} could not deliver this mail and will not try again.",
-            "It is kept for a while: 'mailrelay queue' lists it, 'mailrelay release ID' tries it again.",
-            "",
-        ]
-        for queue_id, sender, recipient, answer in self._failures:
-            lines += [f"{queue_id}  from {sender} to {recipient}", *(f"    {line}" for line in answer.splitlines()), ""]
-        if self._count > len(self._failures):
-            lines += [f"... and {self._count - len(self._failures)} more.", ""]
-        lines += ["The first of them began like this:", ""]
-        lines += [
-            f"    {line}" for line in self._head.decode("utf-8", "replace").replace("\r", "\n").splitlines() if line
-        ]
-        return Body().wire("\n".join([*lines, ""]).replace("\0", "").encode())
-
-    def stuck(self, told_at: float | None) -> float | None:
-        """Tell of mail that waits longer than notify_after. Return when that was; 0 to forget it; None: no change."""
-        if not self._main.notify and not os.path.exists(_EVENT):
-            return None
-        ids = self._spool.ids(spool.QUEUE)
-        forget = None if told_at is None else 0.0
-        for queue_id in ids:
-            try:
-                with self._spool.open(queue_id) as message:
-                    age, answer = message.envelope.age(), message.answer
-                    break
-            except (OSError, spool.Busy, spool.Damaged):
-                continue
-        else:
-            return forget
-        if age < self._main.notify_after:
-            return forget
-        if told_at is not None and clock.boottime() < told_at + _REMIND:
-            return None
-        self._notify("stuck", ID=queue_id, COUNT=str(len(ids)), AGE=f"{age:.0f}", ANSWER=answer)
-        return clock.boottime()
+    def _tell_failed(self) -> None:
+        if self._failures.count:
+            queue_id, _, recipient, answer = self._failures.listed[0]
+            count = str(self._failures.count)
+            self._notify("failed", ID=queue_id, COUNT=count, RECIPIENT=recipient, ANSWER=answer)
 
     def _notify(self, event: str, **facts: str) -> None:
         """Tell the system's bus and the owner's program."""
@@ -206,8 +258,13 @@ def expire_failed(where: spool.Spool, lifetime: int) -> float | None:
     return soonest
 
 
-def _name(smarthost: Smarthost, sender: bytes) -> str:
-    return f"smarthost {smarthost.name}" + (f" {_text(sender)}" if sender else "")
+def notice_envelope(main: Main) -> spool.Envelope:
+    """Return that of a mail to the postmaster. Each smarthost puts a sender of its own in the null sender's place."""
+    return spool.Envelope(b"", [main.postmaster.encode()], "127.0.0.1", b"localhost", notice=True)
+
+
+def _name(smarthost: Smarthost, sender: bytes | None) -> str:
+    return f"smarthost {smarthost.name}" + ("" if sender is None else f" {_text(sender)}")
 
 
 def _text(address: bytes) -> str:

@@ -58,14 +58,18 @@ class Troubles:
         sender: str = "",
         advice: str = "",
         patience: float = 0.0,
+        since: float | None = None,
     ) -> Trouble | None:
-        """Note that a trouble is there. Return it if the owner is to be told now; not before `patience` seconds."""
+        """Note that a trouble is there, since now or an earlier time.
+
+        Return it if the owner is to be told now; not before it has lasted `patience` seconds.
+        """
         trouble = self.known.get(name)
         if trouble is None and len(self.known) >= _MOST:
             return None
         if trouble is None or trouble.cause != cause:
             notice = trouble.notice if trouble else ""
-            trouble = Trouble([str(now), "0", str(now), notice, cause, smarthost, sender])
+            trouble = Trouble([str(now if since is None else since), "0", "0", notice, cause, smarthost, sender])
             self.known[name] = trouble
         trouble.last, trouble.answer, trouble.advice = now, answer[:_TEXT], advice[:_TEXT]
         news = now >= trouble.told + _DAY if trouble.told else now >= trouble.since + patience

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from mailrelay.core import clock, counters, ipc, log
+from mailrelay.daemon import carried_state
 from mailrelay.daemon.schedule import Schedule, Second
 from mailrelay.spool import spool
 
@@ -67,6 +68,7 @@ class Dispatcher:
         self.carried_state: dict[str, list[str]] = {}
         self.last_success: Success | None = None
         self.last_failure: Failure | None = None
+        self.oldest = ("", 0.0)  # the oldest mail that waits, as the last courier saw it: queue id, when it came in
         self._counters = counts
         self._requested: list[str] = []  # queue ids that the owner wants to be tried now
         self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -155,6 +157,8 @@ class Dispatcher:
                 "time": clock.wall(), "id": queue_id, "smarthost": smarthost, "stage": stage, "answer": answer,
                 "advice": hint,
             }  # fmt: skip
+        elif report[0] == "oldest":
+            self.oldest = report[1], clock.boottime() - report[2]
         elif report[0] == "remember":
             self.carried_state[report[1]] = report[2]
         else:
@@ -192,8 +196,8 @@ class Dispatcher:
         self.second_schedule.wake(flush=True)
 
     def new_settings(self, delivers: bool) -> None:
-        """Keep of the carried state what limits the provider sets, and the troubles, whose end is to be told."""
-        self.carried_state = ipc.keep_state(self.carried_state, "rate", "refused", ipc.TROUBLE)
+        """Keep of the carried state what outlives settings."""
+        self.carried_state = carried_state.lasting(self.carried_state)
         self.schedule.new_settings(delivers)
         self.second_schedule.over()
 
@@ -203,4 +207,4 @@ class Dispatcher:
         self.second_schedule.over()
 
     def _forget_hosts(self) -> None:
-        self.carried_state = ipc.keep_state(self.carried_state, "rate", "stuck", "refused", ipc.TROUBLE)
+        self.carried_state = carried_state.lasting(self.carried_state)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mailrelay.daemon.status_file import StatusFacts
 
 _PAUSE = 1.0  # seconds between two writes, at least
+_JUMP = 2.0  # seconds by which the wall clock is set, not slewed
 
 
 class Status:
@@ -34,23 +35,30 @@ class Status:
         self._started = clock.wall()
         self._day = counters.Day(self._counted, self._started)
         self._write_due = 0.0
+        self._offset = 0.0  # of the wall clock to the boot's
+        self._empty = 0.0  # when the queue was last seen empty; 0: never
 
     def look(self) -> None:
-        """Notice what changes without anybody's telling: the date, counters, the spool's folders."""
+        """Notice what changes without anybody's telling: the date, the clock, counters, the spool's folders."""
         another_day = self._day.turn(self._counted, clock.wall())
-        if another_day or counters.totals(self._counters) != self._counted or _stamp(self._spool_dir) != self._stamp:
+        if abs(clock.wall() - clock.boottime() - self._offset) > _JUMP or another_day:
+            self.changed = True
+        if counters.totals(self._counters) != self._counted or _stamp(self._spool_dir) != self._stamp:
             self.changed = True
 
     def next_due(self) -> float:
         return self._write_due if self.changed else NEVER
 
-    def write(self, facts: StatusFacts, now: float) -> None:
-        """Write the file: `facts`, and what this object knows."""
+    def write(self, facts: StatusFacts, now: float, seen: tuple[str, float]) -> None:
+        """Write the file: `facts`, and what this object knows. seen: a queue id and when that mail came in."""
         self.changed = False
+        self._offset = clock.wall() - now
         self._write_due = now + _PAUSE
         self._counted = counters.totals(self._counters)
         self._stamp = _stamp(self._spool_dir)
         counts, oldest = _census(self._spool_dir)
+        if not oldest:
+            self._empty = now
         known: StatusFacts = {
             "version": VERSION,
             "pid": os.getpid(),
@@ -63,9 +71,21 @@ class Status:
             "queue": counts[spool.QUEUE],
             "hold": counts[spool.HOLD],
             "failed": counts[spool.FAIL],
-            "oldest": spool.arrival(oldest) if oldest else None,
+            "oldest": clock.wall() - age(oldest, now, seen, self._empty) if oldest else None,
         }
         status_file.write(self._run_dir, {**known, **facts})
+
+
+def age(queue_id: str, now: float, seen: tuple[str, float], empty: float) -> float:
+    """Return for how many seconds a mail has waited, by the clock that nobody sets.
+
+    Exact where a courier has seen it, which opens messages; `seen` is what that says. Until then the id's wall time has
+    to do, but it cannot have come in before the queue was last empty. Times are CLOCK_BOOTTIME seconds.
+    """
+    if queue_id == seen[0]:
+        return now - seen[1]
+    longest = now - empty if empty else now if not clock.trusted() else NEVER
+    return min(max(clock.wall() - spool.arrival(queue_id), 0.0), longest)
 
 
 def may_hold_mail(root: str) -> bool:

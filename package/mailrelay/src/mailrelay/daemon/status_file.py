@@ -43,6 +43,16 @@ if TYPE_CHECKING:
         since: float
         last: float
 
+    class Trouble(TypedDict):
+        """What there is now that waiting does not end; "" for what does not apply."""
+
+        cause: str  # Failure's, or damaged, disk, stuck
+        smarthost: str
+        sender: str  # the outgoing sender that it concerns alone
+        since: float
+        answer: str
+        advice: str
+
     class StatusFacts(TypedDict, total=False):
         """What the file holds; one of another version may hold less."""
 
@@ -69,6 +79,7 @@ if TYPE_CHECKING:
         last_success: Success | None
         last_failure: Failure | None
         refusals: list[Refusal]  # the latest first, a bounded number
+        troubles: list[Trouble]  # the oldest first, a bounded number
         warnings: Sequence[Mapping[str, str | int | bool]]  # Finding.facts, and "text": the whole line
 
 

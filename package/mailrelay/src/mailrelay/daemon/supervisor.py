@@ -13,7 +13,7 @@ import select
 from mailrelay.core import clock, counters, ipc, log, paths
 from mailrelay.core.ledger import Ledger
 from mailrelay.core.version import VERSION
-from mailrelay.daemon import processes, roles, status, status_file, takeover
+from mailrelay.daemon import carried_state, processes, roles, status, status_file, takeover
 from mailrelay.daemon.dispatcher import Dispatcher
 from mailrelay.daemon.refusals import Refusals
 from mailrelay.listener.sockets import ListenSockets, show
@@ -96,6 +96,7 @@ class Supervisor:
         elif status.may_hold_mail(self.plan.spool):
             self.dispatcher.schedule.scan()
         self.accept_config()
+        self.dispatcher.carried_state = carried_state.load(f"{self.plan.run_dir}/{paths.STATE}")
         self.control = ipc.make_control(self.plan.run_dir)
         self.listen_sockets.bind(self.plan.listen)
         if not self.listen_sockets.open:
@@ -330,6 +331,7 @@ class Supervisor:
         for pid in self.children():
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+        carried_state.save(f"{self.plan.run_dir}/{paths.STATE}", self.dispatcher.carried_state)
         status_file.remove(self.plan.run_dir)
         log.event("stopped", log.NOTICE)
         return 0
@@ -348,6 +350,7 @@ class Supervisor:
             "last_success": self.dispatcher.last_success,
             "last_failure": self.dispatcher.last_failure,
             "refusals": self.refusals.facts(),
+            "troubles": carried_state.troubles(self.dispatcher.carried_state),
             "warnings": [*self.plan.warnings, *([{"text": self.refused}] if self.refused else [])],
         }
-        self.status.write(facts, now)
+        self.status.write(facts, now, self.dispatcher.oldest)

@@ -1,0 +1,68 @@
+"""What couriers leave for couriers, as far as the supervisor knows it: what of it outlives settings and the supervisor,
+and what the status shows of it.
+
+`core.ipc` lists the words.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mailrelay.core import clock, ipc, log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailrelay.daemon.status_file import Trouble
+
+    State = dict[str, list[str]]
+
+
+def lasting(state: State) -> State:
+    """Return the limits that the provider sets, the troubles, whose end is to be told, and what is to be told yet."""
+    return ipc.keep_state(state, "rate", "refused", ipc.TROUBLE)
+
+
+def save(path: str, state: State) -> None:
+    """Leave what lasts for the next relay: OpenWrt starts one for each change of the settings."""
+    lines = [ipc.encode_report("remember", name, *words) for name, words in lasting(state).items()]
+    try:
+        with open(path, "wb", opener=_private) as file:
+            file.write(b"".join([clock.boot_id().encode() + b"\n", *lines]))
+    except OSError as error:
+        log.event("no-state", log.WARNING, reason=error.strerror)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def load(path: str) -> State:
+    """Return what an earlier relay of this boot has left, once."""
+    state: State = {}
+    try:
+        with open(path, "rb") as file:
+            boot_id, *lines = file.read().splitlines()
+        os.unlink(path)
+        for line in lines if boot_id == clock.boot_id().encode() else ():
+            report = ipc.decode_report(line)
+            if report[0] == "remember":
+                state[report[1]] = report[2]
+    except (OSError, ValueError):
+        pass
+    return state
+
+
+def troubles(state: State) -> list[Trouble]:
+    """Return what there is now that the owner is to mend, the oldest first."""
+    found: list[Trouble] = []
+    offset = clock.wall() - clock.boottime()
+    for words in ipc.keep_state(state, ipc.TROUBLE).values():
+        since, _, _, _, cause, smarthost, sender, answer, advice = (*words, *[""] * 9)[:9]
+        try:
+            found.append({
+                "cause": cause, "smarthost": smarthost, "sender": sender, "since": offset + float(since),
+                "answer": answer, "advice": advice,
+            })  # fmt: skip
+        except ValueError:
+            pass
+    return sorted(found, key=lambda trouble: trouble["since"])
