@@ -15,6 +15,7 @@ from mailrelay.core.ledger import Ledger
 from mailrelay.core.version import VERSION
 from mailrelay.daemon import carried_state, processes, roles, status, status_file, takeover
 from mailrelay.daemon.dispatcher import Dispatcher
+from mailrelay.daemon.listeners import Listeners
 from mailrelay.daemon.refusals import Refusals
 from mailrelay.listener.sockets import ListenSockets, show
 from mailrelay.spool import spool
@@ -71,10 +72,7 @@ class Supervisor:
         self.status = status.Status(plan.run_dir, plan.spool, self.counters)
         self.scarcity = processes.Scarcity()
         self.reload_due = ipc.NEVER  # when to read the config again, because the last time there was no process for it
-        self.listener = 0  # pid; 0: none
-        self.outdated = False  # it has other settings or sockets than it should
-        self.listener_due = 0.0  # when the next one may be started
-        self.draining: set[int] = set()  # pids of listeners whose sessions come to their end
+        self.listeners = Listeners()
         self.refused = ""  # why newer settings are not in force
         self.stopping = 0.0  # when the children are killed; 0: not stopping
 
@@ -143,18 +141,12 @@ class Supervisor:
 
         reports = (end for post in (dispatcher.first, dispatcher.second) for end in (post.report_r, post.report_w))
         pid = self.fork(run, self.control, dispatcher.wake_r, self.refusals.pipe_r, *reports)
-        self.listener_due = now + 1.0
-        if pid is None:
-            return
-        if self.listener:
-            os.kill(self.listener, signal.SIGUSR2)
-            self.draining.add(self.listener)
-        self.listener, self.outdated = pid, False
+        self.listeners.started(pid, now)
         self.status.changed = True
 
     def replace_listener(self) -> None:
         """Have a new one take over, as soon as there is a process for it."""
-        self.outdated = True
+        self.listeners.outdated = True
         self.start_listener(clock.boottime())
 
     def delivers(self) -> bool:
@@ -178,19 +170,13 @@ class Supervisor:
         self.status.changed = True
 
     def children(self) -> list[int]:
-        return [pid for pid in (self.listener, *self.dispatcher.pids(), *self.draining) if pid]
+        return [*self.listeners.pids(), *self.dispatcher.pids()]
 
     def reap(self) -> None:
         for pid, exit_code in processes.ended():
-            if pid in self.draining:
-                self.draining.remove(pid)
-                if exit_code:
-                    self.dispatcher.schedule.scan()  # it may have promised mail that it could not announce any more
-            elif pid == self.listener:
-                self.listener = 0
-                self.dispatcher.schedule.scan()
-                if not self.stopping:
-                    log.event("listener-ended", log.ERROR, code=exit_code)
+            if pid in self.listeners.pids():
+                if self.listeners.ended(pid, exit_code, bool(self.stopping)):
+                    self.dispatcher.schedule.scan()
             elif pid in self.dispatcher.pids():
                 well = self.dispatcher.end(pid, exit_code, clock.boottime())
                 if not well and not self.stopping:
@@ -255,7 +241,7 @@ class Supervisor:
             self.reload()
             if self.stopping:
                 return
-        if (not self.listener or self.outdated) and now >= self.listener_due:
+        if now >= self.listeners.next_due():
             self.start_listener(now)
         for post in self.dispatcher.due(now):
             self.start_courier(post, now)
@@ -267,13 +253,12 @@ class Supervisor:
             dues.append(self.stopping)
         else:
             ids_due = self.dispatcher.ids_due()
-            dues += [self.dispatcher.next_due(), ids_due if ids_due > now else ipc.NEVER, self.reload_due]
+            dues += [self.dispatcher.next_due(), ids_due if ids_due > now else ipc.NEVER]
+            dues += [self.listeners.next_due(), self.reload_due]
             if self.addresses:
                 dues.append(self.addresses.due)
             if self.listen_sockets.missing:
                 dues.append(self.listen_sockets.retry_due)
-            if not self.listener or self.outdated:
-                dues.append(self.listener_due)
         return max(min(dues) - now, 0.0) + 0.001
 
     def on_signals(self) -> None:
