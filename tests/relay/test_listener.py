@@ -210,22 +210,55 @@ def test_failed_pictures_make_room_for_an_alarm_at_its_first_try(size: bytes) ->
 
 # ---- disks that fail or take their time ------------------------------------------------------------------------------
 
-SLOW = """
+LAUNCHER = """
 import os, runpy, sys, time
-real = os.fsync
-os.fsync = lambda fd: (time.sleep(1.5), real(fd))
 sys.argv.pop(0)
+sys.path.insert(0, sys.argv[0])
+{change}
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-class SlowDisk(Relay):
-    """Every fsync takes a second and a half."""
+class Changed(Relay):
+    """A line of Python changes the relay before it starts."""
+
+    change = ""
 
     def command(self, *arguments: str) -> list[str]:
-        launcher = self.folder / "slow.py"
-        launcher.write_text(SLOW)
+        launcher = self.folder / "launcher.py"
+        launcher.write_text(LAUNCHER.format(change=self.change))
         return [relay_python(), "-I", "-S", str(launcher), str(SOURCE), *arguments]
+
+
+class SlowDisk(Changed):
+    """Every fsync takes a second and a half."""
+
+    change = "real = os.fsync; os.fsync = lambda fd: (time.sleep(1.5), real(fd))"
+
+
+class Hurried(Changed):
+    """While connections run short, a second is all that a command or silence may take."""
+
+    change = "from mailrelay.listener import limits; limits._SHORT_TIMEOUT = limits._SHORT_WINDOW = 1.0"
+
+
+@pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_client"])
+def test_slow_clients_have_minutes_until_connections_run_short(provider: ScriptedProvider, limit: str) -> None:
+    with Hurried(f"option {limit} '5'", smarthost(provider)) as relay, contextlib.ExitStack() as open_:
+        person = open_.enter_context(relay.connect())
+        person.begin_data()
+        waiting = [open_.enter_context(relay.connect()) for _ in range(2)]
+        for client in waiting:
+            client.say("EHLO x", "250")
+        time.sleep(2.5)
+        person.sock.sendall(b"Subject: Alarm\r\n")
+        waiting[1].say("NOOP", "250")
+        fast = [open_.enter_context(relay.connect()) for _ in range(2)]
+        assert person.reply() == "421 4.4.2 The message comes in too slowly, try again"
+        assert waiting[0].reply().startswith("421 4.4.2 ")
+        fast[0].mail(b"Subject: x\r\n\r\nthere is room for this one\r\n")
+        relay.wait_log('reason="421 4.4.2 The message comes in too slowly')
+        relay.wait_log('refused client=127.0.0.1 reply="421 4.4.2 Nothing complete')
 
 
 @pytest.mark.parametrize("with_reset", [True, False])
