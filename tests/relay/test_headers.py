@@ -540,7 +540,6 @@ def test_no_input_takes_quadratic_time(mail: bytes) -> None:
         (b"Pump station", []),
         (b"<>, , ,", []),
         (b"@, <@>", []),
-        (b"<a@b\x01.example>", [b"a@b.example"]),
         (b"a@b.example, a@b.example", [b"a@b.example"]),
     ],
 )
@@ -558,6 +557,11 @@ def test_recipients_come_from_to_cc_and_bcc_or_their_resent_forms() -> None:
 
 @given(st.one_of(st.binary(max_size=60), hostile))
 def test_no_address_field_breaks_the_search(value: bytes) -> None:
-    for address in recipients_from_headers(b"To: " + value):
+    try:
+        found = recipients_from_headers(b"To: " + value)
+    except ValueError:
+        assert re.search(rb"[\x00-\x08\x0e-\x1f\x7f]", value)
+        return
+    for address in found:
         assert address
         assert not re.search(rb"[\x00-\x1f\x7f]", address)

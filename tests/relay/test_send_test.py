@@ -95,6 +95,18 @@ def test_a_name_without_an_alias_is_explained_before_anything_is_sent(config: Pa
         assert provider.connections == 0
 
 
+def test_an_address_of_two_lines_is_wrong_usage(config: Path) -> None:
+    with ScriptedProvider() as provider:
+        write(config, plain(provider.port), main="\toption postmaster 'boss@example.org'")
+        for arguments in (
+            ["root\nx@example.org"],
+            ["a@example.org", "--from", "a@example.org>\r\nRCPT TO:<b@example.org"],
+        ):
+            done = send_test(config, *arguments)
+            assert (done.code, done.errors.count("\n")) == (64, 1)
+        assert provider.connections == 0
+
+
 def test_tls_and_login_are_shown_and_the_password_is_not(config: Path, tmp_path: Path) -> None:
     made = Certificates(tmp_path)
     with ScriptedProvider(tls="starttls", certificate=made.good, users={"me": "s3cr3t-pass"}) as provider:

@@ -252,11 +252,35 @@ def test_a_refused_recipient_is_told_and_the_others_get_it(relay: Relay, provide
     assert arrived(provider).recipients == [b"owner@example.org"]
 
 
-def test_an_address_cannot_break_out_of_its_command(relay: Relay, provider: ScriptedProvider) -> None:
-    done = sendmail(relay, "a@example.org>\r\nDATA", "root")
-    assert done.code == 67
-    assert arrived(provider).recipients == [b"owner@example.org"]
-    assert sendmail(relay, "-f", "a>\r\nDATA\r\n", "root").code == 69
+@pytest.mark.parametrize(
+    "address",
+    [
+        "root\nx@example.org", "a@example.org>\r\nDATA", "a@example.org\n", "\ra@example.org", "a@exa\n mple.org",
+        "a@example.org,\nb@example.org", "<a@example.org>\nRCPT TO:<b@example.org>", '"a\nb"@example.org',
+        "A\tB <a@example.org>", "a\x7fb@example.org", "a\x1bb@example.org", "a\x85b@example.org", "a@example.org\u2028",
+    ],
+)  # fmt: skip
+def test_an_address_with_a_line_end_or_control_character_is_wrong_usage_and_nothing_is_sent(
+    relay: Relay, provider: ScriptedProvider, address: str
+) -> None:
+    before = len(relay.log())
+    for arguments in ([address, "root"], ["root", "--", address], ["-f", address, "root"], ["-r" + address, "root"]):
+        done = sendmail(relay, *arguments)
+        assert (done.code, done.errors.count("\n")) == (64, 1), arguments
+        assert "nothing was sent" in done.errors
+    assert "accepted" not in relay.log()[before:]
+
+
+def test_an_address_in_a_header_may_be_folded_and_hold_no_control_character(
+    relay: Relay, provider: ScriptedProvider
+) -> None:
+    folded = b"To: A\n\t<a@example.org>,\r\n b@example.org\nSubject: \x01\n\nx\n"
+    assert sendmail(relay, "-t", given=folded).code == 0
+    assert arrived(provider).recipients == [b"a@example.org", b"b@example.org"]
+    for address in (b"a\0b@example.org", b"a@example.org\x01", b'"\x1b" <a@example.org>', b"a@exa\x7fmple.org"):
+        done = sendmail(relay, "-t", "root", given=b"Cc: b@example.org\nTo: " + address + b"\n\nx\n")
+        assert (done.code, done.errors.count("\n")) == (65, 1)
+    assert len(provider.messages) == 1
 
 
 def test_more_recipients_than_the_relay_takes_at_a_time_all_get_it(relay: Relay, provider: ScriptedProvider) -> None:

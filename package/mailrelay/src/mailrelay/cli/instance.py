@@ -33,6 +33,14 @@ class Stop(Exception):
         self.text = text
 
 
+def single_line(argument: str) -> bytes:
+    """Return an argument that is to be an address, or several. Stop for one with a line end or another control
+    character in it, which somebody could read as the end of the address or of a command."""
+    if any(c < " " or "\x7f" <= c < "\xa0" or c in "\u2028\u2029" for c in argument):
+        raise Stop(os.EX_USAGE, f"'{argument}' has a line end or a control character in it; nothing was sent")
+    return os.fsencode(argument)
+
+
 class Relay:
     """The relay that uses this run directory, running or not. `status`: what its file says, {} without one."""
 

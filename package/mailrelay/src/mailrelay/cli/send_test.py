@@ -37,12 +37,11 @@ _NAMES = {
 
 def run(relay: Relay, recipient: str, sender: str, json_lines: bool) -> int:
     """Send it. Return 0 if the provider accepted it for everybody it goes to, else 1."""
+    to, from_ = instance.single_line(recipient), instance.single_line(sender)
     settings = relay.settings()
     preload(settings.smarthosts)
     drop_rights(relay, settings)
-    return TestDelivery(settings, (JsonReport if json_lines else Report)()).run(
-        os.fsencode(recipient), os.fsencode(sender)
-    )
+    return TestDelivery(settings, (JsonReport if json_lines else Report)()).run(to, from_)
 
 
 def drop_rights(relay: Relay, settings: Settings) -> None:

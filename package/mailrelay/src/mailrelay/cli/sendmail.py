@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from mailrelay.cli.display import complain, prepare_streams
-from mailrelay.cli.instance import Relay, Stop
+from mailrelay.cli.instance import Relay, Stop, single_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ _USAGE = """usage: sendmail [options] [RECIPIENT...]    the mail comes from stan
   --help, --version
 
 What others take besides (-B -C -e -h -L -m -n -N -o -O -R -U -V -X ...) is accepted and changes nothing.
-Exit status: 0 taken, 64 wrong usage, 67 no such recipient, 69 refused, 75 try again later, 77 only root may."""
+Exit status: 0 taken, 64 wrong usage, 65 unusable headers, 67 no such recipient, 69 refused,
+75 try again later, 77 only root may."""
 
 _WITH_VALUE = "ABCDFLMNOPRVXbfhoprs"  # the rest of the argument, or the next one
 _ATTACHED = "deqT"  # a value only if it follows at once, as in -q15m
@@ -94,7 +95,7 @@ def read_options(arguments: Sequence[str]) -> Options:
     while left:
         argument = left.pop(0)
         if argument == "--":
-            options.recipients += map(os.fsencode, left)
+            options.recipients += map(single_line, left)
             break
         if argument.startswith("--"):
             key, equals, value = argument.partition("=")
@@ -104,7 +105,7 @@ def read_options(arguments: Sequence[str]) -> Options:
         elif argument.startswith("-") and argument != "-":
             _read_letters(options, argument[1:], left)
         else:
-            options.recipients.append(os.fsencode(argument))
+            options.recipients.append(single_line(argument))
     return options
 
 
@@ -135,7 +136,7 @@ def _read_letters(options: Options, letters: str, left: list[str]) -> None:
 
 def _take_value(options: Options, letter: str, value: str) -> None:
     if letter in "fr":
-        options.sender = os.fsencode(value)
+        options.sender = single_line(value)
     elif letter == "F":
         options.name = os.fsencode(value)
     elif letter == "o" and value == "i":
@@ -194,7 +195,10 @@ def _send(relay: Relay, options: Options) -> int:
     if options.from_headers:
         from mailrelay.mail import headers
 
-        recipients += headers.recipients_from_headers(mail.head())
+        try:
+            recipients += headers.recipients_from_headers(mail.head())
+        except ValueError as error:
+            raise Stop(os.EX_DATAERR, f"an address in To, Cc or Bcc {error}; nothing was sent") from None
     recipients = list(dict.fromkeys(recipients))
     if not recipients:
         raise Stop(os.EX_USAGE, "no recipient; the mail has no To, Cc or Bcc with an address in it")

@@ -136,12 +136,16 @@ def complete(info: MessageInfo, chunks: Iterable[bytes], rewrite: bytes = b"") -
 def recipients_from_headers(raw: bytes) -> list[bytes]:
     """Return the addresses in To, Cc and Bcc, or in their Resent- forms if there are any, each once, in order.
 
-    `raw` is a header section or a whole message, with any line ends, not dot-stuffed.
+    `raw` is a header section or a whole message, with any line ends, not dot-stuffed. ValueError: one of these fields
+    has a control character in it.
     """
-    text = raw.replace(b"\0", b"").replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\n"
-    fields, _ = split(text)
+    fields, _ = split(raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\n")
     for names in ((b"resent-to", b"resent-cc", b"resent-bcc"), (b"to", b"cc", b"bcc")):
-        recipients = [address for key, _, value in fields if key in names for address in addresses(value)]
+        values = [value for key, _, value in fields if key in names]
+        words = [word for value in values for word in value.split()]  # folded over lines, maybe
+        if any(word.translate(None, CONTROL) != word for word in words):
+            raise ValueError("has a control character in it")
+        recipients = [address for value in values for address in addresses(value)]
         if recipients:
             return list(dict.fromkeys(recipients))
     return []
