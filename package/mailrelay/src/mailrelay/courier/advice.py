@@ -31,7 +31,8 @@ TABLE = """
 # Encryption that is asked for
 
 tls none; text starttls | requires tls | tls required | tls is required | requires encryption | encryption required |
-encryption is required | encrypted connection | secure connection | encryption needed | session encryption -> setting
+encryption is required | encrypted connection | secure connection | encryption needed |
+session encryption -> setting
     The provider takes mail and logins only over an encrypted connection. Set option tls to 'starttls' (port 587) or
     'tls' (port 465).
 
@@ -160,7 +161,8 @@ enhanced 5.7.139 -> setting
     Microsoft 365 has signing in with a password switched off (SMTP AUTH). An administrator can switch on
     'Authenticated SMTP' for the mailbox.
 
-cause login-refused; text application-specific | app password | app-specific | two-factor | 2-step -> setting
+cause login-refused; text application-specific | app password | app-specific | two-factor | 2-step | two-step |
+multi-factor | mfa | 2fa | web browser -> setting
     The provider wants an app password or allows logins only after a switch in its settings. Look there for 'app
     password' or 'SMTP access', and put that password into option password.
 
@@ -330,19 +332,20 @@ enhanced 5.4.5 5.1.90 -> setting
     the provider takes it again. To stay below, set option rate, for example '20/minute 400/day'.
 
 text submissionquotaexceeded | daily limit | daily user | daily sending | daily message | daily quota | daily smtp |
-daily relay | daily email | daily mail | daily send | per day | monthly | credits | quota has been | sending quota |
-message quota | mail quota | email quota | quota exceeded | quota reached | exceeded quota | exceeded your quota |
-exceeded the quota | exceeds quota | exceeded its quota | send limit | sending limit | limit for sending |
-per hour | hourly limit | hourly sending | max defers | exceeded threshold | recipient limit -> setting
+daily relay | daily email | daily mail | daily send | per day | monthly | credits | credit limit | out of credit |
+no credit | insufficient credit | messaging limit | quota has been | sending quota | message quota | mail quota |
+email quota | quota exceeded | quota reached | exceeded quota | exceeded your quota | exceeded the quota |
+exceeds quota | exceeded its quota | send limit | sending limit | limit for sending | per hour | hourly limit |
+hourly sending | max defers | exceeded threshold | recipient limit -> setting
     The account has sent as much as it may: a daily limit, a quota or credits are used up. The mail waits and goes out
     when the provider takes it again. To stay below, set option rate, for example '20/minute 400/day'. It said: {text}
 
-code 4; text rate limit | rate exceeded | ratelimit | too many | quota | limit exceeded | limit reached | throttl |
-too quickly | too fast | slow down | sending rate -> passing
+code 4; text too much mail | rate limit | rate exceeded | ratelimit | too many | quota | limit exceeded |
+limit reached | throttl | too quickly | too fast | slow down | sending rate -> passing
     The provider wants slower sending. The mail waits; set option rate, for example '20/minute'. It said: {text}
 
-code 5; text too many messages | too many mails | too many emails | rate limit | ratelimit | throttl | sending rate |
-too quickly | too fast | unusual sending | exceeded the max | emails per -> setting
+code 5; text too many messages | too much mail | too many mails | too many emails | rate limit | ratelimit | throttl |
+sending rate | too quickly | too fast | unusual sending | exceeded the max | emails per -> setting
     The account has sent as much as it may. The mail waits and goes out when the provider takes it again. To stay below,
     set option rate, for example '20/minute 400/day'. It said: {text}
 
@@ -353,8 +356,9 @@ account on hold | account is on hold | account is restricted | user disabled | u
 sending suspended | sending is suspended | sending paused | sending has been | sending is disabled |
 sending disabled | domain is disabled | domain has been disabled | domain is suspended | not yet activated |
 not activated | under validation | under review | has been suspended | been blocked from sending | outgoing blocked |
-outbound sender | restricted from sending | compromised | sandbox domain | sandbox subdomain | sandbox account |
-payment | unpaid -> setting
+outbound sender | restricted from sending | compromised | free accounts | trial account | please upgrade |
+outboundspamexception | sending denied | sandbox domain | sandbox subdomain | sandbox account | payment |
+unpaid -> setting
     The provider has blocked the account, or not yet unlocked it. Look at its web page, or ask it why. The mail
     waits until this is mended. It said: {text}
 
@@ -379,6 +383,13 @@ enhanced 5.7.25 4.7.25 -> setting
 
 # Who may send from which address
 
+host amazonaws.com; text address blacklisted -> recipient
+    Amazon SES no longer sends to this recipient (suppression list): mail to it has bounced before.
+
+text the ip you | not authorized to send email directly | all messages from | connection rejected -> setting
+    The provider refuses this Internet address: it is on a list, or of a kind it takes no mail from. Such refusals are
+    usual for home and mobile lines: use port 587 or 465 with a login, or ask the provider. It said: {text}
+
 host amazonaws.com; text is not authorized to perform -> setting
     The SMTP credentials may not send: the AWS user behind them lacks the right ses:SendRawEmail for this identity. Give
     it that right, or create new SMTP credentials in the SES console.
@@ -394,7 +405,7 @@ text invalid credentials for relay | mail relay denied -> setting
     The Workspace SMTP relay service does not know this Internet address. Register it in the Google Admin console
     (Gmail, Routing, SMTP relay service), or set options username and password. It said: {text}
 
-text sender address rejected: not logged in -> setting
+text sender address rejected: not logged in | unauthenticated senders -> setting
     The provider takes mail from this address only after a login. Set options username and password.
 
 host yahoo.com aol.com; code 55; text mailbox unavailable; stage mail data dot -> sender
@@ -423,24 +434,30 @@ text dmarc | dkim | spf | sender policy framework | unauthenticated email -> sen
     The provider does not believe that this sender's mail comes from here (SPF, DKIM, DMARC). Set option sender in
     section main (or option from of this smarthost) to the address that you log in with. It said: {text}
 
-stage mail; text no such user | user unknown | unknown user | mailbox unavailable | mailbox not found |
-no such mailbox | does not exist | syntax | malformed | invalid address | bad address |
-must contain a domain -> sender
-    The sender is not an address that the provider takes. Set option sender in section main to the address that you
-    log in with. It said: {text}
+stage mail; code 5; text no such user | user unknown | unknown user | unknown address | mailbox unavailable |
+mailbox not found | no such mailbox | does not exist | syntax | malformed | invalid address | bad address |
+must contain a domain | address rejected | not allowed | not permitted | not authori | not accepted |
+not our user -> sender
+    The provider takes no mail from this sender. Set option sender in section main (or option from of this smarthost)
+    to the address that you log in with. It said: {text}
+
+stage mail; enhanced 5.1.0 5.1.3 -> sender
+    The provider takes no mail from this sender. Set option sender in section main (or option from of this smarthost)
+    to the address that you log in with. It said: {text}
 
 # Internet addresses that are listed; contents that name listed ones
 
-code 5; text surbl | uribl | url in | a url | urls | blacklisted url | links | a link | bad link | malicious -> message
+code 5; text surbl | uribl | url in | a url | urls | blacklisted url | links | a link | bad link |
+malicious -> message
     The provider refuses the message for what is in it. It said: {text}
 
-text spamhaus | blocked using | dnsbl | rbl | blacklist | blocklist | black list | block list |
-is listed | listed at | listed in | listed by | listed on | listing in | on our list | client host | client address |
-banned sending ip | from this ip | from your ip | ip address | ip reputation | ip is | your ip | ip= | source ip |
-sending ip | connecting ip | sender ip | mail from ip | messages from ip | unauthorized ip | unauthorised ip |
-dynamic ip | dynamic address | dynamically | dial-up | dialup | residential | poor reputation | low reputation |
-bad reputation | barracuda | sorbs | uceprotect | abusix | spamcop | connections will not be accepted |
-not accepted from this -> setting
+text spamhaus | blocked using | dnsbl | rbl | blacklist | blocklist | black list | block list | is listed |
+listed at | listed in | listed by | listed on | listing in | on our list | client host | client address |
+banned sending ip | from this ip | from your ip | ip address | ip reputation | ip is | ip not | your ip | ip= |
+source ip | sending ip | connecting ip | sender ip | mail from ip | messages from ip | unauthorized ip |
+unauthorised ip | dynamic ip | dynamic address | dynamically | dial-up | dialup | residential | poor reputation |
+low reputation | bad reputation | barracuda | sorbs | uceprotect | abusix | spamcop |
+connections will not be accepted | not accepted from this -> setting
     The provider refuses this Internet address: it is on a list, or of a kind it takes no mail from. Such refusals are
     usual for home and mobile lines: use port 587 or 465 with a login, or ask the provider. It said: {text}
 
@@ -489,17 +506,18 @@ enhanced 5.7.57 5.7.54 5.7.64 -> setting
     The provider sends mail to others only after a login, or only for its own customers. Set options username and
     password, and use port 587 or 465.
 
-code 5; text relay access | relaying | relay denied | relay not | relay prohibited | relay is not | unable to relay |
-to relay | for relay | cannot relay | no relay | not relay | relay through | open relay | authentication required |
-authentication is required | requires authentication | must authenticate | must be authenticated |
-please authenticate | not authenticated | authentication needed | need to authenticate | smtp auth | auth first |
-auth command | auth required | log in first | login first | login required | must login | must log in |
-must check for new mail | check your mail first | unauthenticated senders | denied (mode: normal) | pop before smtp |
-turn on smtp authentication | unauthenticated user | outgoing smtp auth -> setting
+text relay access | relaying | rcpthosts | forwarding to remote | delivery not authorized | must use authentication |
+authentication failed | use authentication | relay denied | relay not | relay prohibited | relay is not |
+unable to relay | to relay | for relay | cannot relay | no relay | not relay | relay through | open relay |
+authentication required | authentication is required | requires authentication | must authenticate |
+must be authenticated | please authenticate | not authenticated | authentication needed | need to authenticate |
+smtp auth | auth first | auth command | auth required | log in first | login first | login required | must login |
+must log in | must check for new mail | check your mail first | denied (mode: normal) |
+pop before smtp | turn on smtp authentication | unauthenticated user | outgoing smtp auth -> setting
     The provider sends mail to others only after a login, or only for its own customers. Set options username and
     password, and use port 587 or 465.
 
-code 5; text port 587 | port 465 | submission port | port 25 is | use port | wrong port -> setting
+code 5; text port 587 | port 465 | submission port | port 25 | use port | use 587 | use 465 | wrong port -> setting
     The provider wants mail on another port. Set option port to 587 with tls 'starttls', or to 465 with tls 'tls'. It
     said: {text}
 
@@ -512,9 +530,10 @@ stage rcpt; enhanced 5.1.0 5.1.2 5.1.3 5.1.6 5.5.0 -> recipient
 enhanced 5.1.3 -> recipient
     This is not a mail address. Check it for a typing mistake.
 
-code 5; text user unknown | unknown user | no such user | no such recipient | recipientnotfound | unrouteable |
-unroutable | mailbox unavailable | mailbox not found | no such mailbox | no mailbox | does not exist |
-doesn't have a | not a valid mailbox | domain not found | host or domain name not found -> recipient
+code 5; text user not found | recipient not found | account not found | user unknown | unknown user | no such user |
+no such recipient | recipientnotfound | unrouteable | unroutable | mailbox unavailable | mailbox not found |
+no such mailbox | no mailbox | does not exist | doesn't have a | not a valid mailbox | domain not found |
+host or domain name not found -> recipient
     The provider has no such recipient. Check the address for a typing mistake. It said: {text}
 
 code 5; text attachment | security issue | file type | filetype | executable | banned file | .exe | malware | virus |
