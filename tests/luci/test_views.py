@@ -120,8 +120,10 @@ def test_a_broken_password_is_explained_on_the_overview(browser: Browser, relay:
     stop_provider(relay, provider, "broken")
     browser.open("overview")
     relay.send()
-    browser.wait(lambda: "Last failure" in browser.text("#mailrelay-failure"), "without a reload of the page")
-    assert "refuses username and password" in browser.text("#mailrelay-failure strong")
+    trouble = '[data-cause="login-refused"]'
+    browser.wait(lambda: "waits for a setting to be mended (for" in browser.text(trouble), "without a reload")
+    assert "refuses username and password" in browser.text(f"{trouble} strong")
+    assert not browser.driver.find_elements("css selector", "#mailrelay-failure"), "the last failure is the same"
     assert "1 waiting" in browser.text("#mailrelay-status")
     browser.open("status")
     assert "1 waiting" in browser.text() and "refuses username and password" in browser.text()
@@ -328,6 +330,10 @@ def test_what_strangers_say_is_shown_as_text(browser: Browser, relay: Router) ->
     failure = {"time": 1, "id": "1m81x5813g42b6mg", "smarthost": evil, "stage": "dot", "answer": evil, "advice": ""}
     status = {"running": True, "provider": True, "smarthosts": [evil], "listening": [evil], "allow": [evil]}
     status |= {"warnings": [{"text": evil}], "not_listening": {evil: evil}, "queue": 1, "hold": 0, "failed": 0}
+    status |= {
+        "troubles": [{"cause": evil, "smarthost": evil, "sender": evil, "since": 1, "answer": "x", "advice": evil}]
+    }
+    status |= {"refusals": [{"client": evil, "reply": evil, "advice": evil, "count": 1, "since": 1, "last": 1}]}
     message = {"id": "1m81x5813g42b6mg", "state": "queue", "sending": False, "damage": None, "age": 1, "size": 1}
     message |= {"sender": evil, "recipients": [{"address": evil, "state": evil}], "last_answer": evil, "attempts": 1}
     relay.put("/tmp/evil-status", json.dumps({**status, "last_failure": failure, "last_success": None}))

@@ -71,11 +71,41 @@ function isElsewhere(net) {
 	return net != '127.0.0.0/8' && net != '::1/128';
 }
 
-function isOpen(failure, success) {
-	return failure && (!success || failure.time > success.time);
+/* Of what there is now that waiting does not end. */
+function troubleTitle(trouble) {
+	switch (trouble.cause) {
+	case 'stuck': return _('Mail is stuck');
+	case 'damaged': return _('A mail is damaged');
+	case 'disk': return _('The storage for waiting mail refuses');
+	}
+	return trouble.sender ? _('Mail from %s waits').format(trouble.sender) : _('Mail waits for a setting to be mended');
+}
+
+/* What was answered, with what to do. */
+function troubleBox(trouble, now) {
+	return E('div', { 'class': 'alert-message error', 'data-cause': trouble.cause }, [
+		E('h4', {}, [ _('%s (for %s)').format(troubleTitle(trouble), relay.span(Math.max(0, now - trouble.since))) ]),
+		trouble.advice ? E('p', {}, [ E('strong', {}, [ trouble.advice ]) ]) : '',
+		E('p', { 'style': 'overflow-wrap:anywhere' }, [ [ trouble.smarthost, trouble.answer ].filter(Boolean).join(': ') ])
+	]);
+}
+
+function refusal(one, now) {
+	const text = _('%s, %d times, last %s: %s').format(one.client, one.count, relay.ago(one.last, now), one.reply);
+
+	return { text: one.advice ? text + ' – ' + one.advice : text };
 }
 
 return baseclass.extend({
+	/* The last failure, unless mail went out since then or a trouble tells of it. */
+	openFailure: function(status) {
+		const failure = status.running && status.last_failure, success = status.last_success;
+
+		if (!failure || (success && success.time >= failure.time))
+			return null;
+		return (status.troubles || []).some(function(trouble) { return trouble.answer == failure.answer; }) ? null : failure;
+	},
+
 	/* Titles and contents; the most telling first. */
 	rows: function(status) {
 		const rows = [ [ _('Status'), state(status) ], [ _('Provider'), provider(status) ], [ _('Queue'), queue(status) ] ];
@@ -105,7 +135,7 @@ return baseclass.extend({
 	/* What its owner should know now: why it does not run, what failed last, what it warns of. */
 	alerts: function(status, faults) {
 		const boxes = [];
-		const failure = status.last_failure;
+		const failure = this.openFailure(status);
 
 		if (faults.length)
 			boxes.push(relay.box('error', _('The settings have faults, so nothing runs'), faults));
@@ -116,12 +146,17 @@ return baseclass.extend({
 				: _('The relay is switched off.'), 'settings', _('Set it up')));
 		if (status.spool_missing)
 			boxes.push(E('div', { 'class': 'alert-message error' }, [ _('The storage for waiting mail is not there (%s): all mail is refused for now.').format(status.spool) ]));
-		if (status.running && isOpen(failure, status.last_success))
+		if (status.running)
+			boxes.push.apply(boxes, (status.troubles || []).map(function(trouble) { return troubleBox(trouble, status.now); }));
+		if (failure)
 			boxes.push(E('div', { 'class': 'alert-message warning', 'id': 'mailrelay-failure' }, [
 				E('h4', {}, [ _('Last failure, %s').format(relay.ago(failure.time, status.now)) ]),
 				failure.advice ? E('p', {}, [ E('strong', {}, [ failure.advice ]) ]) : '',
 				E('p', { 'style': 'overflow-wrap:anywhere' }, [ [ failure.smarthost, failure.answer ].filter(Boolean).join(': ') ])
 			]));
+
+		if (status.running && (status.refusals || []).length)
+			boxes.push(relay.box('warning', _('Machines that were refused'), status.refusals.map(function(one) { return refusal(one, status.now); })));
 
 		const warnings = status.warnings || [];
 		const deaf = Object.keys(status.not_listening || {}).map(function(place) {

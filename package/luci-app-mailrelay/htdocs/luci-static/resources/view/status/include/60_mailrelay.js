@@ -15,10 +15,13 @@ return baseclass.extend({
 		if (!status || !status.engine)
 			return null;
 
-		const failure = status.running && status.last_failure;
-		const rows = summary.rows(status).slice(0, 3);
+		const failure = summary.openFailure(status);
+		const troubles = status.running && status.troubles || [];
+		const rows = summary.rows(status).slice(0, 3).concat(troubles.map(function(trouble) {
+			return [ _('Trouble'), trouble.advice || trouble.answer ];
+		}));
 
-		if (failure && (!status.last_success || failure.time > status.last_success.time))
+		if (failure)
 			rows.push([ _('Last failure'), failure.advice || failure.answer ]);
 
 		return summary.table(rows);
