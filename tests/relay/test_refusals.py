@@ -35,7 +35,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 def troubles(desk: Desk) -> list[str]:
-    return [words[4] for name, words in desk.state.items() if name.startswith("trouble ")]
+    return [words[5] for name, words in desk.state.items() if name.startswith("trouble ")]
 
 
 @pytest.mark.parametrize("step", ["mail", "rcpt", "data", "dot"])
@@ -188,3 +188,24 @@ def test_mail_over_a_rate_keeps_nobody_elses_mail_waiting(box: Spool, time: Time
         put(box)
         assert desk.run() == (pytest.approx(time.now + 60, abs=0.1), 0.0)
         assert (len(desk.queue()), len(shop.messages), len(others.messages)) == (2, 1, 1)
+
+
+def test_a_trouble_that_only_one_message_meets_is_told_once_and_mended_when_that_one_is_gone(
+    box: Spool, time: Time
+) -> None:
+    def script(step: Step) -> Action:
+        return "554 5.7.1 Relay access denied" if step.name == "rcpt" and b"other" in step.argument else None
+
+    with ScriptedProvider(script) as provider:
+        desk = Desk(box, smarthost(provider))
+        foreign = put(box, b"plc@example.org", b"someone@other.example")
+        for round_ in range(4):
+            put(box)
+            due, _ = desk.run()
+            time.now = max(time.now, due)
+            assert troubles(desk) == ["mail-refused"], round_
+        with box.open(foreign) as message:
+            message.delete()
+        put(box)
+        desk.run()
+        assert troubles(desk) == [] and len(provider.messages) == 5

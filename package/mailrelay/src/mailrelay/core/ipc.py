@@ -25,8 +25,8 @@ Carried state is text that couriers write for couriers. The supervisor keeps it 
 
     host SMARTHOST [SENDER]         until when it rests, or mail from this sender there; failures in a row
     rate SMARTHOST                  start and count of the minute, start and count of the day
-    trouble NAME                    what waiting does not end: since, when told, when last met, queue id of the notice,
-                                    cause, smarthost, sender, answer, advice
+    trouble NAME                    what waiting does not end: since, when told, when last met, queue ids of the notice
+                                    and of the mail that met it, cause, smarthost, sender, answer, advice
 
 NAME is `smarthost` and its name, and a sender if it concerns that one alone; `damaged` and a queue id; `disk`; `stuck`.
 

@@ -66,11 +66,18 @@ class Notices:
         self._failures.add(message.id, _text(envelope.sender), _text(recipient), f"{answer}\n{hint}".strip())
 
     def trouble(
-        self, smarthost: Smarthost, stage: str, cause: str, answer: str, hint: str, sender: bytes | None = None
+        self,
+        smarthost: Smarthost,
+        stage: str,
+        cause: str,
+        answer: str,
+        hint: str,
+        sender: bytes | None = None,
+        queue_id: str = "",
     ) -> None:
         """Tell of a setting to mend, since mail waits for it. To be called whenever it is met.
 
-        sender: the outgoing sender that it concerns alone.
+        sender: the outgoing sender that it concerns alone. queue_id: of the message that was refused.
         """
         waits = cause in _CLOCK_CAUSES and not clock.trusted()
         alone = "" if sender is None else _text(sender)
@@ -81,6 +88,7 @@ class Notices:
             answer,
             smarthost=smarthost.host,
             sender=alone,
+            message=queue_id,
             advice=hint,
             patience=self._main.notify_after if waits else 0.0,
         )
@@ -88,9 +96,18 @@ class Notices:
             self._settings.append(told)
             self._notify(cause, SMARTHOST=smarthost.host, STAGE=stage, ANSWER=answer, ADVICE=hint, SENDER=alone)
 
-    def mended(self, smarthost: Smarthost, cause: str = "", sender: bytes | None = None, unless: str = "") -> None:
-        """Tell that the setting is mended, of that cause if one is named. May be called whenever it works."""
-        self._over(self._troubles.end(_name(smarthost, sender), cause, unless))
+    def mended(
+        self, smarthost: Smarthost, cause: str = "", sender: bytes | None = None, unless: str = "", taken: str = ""
+    ) -> None:
+        """Tell that the setting is mended, of that cause if one is named. May be called whenever it works.
+
+        taken: the queue id of the message that shows it. While another one waits that was refused, it shows nothing.
+        """
+        name = _name(smarthost, sender)
+        trouble = self._troubles.known.get(name)
+        if trouble is None or (trouble.message not in ("", taken) and self._is_queued(trouble.message)):
+            return
+        self._over(self._troubles.end(name, cause, unless))
 
     def damaged(self, queue_id: str, reason: str) -> None:
         """Tell of a file in the spool that is no whole message."""

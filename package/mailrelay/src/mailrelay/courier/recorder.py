@@ -90,16 +90,17 @@ class Recorder:
                 elif reply.permanent and better_at is not None:
                     due = max(due, better_at)
         taken = trouble is None and any(reply.ok for reply in outcome.recipients)
-        self.works(smarthost, envelope if taken else None)
+        self.works(smarthost, message if taken else None)
         if trouble is not None:
             if trouble.permanent:
                 self._routes.refused(smarthost, trouble.verdict, envelope, now)
                 due = self._routes.first_available_at(now, envelope)
             if trouble.verdict == SENDER:
-                sender = outgoing.sender(envelope, self._main, smarthost)
-                self.notices.trouble(smarthost, trouble.stage, _SENDER_REFUSED, trouble.text, trouble.hint, sender)
+                sender: bytes | None = outgoing.sender(envelope, self._main, smarthost)
+                facts = (trouble.stage, _SENDER_REFUSED, trouble.text, trouble.hint, sender)
             else:
-                self.notices.trouble(smarthost, trouble.stage, _MAIL_REFUSED, trouble.text, trouble.hint)
+                facts = (trouble.stage, _MAIL_REFUSED, trouble.text, trouble.hint, None)
+            self.notices.trouble(smarthost, *facts, message.id)
         return self._record(message, statuses, trouble or waiting or refused, smarthost.host, due)
 
     def _tell(self, message: spool.Message, place: int, status: bytes, answer: Answer, smarthost: Smarthost) -> None:
@@ -119,15 +120,17 @@ class Recorder:
         else:
             log.event("deferred", log.WARNING, **fields)
 
-    def works(self, smarthost: Smarthost, envelope: spool.Envelope | None = None) -> None:
-        """Note that a smarthost is of use, or has taken mail with this envelope: tell the owner of what that mends."""
+    def works(self, smarthost: Smarthost, message: spool.Message | None = None) -> None:
+        """Note that a smarthost is of use, or has taken this message: tell the owner of what that mends."""
+        envelope = message.envelope if message else None
         if not self._routes.succeeded(smarthost, clock.boottime(), envelope):
             return
-        if envelope is None:  # it may still refuse mail
+        if message is None or envelope is None:  # it may still refuse mail
             self.notices.mended(smarthost, unless=_MAIL_REFUSED)
         else:
-            self.notices.mended(smarthost)
-            self.notices.mended(smarthost, sender=outgoing.sender(envelope, self._main, smarthost))
+            self.notices.mended(smarthost, taken=message.id)
+            sender = outgoing.sender(envelope, self._main, smarthost)
+            self.notices.mended(smarthost, sender=sender, taken=message.id)
 
     def put_off(self, message: spool.Message, answer: str) -> None:
         """Let a message wait whose connection failed over it."""

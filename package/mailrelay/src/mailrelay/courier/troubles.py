@@ -20,21 +20,21 @@ _TEXT = 500  # characters of an answer or an advice that are carried
 class Trouble:
     """One trouble. since, told, last: when it began, when the owner was last told (0: never), when it was last met.
 
-    notice: the queue id of the mail that tells of it, "" for none.
+    notice, message: the queue ids of the mail that tells of it and of the last one that met it, "" for none.
     """
 
-    __slots__ = ("advice", "answer", "cause", "last", "notice", "sender", "since", "smarthost", "told")
+    __slots__ = ("advice", "answer", "cause", "last", "message", "notice", "sender", "since", "smarthost", "told")
 
     def __init__(self, words: Sequence[str]) -> None:
-        since, told, last, self.notice, self.cause, self.smarthost, self.sender, self.answer, self.advice = (
-            *words, *[""] * 9,
-        )[:9]  # fmt: skip
+        words = (*words, *[""] * 10)[:10]
+        since, told, last, self.notice, self.message, self.cause, self.smarthost = words[:7]
+        self.sender, self.answer, self.advice = words[7:]
         self.since, self.told, self.last = float(since), float(told), float(last)
 
     def words(self) -> list[str]:
         """Return what the constructor takes."""
         times = [f"{time:.3f}" for time in (self.since, self.told, self.last)]
-        return [*times, self.notice, self.cause, self.smarthost, self.sender, self.answer, self.advice]
+        return [*times, self.notice, self.message, self.cause, self.smarthost, self.sender, self.answer, self.advice]
 
 
 class Troubles:
@@ -56,6 +56,7 @@ class Troubles:
         *,
         smarthost: str = "",
         sender: str = "",
+        message: str = "",
         advice: str = "",
         patience: float = 0.0,
         since: float | None = None,
@@ -69,8 +70,9 @@ class Troubles:
             return None
         if trouble is None or trouble.cause != cause:
             notice = trouble.notice if trouble else ""
-            trouble = Trouble([str(now if since is None else since), "0", "0", notice, cause, smarthost, sender])
+            trouble = Trouble([str(now if since is None else since), "0", "0", notice, "", cause, smarthost, sender])
             self.known[name] = trouble
+        trouble.message = message
         trouble.last, trouble.answer, trouble.advice = now, answer[:_TEXT], advice[:_TEXT]
         news = now >= trouble.told + _DAY if trouble.told else now >= trouble.since + patience
         if news:

@@ -57,7 +57,7 @@ def troubles(state: State) -> list[Trouble]:
     found: list[Trouble] = []
     offset = clock.wall() - clock.boottime()
     for words in ipc.keep_state(state, ipc.TROUBLE).values():
-        since, _, _, _, cause, smarthost, sender, answer, advice = (*words, *[""] * 9)[:9]
+        since, _, _, _, _, cause, smarthost, sender, answer, advice = (*words, *[""] * 10)[:10]
         try:
             found.append({
                 "cause": cause, "smarthost": smarthost, "sender": sender, "since": offset + float(since),
