@@ -30,12 +30,14 @@ def info(
     return MessageInfo(MARK, hostname, sender, sender, to, client, helo, date, smtputf8, protocol, latest)
 
 
-def sent(*chunks: bytes, of: MessageInfo | None = None, sender: bytes | None = None) -> bytes:
-    return b"".join(complete(of or info(), chunks, sender or b""))
+def sent(*chunks: bytes, of: MessageInfo | None = None, sender: bytes | None = None, sevenbit: bool = False) -> bytes:
+    return b"".join(complete(of or info(), chunks, sender or b"", sevenbit=sevenbit))
 
 
-def parsed(*chunks: bytes, of: MessageInfo | None = None, sender: bytes | None = None) -> email.message.EmailMessage:
-    data = re.sub(rb"(?m)^\.", b"", sent(*chunks, of=of, sender=sender))
+def parsed(
+    *chunks: bytes, of: MessageInfo | None = None, sender: bytes | None = None, sevenbit: bool = False
+) -> email.message.EmailMessage:
+    data = re.sub(rb"(?m)^\.", b"", sent(*chunks, of=of, sender=sender, sevenbit=sevenbit))
     message = email.message_from_bytes(data, policy=email.policy.SMTP)
     assert isinstance(message, email.message.EmailMessage)
     return message

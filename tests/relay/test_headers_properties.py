@@ -23,6 +23,15 @@ line = st.one_of(
             b"Date: 1",
             b"Message-ID: <1@x>",
             b"Content-Type: text/plain",
+            b"Content-Type: multipart/mixed; boundary=b",
+            b"Content-Type: application/octet-stream",
+            b"Content-Type: message/rfc822",
+            b"Content-Transfer-Encoding: 8bit",
+            b"Content-Transfer-Encoding: base64",
+            b"Content-Transfer-Encoding: quoted-printable",
+            b'Content-Disposition: attachment; filename="\xc3\xa4.log"',
+            b"--b",
+            b"--b--",
             b"Alarm: 3",
             b"X-Y : z",
             b" folded",
@@ -50,9 +59,10 @@ mails = st.lists(
 def test_any_cutting_into_chunks_gives_the_same_mail(mail: bytes, places: list[int], rule: bytes | None) -> None:
     edges = [0, *sorted(place % (len(mail) + 1) for place in places), len(mail)]
     chunks = [mail[start:end] for start, end in itertools.pairwise(edges)]
-    whole = sent(mail, sender=rule)
-    assert sent(*chunks, sender=rule) == whole
-    assert sent(*[mail[i : i + 1] for i in range(len(mail))], sender=rule) == whole
+    for sevenbit in (False, True):
+        whole = sent(mail, sender=rule, sevenbit=sevenbit)
+        assert sent(*chunks, sender=rule, sevenbit=sevenbit) == whole
+        assert sent(*[mail[i : i + 1] for i in range(len(mail))], sender=rule, sevenbit=sevenbit) == whole
 
 
 @pytest.mark.parametrize(
@@ -61,12 +71,15 @@ def test_any_cutting_into_chunks_gives_the_same_mail(mail: bytes, places: list[i
 @pytest.mark.parametrize("size", [1000, 8192, 65536, 1 << 20])
 def test_any_cutting_of_a_long_mail_too(head: bytes, size: int) -> None:
     mail = head + (b"text\r\n" * 30 + b"\xc3\xa4.\n.\r..x\r\n" + b"y" * 1500) * 120
-    assert sent(*[mail[i : i + size] for i in range(0, len(mail), size)]) == sent(mail)
+    for sevenbit in (False, True):
+        cut = sent(*[mail[i : i + size] for i in range(0, len(mail), size)], sevenbit=sevenbit)
+        assert cut == sent(mail, sevenbit=sevenbit)
 
 
-@given(mails, st.sampled_from([None, ACCOUNT]))
-def test_only_clean_complete_mail_goes_out(mail: bytes, rule: bytes | None) -> None:
-    data = sent(mail, sender=rule)
+@given(mails, st.sampled_from([None, ACCOUNT]), st.booleans())
+def test_only_clean_complete_mail_goes_out(mail: bytes, rule: bytes | None, sevenbit: bool) -> None:
+    data = sent(mail, sender=rule, sevenbit=sevenbit)
+    assert data.isascii() or not sevenbit
     assert not re.search(rb"\0|\r(?!\n)|(?<!\r)\n", data)
     assert data.endswith(b"\r\n")
     head, _, text = (data + b"\r\n").partition(b"\r\n\r\n")
@@ -82,10 +95,10 @@ def test_only_clean_complete_mail_goes_out(mail: bytes, rule: bytes | None) -> N
     assert b"bcc" not in names
 
 
-@given(mails, st.sampled_from([None, ACCOUNT]))
-def test_a_completed_mail_passes_a_second_relay_unchanged(mail: bytes, rule: bytes | None) -> None:
-    once = sent(mail, sender=rule)
-    twice = sent(once, sender=rule)
+@given(mails, st.sampled_from([None, ACCOUNT]), st.booleans())
+def test_a_completed_mail_passes_a_second_relay_unchanged(mail: bytes, rule: bytes | None, sevenbit: bool) -> None:
+    once = sent(mail, sender=rule, sevenbit=sevenbit)
+    twice = sent(once, sender=rule, sevenbit=sevenbit)
     trace = re.match(rb"Received:[^\n]*\n(?:[ \t][^\n]*\n)*", twice)
     assert trace
     assert twice[trace.end() :] == once

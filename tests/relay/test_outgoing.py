@@ -75,6 +75,15 @@ def test_body_8bitmime_is_said_of_what_has_8_bits_whatever_the_client_said(decla
     assert sent(envelope, b"\r\nPump\r\n", "8BITMIME")[0] == b""
 
 
+def test_a_body_with_8_bits_goes_as_quoted_printable_where_8bitmime_is_not_offered() -> None:
+    envelope = Envelope(b"plc@plant.example", [b"owner@example.org"], "192.168.1.5", eightbit=True)
+    mail = "Subject: Störung\r\n\r\nPümpe\r\n".encode()
+    parameters, data = sent(envelope, mail, "SIZE")
+    assert parameters == b"" and data.isascii()
+    assert data.endswith(b"\r\n\r\nP=C3=BCmpe\r\n")
+    assert mail.partition(b"\r\n\r\n")[2] in sent(envelope, mail, "8BITMIME")[1]
+
+
 @pytest.mark.parametrize(
     ("protocol", "smtputf8", "expected"),
     [

@@ -82,10 +82,11 @@ def compose(
         protocol=envelope.protocol.replace("ESMTP", "UTF8SMTP") if envelope.smtputf8 else envelope.protocol,
         latest=envelope.latest_date(),
     )
-    return Transaction(
-        info.sender,
-        recipients,
-        lambda: headers.complete(info, chunks(), rewritten),
-        size=size,
-        eightbit=not all(chunk.isascii() for chunk in chunks()),
-    )
+
+    def content() -> Iterator[bytes]:
+        sevenbit = composed.eightbit and "8BITMIME" not in composed.extensions
+        return headers.complete(info, chunks(), rewritten, sevenbit=sevenbit)
+
+    eightbit = not all(chunk.isascii() for chunk in chunks())
+    composed = Transaction(info.sender, recipients, content, size=size, eightbit=eightbit)
+    return composed

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from mailrelay.mail.address_list import encoded_addresses, encoded_words, is_utf8
+from mailrelay.mail.address_list import charset_of, encoded_addresses, encoded_words, is_utf8
 from mailrelay.mail.body import MAX_LINE, cut_before
 
 MAX_HEAD = 65536  # octets looked at to find the header section, and to guess an unlabelled body's charset
@@ -17,6 +17,11 @@ Field = tuple[bytes, bytes, bytes]  # lower-case name, name as written, value wi
 # A name starts with a letter and "//" does not follow the colon: "12:30 pump on" and "http://..." are text;
 # so is what no line can hold.
 _FIELD = re.compile(rb"([A-Za-z][!-9;-~]{0,199})[ \t]*:(?!//)([^\n]*(?:(?:\n[ \t]+)*\n[ \t]+[^ \t\n][^\n]*)*)\n")
+_PARAMETER = re.compile(
+    rb"(;\s*[A-Za-z0-9-]+)\s*=\s*(?:\"([^\"\x80-\xff]*[\x80-\xff][^\"]*)\"|([^\s;\"\x80-\xff]*[\x80-\xff][^\s;\"]*))"
+)
+_PLAIN_OCTETS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._")
+QUESTION_MARKS = bytes(range(128)) + b"?" * 128  # for translate(): what 8-bit octets become that mean nothing
 _WHITE_LINE = re.compile(rb"[ \t]+\n")
 
 # What marks the end of a header section that no body follows. A field in none of these may be the mail's text.
@@ -34,7 +39,7 @@ _ADDRESS_FIELDS = frozenset(
     b"from sender reply-to to cc resent-from resent-sender resent-to resent-cc resent-reply-to errors-to "
     b"disposition-notification-to return-receipt-to mail-followup-to mail-reply-to x-original-from".split()
 )
-# Structured otherwise: an encoded word would break them, so stray 8-bit octets stay.
+# Structured otherwise: an encoded word would break them.
 _STRUCTURED = frozenset(
     b"date received message-id in-reply-to references resent-date resent-message-id mime-version content-type "
     b"content-transfer-encoding content-disposition content-id content-location dkim-signature domainkey-signature "
@@ -91,13 +96,24 @@ def field_line(key: bytes, name: bytes, value: bytes, smtputf8: bool) -> bytes:
     if not value.isascii() and not (smtputf8 and is_utf8(value)):
         if key in _ADDRESS_FIELDS:
             value = encoded_addresses(value)
-        elif key not in _STRUCTURED:
+        elif key in (b"content-type", b"content-disposition"):
+            value = _PARAMETER.sub(_encoded_parameter, value).translate(QUESTION_MARKS)
+        elif key in _STRUCTURED:
+            value = value.translate(QUESTION_MARKS)
+        else:
             value = b" " + encoded_words(value.replace(b"\n", b"").strip())
     line = name + b":" + value
     if b"\n" in line:
         lines = [part for part in line.split(b"\n") if not part.isspace()]
         return b"\n".join([_folded(part) for part in lines])
     return _folded(line) if len(line) > MAX_LINE else line
+
+
+def _encoded_parameter(match: re.Match[bytes]) -> bytes:
+    """Write a parameter with 8-bit octets, such as a file's name, as RFC 2231 has it."""
+    name, text = match[1], match[2] or match[3]
+    octets = b"".join([b"%c" % octet if octet in _PLAIN_OCTETS else b"%%%02X" % octet for octet in text])
+    return name + b"*=" + charset_of(text) + b"''" + octets
 
 
 def _folded(line: bytes) -> bytes:

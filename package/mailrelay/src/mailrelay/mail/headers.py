@@ -8,22 +8,12 @@ from __future__ import annotations
 
 import re
 
-from mailrelay.core.domains import is_private_domain
 from mailrelay.mail import dates
-from mailrelay.mail.address_list import (
-    CONTROL,
-    addr_spec,
-    address_of,
-    addresses,
-    charset_of,
-    display_name,
-    is_public,
-    named,
-    parse,
-    phrase,
-)
+from mailrelay.mail.address_list import CONTROL, addr_spec, addresses, charset_of
 from mailrelay.mail.body import Body, cut_before
 from mailrelay.mail.fields import MAX_HEAD, field_line, has_body, split, without_text
+from mailrelay.mail.rewriting import recipient_field, replace_date, replace_local_names, set_from
+from mailrelay.mail.sevenbit import SevenBit, is_signed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,10 +75,13 @@ class MessageInfo:
         self.latest = latest
 
 
-def complete(info: MessageInfo, chunks: Iterable[bytes], rewrite: bytes = b"") -> Iterator[bytes]:
+def complete(
+    info: MessageInfo, chunks: Iterable[bytes], rewrite: bytes = b"", *, sevenbit: bool = False
+) -> Iterator[bytes]:
     """Yield the message for DATA: from raw chunks as received (dot-stuffed, no end mark) to clean, stuffed CRLF lines.
 
-    rewrite: the only address that may stand in From; empty for any.
+    rewrite: the only address that may stand in From; empty for any. sevenbit: the body may have no 8-bit octets, unless
+    it is signed.
     A message of up to MAX_HEAD octets comes as one chunk. The result does not depend on how the input is cut, ends with
     CRLF, and lacks only the final dot.
     """
@@ -116,21 +109,37 @@ def complete(info: MessageInfo, chunks: Iterable[bytes], rewrite: bytes = b"") -
         if text:
             head, start = text, 0
     charset = b""
-    keys = {key for key, _, _ in fields}
-    if keys.isdisjoint(_MIME):
-        while not ended and len(head) < MAX_HEAD and pull():
-            pass
+    unlabelled = _MIME.isdisjoint({key for key, _, _ in fields})
+    while (unlabelled or sevenbit) and not ended and len(head) < MAX_HEAD and pull():
+        pass
+    if unlabelled:
         charset = _charset(head[start:MAX_HEAD], ended and len(head) <= MAX_HEAD)
-    out = _completed(fields, info, rewrite, charset).replace(b"\n", b"\r\n")
-    out += body.wire(head[start:])
-    head = b""
+    text, head = head[start:], b""
+    recoder = _recoder(fields) if sevenbit and not (ended and text.isascii()) else None
+    out = _completed(fields, info, rewrite, charset, recoder.encoding if recoder else b"").replace(b"\n", b"\r\n")
+    out += body.wire(recoder.feed(text) if recoder else text)
+    text = b""
     if not ended:
         yield out
         out = b""
-        yield from filter(None, map(body.feed, source))
+        if recoder:
+            yield from filter(None, (body.wire(recoder.feed(body.plain(chunk))) for chunk in source))
+        else:
+            yield from filter(None, map(body.feed, source))
+    if recoder:
+        out += body.wire(recoder.feed(body.plain_end()) + recoder.finish())
     out += body.finish()
     if out:
         yield out
+
+
+def _recoder(fields: list[Field]) -> SevenBit | None:
+    """Return what takes the 8-bit octets out of the body; None if a signature covers them."""
+    values = {key: value for key, _, value in reversed(fields) if value.strip()}
+    content_type = values.get(b"content-type", b"")
+    if b"dkim-signature" in values or is_signed(content_type):
+        return None
+    return SevenBit(content_type, values.get(b"content-transfer-encoding", b""))
 
 
 def recipients_from_headers(raw: bytes) -> list[bytes]:
@@ -163,22 +172,25 @@ def _charset(text: bytes, whole: bool) -> bytes:
     return charset_of(text)
 
 
-def _completed(fields: list[Field], info: MessageInfo, rewrite: bytes, charset: bytes) -> bytes:
-    """Return the header section with LF line ends, the blank line included."""
+def _completed(fields: list[Field], info: MessageInfo, rewrite: bytes, charset: bytes, encoding: bytes) -> bytes:
+    """Return the header section with LF line ends, the blank line included.
+
+    charset: of a body without a label. encoding: the new Content-Transfer-Encoding; empty where it stays.
+    """
     hostname = _NOT_HOST.sub(b"", info.hostname.encode("ascii", "ignore")) or b"mailrelay.invalid"
     date = dates.written(info.date)
     hidden = any(key in _BCC for key, _, _ in fields)
     kept = _singled(fields)
     if not any(key == b"dkim-signature" for key, _, _ in kept):
-        _replace_date(kept, info, date)
-        _replace_local_names(kept, info, _to(info, hidden, hostname))
-    _set_from(kept, info, rewrite, hostname)
+        replace_date(kept, info, date)
+        replace_local_names(kept, info, recipient_field(info, hidden, hostname))
+    set_from(kept, info, rewrite, hostname)
     have = {key: value for key, _, value in kept}
     added: list[tuple[bytes, bytes]] = []
     if b"date" not in have:
         added.append((b"Date", date))
     if b"to" not in have and b"cc" not in have:
-        added.append((b"To", _to(info, hidden, hostname)))
+        added.append((b"To", recipient_field(info, hidden, hostname)))
     if b"message-id" not in have:
         added.append((b"Message-ID", _message_id(info, hostname)))
     mime = not _MIME.isdisjoint(have)
@@ -186,7 +198,10 @@ def _completed(fields: list[Field], info: MessageInfo, rewrite: bytes, charset: 
         added.append((b"MIME-Version", b"1.0"))
     if charset and not mime:
         added.append((b"Content-Type", b"text/plain; charset=" + charset))
-        added.append((b"Content-Transfer-Encoding", b"8bit"))
+    if encoding and b"content-transfer-encoding" in have:
+        kept = [(k, n, b" " + encoding if k == b"content-transfer-encoding" else v) for k, n, v in kept]
+    elif encoding or (charset and not mime):
+        added.append((b"Content-Transfer-Encoding", encoding or b"8bit"))
     lines = [_received(info, hostname, date)]
     for key, name, value in kept:
         plain = value.isascii() and len(value) < 900 and b"\n" not in value
@@ -220,88 +235,12 @@ def _singled(fields: list[Field]) -> list[Field]:
     return kept
 
 
-def _replace_date(kept: list[Field], info: MessageInfo, date: bytes) -> None:
-    """Replace a Date that no reader can take for the message's own, and keep what it said."""
-    for place, (key, name, value) in enumerate(kept):
-        if key == b"date" and not dates.is_plausible(value, info.latest):
-            kept[place] = (key, name, b" " + date)
-            if not any(key == b"x-original-date" for key, _, _ in kept):
-                kept.insert(place + 1, (b"x-original-date", b"X-Original-Date", value))
-            return
-
-
-def _replace_local_names(kept: list[Field], info: MessageInfo, to: bytes) -> None:
-    """Replace a To or Cc that names nobody beyond the own network (`root`) by whom the message went to."""
-    went_to = {recipient.lower() for recipient in info.recipients}
-    have_to = False
-    for field in [field for field in kept if field[0] in (b"to", b"cc")]:
-        key, name, value = field
-        local = [address.lower() for _, address in parse(value)]
-        if not local or any(address in went_to or not _is_local(address) for address in local):
-            have_to |= key == b"to"
-        elif key == b"cc" and have_to:
-            kept.remove(field)
-        else:
-            whole = named(display_name(value), to) if len(local) == 1 and b"@" in to else to
-            kept[kept.index(field)] = (key, name, b" " + whole)
-            have_to = True
-
-
-def _is_local(address: bytes) -> bool:
-    return b"@" not in address or is_private_domain(address.rpartition(b"@")[2])
-
-
 def _valid_id(value: bytes) -> bytes:
     """Return a Message-ID value as it may leave: Gmail refuses one without brackets. Empty where a new one is due."""
     if _MESSAGE_ID.match(value):
         return value
     text = value.strip()
     return b" <" + text + b">" if _BARE_ID.fullmatch(text) else b""
-
-
-def _set_from(kept: list[Field], info: MessageInfo, rewrite: bytes, hostname: bytes) -> None:
-    """Give the message a From with an address in it: its own, the envelope's, or the one that a rule demands."""
-    place = next((i for i, field in enumerate(kept) if field[0] == b"from"), -1)
-    value = kept[place][2] if place >= 0 else b""
-    address = address_of(value)
-    if not rewrite and b"@" in address and (info.smtputf8 or address.isascii()):
-        return
-    sender = addr_spec(rewrite or info.sender or b"MAILER-DAEMON", hostname)
-    if place < 0:
-        original = info.original_sender.translate(None, CONTROL).strip()
-        kept.append((b"from", b"From", b" " + sender))
-    else:
-        original = value.strip()
-        written = parse(value)
-        if rewrite and len(written) == 1 and written[0][1].lower() == sender.lower():
-            original = b""
-        else:
-            name = display_name(value) or (b"" if rewrite else phrase(address))
-            kept[place] = (b"from", kept[place][1], b" " + named(name, sender))
-    if not rewrite:
-        return
-    kept[:] = [f for f in kept if f[0] != b"sender" or address_of(f[2]).lower() == sender.lower()]
-    _keep_original(kept, original, sender, info.smtputf8)
-
-
-def _keep_original(kept: list[Field], original: bytes, sender: bytes, smtputf8: bool) -> None:
-    """Note whom a rewritten message is from: where answers go if they can reach it, else for the reader."""
-    written = parse(original)
-    address = written[0][1] if len(written) == 1 else b""
-    if not original or address.lower() == sender.lower():
-        return
-    can_be_written = smtputf8 or address.isascii()
-    if can_be_written and is_public(address) and not any(key == b"reply-to" for key, _, _ in kept):
-        kept.append((b"reply-to", b"Reply-To", b" " + address))
-    else:
-        kept.append((b"x-original-from", b"X-Original-From", b" " + original))
-
-
-def _to(info: MessageInfo, hidden: bool, hostname: bytes) -> bytes:
-    """Return the one recipient. Several stay undisclosed: who they are may be what a stripped Bcc was to hide."""
-    if hidden or len(info.recipients) != 1 or not (info.smtputf8 or info.recipients[0].isascii()):
-        return b"undisclosed-recipients:;"
-    return addr_spec(info.recipients[0], hostname)
 
 
 def _message_id(info: MessageInfo, hostname: bytes) -> bytes:
