@@ -78,7 +78,8 @@ def presets() -> list[dict[str, str]]:
 
 
 def test_the_list_of_providers_is_complete() -> None:
-    names = "Gmail, Microsoft 365, Outlook.com, Yahoo, iCloud, Fastmail, GMX, web.de, Zoho, Amazon SES"
+    names = "Gmail, Microsoft 365, Microsoft 365: Azure Communication Services, Microsoft 365: connector or Direct Send"
+    names += ", Microsoft 365: High Volume Email, Outlook.com, Yahoo, iCloud, Fastmail, GMX, web.de, Zoho, Amazon SES"
     assert [preset["name"] for preset in presets()] == names.split(", ")
 
 
@@ -86,9 +87,10 @@ def test_the_list_of_providers_is_complete() -> None:
 def test_the_relay_finds_nothing_wrong_with_a_preset(preset: dict[str, str]) -> None:
     options = {name: preset[name] for name in ("host", "port", "tls", "rate") if name in preset}
     lines = "".join(f"\toption {name} '{value}'\n" for name, value in options.items())
-    text = (
-        f"config mailrelay main\n\tlist network lo\nconfig smarthost\n{lines}\toption username u\n\toption password p\n"
+    login = (
+        "" if "leave login name and password empty" in preset["login"] else "\toption username u\n\toption password p\n"
     )
+    text = f"config mailrelay main\n\tlist network lo\n\toption sender me@example.org\nconfig smarthost\n{lines}{login}"
     settings, faults, warnings = check(text.encode(), "config", Machine())
     assert settings is not None and not faults and not warnings, [str(one) for one in [*faults, *warnings]]
     assert settings.smarthosts[0].host == preset["host"] and preset["login"]

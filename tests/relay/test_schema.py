@@ -9,7 +9,7 @@ import pytest
 
 from forge.generate import docs
 from mailrelay.config import option_types, schema, settings
-from mailrelay.config.machine import ThisMachine
+from mailrelay.config.machine import Machine, ThisMachine
 from mailrelay.config.options import OPTIONS
 
 GOOD = """
@@ -206,10 +206,22 @@ def test_a_file_that_is_missing_or_a_folder_is_a_fault(tmp_path: Path) -> None:
         assert str(faults[0]).startswith(f"{path}: cannot be read: ") and "--config" in str(faults[0])
 
 
+def examples(page: Path) -> list[str]:
+    blocks = re.findall(r"(?:^    \S.*\n(?:(?:    .*)?\n)*)+", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in blocks if block.startswith("    config")]
+
+
 def test_the_examples_in_the_docs_are_sound() -> None:
-    blocks = re.findall(r"(?:^    \S.*\n(?:(?:    .*)?\n)*)+", docs.CONFIG.read_text(encoding="utf-8"), re.MULTILINE)
-    examples = [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in blocks if block.startswith("    config")]
-    assert len(examples) >= 5
-    for example in examples:
+    assert len(examples(docs.CONFIG)) >= 5
+    for example in examples(docs.CONFIG):
         _, faults, _ = check(example)
         assert faults == []
+
+
+def test_nothing_is_unwise_about_the_ways_to_microsoft() -> None:
+    found = examples(docs.CONFIG.with_name("microsoft-365.md"))
+    hosts = [f"option host '{host}" for host in ("smtp.azurecomm.net", "example-org.mail.protection", "smtp-hve.")]
+    assert all(any(host in example for example in found) for host in hosts)
+    for example in found:
+        _, faults, warnings = schema.check(example.encode(), "FILE", Machine())
+        assert [str(finding) for finding in [*faults, *warnings]] == []

@@ -40,6 +40,8 @@ function facts(step) {
 	if (step.step == 'certificate')
 		return Object.keys(CERTIFICATE).filter(function(name) { return (step.detail || {})[name]; })
 			.map(function(name) { return CERTIFICATE[name].format(step.detail[name]); });
+	if (step.step == 'ehlo')
+		return (step.detail || {}).name ? [ _('we said %s').format(step.detail.name) ] : [];
 	return step.step == 'login' && (step.detail || {}).mechanism ? [ step.detail.mechanism ] : [];
 }
 

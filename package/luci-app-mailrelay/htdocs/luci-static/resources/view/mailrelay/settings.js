@@ -35,7 +35,8 @@ const LAYOUT = {
 			[ 'queue_lifetime', _('Try for') ], [ 'failed_lifetime', _('Keep failed mail for') ]
 		] ],
 		[ 'advanced', _('Advanced'), [
-			[ 'hostname', _('Own name') ], [ 'port', _('Ports') ], [ 'retry_min', _('First wait') ], [ 'retry_max', _('Longest wait') ],
+			[ 'hostname', _('Own name') ], [ 'port', _('Ports') ], [ 'login', _('Logins of machines') ],
+			[ 'retry_min', _('First wait') ], [ 'retry_max', _('Longest wait') ],
 			[ 'max_message_size', _('Largest mail') ], [ 'max_recipients', _('Recipients of a mail') ],
 			[ 'max_connections', _('Connections') ], [ 'max_connections_per_client', _('Connections of a machine') ],
 			[ 'command_timeout', _('Time for a command') ], [ 'min_data_rate', _('Slowest mail') ],
@@ -48,11 +49,14 @@ const LAYOUT = {
 			[ 'enabled', _('Enabled') ], [ 'host', _('Server') ], [ 'tls', _('Encryption') ], [ 'port', _('Port') ],
 			[ 'username', _('Login name') ], [ 'password', _('Password') ]
 		] ],
-		[ 'use', _('Use'), [ [ 'sender', _('For mail from') ], [ 'rate', _('At most') ], [ 'priority', _('Priority') ] ] ],
+		[ 'use', _('Use'), [
+			[ 'from', _('Send as') ], [ 'sender', _('For mail from') ], [ 'rate', _('At most') ],
+			[ 'overflow', _('The rest by the next provider') ], [ 'priority', _('Priority') ]
+		] ],
 		[ 'advanced', _('Advanced'), [
 			[ 'auth', _('Kind of login') ], [ 'verify', _('Verify the server') ], [ 'ca_file', _('Authorities') ],
 			[ 'fingerprint', _('Fingerprint') ], [ 'allow_cleartext', _('Allow no encryption') ], [ 'family', _('Connect by') ],
-			[ 'timeout', _('Time limit') ]
+			[ 'connections', _('Connections') ], [ 'timeout', _('Time limit') ]
 		] ]
 	],
 	client: [
@@ -146,7 +150,7 @@ function addField(section, type, tab, name, title) {
 	if (option.required)
 		o.rmempty = false;
 
-	o.placeholder = option.value || option.computed;
+	o.placeholder = option.value || (option.computed || '').replace(/`/g, '');
 	return o;
 }
 
