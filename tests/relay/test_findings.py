@@ -205,8 +205,8 @@ WARNINGS: list[tuple[str, str]] = [
     (SMTP + "option username u # tail\noption password 'secret'", "option 'username' is followed by a comment"),
     (MAIN + "option hostname 'OpenWrt'", "'OpenWrt' has no dot: providers are greeted by the connection's own address"),
     (
-        MAIN + "option login none\n" + CLIENT + "option address 10.0.0.1\noption username u\noption password x",
-        "'none' offers no login, and section 'c' has one",
+        MAIN + "option login none\n" + CLIENT + "option address 10.0.0.1\noption accept_any_login 1",
+        "option 'accept_any_login' has no effect, as option login of section 'main' is 'none'",
     ),
     (SMTP + "option username u\noption password x", "nobody is told of mail that cannot be delivered"),
     (SMTP + "option from 'alarm@plant'", "option 'from': 'alarm@plant' has a domain without a dot"),

@@ -297,9 +297,9 @@ def _clients(clients: list[Part], main: Part) -> None:
     seen: dict[Net, str] = {}
     for part in clients:
         _credentials(part, "")
-        if main["login"] == "none" and (part["username"] or part["accept_any_login"]):
-            problem = f"'none' offers no login, and section '{part.title}' has one"
-            main.warn("login-not-offered", "login", problem, "write ", Setting("login", "listed"))
+        if main["login"] == "none" and part["accept_any_login"]:
+            problem = "has no effect, as option login of section 'main' is 'none'"
+            part.warn("no-effect", "accept_any_login", problem, "write ", Setting("login", "listed"), " there")
         if part["accept_any_login"] and part["username"]:
             problem = "leaves the username without a meaning"
             part.fault("two-logins", "accept_any_login", problem, "set one of the two")
