@@ -44,6 +44,8 @@ def preload(smarthosts: list[Smarthost]) -> None:
 
     if any(smarthost.tls != "none" for smarthost in smarthosts):
         from mailrelay.courier import certificate  # noqa: F401
+    if any(smarthost.username and smarthost.auth in ("auto", "cram-md5") for smarthost in smarthosts):
+        import hmac  # noqa: F401
 
 
 def ehlo_name(hostname: bytes, own_address: str) -> bytes:

@@ -21,6 +21,9 @@ def listen(plan: Plan, sockets: ListenSockets, where: Spool, counts: memoryview,
     """Serve the LAN. pipes: those that take the ids of new mail and refusals, and the lifeline."""
     from mailrelay.listener import listener
 
+    if any(client.password for client in plan.settings.clients):
+        import binascii  # noqa: F401
+
     processes.drop_rights(plan.owner)
     allow = [Net.parse(net) for net in plan.allow]
     listener.Listener(plan.settings, allow, list(sockets.open.values()), where, counts, pipes).run()

@@ -6,6 +6,7 @@ whole one. Who syncs when is the business of `group_commit` and `courier`. docs/
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 
@@ -121,7 +122,11 @@ class Spool:
         for state in (_TMP, *STATES):
             os.makedirs(f"{self.root}/{state}", mode=0o700, exist_ok=True)
         for name in os.listdir(f"{self.root}/{_TMP}"):
-            os.unlink(f"{self.root}/{_TMP}/{name}")
+            try:
+                os.unlink(f"{self.root}/{_TMP}/{name}")
+            except OSError as error:  # a file system that was mounted read-only over its faults still shows what waits
+                if error.errno != errno.EROFS:
+                    raise
 
     def lock(self) -> bool:
         """Take the spool for this process and the children it forks; False if somebody else has it.
