@@ -565,3 +565,28 @@ def test_a_mail_from_the_null_sender_is_never_answered(box: Spool) -> None:
         queue_id = put(box, b"")
         assert desk.run()[0] > 0.0
         assert (desk.queue(), desk.queue(spool.FAIL)) == ([], [queue_id])
+
+
+def test_on_a_disk_that_can_only_be_read_mail_waits_and_the_owner_hears_that_and_of_what_is_stuck(
+    box: Spool, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(notify, "_run", lambda program, event, **_: heard.append(f"{program} {event}"))
+    open_file = os.open
+
+    def read_only(path: Any, flags: int, *mode: int) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR) and str(path).startswith(box.root):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return open_file(path, flags, *mode)
+
+    with ScriptedProvider() as provider:
+        desk = Desk(box, smarthost(provider), "notify '/bin/true'")
+        queue_id = put(box)
+        monkeypatch.setattr(os, "open", read_only)
+        due, _ = desk.run()
+        assert due == time.now + 900
+        for _ in range(4):
+            time.now = due
+            due, _ = desk.run()
+        assert (provider.messages, desk.queue()) == ([], [queue_id])
+        assert [event for event in heard if "true" in event] == ["/bin/true disk", "/bin/true stuck"]

@@ -59,12 +59,12 @@ def test_what_one_courier_remembers_the_next_one_is_given(dispatcher: Dispatcher
 def test_what_a_machine_was_refused_waits_for_a_courier_that_tells_of_it(dispatcher: Dispatcher) -> None:
     dispatcher.tell_refused([])
     assert not dispatcher.due(0.0)
-    dispatcher.tell_refused([("10.0.0.1", "450 4.7.1 too many", 3)])
+    dispatcher.tell_refused([("10.0.0.1", "450 4.7.1 too many", 3, "raise it")])
     dispatcher.new_settings(True)
     dispatcher.flush()
     assert dispatcher.due(0.0)
     dispatcher.start(dispatcher.first, 0.0)
-    assert dispatcher.carried_state == {"refused 10.0.0.1": ["450 4.7.1 too many", "3"]}
+    assert dispatcher.carried_state == {"refused 10.0.0.1": ["450 4.7.1 too many", "3", "raise it"]}
 
 
 def test_half_a_line_of_one_courier_is_not_the_next_ones(dispatcher: Dispatcher) -> None:

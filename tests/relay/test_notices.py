@@ -203,6 +203,16 @@ def test_what_a_clock_may_be_to_blame_for_is_told_once_the_clock_is_trusted_or_i
     assert desk.courier(desk.trouble(cause)) == [cause]
 
 
+_open = os.open
+
+
+def read_only(path: str, flags: int, *mode: int) -> int:
+    """open(2) on a disk that can only be read."""
+    if flags & (os.O_WRONLY | os.O_RDWR):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    return _open(path, flags, *mode)
+
+
 # ---- the spool ------------------------------------------------------------------------------------------------------
 
 
@@ -224,13 +234,6 @@ def test_a_disk_that_refuses_is_told_and_is_mended_once_it_can_be_written(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(desk.box)
-    open_file = os.open
-
-    def read_only(path: str, flags: int, *mode: int) -> int:
-        if flags & (os.O_WRONLY | os.O_RDWR):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        return open_file(path, flags, *mode)
-
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", read_only)
         assert desk.courier(lambda notices: notices.disk("Read-only file system")) == ["disk"]
@@ -285,6 +288,18 @@ def test_a_machine_that_is_refused_is_told_with_what_it_was_told(desk: Desk) -> 
     assert desk.courier(lambda notices: notices.refused("192.168.1.9", "550 5.7.1 not you", 3)) == ["refused"]
     (mail,) = desk.mails()
     assert "The machine 192.168.1.9 was refused 3 times" in mail and "550 5.7.1 not you" in mail
+
+
+def test_mail_that_was_not_taken_because_of_the_disk_tells_of_the_disk(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(notices: Notices) -> None:
+        notices.refused("192.168.1.9", "451 4.3.0 This mail could not be stored", 3, "")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", read_only)
+        assert desk.courier(refused) == ["disk"]
+    assert desk.courier(refused) == ["refused"], "it takes mail again"
 
 
 def test_one_mail_tells_of_everything_in_a_couriers_life(desk: Desk) -> None:

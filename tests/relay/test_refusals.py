@@ -209,3 +209,13 @@ def test_a_trouble_that_only_one_message_meets_is_told_once_and_mended_when_that
         put(box)
         desk.run()
         assert troubles(desk) == [] and len(provider.messages) == 5
+
+
+def test_a_notices_sender_that_is_refused_is_no_trouble_to_tell_of(box: Spool, time: Time) -> None:
+    with ScriptedProvider({"mail": SENDER}) as provider:
+        desk = Desk(box, smarthost(provider), "postmaster 'boss@example.org'")
+        put(box)
+        for _ in range(4):
+            time.now = max(desk.run())
+        assert troubles(desk) == ["sender-refused"]
+        assert len(desk.queue()) == 2, "the mail and one notice"

@@ -54,7 +54,11 @@ def test_without_its_storage_the_relay_answers_452_and_touches_nothing(tmp_path:
     """A folder where nothing is mounted: what is beneath it is not the spool."""
     mount = tmp_path / "stick"
     mount.mkdir()
-    with Relay(rest=SMARTHOST.format(port=1), options=("--spool-mount", str(mount))) as relay:
+    smarthost = SMARTHOST.format(port=1)
+    with Relay("option notify '/bin/true'", smarthost, options=("--spool-mount", str(mount))) as relay:
+        relay.wait_log("notified event=disk program=/bin/true")
+        (trouble,) = wait(lambda: relay.status().get("troubles"), "the status tells it too")
+        assert trouble["cause"] == "disk" and f"{mount}: nothing is mounted there" in trouble["answer"]
         with relay.connect() as client:
             client.say("EHLO plc", "250")
             assert client.say("MAIL FROM:<plc@example.net>").startswith("452")

@@ -32,7 +32,7 @@ NAME is `smarthost` and its name, and a sender if it concerns that one alone; `d
 
 But one kind the supervisor writes, and couriers forget it when they have told the owner:
 
-    refused CLIENT                  the reply that a machine on the LAN got instead of its mail's 250, and how often
+    refused CLIENT                  the reply that a machine on the LAN got instead of its mail's 250, how often, advice
 """
 
 from __future__ import annotations

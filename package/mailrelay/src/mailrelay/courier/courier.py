@@ -261,8 +261,8 @@ class Courier:
             self.queue.postpone(self.notices.settle())
             self.notices.stuck()
             self.report_oldest()
-        for name, (reply, count) in () if self.busy else self.refused.items():  # machines on the LAN, by the listener
-            self.notices.refused(name.partition(" ")[2], reply, int(count))
+        for name, (reply, count, advice) in () if self.busy else self.refused.items():  # machines on the LAN
+            self.notices.refused(name.partition(" ")[2], reply, int(count), advice)
             self.report("forget", name)
         now = clock.boottime()
         way_open = self.routes.first_available_at(now, notify.notice_envelope(self.main)) <= now

@@ -30,6 +30,7 @@ _EVENT = os.path.abspath(f"{__file__}/../../../../event")
 _HEAD = 4096  # bytes of the original shown in a notice
 _CLOCK_CAUSES = ("cert-expired", "cert-not-yet-valid")  # a clock that is not set yet has them, too
 _FORGOTTEN = 86400.0  # seconds after which a sender that sends no more is no trouble any more
+_OURS = ("451", "452")  # of the replies to a machine: what may be the disk's fault
 _DAMAGED, _DISK, _STUCK, _REFUSED = "damaged", "disk", "stuck", "refused"
 _DISK_ADVICE = (
     "Look at the storage that the spool lies on (dmesg, mount, df): make room, mount it to be written again, or replace"
@@ -124,7 +125,11 @@ class Notices:
             self._notify(_DISK, ANSWER=reason, ADVICE=_DISK_ADVICE)
 
     def refused(self, client: str, reply: str, count: int, advice: str = "") -> None:
-        """Tell of a machine whose mail was not taken, so many times."""
+        """Tell of a machine whose mail was not taken, so many times; or of the disk, if that is why."""
+        broken = self._write_error() if reply.startswith(_OURS) else ""
+        if broken:
+            self.disk(broken)
+            return
         self._sections.append(notice_mail.refused(client, reply, count, advice))
         self._notify(_REFUSED, CLIENT=client, ANSWER=reply, COUNT=str(count), ADVICE=advice)
 
@@ -139,11 +144,11 @@ class Notices:
                 again = trouble.last + 2 * self._main.retry_max  # what it refused has been tried again by then
                 if now < again:
                     due = again
-                elif self._writes():
-                    self._over(self._troubles.end(name))
-                else:
-                    self.disk(trouble.answer)
+                elif error := self._write_error():
+                    self.disk(error)
                     due = now + 2 * self._main.retry_max
+                else:
+                    self._over(self._troubles.end(name))
             elif kind == _DAMAGED:
                 if not any(os.path.lexists(self._spool.path(state, rest)) for state in spool.STATES):
                     self._troubles.end(name)
@@ -210,14 +215,14 @@ class Notices:
     def _is_queued(self, queue_id: str) -> bool:
         return bool(queue_id) and os.path.lexists(self._spool.path(spool.QUEUE, queue_id))
 
-    def _writes(self) -> bool:
-        """Return whether the spool's disk can be written again."""
-        draft = spool.Draft(self._spool, spool.Envelope(b"", [], ""))
+    def _write_error(self) -> str:
+        """Write to the spool's disk. Return what that says, "" if it takes it."""
+        draft = spool.Draft(self._spool, notice_envelope(self._main))
         try:
             draft.write([])
-            return True
-        except OSError:
-            return False
+            return ""
+        except OSError as error:
+            return error.strerror or type(error).__name__
         finally:
             draft.discard()
 

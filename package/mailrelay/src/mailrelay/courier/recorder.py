@@ -100,7 +100,8 @@ class Recorder:
                 facts = (trouble.stage, _SENDER_REFUSED, trouble.text, trouble.hint, sender)
             else:
                 facts = (trouble.stage, _MAIL_REFUSED, trouble.text, trouble.hint, None)
-            self.notices.trouble(smarthost, *facts, message.id)
+            if trouble.verdict == SETTING or not envelope.notice:  # never a notice about a notice
+                self.notices.trouble(smarthost, *facts, message.id)
         return self._record(message, statuses, trouble or waiting or refused, smarthost.host, due)
 
     def _tell(self, message: spool.Message, place: int, status: bytes, answer: Answer, smarthost: Smarthost) -> None:

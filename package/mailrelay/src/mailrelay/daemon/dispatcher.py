@@ -164,10 +164,10 @@ class Dispatcher:
         else:
             self.carried_state.pop(report[1], None)
 
-    def tell_refused(self, news: list[tuple[str, str, int]]) -> None:
-        """Have a courier tell the owner of machines on the LAN that were refused: client, reply, how often."""
-        for client, reply, count in news:
-            self.carried_state[f"refused {client}"] = [reply, str(count)]
+    def tell_refused(self, news: list[tuple[str, str, int, str]]) -> None:
+        """Have a courier tell the owner of machines on the LAN that were refused: client, reply, how often, advice."""
+        for client, reply, count, advice in news:
+            self.carried_state[f"refused {client}"] = [reply, str(count), advice]
             self.schedule.scan()
 
     # What the owner wants

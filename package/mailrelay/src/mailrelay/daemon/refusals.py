@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 _KEPT = 32  # pairs of machine and reply
 _TOLD = 64  # machines of which the owner is told within a day
 _DAY = 86400.0
-# Of our own troubles (no room, no provider) the owner is told by other events, once for all machines.
-_OURS = ("451", "452")
+_OURS = ("451 4.3", "452 4.3")  # no room, a disk that refuses: nothing that the machine could help
 
 
 class Refusals:
@@ -31,8 +30,8 @@ class Refusals:
         self._kept: dict[tuple[str, str], Refusal] = {}  # those refused last stand last
         self._told: dict[str, float] = {}  # client → when the owner was told, in CLOCK_BOOTTIME seconds
 
-    def read(self) -> list[tuple[str, str, int]]:
-        """Take what listeners have written. Return the clients, replies and counts that are news for the owner."""
+    def read(self) -> list[tuple[str, str, int, str]]:
+        """Take what listeners have written. Return what is news for the owner: client, reply, count and advice."""
         lines, self._rest = ipc.read_reports(self.pipe_r, self._rest)
         news = []
         for line in lines:
@@ -42,7 +41,7 @@ class Refusals:
                 log.event("bad-report", log.ERROR, line=line[:200])
                 continue
             if self._is_news(refusal["client"], refusal["reply"], clock.boottime()):
-                news.append((refusal["client"], refusal["reply"], refusal["count"]))
+                news.append((refusal["client"], refusal["reply"], refusal["count"], refusal["advice"]))
         return news
 
     def facts(self) -> list[Refusal]:
@@ -62,9 +61,10 @@ class Refusals:
         return refusal
 
     def _is_news(self, client: str, reply: str, now: float) -> bool:
-        """Return whether to tell the owner now: of each machine once a day."""
+        """Return whether to tell the owner now: once a day of each machine, and of our own troubles, which all meet."""
         self._told = {known: told for known, told in self._told.items() if now < told + _DAY}
-        if reply.startswith(_OURS) or client in self._told or len(self._told) >= _TOLD:
+        whose = "" if reply.startswith(_OURS) else client
+        if whose in self._told or len(self._told) >= _TOLD:
             return False
-        self._told[client] = now
+        self._told[whose] = now
         return True

@@ -5,7 +5,9 @@ Each function runs in a child of its own and returns when that is to end.
 
 from __future__ import annotations
 
-from mailrelay.core import counters, paths
+import os
+
+from mailrelay.core import counters, ipc, paths
 from mailrelay.core.net import Net
 from mailrelay.daemon import processes
 
@@ -52,3 +54,16 @@ def deliver(
         state=orders.state,
     )
     courier.run(deliverer, lifeline, scan=orders.scan)
+
+
+def tell_missing(plan: Plan, where: Spool, dispatcher: Dispatcher, text: str) -> None:
+    """Tell the owner that the spool's storage is missing: without it there is no courier that would."""
+    import subprocess  # noqa: F401 - while Python's library can still be read
+
+    from mailrelay.courier import notify
+
+    def report(*words: str) -> None:
+        os.write(dispatcher.first.report_w, ipc.encode_report(*words))
+
+    processes.drop_rights(plan.owner)
+    notify.Notices(plan.settings, where, dispatcher.carried_state, report).disk(text)

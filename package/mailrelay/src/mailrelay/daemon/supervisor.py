@@ -86,15 +86,14 @@ class Supervisor:
         for number in processes.HANDLED:
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        if not self.at_hand:
-            text = "nothing is mounted there; all mail is refused for now"
-            log.event("no-spool", log.ERROR, mount=self.plan.mount, text=text)
-        elif not takeover.take(self.spool, self.plan.owner, self.signal_r, self.fork):
+        if self.at_hand and not takeover.take(self.spool, self.plan.owner, self.signal_r, self.fork):
             return os.EX_UNAVAILABLE
-        elif status.may_hold_mail(self.plan.spool):
-            self.dispatcher.schedule.scan()
         self.accept_config()
         self.dispatcher.carried_state = carried_state.load(f"{self.plan.run_dir}/{paths.STATE}")
+        if not self.at_hand:
+            self.miss_spool()
+        elif self.dispatcher.carried_state or status.may_hold_mail(self.plan.spool):
+            self.dispatcher.schedule.scan()
         self.control = ipc.make_control(self.plan.run_dir)
         self.listen_sockets.bind(self.plan.listen)
         if not self.listen_sockets.open:
@@ -119,6 +118,11 @@ class Supervisor:
         """Let couriers read the config that the plan was made from."""
         path = f"{self.plan.run_dir}/{paths.ACCEPTED_CONFIG}"
         os.rename(f"{path}.new", path)
+
+    def miss_spool(self) -> None:
+        text = f"{self.plan.mount}: nothing is mounted there; all mail is refused for now"
+        log.event("no-spool", log.ERROR, text=text)
+        self.fork(lambda: roles.tell_missing(self.plan, self.spool, self.dispatcher, text), self.lifeline_r)
 
     def warn(self) -> None:
         for warning in self.plan.warnings:
