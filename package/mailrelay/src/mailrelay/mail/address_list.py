@@ -198,14 +198,11 @@ def encoded_addresses(value: bytes) -> bytes:
         if kind in (WORD, QUOTED, SPACE):
             name.append((kind, text))
             continue
-        written = b"".join([text for _, text in name])
         if kind == ANGLE and not text.isascii():
-            out.append(_encoded_name([*name, (WORD, text[1:-1])], False))
-            text = b":;"
+            out.append(_empty_group(b"".join([part for _, part in name]) + text[1:-1]))
+            text = b""
         else:
             out.append(_encoded_name(name, kind == ANGLE))
-            if b"@" in written and kind != ANGLE and not written.isascii():
-                out.append(b":;")
         name = []
         if kind == COMMENT and not text.isascii():
             out.append(b"(" + encoded_words(_ESCAPE.sub(rb"\1", text[1:-1]).replace(b"\n", b"")) + b")")
@@ -218,10 +215,26 @@ def _encoded_name(name: list[tuple[int, bytes]], before_angle: bool) -> bytes:
     written = b"".join([text for _, text in name])
     if written.isascii():
         return written
+    if b"@" in written and not before_angle:
+        return _encoded_address(name, written)
     text = b"".join([_ESCAPE.sub(rb"\1", text[1:-1]) if kind == QUOTED else text for kind, text in name])
     before = b" " if written[:1].isspace() else b""
     after = b" " if before_angle or written[-1:].isspace() else b""
     return before + encoded_words(b" ".join(text.split())) + after
+
+
+def _encoded_address(name: list[tuple[int, bytes]], written: bytes) -> bytes:
+    """Encode an address without brackets that has 8-bit octets in it or beside it."""
+    found = [address for _, address in _parse_element(name) if address.isascii() and _SIMPLE.fullmatch(address)]
+    if not found:
+        return _empty_group(written)
+    words = set(found)
+    rest = b" ".join([word for word in written.split() if word not in words])
+    return b" " + b", ".join([encoded_words(rest) + b" <" + found[0] + b">", *found[1:]])
+
+
+def _empty_group(name: bytes) -> bytes:
+    return b" " + encoded_words(b" ".join(name.split())) + b":;"
 
 
 def charset_of(text: bytes) -> bytes:

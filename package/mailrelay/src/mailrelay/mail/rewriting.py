@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from mailrelay.core.domains import is_private_domain
 from mailrelay.mail import dates
-from mailrelay.mail.address_list import CONTROL, addr_spec, address_of, display_name, is_public, named, parse, phrase
+from mailrelay.mail.address_list import (
+    CONTROL,
+    addr_spec,
+    address_of,
+    display_name,
+    encoded_addresses,
+    is_public,
+    named,
+    parse,
+    phrase,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +40,8 @@ def set_from(kept: list[Field], info: MessageInfo, rewrite: bytes, hostname: byt
     place = next((i for i, field in enumerate(kept) if field[0] == b"from"), -1)
     value = kept[place][2] if place >= 0 else b""
     address = address_of(value)
-    if not rewrite and b"@" in address and (info.smtputf8 or address.isascii()):
+    can_be_written = info.smtputf8 or value.isascii() or b"@" in address_of(encoded_addresses(value))
+    if not rewrite and b"@" in address and can_be_written:
         return
     sender = addr_spec(rewrite or info.sender or b"MAILER-DAEMON", hostname)
     if place < 0:
@@ -64,20 +75,26 @@ def _keep_original(kept: list[Field], original: bytes, sender: bytes, smtputf8: 
 
 
 def replace_local_names(kept: list[Field], info: MessageInfo, to: bytes) -> None:
-    """Replace a To or Cc that names nobody beyond the own network (`root`) by whom the message went to."""
+    """Replace a To or Cc that names nobody beyond the own network (`root`) by whom the message went to; leave such
+    names out where there are others."""
     went_to = {recipient.lower() for recipient in info.recipients}
     have_to = False
     for field in [field for field in kept if field[0] in (b"to", b"cc")]:
         key, name, value = field
-        local = [address.lower() for _, address in parse(value)]
-        if not local or any(address in went_to or not _is_local(address) for address in local):
+        written = parse(value)
+        reached = [pair for pair in written if pair[1].lower() in went_to or not _is_local(pair[1])]
+        if len(reached) == len(written):
             have_to |= key == b"to"
-        elif key == b"cc" and have_to:
+            continue
+        if not reached and key == b"cc" and have_to:
             kept.remove(field)
+            continue
+        if reached:
+            to_others = b", ".join([named(phrase(name), address) for name, address in reached])
         else:
-            whole = named(display_name(value), to) if len(local) == 1 and b"@" in to else to
-            kept[kept.index(field)] = (key, name, b" " + whole)
-            have_to = True
+            to_others = named(display_name(value), to) if len(written) == 1 and b"@" in to else to
+        kept[kept.index(field)] = (key, name, b" " + to_others)
+        have_to = True
 
 
 def _is_local(address: bytes) -> bool:

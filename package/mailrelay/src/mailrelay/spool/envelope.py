@@ -76,10 +76,13 @@ class Envelope:
         return self.received if clock.EARLIEST <= self.received <= now else now
 
     def latest_date(self) -> float:
-        """Return what the message's own Date may say at most: two days on, or ten years where no clock is trusted."""
+        """Return what the message's own Date may say at most: two days on, or a year where the clock is not trusted.
+
+        It is rarely wrong by more, since no certificate would be valid.
+        """
         if clock.trusted():
             return self.date() + 2 * 86400
-        return max(clock.wall(), clock.EARLIEST) + 10 * 365 * 86400
+        return max(clock.wall(), clock.EARLIEST) + 366 * 86400
 
     def _flags(self) -> bytes:
         """Return three characters. Versions that know no protocol take the last one for 0 if it is not 1."""
