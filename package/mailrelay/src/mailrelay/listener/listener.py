@@ -144,7 +144,8 @@ class Listener:
     def refuse(self, connection: Connection, reply: Reply, event: str = "refused") -> None:
         """Drop a connection and tell the owner of it."""
         commands = connection.session.commands
-        if not connection.incoming.stored or commands.content is not None:  # else it has sent its mail, but for QUIT
+        sent = connection.incoming.stored and commands.content is None  # its mail, but for QUIT
+        if not (sent and reply is replies.TIMED_OUT):
             self.journal.refused(connection.client, commands.said, reply, event)
         self.drop(connection, reply)
 
@@ -290,7 +291,9 @@ class Listener:
                 self.drop(connection, replies.NEW_SETTINGS)
             else:
                 few = limits.run_short(self.per_client[connection.client], main.max_connections_per_client)
-                fault = connection.pace.fault(progress, now, session.in_data, main, short=short or few)
+                fault = connection.pace.fault(
+                    progress, now, session.in_data, main, short=short or few or session.commands.closing
+                )
                 if fault:
                     self.refuse(connection, fault)
         self.intake.capacity.tick(now)
