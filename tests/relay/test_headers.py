@@ -263,6 +263,8 @@ def test_bcc_leaves_no_trace_and_recipients_are_not_told_of_each_other() -> None
         ("To: root@raspberrypi", "o@x.example", "To: o@x.example"),
         ("To: Admin <root@localhost.localdomain>", "o@x.example", "To: Admin <o@x.example>"),
         ("To: root, ups@nas.lan", "o@x.example", "To: o@x.example"),
+        ("To: root@Router.Plant.example", "o@x.example", "To: o@x.example"),
+        ("To: a@router.plant.example", "a@router.plant.example", "To: a@router.plant.example"),
         ("To: Pump station", "o@x.example", "To: Pump station <o@x.example>"),
         ("To: root", "o@x.example p@x.example", "To: undisclosed-recipients:;"),
         ("To: root\r\nBcc: spy", "o@x.example", "To: undisclosed-recipients:;"),
@@ -278,7 +280,8 @@ def test_bcc_leaves_no_trace_and_recipients_are_not_told_of_each_other() -> None
 def test_a_name_of_the_own_network_becomes_the_address_it_went_to(
     received: str, recipients: str, expected: str
 ) -> None:
-    data = sent(f"{received}\r\n\r\nhi\r\n".encode(), of=info(SENDER, *recipients.encode().split()))
+    of = info(SENDER, *recipients.encode().split(), hostname="router.plant.example")
+    data = sent(f"{received}\r\n\r\nhi\r\n".encode(), of=of)
     assert re.findall(r"\r\n((?:To|Cc): .*)(?=\r)", data.decode()) == expected.split("\r\n")
 
 

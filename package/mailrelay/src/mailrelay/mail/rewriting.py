@@ -82,7 +82,7 @@ def replace_local_names(kept: list[Field], info: MessageInfo, to: bytes) -> None
     for field in [field for field in kept if field[0] in (b"to", b"cc")]:
         key, name, value = field
         written = parse(value)
-        reached = [pair for pair in written if pair[1].lower() in went_to or not _is_local(pair[1])]
+        reached = [pair for pair in written if pair[1].lower() in went_to or not _is_local(pair[1], info)]
         if len(reached) == len(written):
             have_to |= key == b"to"
             continue
@@ -97,8 +97,13 @@ def replace_local_names(kept: list[Field], info: MessageInfo, to: bytes) -> None
         have_to = True
 
 
-def _is_local(address: bytes) -> bool:
-    return b"@" not in address or is_private_domain(address.rpartition(b"@")[2])
+def _is_local(address: bytes, info: MessageInfo) -> bool:
+    domain = address.rpartition(b"@")[2]
+    return (
+        b"@" not in address
+        or is_private_domain(domain)
+        or domain.lower() == info.hostname.lower().encode("ascii", "ignore")
+    )
 
 
 def recipient_field(info: MessageInfo, hidden: bool, hostname: bytes) -> bytes:
