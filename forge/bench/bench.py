@@ -91,6 +91,7 @@ ROWS = (
     Row("resident_more", "the same without the courier, which leaves when all is sent", "MB", None, MB),
     Row("queued_pss", "with a long queue: PSS", "MB", None, MB),
     Row("queued_more", "with a long queue: Pss_Anon over idle", "MB", Goal(3, ratio=False), MB),
+    Row("second_more", "a second courier, while the first one's transfer lasts: Pss_Anon", "MB", None, MB),
     Row("big_more", "a 40 MB mail: Pss_Anon over a small mail", "MB", Goal(1, ratio=False), MB),
 )
 

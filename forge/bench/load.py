@@ -59,12 +59,14 @@ class Sink:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self) -> None:
-        """Count from 0 again."""
+    def start(self, *, wait: int = 0) -> None:
+        """Count from 0 again. wait: seconds until it answers the end of a mail."""
         self.count = 0
+        slow = ["-W", f".:{wait}"] if wait else []
         user = [] if os.getuid() else ["-u", "nobody"]  # it refuses to stay root
         self._process = subprocess.Popen(
-            [*self._tools.tool("smtp-sink"), "-c", *user, f"127.0.0.1:{self.port}", "256"], stdout=subprocess.PIPE
+            [*self._tools.tool("smtp-sink"), "-c", *user, *slow, f"127.0.0.1:{self.port}", "256"],
+            stdout=subprocess.PIPE,
         )
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
 

@@ -28,6 +28,7 @@ SLOW_ADDRESSES = (1, 100)
 BIG_MAIL = 40 * 1000 * 1000
 SETTLE_SECONDS = 1.0
 DRAIN_SECONDS = 180.0
+SINK_WAITS = 10  # seconds at the end of a mail, for a second courier to help
 
 Figures = dict[str, float]
 
@@ -157,6 +158,7 @@ class Rounds:
         yield "latency", self._latency
         yield "memory with 50 connections", self._loaded
         yield "memory with a big mail", self._big_mail
+        yield "memory with a second courier", self._second_courier
         for connections in CONNECTIONS:
             for each in (True, False):
                 yield f"accepting and delivering, {connections}", self._rate(connections, each, delivering=True)
@@ -204,6 +206,26 @@ class Rounds:
                 server.delivered(1)
             peaks.append(peak["pss_anon"])
         return {"big_more": peaks[1] - peaks[0]}
+
+    def _second_courier(self, server: Server) -> Figures:
+        """What the relay takes more when a second courier helps, since the first one waits for its provider."""
+        if not isinstance(server, Ours):
+            return {}
+        server.settle()
+        server.sink.stop()
+        server.sink.start(wait=SINK_WAITS)
+        peaks = []
+        for wait in (1.0, 4.0):  # seconds: the first courier is alone for two
+            load.session(server.port)
+            with load.peak_memory(server.memory) as peak:
+                time.sleep(wait)
+            peaks.append(peak["pss_anon"])
+        server.sent = 0
+        server.delivered(2)
+        server.sink.stop()
+        server.sink.start()
+        server.sent = 0
+        return {"second_more": peaks[1] - peaks[0]}
 
     def _rate(self, connections: int, each: bool, *, delivering: bool) -> Callable[[Server], Figures]:
         def measure(server: Server) -> Figures:
