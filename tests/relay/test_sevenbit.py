@@ -96,14 +96,14 @@ def test_nested_parts_and_their_headers_become_ascii() -> None:
     inner = (
         "--o\r\nContent-Type: multipart/alternative; boundary=i\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
         "--i\r\n\r\nÜberlauf\r\n--i\r\nContent-Type: text/html\r\n\r\n<b>Überlauf</b>\r\n--i--\r\n"
-        '--o\r\nContent-Type: text/csv; name="Müll.csv"\r\n\r\nä;ö\r\n'
+        '--o\r\nContent-Type: text/csv; name="Müll.csv"\r\n\r\nä;ö\r\n--i\r\nü\r\n'
         "--o\r\nContent-Type: message/rfc822\r\n\r\nSubject: Störung\r\n\r\nfür dich\r\n--o--\r\n"
     )
     message = parsed(f"Content-Type: multipart/mixed; boundary=o\r\n\r\n{inner}".encode(), sevenbit=True)
     assert message.as_bytes().isascii()
     plain, html, csv, forwarded = [part for part in message.walk() if not part.is_multipart()]
     texts = [part.get_payload(decode=True) for part in (plain, html, csv, forwarded)]
-    assert texts == ["Überlauf".encode(), "<b>Überlauf</b>".encode(), "ä;ö".encode(), "für dich".encode()]
+    assert texts == ["Überlauf".encode(), "<b>Überlauf</b>".encode(), "ä;ö\r\n--i\r\nü".encode(), "für dich".encode()]
     assert csv.get_filename() == "Müll.csv"
     [outer] = [part for part in message.walk() if part.get_content_type() == "message/rfc822"]
     assert outer.get_content()["Subject"] == "Störung"
