@@ -54,6 +54,13 @@ def test_every_fact_for_the_notify_program_is_in_the_settings_page() -> None:
     assert {"MAILRELAY_ADVICE", "MAILRELAY_COUNT"} <= shown
 
 
+def test_every_fact_for_the_notify_program_is_told_on_routers_buses_too() -> None:
+    script = (paths.PACKAGES / "mailrelay/root/usr/lib/mailrelay/event").read_text(encoding="utf-8")
+    told = re.findall(r'^add (\w+) "\$(\w+)"$', script, re.MULTILINE)
+    assert {name for _, name in told} == facts()
+    assert all(name == f"MAILRELAY_{key.upper()}" for key, name in told)
+
+
 @pytest.mark.parametrize("option", ["dry_run", "json", "out", "mirror"])
 def test_the_tasks_with_that_option_are_those_that_are_named(option: str) -> None:
     flag = f"--{option.replace('_', '-')}"

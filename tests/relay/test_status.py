@@ -75,6 +75,16 @@ def test_a_trouble_is_shown_since_when_and_with_what_to_do_until_it_is_mended() 
             wait(lambda: relay.status().get("troubles") == [], "it is mended")
 
 
+def test_machines_that_were_refused_are_shown_with_what_to_change() -> None:
+    with Relay("", SMARTHOST.format(port=1)) as relay:
+        with relay.connect() as client:
+            client.say("EHLO plc", "250")
+            client.say("MAIL FROM:<a@example.org> NONSENSE=1", "555")
+        (refusal,) = wait(lambda: relay.status().get("refusals"), "status has it")
+        text = call("status", *places(relay)).text
+        assert "127.0.0.1, 1 time, last " in text and refusal["reply"] in text
+
+
 def test_the_oldest_mail_is_measured_by_the_clock_that_nobody_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     earlier, now = 1_800_000_000.0, 1_900_000_000.0
     monkeypatch.setattr(clock, "wall", lambda: earlier)

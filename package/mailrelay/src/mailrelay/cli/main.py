@@ -47,8 +47,9 @@ the relay's own); attempts; next_try (seconds since 1970, null for never); last_
     "status": """Any user may ask. Exit status: 0 running, 3 not running. The JSON is the status file as the relay wrote
 it, with running (true or false) added; without a running relay it is what the last one left, if anything. troubles is
 a list of objects, one for each thing that waiting does not end: cause (like login-refused, or stuck, damaged, disk);
-smarthost and sender ("" where it is not about one); since (seconds since 1970); answer; advice. oldest is when the
-oldest waiting mail came in (seconds since 1970, null for none). More names may be added.""",
+smarthost and sender ("" where it is not about one); since (seconds since 1970); answer; advice. refusals is a list of
+objects, one for each machine and reply that kept its mail out: client; reply; advice; count; since; last. oldest is
+when the oldest waiting mail came in (seconds since 1970, null for none). More names may be added.""",
     "test": """Every step is printed with its time, and on failure what to change. Exit status: 0 accepted, 1 not.
 --json-lines prints an object a step: step, ok, text, seconds, smarthost, detail (an object of strings); step "next"
 with advice where another provider is tried; at the end result ("accepted" or "failed"), ok, text, advice, smarthost,

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mailrelay.cli.instance import Relay
-    from mailrelay.daemon.status_file import Failure, StatusFacts, Trouble
+    from mailrelay.daemon.status_file import Failure, Refusal, StatusFacts, Trouble
 
 NOT_RUNNING = 3  # as LSB init scripts answer
+_REFUSALS = 5  # machines and replies that are shown of those that were refused
 _COUNTS = {
     "accepted": "accepted", "delivered": "delivered", "deferred": "deferred", "failed": "failed",
     "refused": "refused", "aborted": "broken off by the sender",
@@ -65,6 +66,8 @@ def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
         yield from _trouble(trouble)
     if failure and not any(trouble["answer"] == failure.get("answer") for trouble in troubles):
         yield from _failure(failure, bool(success and success.get("time", 0) > failure.get("time", 0)))
+    for refusal in status.get("refusals", [])[:_REFUSALS]:
+        yield from _refusal(refusal)
     if not status.get("clock_trusted", True):
         text = "not confirmed by a time server or a clock chip; until it is, mail ages only while the machine is on"
         yield "clock", text
@@ -98,6 +101,13 @@ def _trouble(trouble: Trouble) -> Iterator[tuple[str, str]]:
     yield "trouble", f"since {_ago(trouble['since'])}: {trouble['cause']}{where}{whose}: {trouble['answer']}"
     if trouble["advice"]:
         yield "", trouble["advice"]
+
+
+def _refusal(refusal: Refusal) -> Iterator[tuple[str, str]]:
+    times = count(refusal["count"], "time")
+    yield "refused", f"{refusal['client']}, {times}, last {_ago(refusal['last'])}: {refusal['reply']}"
+    if refusal["advice"]:
+        yield "", refusal["advice"]
 
 
 def _ago(time: float | None) -> str:

@@ -58,8 +58,6 @@ def deliver(
 
 def tell_missing(plan: Plan, where: Spool, dispatcher: Dispatcher, text: str) -> None:
     """Tell the owner that the spool's storage is missing: without it there is no courier that would."""
-    import subprocess  # noqa: F401 - while Python's library can still be read
-
     from mailrelay.courier import notify
 
     def report(*words: str) -> None:
