@@ -89,8 +89,9 @@ scache    unix  -  -  n  -     1  scache
 postlog   unix-dgram n - n -   1  postlogd
 """
 
-# As strict as the providers people use: no login before TLS, no mail without a login, no bare LF, no EHLO localhost;
-# and it adds nothing to a message but its own Received, so that what arrives is what was sent.
+# As strict as the providers people use: no login before TLS, no mail without a login, no bare LF, no EHLO localhost or
+# without a dot, nobody else's address; and it adds nothing to a message but its own Received, so that what arrives is
+# what was sent.
 PROVIDER_CONFIG = """\
 myhostname = mail.provider.example
 mynetworks =
@@ -108,7 +109,10 @@ smtpd_sasl_authenticated_header = yes
 smtpd_sasl_security_options = noanonymous
 cyrus_sasl_config_path = @DIR@/etc/sasl
 smtpd_helo_required = yes
-smtpd_helo_restrictions = check_helo_access inline:{ { localhost = REJECT 5.7.0 EHLO localhost is refused here } }
+smtpd_helo_restrictions = check_helo_access inline:{ { localhost = REJECT 5.7.0 EHLO localhost is refused here } },
+    reject_non_fqdn_helo_hostname
+smtpd_sender_login_maps = inline:{ { boss@provider.example = boss@provider.example } }
+smtpd_sender_restrictions = reject_known_sender_login_mismatch
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_recipient_restrictions = permit_sasl_authenticated, reject
 smtpd_forbid_bare_newline = reject

@@ -95,13 +95,7 @@ class Recorder:
             if trouble.permanent:
                 self._routes.refused(smarthost, trouble.verdict, envelope, now)
                 due = self._routes.first_available_at(now, envelope)
-            if trouble.verdict == SENDER:
-                sender: bytes | None = outgoing.sender(envelope, self._main, smarthost)
-                facts = (trouble.stage, _SENDER_REFUSED, trouble.text, trouble.hint, sender)
-            else:
-                facts = (trouble.stage, _MAIL_REFUSED, trouble.text, trouble.hint, None)
-            if trouble.verdict == SETTING or not envelope.notice:  # never a notice about a notice
-                self.notices.trouble(smarthost, *facts, message.id)
+            self._tell_trouble(message, trouble, smarthost)
         return self._record(message, statuses, trouble or waiting or refused, smarthost.host, due)
 
     def _tell(self, message: spool.Message, place: int, status: bytes, answer: Answer, smarthost: Smarthost) -> None:
@@ -120,6 +114,16 @@ class Recorder:
             log.event("deferred", log.WARNING, **fields, advice=hint)
         else:
             log.event("deferred", log.WARNING, **fields)
+
+    def _tell_trouble(self, message: spool.Message, answer: Answer, smarthost: Smarthost) -> None:
+        """Tell the owner of a setting to mend; that a notice's own sender is refused is no news of its own."""
+        sender: bytes | None = None
+        if answer.verdict == SENDER:
+            if message.envelope.notice:
+                return
+            sender = outgoing.sender(message.envelope, self._main, smarthost)
+        cause = _MAIL_REFUSED if sender is None else _SENDER_REFUSED
+        self.notices.trouble(smarthost, answer.stage, cause, answer.text, answer.hint, sender, message.id)
 
     def works(self, smarthost: Smarthost, message: spool.Message | None = None) -> None:
         """Note that a smarthost is of use, or has taken this message: tell the owner of what that mends."""
