@@ -72,6 +72,17 @@ def test_a_storm_of_broken_off_mail_is_two_lines_a_minute_for_each_reason(
     assert counted[counters.ABORTED] == 51 and refusals(pipe[0]) == []
 
 
+def test_a_disk_that_takes_nothing_is_two_lines_a_minute(pipe: tuple[int, int], lines: list[str]) -> None:
+    journal = Journal(counters.counters(), pipe[1], 0.0)
+    for number in range(50):
+        journal.not_stored(CLIENT, f"id{number}", "Input/output error")
+    journal.sum_up(60.0)
+    assert lines == [
+        f"not-stored id=id0 client={CLIENT} error=Input/output error",
+        f"not-stored client={CLIENT} error=Input/output error again=49",
+    ]
+
+
 def test_what_a_client_says_does_nothing_to_the_log(pipe: tuple[int, int], lines: list[str]) -> None:
     Journal(counters.counters(), pipe[1], 0.0).refused(CLIENT, b"EXPN \x1b[2J\xff\n", replies.NO_LISTS)
     assert lines[0].endswith(r"said=EXPN \x1b[2J\xff\x0a")

@@ -169,7 +169,7 @@ class Intake:
                 self.committer.discard(draft)
 
     def _refuse(self, connection: Connection, draft: spool.Draft, error: OSError) -> None:
-        log.event("not-stored", log.ERROR, id=draft.id, client=connection.client, error=error.strerror)
+        self.journal.not_stored(connection.client, draft.id, error.strerror or "")
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         connection.incoming.refusal = replies.DISK_FULL if full else replies.NOT_STORED
         connection.incoming.take_chunks()

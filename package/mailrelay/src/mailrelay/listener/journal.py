@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrelay.smtp.reply import Reply
 
+_TEXTS = {"aborted": "reason", "not-stored": "error"}  # what the text of an event is called, where it is no reply
+
 
 class Journal:
     """Of one listener. `pipe` takes refusals to the supervisor."""
@@ -43,10 +45,15 @@ class Journal:
         if self._repeats.note("aborted", client, reason):
             log.event("aborted", log.NOTICE, id=queue_id, client=client, received=received, reason=reason)
 
+    def not_stored(self, client: str, queue_id: str, error: str) -> None:
+        """Note that the disk did not take a message."""
+        if self._repeats.note("not-stored", client, error):
+            log.event("not-stored", log.ERROR, id=queue_id, client=client, error=error)
+
     def sum_up(self, now: float) -> None:
         """Tell, once a minute, what has happened again."""
         for event, client, text, again in self._repeats.summary(now):
-            told = {"reason" if event == "aborted" else "reply": text}
+            told = {_TEXTS.get(event, "reply"): text}
             log.event(event, log.NOTICE, client=client, **told, again=again)
             if event == "refused" and limits.keeps_out(text):
                 ipc.write_refusal(self._pipe, client, again, text, "")

@@ -121,12 +121,13 @@ class Commands:
             return
         if b"\t" in line:
             line = line.replace(b"\t", b" ")
-        verb, _, argument = line.strip().partition(b" ")
+        line = line.strip()
+        verb, _, argument = line.partition(b" ")
         if not verb:
             self._count_useless()
             return
         verb = verb.upper()
-        self.said = self._shown(verb, argument, line.strip())
+        self.said = self._shown(verb, argument, line)
         if self._ends_with(verb):
             return
         self._after_refused_data = False
