@@ -7,6 +7,8 @@ from __future__ import annotations
 
 _ADDRESS = "correct the address in the machine's settings: name@example.org, and nothing beside it"
 _LOGIN = "give the machine the username and password of its section client, or take them out there"
+_BEFORE = "the reason is in the refusal before this one"
+_FIRMWARE = "look for newer firmware of the machine if it sends no mail"
 _NO_TLS = "turn SSL/TLS (also called STARTTLS, encryption, secure connection) off in the machine's mail settings"
 
 # How the reply begins, how the command does, hint: the first match counts.
@@ -22,19 +24,30 @@ _HINTS = (
     ("552 5.3.4 The header", "", "raise max_header_length"),
     ("554 5.6.0", "", "raise max_line_length"),
     ("554 5.4.6", "", "find the server that sends this mail back to the relay"),
+    ("451 4.3.0 This", "", "the log says under not-stored what the disk answered"),
     ("530", "", _LOGIN),
     ("535", "", _LOGIN),
     ("421 4.7.0 Too many wrong", "", _LOGIN),
+    ("501", "AUTH", _LOGIN),
     ("502", "AUTH", "set option login 'any', or accept_any_login in a section client for this machine"),
     ("504", "AUTH", "have the machine log in by LOGIN or PLAIN, or without a login"),
     ("502", "STARTTLS", _NO_TLS),
     ("421 4.7.0 There is no TLS", "", _NO_TLS),
-    ("421 4.5.0 DATA", "", "the reason is in the refusal before this one"),
-    ("503", "RCPT", "the reason is in the refusal before this one"),
-    ("503", "DATA", "the reason is in the refusal before this one"),
+    ("421 4.5.0 DATA", "", _BEFORE),
+    ("421 4.5.0 It", "", "have the machine end every line of its mail in CRLF"),
+    ("421 4.7.0 Too many commands", "", _BEFORE),
+    ("421 4.7.0 This is", "", "send it mail, not web pages: the web interface is at another port"),
+    ("500 5.5.2 This", "", "raise max_command_length, if the machine needs it"),
+    ("500", "", "see that the machine is set to send by plain SMTP; " + _FIRMWARE),
+    ("503", "RCPT", _BEFORE),
+    ("503", "DATA", _BEFORE),
+    ("503", "", _FIRMWARE),
     ("501", "MAIL", _ADDRESS),
     ("501", "RCPT", _ADDRESS),
+    ("501", "", _FIRMWARE),
+    ("502", "", _FIRMWARE),
     ("553 5.1", "", _ADDRESS),
+    ("553 5.6.7", "", "write the addresses in the machine's settings without umlauts and the like"),
     ("555", "", "turn delivery notifications and other extras off in the machine's mail settings"),
     ("421 4.4.2 The message", "", "see to the machine's network; or lower min_data_rate"),
     ("421 4.4.2", "", "see to the machine's network; or raise command_timeout"),
