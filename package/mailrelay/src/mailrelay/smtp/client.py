@@ -401,12 +401,6 @@ class Session:
         if not reply.ok:
             self._fail("garbage", reply.text, reply)
 
-    def _on_lone_dot(self, reply: Reply) -> None:
-        pass
-
-    def _on_quit(self, reply: Reply) -> None:
-        self.over = True
-
     def _negotiating(self, reply: Reply) -> Attempt | None:
         """Return the transaction that MAIL or RCPT was answered for, unless the answer says that no mail will do."""
         entry = self._current
@@ -423,13 +417,21 @@ class Session:
         return None
 
 
+def _on_lone_dot(_session: Session, _reply: Reply) -> None:
+    """Take any answer: nobody gets the message."""
+
+
+def _on_quit(session: Session, _reply: Reply) -> None:
+    session.over = True
+
+
 _HANDLERS: tuple[Callable[[Session, Reply], None], ...] = (
     *(Session._on_opening,) * _MAIL,
     Session._on_mail,
     Session._on_rcpt,
     Session._on_data,
     Session._on_dot,
-    Session._on_lone_dot,
+    _on_lone_dot,
     Session._on_rset,
-    Session._on_quit,
+    _on_quit,
 )
