@@ -174,7 +174,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     "client": (
         Option("address", "net", "",
                "The machine's address, or a network. The most specific section counts.", required=True),
-        Option("accept_any_login", "switch", "0", "For machines that insist on a login: takes whatever they send."),
+        Option("accept_any_login", "switch", "0",
+               "For machines that insist on a login: takes whatever they send, also where `login` is `listed`."),
         Option("username", "text", "", "The login name that these machines must give."),
         Option("password", "secret", "", "The password that goes with it."),
         Option("rate_limit", "integer", "0",

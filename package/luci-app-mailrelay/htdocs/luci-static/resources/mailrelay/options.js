@@ -87,7 +87,7 @@ return baseclass.extend({
 		},
 		client: {
 			address: { type: 'net', required: true, help: _('The machine\'s address, or a network. The most specific section counts.') },
-			accept_any_login: { type: 'switch', value: '0', help: _('For machines that insist on a login: takes whatever they send.') },
+			accept_any_login: { type: 'switch', value: '0', help: _('For machines that insist on a login: takes whatever they send, also where `login` is `listed`.') },
 			username: { type: 'text', help: _('The login name that these machines must give.') },
 			password: { type: 'secret', help: _('The password that goes with it.') },
 			rate_limit: { type: 'integer', value: '0', low: 0, high: 1000000, lowText: '0', highText: '1000000', help: _('Mails a minute, `0` for any number. What is over it is refused, and lost if the machine has no queue.') },
