@@ -59,15 +59,16 @@ class Commands:
     """What is known of one client, and of the message it is about to send. The loop reads what has no underscore."""
 
     __slots__ = (
-        "_after_refused_data", "_allowed", "_auth_said", "_crlf", "_crlf_seen", "_dialogue", "_extended", "_greeted",
+        "_after_refused_data", "_allowed", "_auth_said", "_crlf", "_crlf_seen", "_dialogue", "_greeted",
         "_login", "_logins_failed", "_no_more_mail", "_recipients", "_state", "_surplus", "_useless",
         "authenticated", "closed", "closing", "content", "eightbit", "helo", "out", "policy", "progress",
-        "refusals", "room", "said", "sender", "smtputf8", "throttled",
+        "protocol", "refusals", "room", "said", "sender", "smtputf8", "throttled",
     )  # fmt: skip
 
     def __init__(self, policy: Policy, *, allowed: bool, login: auth.Login | None) -> None:
         """login: name and password that the client must show, ANY_LOGIN, or None where no login is offered."""
         self.policy = policy
+        self.protocol = "SMTP"  # what the client speaks, by its name in RFC 3848
         self.helo = b""  # what HELO or EHLO named, control characters replaced; may be empty
         self.room = policy.main.max_message_size  # bytes a message may have now; 0: MAIL and content get 452
         self.throttled: Reply | None = None  # the reply that MAIL and DATA get now, instead of being accepted
@@ -76,15 +77,13 @@ class Commands:
         self.closing = not allowed  # no mail will come of this session any more
         self.closed = False  # the last reply was given
         self.out: list[Reply] = []  # replies not handed over yet
-        self.refusals: list[
-            tuple[bytes, Reply]
-        ] = []  # those of them that refuse, and what was said; the loop clears it
+        self.refusals: list[tuple[bytes, Reply]] = []  # what was said, and which of them refused it; the loop clears it
         self._allowed = allowed
         self._login = login
         self._dialogue: auth.Dialogue | None = None
         self._auth_said = False  # what is no command may be a name or a password
         self.said = b""  # the last command for a log: shortened, and without what may be a login or content
-        self._greeted = self._extended = False  # by HELO or EHLO; the last one was EHLO
+        self._greeted = False
         self._crlf = self._crlf_seen = False  # how the last command line ended; some line ended so
         self._no_more_mail = False  # an end of data was unclear
         self._after_refused_data = False  # what is no command now is content that somebody sends without asking
@@ -96,11 +95,6 @@ class Commands:
     @property
     def recipients(self) -> list[bytes]:
         return list(self._recipients.values())
-
-    @property
-    def protocol(self) -> str:
-        """Return the name of what the client speaks (RFC 3848)."""
-        return "ESMTPA" if self.authenticated else "ESMTP" if self._extended else "SMTP"
 
     def greeting(self) -> Reply:
         if self._allowed:
@@ -229,17 +223,15 @@ class Commands:
     # Commands. Each returns the reply that got no message on its way, None if it has given another.
 
     def _helo(self, argument: bytes) -> Reply | None:
-        self._extended = False
+        self.protocol = "SMTP"
         return self._hello(argument, replies.HELO.fill(self.policy.main.hostname))
 
     def _ehlo(self, argument: bytes) -> Reply | None:
-        size = min(self.policy.main.max_message_size, self.room)
-        # "SIZE 0" would promise that there is no limit (RFC 1870 4).
+        size = min(self.policy.main.max_message_size, self.room)  # of 0, "SIZE 0" would promise no limit (RFC 1870 4)
         shown = f" {size}" if size > 0 else ""
-        login = (
-            "" if self._login is None else replies.EHLO_LOGIN if type(self._login) is tuple else replies.EHLO_ANY_LOGIN
-        )
-        self._extended = True
+        offered = replies.EHLO_LOGIN if type(self._login) is tuple else replies.EHLO_ANY_LOGIN
+        login = offered if self._login else ""
+        self.protocol = "ESMTPA" if self.authenticated else "ESMTP"
         return self._hello(argument, replies.EHLO.fill(self.policy.main.hostname, shown, login))
 
     def _hello(self, argument: bytes, reply: Reply) -> Reply | None:
@@ -355,6 +347,7 @@ class Commands:
         self._dialogue = None
         if outcome == auth.ACCEPTED:
             self.authenticated = True
+            self.protocol = "ESMTPA"
             self._reply_useful(reply)
             return None
         self._logins_failed += outcome == auth.WRONG
