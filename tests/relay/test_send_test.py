@@ -130,6 +130,17 @@ def test_a_refused_login_comes_with_advice(config: Path) -> None:
         assert provider.messages == []
 
 
+def test_what_is_refused_over_a_setting_goes_to_the_next_provider_as_the_couriers_mail_does(config: Path) -> None:
+    refusal = "550 5.7.60 not allowed to send as this sender"
+    with ScriptedProvider({"mail": refusal}) as first, ScriptedProvider() as spare:
+        write(config, plain(first.port), plain(spare.port, "\toption priority '20'"))
+        done = send_test(config, "owner@example.org")
+        assert (done.code, len(spare.messages)) == (0, 1)
+        assert "option sender" in done.text and "The next provider is tried." in done.text
+        spare.script = {"mail": refusal}
+        assert send_test(config, "owner@example.org").code == 1
+
+
 def test_a_refused_recipient_is_a_failure_with_the_providers_words(config: Path) -> None:
     with ScriptedProvider({"rcpt": "550 5.1.1 no such user here"}) as provider:
         write(config, plain(provider.port))

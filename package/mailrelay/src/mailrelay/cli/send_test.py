@@ -102,7 +102,10 @@ class TestDelivery:
                         return self.report.end(True, str(outcome.recipients[0]), "")
                     if outcome.stage == "local":
                         self.report.step(Step("mail", False, str(bad), 0.0, {}))
-                    return self.report.end(False, str(bad), explain.explain_reply(bad, outcome.stage, smarthost)[1])
+                    verdict, hint = explain.explain_reply(bad, outcome.stage_of(bad), smarthost)
+                    if last or verdict not in (explain.SENDER, explain.SETTING):
+                        return self.report.end(False, str(bad), hint)
+                    self.report.next(str(bad), hint)
         except Failure as failure:
             _, hint = explain.explain(failure, smarthost)
             if last:

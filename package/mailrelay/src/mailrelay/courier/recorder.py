@@ -74,7 +74,7 @@ class Recorder:
         due = now + self._wait(message)
         waiting = refused = trouble = None
         for place, reply in zip(message.pending(), outcome.recipients):
-            stage = outcome.stage if reply is outcome.message else "rcpt"
+            stage = outcome.stage_of(reply)
             verdict, hint = explain.explain_reply(reply, stage, smarthost) if not reply.ok else ("", "")
             answer = Answer(str(reply), stage, verdict, hint)
             answer.permanent = reply.permanent

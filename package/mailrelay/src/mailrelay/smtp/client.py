@@ -295,11 +295,8 @@ class Session:
         self._fail("closing", reply.text, reply)
 
     def _closed(self) -> list[Event]:
-        refusal = self.opening.refusal if self.stage == "login" else None
-        if refusal:
-            self._fail("login-refused", refusal.text, refusal)
-        elif _QUIT not in self._pipeline.expected:
-            self._fail("lost", "the server closed the connection")
+        if _QUIT not in self._pipeline.expected:
+            self._fail(*self.opening.closed(self.stage))
         self.over = True
         return self._take_events()
 

@@ -35,14 +35,14 @@ class Opening:
     """What both sides have said of themselves."""
 
     __slots__ = (
-        "_challenges", "_login", "_mechanisms", "_starttls", "extensions", "hostname", "mechanism", "refusal", "secure",
+        "_challenges", "_login", "_mechanisms", "_refusal", "_starttls", "extensions", "hostname", "mechanism", "secure",
     )  # fmt: skip
 
     def __init__(self, hostname: bytes, *, starttls: bool, secure: bool, login: Login | None) -> None:
         self.hostname = hostname
         self.extensions: dict[str, str] = {}  # keyword to parameters, both in upper case
         self.mechanism = ""  # that the login went by
-        self.refusal: Reply | None = None  # of a login, before another one was tried
+        self._refusal: Reply | None = None  # of a login, before another one was tried
         self.secure = secure  # TLS is up
         self._starttls = starttls
         self._login = login
@@ -62,6 +62,12 @@ class Opening:
     def scrub(self, lines: list[bytes]) -> list[bytes]:
         """Return lines of the server without our secrets."""
         return [self._login.scrub(line) for line in lines] if self._login else lines
+
+    def closed(self, stage: str) -> tuple[str, str, Reply | None]:
+        """Return cause, text and reply of a failure: the server closed the connection in place of an answer."""
+        if stage == "login" and self._refusal:
+            return "login-refused", self._refusal.text, self._refusal
+        return "lost", "the server closed the connection", None
 
     def answered(self, command: int, reply: Reply, lines: list[bytes]) -> tuple[int, bytes]:
         """Return what comes next: a command and its line, UPGRADE or DONE. Raise Refused."""
@@ -133,7 +139,7 @@ class Opening:
             reply.permanent and self._mechanisms[0] == "CRAM-MD5"
         )  # many servers offer it and keep no plain secrets
         if self._login and len(self._mechanisms) > 1 and (reply.code == 504 or broken):
-            self.refusal = reply
+            self._refusal = reply
             del self._mechanisms[0]
             return self._begin_login(self._login)
         raise Refused("login-refused", reply.text, reply)

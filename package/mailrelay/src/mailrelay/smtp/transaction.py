@@ -91,6 +91,10 @@ class Outcome:
         """Return whether every recipient has it."""
         return all(reply.ok for reply in self.recipients)
 
+    def stage_of(self, reply: Reply) -> str:
+        """Return the stage that a recipient's reply was given at: what RCPT refused is not for `message` to say."""
+        return self.stage if reply is self.message else "rcpt"
+
     def __repr__(self) -> str:
         return f"<Outcome {self.stage} {self.message or self.recipients}>"
 
