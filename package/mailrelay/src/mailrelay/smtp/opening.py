@@ -35,7 +35,8 @@ class Opening:
     """What both sides have said of themselves."""
 
     __slots__ = (
-        "_challenges", "_login", "_mechanisms", "_refusal", "_starttls", "extensions", "hostname", "mechanism", "secure",
+        "_challenges", "_login", "_mechanisms", "_refusal", "_starttls",
+        "extensions", "hostname", "mechanism", "secure",
     )  # fmt: skip
 
     def __init__(self, hostname: bytes, *, starttls: bool, secure: bool, login: Login | None) -> None:
