@@ -116,6 +116,22 @@ def test_ehlo_says_a_full_name_or_an_address_of_ours(name: str, addresses: str, 
     assert "smtp_helo_name" not in (PACKAGE / "usr/lib/mailrelay/postfix-main.cf").read_text()
 
 
+@pytest.mark.parametrize(
+    ("name", "domain", "full"),
+    [
+        ("OpenWrt", "lan", "OpenWrt.lan"),
+        ("plc.plant.example", "lan", "plc.plant.example"),
+        ("pi.localdomain", "plant.example.", "pi.plant.example"),
+        ("pi", "localdomain", "pi"),
+        ("localhost", "lan", "localhost"),
+        ("localhost.localdomain", "lan", "localhost"),
+    ],
+)
+def test_the_systems_name_comes_with_its_domain(name: str, domain: str, full: str) -> None:
+    stubs = f"uci() {{ echo '{domain}'; }}; uname() {{ echo '{name}'; }}"
+    assert scripts("", f"{{ {stubs}; system_name; }}").stdout == f"{full}\n"
+
+
 def provider(name: str, **options: object) -> str:
     return section("smarthost", name, **{"host": f"{name}.example", "username": "u", "password": "p", **options})
 

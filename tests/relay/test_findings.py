@@ -147,6 +147,7 @@ FAULTS: list[tuple[str, str, str]] = [
     (MAIN + "optoin a '1'", "FILE:2: cannot be parsed (invalid command)", "write 'option'"),
     (MAIN + "host = x", "FILE:2: cannot be parsed (invalid command)", "config, option, list or #"),
     (MAIN + "option sender my name", "FILE:2: cannot be parsed (too many arguments)", "'single quotes'"),
+    (MAIN + "option sender 'it's me", "FILE:2: cannot be parsed (too many", "inside single quotes as '\\''"),
     (MAIN + "option sender 'open\n\n", "FILE:2: cannot be parsed (EOF with unterminated ')", "close the quote"),
     (MAIN + "option max-size 1", "FILE:2: cannot be parsed (invalid character", "no hyphen"),
     ("option a b", "FILE:1: cannot be parsed", "config mailrelay 'main'"),

@@ -106,7 +106,7 @@ def _unreadable(error: uci.ParseError, path: str, data: bytes) -> Finding:
     """Put libuci's error into words. Never show the line, which may hold a password."""
     hints = {
         "invalid command": "a line starts with config, option, list or #",
-        "too many arguments": "put a value that has a space in it into 'single quotes'",
+        "too many arguments": f"put a value that has a space in it into 'single quotes'; {_QUOTE}",
         "insufficient arguments": "write config TYPE 'NAME' or option NAME 'VALUE'",
         "option/list command found before the first section": "write config mailrelay 'main' above it",
         "invalid character in name field": "a name has letters, digits and _ only; no hyphen, no space",
@@ -115,7 +115,7 @@ def _unreadable(error: uci.ParseError, path: str, data: bytes) -> Finding:
     }
     hint = hints.get(error.reason, "write config TYPE 'NAME' or option NAME 'VALUE'")
     if "unterminated" in error.reason:
-        hint = "close the quote; a ' inside single quotes is written as '\\''"
+        hint = f"close the quote; {_QUOTE}"
     word = data.split(b"\n")[error.began - 1].split()[:1]
     near = nearest(word[0].decode("ascii", "replace"), ("config", "option", "list")) if word else None
     if error.reason == "invalid command" and near and word[0] != near.encode():
