@@ -72,6 +72,7 @@ def test_of_what_happens_a_bounded_number_is_kept() -> None:
         (replies.NO_ROOM, True),
         (replies.MAIL_PARAMETER, True),
         (replies.NO_LOGIN, True),
+        (replies.TLS_FIRST, True),
         (replies.NO_TLS, False),
         (replies.UNKNOWN, False),
         (replies.OK, False),

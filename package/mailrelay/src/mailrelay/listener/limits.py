@@ -23,13 +23,13 @@ _SHORT_TIMEOUT, _SHORT_WINDOW = 60.0, 30.0
 _YOUNG = 2.0  # seconds in which a connection may say its first words
 
 # Codes of replies that keep a mail out; what is wrong with another command is between the client and us. A machine that
-# insists on a login goes without one.
+# insists on a login, or speaks TLS from the first byte, goes without.
 _KEEPS_OUT = frozenset(["450", "451", "452", "501", "504", "530", "535", "550", "552", "553", "554", "555"])
 
 
 def keeps_out(reply: str) -> bool:
     """Return whether a mail stays out that got this reply."""
-    return reply[:3] in _KEEPS_OUT or reply == str(replies.NO_LOGIN)
+    return reply[:3] in _KEEPS_OUT or reply in (str(replies.NO_LOGIN), str(replies.TLS_FIRST))
 
 
 class Rates:
