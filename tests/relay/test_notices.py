@@ -284,6 +284,19 @@ def test_failed_mail_is_told_to_the_program_as_to_the_postmaster_and_a_notice_ne
     assert "550 5.1.1 no such user" in mail and "Check the address" in mail and "Subject: lost one" in mail
 
 
+def test_while_no_way_is_open_one_notice_tells_of_all_mail_that_failed(desk: Desk) -> None:
+    for _ in range(3):
+        desk.courier(failed(desk.box), failed(desk.box), way_open=False)
+    (mail,) = desk.mails()
+    assert "\nSubject: 6 mails could not be delivered\n" in mail and "... and 4 more." in mail
+    desk.courier(failed(desk.box))
+    assert len(desk.mails()) == 2, "the first one may be on its way"
+    desk.sent()
+    desk.courier(failed(desk.box), lambda notices: notices.refused("192.168.1.9", "550 no", 1), way_open=False)
+    desk.courier(failed(desk.box), way_open=False)
+    assert ["1 mail could" in mail for mail in desk.mails()] == [True, True], "one of them tells of something else, too"
+
+
 def test_a_machine_that_is_refused_is_told_with_what_it_was_told(desk: Desk) -> None:
     assert desk.courier(lambda notices: notices.refused("192.168.1.9", "550 5.7.1 not you", 3)) == ["refused"]
     (mail,) = desk.mails()

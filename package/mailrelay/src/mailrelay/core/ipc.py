@@ -25,6 +25,7 @@ Carried state is text that couriers write for couriers. The supervisor keeps it 
 
     host SMARTHOST [SENDER]         until when it rests, or mail from this sender there; failures in a row
     rate SMARTHOST                  start and count of the minute, start and count of the day
+    failed                          queue id of the last notice of failed mail, and how many it tells of
     trouble NAME                    what waiting does not end: since, when told, when last met, queue ids of the notice
                                     and of the mail that met it, cause, smarthost, sender, answer, advice
 
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 
 NEVER = float("inf")  # the time of what is not due
 FLUSH = "flush"
-TROUBLE = "trouble"
+FAILED, TROUBLE = "failed", "trouble"  # carried state
 _LINES_A_WRITE = 200  # queue ids that fit into PIPE_BUF: all of them go into a pipe or none
 _READ = 65536
 _REPORT_SIZE = 2000

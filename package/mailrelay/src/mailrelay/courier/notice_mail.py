@@ -22,10 +22,11 @@ _LISTED = 100  # failures spelt out in one notice
 class Failures:
     """Recipients that will never be served. The first of them are spelt out."""
 
-    __slots__ = ("count", "head", "listed")
+    __slots__ = ("count", "earlier", "head", "listed")
 
     def __init__(self) -> None:
         self.count = 0
+        self.earlier = 0  # those of an earlier notice that this one replaces
         self.head = b""  # what the first of the messages began with
         self.listed: list[tuple[str, str, str, str]] = []  # queue id, sender, recipient, answer and advice
 
@@ -44,10 +45,11 @@ class Failures:
         ]
         for queue_id, sender, recipient, answer in self.listed:
             lines += [f"{queue_id}  from {sender} to {recipient}", *_quoted(answer), ""]
-        if self.count > len(self.listed):
-            lines += [f"... and {self.count - len(self.listed)} more.", ""]
+        total = self.count + self.earlier
+        if total > len(self.listed):
+            lines += [f"... and {total - len(self.listed)} more.", ""]
         lines += ["The first of them began like this:", "", *_quoted(self.head.decode("utf-8", "replace"))]
-        return f"{self.count} mail{'s' if self.count > 1 else ''} could not be delivered", lines
+        return f"{_mails(total)} could not be delivered", lines
 
 
 def setting(trouble: Trouble, waiting: int) -> Section:

@@ -52,6 +52,8 @@ class Notices:
         self._replaces_sender = bool(settings.main.sender or any(host.from_ for host in settings.smarthosts))
         self._names = {host.name for host in settings.smarthosts}
         self._spool = where
+        self._report = report
+        self._earlier, self._earlier_count = carried_state.get(ipc.FAILED, ("", "0"))
         self._troubles = Troubles(carried_state, report)
         self._failures = notice_mail.Failures()
         self._settings: list[Trouble] = []  # told of in this life, and still there
@@ -169,10 +171,14 @@ class Notices:
         settings = [trouble for trouble in self._settings if way_open and not self._is_queued(trouble.notice)]
         sections[:0] = [notice_mail.setting(trouble, waiting) for trouble in settings]
         if self._failures.count:
+            replaced = self._earlier if not way_open and self._is_queued(self._earlier) else ""
+            self._failures.earlier = int(self._earlier_count) if replaced else 0
             sections.insert(0, self._failures.section())
         queued = self._submit(sections) if sections and self._main.postmaster else []
         if queued:
             self._troubles.noticed(settings, queued[0])
+            if self._failures.count:
+                self._replace(replaced, queued[0] if len(sections) == 1 else "")
         self._tell_failed()
         self._settings, self._sections, self._failures = [], [], notice_mail.Failures()
         return queued
@@ -233,6 +239,19 @@ class Notices:
         except OSError as error:
             log.event("no-notice", log.ERROR, reason=error.strerror)
             return []
+
+    def _replace(self, earlier: str, queue_id: str) -> None:
+        """Withdraw an earlier notice of failures, if there is one, and let the next one replace this one, if it has an
+        id: while none can go out, one is enough.
+        """
+        self._earlier, self._earlier_count = queue_id, str(self._failures.count + self._failures.earlier)
+        self._report("remember", ipc.FAILED, self._earlier, self._earlier_count)
+        if earlier:
+            try:
+                with self._spool.open(earlier) as message:
+                    message.delete()
+            except (OSError, spool.Busy, spool.Damaged):
+                pass
 
     def _tell_failed(self) -> None:
         if self._failures.count:

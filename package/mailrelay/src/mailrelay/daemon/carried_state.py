@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def lasting(state: State) -> State:
     """Return the limits that the provider sets, the troubles, whose end is to be told, and what is to be told yet."""
-    return ipc.keep_state(state, "rate", "refused", ipc.TROUBLE)
+    return ipc.keep_state(state, "rate", "refused", ipc.FAILED, ipc.TROUBLE)
 
 
 def save(path: str, state: State) -> None:
