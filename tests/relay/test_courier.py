@@ -14,7 +14,7 @@ from mailrelay.config import schema
 from mailrelay.config.machine import ThisMachine
 from mailrelay.core import clock, counters
 from mailrelay.core.ledger import Ledger
-from mailrelay.courier import courier, notify
+from mailrelay.courier import courier, expiry, notify
 from mailrelay.courier.courier import Courier
 from mailrelay.spool import spool
 from mailrelay.spool.message import Message
@@ -261,7 +261,7 @@ def test_failed_mail_without_a_known_age_is_not_asked_after_every_minute(
         message.move(spool.FAIL)
     monkeypatch.setattr(clock, "trusted", lambda: False)
     monkeypatch.setattr(clock, "boottime", lambda: 90 * 86400.0)
-    assert notify.expire_failed(box, 7 * 86400) == 86400.0
+    assert expiry.expire_failed(box, 7 * 86400) == 86400.0
     assert box.ids(spool.FAIL) == [queue_id]
 
 

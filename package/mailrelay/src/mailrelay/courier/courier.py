@@ -15,7 +15,7 @@ import signal
 import time
 
 from mailrelay.core import clock, ipc, log
-from mailrelay.courier import explain, notify, outgoing, second
+from mailrelay.courier import expiry, explain, notify, outgoing, second
 from mailrelay.courier.assignment import Assignment
 from mailrelay.courier.disk import Disk
 from mailrelay.courier.explain import SENDER, SETTING
@@ -134,7 +134,7 @@ class Courier:
         if self.busy:
             return
         self.report_oldest()
-        expired = notify.expire_failed(self.spool, self.main.failed_lifetime)
+        expired = expiry.expire_failed(self.spool, self.main.failed_lifetime)
         if expired is not None:
             self.queue.postpone(clock.boottime() + expired)
 

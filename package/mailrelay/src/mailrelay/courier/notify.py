@@ -294,26 +294,6 @@ def _wait(pid: int) -> int:
     return os.waitstatus_to_exitcode(ended[1])
 
 
-def expire_failed(where: spool.Spool, lifetime: int) -> float | None:
-    """Delete failed mail that has been kept long enough. Return the seconds until the next look; None: none is left."""
-    soonest: float | None = None
-    for queue_id in where.ids(spool.FAIL):
-        path = where.path(spool.FAIL, queue_id)
-        try:
-            changed = os.stat(path, follow_symlinks=False).st_mtime
-            known = clock.trusted() and changed >= clock.EARLIEST
-            left = lifetime - (clock.wall() - changed) if known else 86400.0
-            if left <= 0:
-                os.unlink(path)
-                log.event("expired", id=queue_id, text="failed mail, kept long enough")
-                continue
-        except OSError:
-            continue
-        left = min(max(left, 60.0), 86400.0)
-        soonest = left if soonest is None else min(soonest, left)
-    return soonest
-
-
 def notice_envelope(main: Main) -> spool.Envelope:
     """Return that of a mail to the postmaster. Each smarthost puts a sender of its own in the null sender's place."""
     return spool.Envelope(b"", [main.postmaster.encode()], "127.0.0.1", b"localhost", notice=True)
