@@ -277,7 +277,7 @@ return view.extend({
 		guard(s);
 		addFields(s, 'smarthost', addProviders);
 
-		s = m.section(form.GridSection, 'client', _('Machines'), _('Only for machines that need something special, such as a camera that insists on a login. Who may send at all is set above.'));
+		s = m.section(form.GridSection, 'client', _('Machines'), _('Only for machines that need something special, such as one that has to give a password of its own, or that sends too much. Who may send at all is set above.'));
 		s.addremove = s.anonymous = s.nodescriptions = true;
 		s.addbtntitle = _('Add a machine');
 		s.modaltitle = _('Machine');
