@@ -553,6 +553,10 @@ code 5; text access denied -> setting
     The provider sends mail to others only after a login, or only for its own customers. Set options username and
     password, and use port 587 or 465.
 
+stage mail; code 501 551 553 -> sender
+    The provider takes no mail from this sender. Set option sender in section main (or option from of this smarthost)
+    to the address that you log in with. It said: {text}
+
 stage rcpt; code 5 -> recipient
     The provider refuses this recipient. It said: {text}
 
