@@ -357,8 +357,8 @@ sending suspended | sending is suspended | sending paused | sending has been | s
 sending disabled | domain is disabled | domain has been disabled | domain is suspended | not yet activated |
 not activated | under validation | under review | has been suspended | been blocked from sending | outgoing blocked |
 outbound sender | restricted from sending | compromised | free accounts | trial account | please upgrade |
-outboundspamexception | sending denied | sandbox domain | sandbox subdomain | sandbox account | payment |
-unpaid -> setting
+outboundspamexception | outbound messages | subscription | trial has | license expired | licence expired |
+sending denied | sandbox domain | sandbox subdomain | sandbox account | payment | unpaid -> setting
     The provider has blocked the account, or not yet unlocked it. Look at its web page, or ask it why. The mail
     waits until this is mended. It said: {text}
 
@@ -386,7 +386,8 @@ enhanced 5.7.25 4.7.25 -> setting
 host amazonaws.com; text address blacklisted -> recipient
     Amazon SES no longer sends to this recipient (suppression list): mail to it has bounced before.
 
-text the ip you | not authorized to send email directly | all messages from | connection rejected -> setting
+text the ip you | not authorized to send email directly | not allowed to connect | all messages from |
+connection rejected -> setting
     The provider refuses this Internet address: it is on a list, or of a kind it takes no mail from. Such refusals are
     usual for home and mobile lines: use port 587 or 465 with a login, or ask the provider. It said: {text}
 
@@ -416,7 +417,10 @@ enhanced 4.1.8 5.1.8 4.1.7 -> sender
     The sender is no address that mail can come from. Set option sender in section main to the address that you log in
     with. It said: {text}
 
-text sendasdenied | send as | sender address | sender not | sender is not | sender verif | sender domain |
+code 5; text multiple from | there are multiple | duplicate header | duplicate from -> message
+    The machine writes a header that no provider takes. It said: {text}
+
+text sender id | sendasdenied | send as | sender address | sender not | sender is not | sender verif | sender domain |
 sender's domain | sender denied | sender rejected | sender refused | sender identity | sender login | sender unknown |
 unauthorized sender | unauthorised sender | unallowed sender | unregistered sender | unknown sender | invalid sender |
 bad sender | illegal sender | sender signature | not verified | fake sender | spoofed | spoofing | not owned by |
@@ -436,7 +440,7 @@ text dmarc | dkim | spf | sender policy framework | unauthenticated email -> sen
 
 stage mail; code 5; text no such user | user unknown | unknown user | unknown address | mailbox unavailable |
 mailbox not found | no such mailbox | does not exist | syntax | malformed | invalid address | bad address |
-must contain a domain | address rejected | not allowed | not permitted | not authori | not accepted |
+must contain a domain | not a valid | address rejected | not allowed | not permitted | not authori | not accepted |
 not our user -> sender
     The provider takes no mail from this sender. Set option sender in section main (or option from of this smarthost)
     to the address that you log in with. It said: {text}
@@ -512,8 +516,8 @@ unable to relay | to relay | for relay | cannot relay | no relay | not relay | r
 authentication required | authentication is required | requires authentication | must authenticate |
 must be authenticated | please authenticate | not authenticated | authentication needed | need to authenticate |
 smtp auth | auth first | auth command | auth required | log in first | login first | login required | must login |
-must log in | must check for new mail | check your mail first | denied (mode: normal) |
-pop before smtp | turn on smtp authentication | unauthenticated user | outgoing smtp auth -> setting
+must log in | must check for new mail | check your mail first | denied (mode: normal) | pop before smtp |
+turn on smtp authentication | unauthenticated user | outgoing smtp auth -> setting
     The provider sends mail to others only after a login, or only for its own customers. Set options username and
     password, and use port 587 or 465.
 
