@@ -301,10 +301,10 @@ class Provider(Instance):
 
     host = "127.0.0.1"  # a bare machine has no /etc/hosts
 
-    def __init__(self, password: str = "") -> None:
+    def __init__(self, password: str = "", *, ports: tuple[int, int] | None = None) -> None:
         self.username = "controllino@provider.example"
         self.password = password or secrets.token_urlsafe(15)
-        self.starttls_port, self.tls_port = free_ports(2)
+        self.starttls_port, self.tls_port = ports or free_ports(2)
         self.certificates = make_certificates("localhost", "mail.provider.example", "127.0.0.1")
         services = COMMON_SERVICES + (
             f"127.0.0.1:{self.starttls_port} inet n - n - - smtpd -o syslog_name=provider/starttls\n"

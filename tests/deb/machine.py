@@ -6,68 +6,35 @@ the folders that the unit's other lines give it; test_unit.py has systemd's own 
 
 from __future__ import annotations
 
-import ctypes
-import os
 import re
 import shlex
 import shutil
 import smtplib
 import socket
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from forge.host.namespaces import apart
 from tests.support.debian_tree import Tree
+from tests.support.network import LOOPBACK, Network
 from tests.support.waiting import wait
 
 UNIT = "usr/lib/systemd/system/mailrelay.service"
-CLONE_NEWNET = 0x40000000
 LAN = "192.168.7"
-NETWORK = f"""
-ip link set lo up
+NETWORK = f"""{LOOPBACK}
 ip link add eth0 type veth peer name cable
 ip address add {LAN}.1/24 dev eth0
 ip address add 10.9.9.9/32 dev lo
 ip link set eth0 up
 ip link set cable up
-echo ready
-exec sleep infinity
 """
 
 
-class Network:
-    """A network namespace with lo and eth0, for as long as the `with` block lasts."""
+class Lan(Network):
+    """A network with lo and eth0, and clients in it."""
 
-    def __enter__(self) -> Network:
-        self._holder = subprocess.Popen(
-            ["unshare", "--net", "sh", "-euc", NETWORK], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
-        )
-        assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == "ready\n"
-        self.path = f"/proc/{self._holder.pid}/ns/net"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._holder.kill()
-        self._holder.wait()
-
-    @contextmanager
-    def within(self) -> Iterator[None]:
-        """Sockets that this thread makes meanwhile belong there, for good."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        mine = Path(f"/proc/self/task/{threading.get_native_id()}/ns/net")
-        with mine.open() as own, Path(self.path).open() as there:
-            assert libc.setns(there.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-            try:
-                yield
-            finally:
-                assert libc.setns(own.fileno(), CLONE_NEWNET) == 0
-
-    def ip(self, *words: str) -> None:
-        subprocess.run(["nsenter", f"--net={self.path}", "ip", *words], check=True)
+    def __init__(self) -> None:
+        super().__init__(NETWORK)
 
     def smtp(self, host: str = f"{LAN}.1", source: str = "") -> smtplib.SMTP:
         with self.within():
@@ -112,7 +79,7 @@ class Machine(Tree):
 class Service:
     """mailrelay.service, run by hand in the machine and the network, as long as the `with` block lasts."""
 
-    def __init__(self, machine: Machine, network: Network) -> None:
+    def __init__(self, machine: Machine, network: Lan) -> None:
         self.machine = machine
         self.network = network
         self.unit = dict(re.findall(r"^(\w+)=(.*)$", machine.read(UNIT), re.MULTILINE))

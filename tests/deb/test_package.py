@@ -17,7 +17,7 @@ import pytest
 
 from forge.core import paths
 from forge.packages import deb, minisdk, stage
-from tests.deb.machine import LAN, Machine, Network, Service
+from tests.deb.machine import LAN, Lan, Machine, Service
 from tests.support.certificates import Certificates
 from tests.support.debian_tree import ANSWER_SECONDS, bare
 from tests.support.scripted_provider import ScriptedProvider
@@ -77,15 +77,13 @@ def machine(packages: dict[str, list[Path]]) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with Network() as network:
+def network() -> Iterator[Lan]:
+    with Lan() as network:
         yield network
 
 
 @pytest.fixture(scope="module")
-def provider(
-    network: Network, machine: Machine, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ScriptedProvider]:
+def provider(network: Lan, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedProvider]:
     """One with TLS and a login, which the machine knows."""
     certificates = Certificates(tmp_path_factory.mktemp("certificates"))
     machine.write("/etc/mailrelay/ca.pem", certificates.ca_file.read_text())
@@ -95,7 +93,7 @@ def provider(
         yield found
 
 
-def send(network: Network, subject: str) -> None:
+def send(network: Lan, subject: str) -> None:
     with network.smtp() as client:
         client.sendmail("plc@plant.example", ["you@example.org"], f"Subject: {subject}\r\n\r\nstands still\r\n")
 
@@ -156,9 +154,7 @@ def test_after_the_installation_all_is_there_and_nothing_runs(machine: Machine) 
     assert machine.sh("mailrelay serve; echo $?").endswith("\n0\n"), "switched off is no failure"
 
 
-def test_a_mail_from_the_lan_reaches_the_provider(
-    machine: Machine, network: Network, provider: ScriptedProvider
-) -> None:
+def test_a_mail_from_the_lan_reaches_the_provider(machine: Machine, network: Lan, provider: ScriptedProvider) -> None:
     machine.write("/etc/config/mailrelay", SETTINGS.format(port=provider.port, password=PASSWORD), 0o600)
     with Service(machine, network) as service:
         send(network, "Pump 3")
@@ -181,7 +177,7 @@ def test_a_mail_from_the_lan_reaches_the_provider(
         assert f"{LAN}.0/24" in status["allow"]
 
 
-def test_a_reload_takes_new_settings_and_refuses_faulty_ones(machine: Machine, network: Network) -> None:
+def test_a_reload_takes_new_settings_and_refuses_faulty_ones(machine: Machine, network: Lan) -> None:
     settings = machine.read("/etc/config/mailrelay")
     with Service(machine, network) as service:
         machine.write("/etc/config/mailrelay", settings.replace("'pi.example.net'", "'other.example.net'"))
@@ -194,12 +190,12 @@ def test_a_reload_takes_new_settings_and_refuses_faulty_ones(machine: Machine, n
     machine.write("/etc/config/mailrelay", settings)
 
 
-def _name(network: Network) -> bytes:
+def _name(network: Lan) -> bytes:
     with network.smtp() as client:
         return client.docmd("HELO plc")[1].split()[0]
 
 
-def test_it_follows_the_addresses_of_its_interface(machine: Machine, network: Network) -> None:
+def test_it_follows_the_addresses_of_its_interface(machine: Machine, network: Lan) -> None:
     with Service(machine, network) as service:
         network.ip("address", "add", "192.168.8.1/24", "dev", "eth0")
         wait(lambda: network.greets("192.168.8.1"), "it listens on a new address")
@@ -214,7 +210,7 @@ def test_it_follows_the_addresses_of_its_interface(machine: Machine, network: Ne
 
 
 def test_programs_of_the_machine_mail_through_it_too(
-    machine: Machine, network: Network, provider: ScriptedProvider, debs: list[Path]
+    machine: Machine, network: Lan, provider: ScriptedProvider, debs: list[Path]
 ) -> None:
     wanted = machine.sh("apt-get install -s bsd-mailx | grep -c '^Inst exim4-daemon' || true")
     assert wanted == "1\n", "without it, what recommends a mail server brings another one"
@@ -231,7 +227,7 @@ def test_programs_of_the_machine_mail_through_it_too(
 
 
 def test_an_upgrade_keeps_settings_and_queue(
-    machine: Machine, network: Network, provider: ScriptedProvider, packages: dict[str, list[Path]]
+    machine: Machine, network: Lan, provider: ScriptedProvider, packages: dict[str, list[Path]]
 ) -> None:
     provider.script = {"mail": "451 4.3.0 not now"}
     before = len(provider.messages)

@@ -193,7 +193,7 @@ class Courier:
         if self.busy:
             return
         due = self.queue.due()
-        if state == second.HANGING and self.connection is not None:
+        if state and self.connection is not None:
             lent = [transaction.tag.lend() for transaction in self.connection.in_flight]
             due = 0.0 if any(lent) else due
         self.report("slow", smarthost.name, state, ipc.encode_time(due))

@@ -106,13 +106,16 @@ class Notices:
     ) -> None:
         """Tell that the setting is mended, of that cause if one is named. May be called whenever it works.
 
-        taken: the queue id of the message that shows it. While another one waits that was refused, it shows nothing.
+        taken: the queue id of the message that shows it. While another one waits that was refused, it shows nothing;
+        what it was refused for itself is mended, whoever it is from by now.
         """
-        name = _name(smarthost, sender)
-        trouble = self._troubles.known.get(name)
-        if trouble is None or (trouble.message not in ("", taken) and self._is_queued(trouble.message)):
-            return
-        self._over(self._troubles.end(name, cause, unless))
+        own = _name(smarthost, sender)
+        for name, trouble in list(self._troubles.known.items()):
+            met_by = trouble.message
+            if name == own and (met_by in ("", taken) or not self._is_queued(met_by)):
+                self._over(self._troubles.end(name, cause, unless))
+            elif taken and met_by == taken and name.startswith(f"{_name(smarthost, None)} "):
+                self._over(self._troubles.end(name))
 
     def damaged(self, queue_id: str, reason: str) -> None:
         """Tell of a file in the spool that is no whole message."""

@@ -48,6 +48,7 @@ def transaction(message: spool.Message, main: Main, smarthost: Smarthost) -> Tra
 
     def content() -> Iterator[bytes]:
         try:
+            message.begin_sending()
             yield from complete()
         except Exception as error:
             raise Unreadable(message, error) from error

@@ -67,12 +67,16 @@ class Recorder:
         self._success: tuple[str, str] | None = None  # queue id and host of the last delivery
 
     def record_outcome(self, message: spool.Message, outcome: Outcome, smarthost: Smarthost) -> bool:
-        """Record what the smarthost answered for each pending recipient. Return whether another may have it now."""
+        """Record what the smarthost answered for each pending recipient. Return whether another may have it now.
+
+        The owner is told afterwards: that takes time, and what is delivered must not go out again meanwhile.
+        """
         envelope, now = message.envelope, clock.boottime()
         better_at = self._routes.better_available_at(smarthost, envelope)
         statuses = list(message.statuses)
         due = now + self._wait(message)
         waiting = refused = trouble = None
+        failed: list[tuple[int, Answer]] = []
         for place, reply in zip(message.pending(), outcome.recipients):
             stage = outcome.stage_of(reply)
             verdict, hint = explain.explain_reply(reply, stage, smarthost) if not reply.ok else ("", "")
@@ -80,26 +84,31 @@ class Recorder:
             answer.permanent = reply.permanent
             fails = reply.permanent and better_at is None and verdict in (RECIPIENT, MESSAGE)
             statuses[place] = spool.DELIVERED if reply.ok else spool.FAILED if fails else spool.PENDING
-            self._tell(message, place, statuses[place], answer, smarthost)
+            self._log(message, place, statuses[place], answer, smarthost)
             if statuses[place] == spool.FAILED:
                 refused = answer
+                failed.append((place, answer))
             elif statuses[place] == spool.PENDING:
                 waiting = waiting or answer
                 if verdict in (SENDER, SETTING):
                     trouble = trouble or answer
                 elif reply.permanent and better_at is not None:
                     due = max(due, better_at)
+        if trouble is not None and trouble.permanent:
+            self._routes.refused(smarthost, trouble.verdict, envelope, now)
+            due = self._routes.first_available_at(now, envelope)
+        due_now = self._record(message, statuses, trouble or waiting or refused, smarthost.host, due)
+        for place, answer in failed:
+            self.notices.failed(message, envelope.recipients[place], answer.text, answer.hint)
+            self._report("failure", message.id, smarthost.host, answer.stage, answer.text, answer.hint)
         taken = trouble is None and any(reply.ok for reply in outcome.recipients)
         self.works(smarthost, message if taken else None)
         if trouble is not None:
-            if trouble.permanent:
-                self._routes.refused(smarthost, trouble.verdict, envelope, now)
-                due = self._routes.first_available_at(now, envelope)
             self._tell_trouble(message, trouble, smarthost)
-        return self._record(message, statuses, trouble or waiting or refused, smarthost.host, due)
+        return due_now
 
-    def _tell(self, message: spool.Message, place: int, status: bytes, answer: Answer, smarthost: Smarthost) -> None:
-        """Log what became of one recipient, and tell the owner if it failed."""
+    def _log(self, message: spool.Message, place: int, status: bytes, answer: Answer, smarthost: Smarthost) -> None:
+        """Log what became of one recipient."""
         recipient, hint = message.envelope.recipients[place], answer.hint
         fields: dict[str, object] = {
             "id": message.id, "to": recipient, "smarthost": smarthost.host, "answer": answer.text,
@@ -108,8 +117,6 @@ class Recorder:
             log.event("delivered", log.INFO, delay=f"{message.envelope.age():.1f}", **fields)
         elif status == spool.FAILED:
             log.event("failed", log.ERROR, **fields, advice=hint)
-            self.notices.failed(message, recipient, answer.text, hint)
-            self._report("failure", message.id, smarthost.host, answer.stage, answer.text, hint)
         elif answer.permanent or answer.verdict in (SENDER, SETTING):
             log.event("deferred", log.WARNING, **fields, advice=hint)
         else:

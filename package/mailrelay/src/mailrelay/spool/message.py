@@ -117,9 +117,6 @@ class Message:
 
     def chunks(self, size: int = 65536) -> Iterator[bytes]:
         """Yield the message as it came in over the wire, dots still stuffed."""
-        if not self.take_back():
-            raise Busy(self.id)
-        self._sent = True
         at, end = self._body, self._body + self.size
         while at < end:
             chunk = os.pread(self._fd, min(size, end - at), at)
@@ -128,8 +125,14 @@ class Message:
             at += len(chunk)
             yield chunk
 
+    def begin_sending(self) -> None:
+        """Note that its content goes out now, so that it is not lent any more. Raise Busy if another has it."""
+        if not self.take_back():
+            raise Busy(self.id)
+        self._sent = True
+
     def lend(self) -> bool:
-        """Let others open it if none of its content was read. To be taken back before anything is recorded."""
+        """Let others open it if none of its content has gone. To be taken back before anything is recorded."""
         if not self._sent and not self._lent:
             self._lent = os.pread(self._fd, self._body, 0)
             fcntl.flock(self._fd, fcntl.LOCK_UN)
