@@ -187,7 +187,12 @@ def mail(sender: bytes) -> Envelope:
 @pytest.mark.parametrize(("verdict", "other"), [(explain.SETTING, "b"), (explain.SENDER, "a")])
 def test_a_refused_setting_lets_the_smarthost_rest_and_a_refused_sender_only_that_one(verdict: str, other: str) -> None:
     desk = Desk()
-    desk.routes.refused(desk.a, verdict, MAIL, NOW)
+    desk.routes.refused(desk.a, verdict, "one", MAIL, NOW)
+    desk = desk.next_courier()
+    assert desk.chosen(NOW + 29) == "b" and desk.chosen(NOW + 30) == "a"
+    desk.routes.refused(desk.a, verdict, "one", MAIL, NOW)
+    assert desk.chosen(NOW + 29) == "b" and desk.chosen(NOW + 30) == "a", "others may fare better"
+    desk.routes.refused(desk.a, verdict, "another", MAIL, NOW)
     desk = desk.next_courier()
     assert desk.chosen(NOW + 899) == "b" and desk.chosen(NOW + 900) == "a"
     choice = desk.routes.choose(mail(b"other@example.org"), NOW)
@@ -198,14 +203,14 @@ def test_a_refused_setting_lets_the_smarthost_rest_and_a_refused_sender_only_tha
 
 def test_senders_that_leave_as_one_are_refused_as_one() -> None:
     desk = Desk("option from 'alarms@example.org'")
-    desk.routes.refused(desk.a, explain.SENDER, MAIL, NOW)
+    desk.routes.refused(desk.a, explain.SENDER, "one", MAIL, NOW)
     assert desk.routes.choose(mail(b"other@example.org"), NOW) is desk.b
 
 
 @pytest.mark.parametrize("verdict", [explain.SETTING, explain.SENDER])
 def test_what_was_refused_is_mended_by_what_is_taken_after_the_rest(verdict: str) -> None:
     desk = Desk()
-    desk.routes.refused(desk.a, verdict, MAIL, NOW)
+    desk.routes.refused(desk.a, verdict, "one", MAIL, NOW)
     desk = desk.next_courier()
     assert not desk.routes.succeeded(desk.a, NOW + 10, MAIL), "it was on its way before"
     assert desk.chosen(NOW + 10) == "b"
@@ -218,6 +223,6 @@ def test_what_was_refused_is_mended_by_what_is_taken_after_the_rest(verdict: str
 def test_what_is_known_of_refused_senders_is_bounded() -> None:
     desk = Desk()
     for number in range(200):
-        desk.routes.refused(desk.a, explain.SENDER, mail(b"plc%d@example.org" % number), NOW)
+        desk.routes.refused(desk.a, explain.SENDER, f"{number}", mail(b"plc%d@example.org" % number), NOW)
     assert len(desk.state) == 50
     assert desk.routes.choose(mail(b"plc199@example.org"), NOW) is desk.b

@@ -23,7 +23,8 @@ Reports, and what they say (times are CLOCK_BOOTTIME seconds, with three digits 
 
 Carried state is text that couriers write for couriers. The supervisor keeps it and knows names only:
 
-    host SMARTHOST [SENDER]         until when it rests, or mail from this sender there; failures in a row
+    host SMARTHOST [SENDER]         until when it rests, or mail from this sender there; failures in a row; the
+                                    queue id of the mail that it refused last
     rate SMARTHOST                  start and count of the minute, start and count of the day
     failed                          queue id of the last notice of failed mail, and how many it tells of
     trouble NAME                    what waiting does not end: since, when told, when last met, queue ids of the notice

@@ -95,8 +95,8 @@ class Recorder:
                 elif reply.permanent and better_at is not None:
                     due = max(due, better_at)
         if trouble is not None and trouble.permanent:
-            self._routes.refused(smarthost, trouble.verdict, envelope, now)
-            due = self._routes.first_available_at(now, envelope)
+            self._routes.refused(smarthost, trouble.verdict, message.id, envelope, now)
+            due = self._due_again(message, now)
         due_now = self._record(message, statuses, trouble or waiting or refused, smarthost.host, due)
         for place, answer in failed:
             self.notices.failed(message, envelope.recipients[place], answer.text, answer.hint)
@@ -165,6 +165,11 @@ class Recorder:
     def is_expired(self, message: spool.Message) -> bool:
         """Return whether the message has been tried for as long as the owner wants."""
         return message.envelope.age() > self._main.queue_lifetime
+
+    def _due_again(self, message: spool.Message, now: float) -> float:
+        """Return when to try a message again that was refused over a setting: after others, which may fare better."""
+        available = self._routes.first_available_at(now, message.envelope)
+        return available if available <= now else max(available, now + self._wait(message)) + self._main.retry_min
 
     def _wait(self, message: spool.Message) -> float:
         return retry_wait(message.attempts + 1, self._main.retry_min, self._main.retry_max)

@@ -28,20 +28,24 @@ def retry_wait(failures: int, shortest: float, longest: float) -> float:
 
 
 class Backoff:
-    """A smarthost that failed so many times in a row is left alone until then."""
+    """A smarthost that failed so many times in a row is left alone until then.
 
-    __slots__ = ("failures", "until")
+    refused: the queue id of the message that it refused last over a setting, "" for none.
+    """
+
+    __slots__ = ("failures", "refused", "until")
 
     def __init__(self, words: Sequence[str] = ("0", "0")) -> None:
         self.until, self.failures = float(words[0]), int(words[1])
+        self.refused = words[2] if len(words) > 2 else ""
 
-    def extend(self, wait: float, now: float) -> None:
+    def extend(self, wait: float, now: float, refused: str = "") -> None:
         """Note one more failure, and leave the smarthost alone for `wait` seconds."""
-        self.until, self.failures = now + wait, self.failures + 1
+        self.until, self.failures, self.refused = now + wait, self.failures + 1, refused
 
     def words(self) -> list[str]:
         """Return what the constructor takes."""
-        return [f"{self.until:.3f}", str(self.failures)]
+        return [f"{self.until:.3f}", str(self.failures), self.refused]
 
 
 class RateWindow:
@@ -207,8 +211,11 @@ class Routes:
         self._back_off(smarthost.name, backoff, wait, now)
         return True
 
-    def refused(self, smarthost: Smarthost, verdict: str, envelope: Envelope, now: float) -> None:
-        """Let the smarthost rest, or there this message's sender, since it wants a setting changed."""
+    def refused(self, smarthost: Smarthost, verdict: str, queue_id: str, envelope: Envelope, now: float) -> None:
+        """Let the smarthost rest, or there this message's sender, since it wants a setting changed.
+
+        Not for long while it is one and the same message that it refuses: it may take the others.
+        """
         state = self._states[smarthost.name]
         name, backoff = smarthost.name, state.backoff
         if verdict == SENDER:
@@ -217,10 +224,11 @@ class Routes:
             state.senders[sender] = backoff
             if len(state.senders) > _MOST_SENDERS:
                 self._forget_sender(smarthost, next(iter(state.senders)))
-        self._back_off(name, backoff, self._main.retry_max, now)
+        one = backoff.refused in ("", queue_id)
+        self._back_off(name, backoff, self._main.retry_min if one else self._main.retry_max, now, queue_id)
 
-    def _back_off(self, name: str, backoff: Backoff, wait: float, now: float) -> None:
-        backoff.extend(wait, now)
+    def _back_off(self, name: str, backoff: Backoff, wait: float, now: float, refused: str = "") -> None:
+        backoff.extend(wait, now, refused)
         self._report("remember", f"host {name}", *backoff.words())
 
     def succeeded(self, smarthost: Smarthost, now: float, envelope: Envelope | None = None) -> bool:
