@@ -39,7 +39,10 @@ def options() -> Any:
 def check(text: str, facts: dict[str, str] = NEW) -> tuple[int, list[str]]:
     done = scripts(text, "postfix_awk option-types check", FILE="CONFIG", LIMITS=str(LIB / "postfix-limits"), **facts)
     assert not done.stderr
-    return done.returncode, done.stdout.splitlines()
+    lines = done.stdout.splitlines()
+    if done.returncode == 0 and "JSON" not in facts:
+        assert lines.pop().startswith("CONFIG: providers are greeted ")
+    return done.returncode, lines
 
 
 def faults(lines: list[str]) -> list[str]:
@@ -148,6 +151,19 @@ def test_what_postfix_cannot_do_is_told(option: str, section: str) -> None:
     name = option.split()[1]
     assert status == 0
     assert [line for line in lines if line.startswith(f"CONFIG: warning: section '{section}', option '{name}'")]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("router.example.org", "as 'router.example.org'"),
+        ("pi", "by the first address that Postfix listens on, as 'pi' has no dot"),
+    ],
+)
+def test_what_providers_are_greeted_with_is_told(name: str, said: str) -> None:
+    text = GOOD.replace("router.example.org", name)
+    done = scripts(text, "postfix_awk option-types check", FILE="CONFIG", LIMITS=str(LIB / "postfix-limits"), **NEW)
+    assert done.stdout.endswith(f"CONFIG: providers are greeted {said}\n")
 
 
 def test_a_name_without_a_dot_is_told() -> None:

@@ -35,7 +35,7 @@ def test_mail_reaches_the_provider_over_tls_with_the_login(
 ) -> None:
     where = provider.starttls_port if tls == "starttls" else provider.tls_port
     router.write(main() + at(provider, tls=tls, port=where))
-    assert router.check() == (0, [])
+    assert router.check() == (0, ["/etc/config/mailrelay: providers are greeted as 'router.example.org'"])
     router.start()
     router.mail(b"Subject: pump\r\n\r\n..two dots\r\n.\xff\r\n")
     (mail,) = provider.wait_for(1)
@@ -125,7 +125,7 @@ def test_mail_waits_while_the_provider_is_away_and_flush_sends_it(
 def test_the_next_provider_takes_over_and_priority_decides(router: PostfixRouter, provider: postfix.Provider) -> None:
     closed = 9
     router.write(main() + at(provider, "spare", priority=20) + at(provider, "first", port=closed, priority=1))
-    assert router.check() == (0, [])
+    assert router.check() == (0, ["/etc/config/mailrelay: providers are greeted as 'router.example.org'"])
     router.start()
     assert router.postconf("default_transport") == [f"out1:[localhost]:{closed}"]
     router.mail()

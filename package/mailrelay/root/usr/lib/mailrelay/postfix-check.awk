@@ -20,6 +20,9 @@ END {
 	check_limits()
 	if (ENVIRON["JSON"] != "")
 		print "[" objects "]"
+	else if (!faults)
+		print ENVIRON["FILE"] ": providers are greeted " (own_name() ~ /\./ ? "as '" own_name() "'" : \
+			"by the first address that Postfix listens on, as '" own_name() "' has no dot")
 	exit faults > 0
 }
 
