@@ -161,6 +161,8 @@ def test_a_damaged_file_is_set_aside_and_the_rest_goes_on(relay: Relay, provider
     (relay.spool / "queue" / "0000000000000000").write_bytes(b"mailrelay 1\nrubbish")
     relay.flush()
     relay.wait_log("damaged id=0000000000000000")
+    (trouble,) = wait(lambda: relay.status().get("troubles"), "the owner sees it")
+    assert trouble["cause"] == "damaged" and trouble["answer"].startswith("0000000000000000: ")
     relay.send()
     provider.wait_for(1)
 
