@@ -40,6 +40,7 @@ def checked(data: bytes = CONFIG) -> settings.Settings:
 def test_nothing_of_a_smarthost_becomes_public() -> None:
     public = settings.public(checked())
     assert public["provider"] is True
+    assert public["main"].pop("postmaster") == "owner@example.org", "that is no secret where it is an address"
     for secret in ("provider-secret", "owner@example.org", "smtp.example.org"):
         assert secret not in json.dumps(public)
     assert "lan-secret" in json.dumps(public)
