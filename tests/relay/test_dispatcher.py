@@ -92,3 +92,42 @@ def test_ids_that_were_lost_are_looked_for(dispatcher: Dispatcher) -> None:
     assert dispatcher.due(0.0) == [dispatcher.first]
     assert dispatcher.start(dispatcher.first, 0.0).scan
     assert dispatcher._counters[counters.OVERFLOW] == 0
+
+
+def test_two_couriers_are_told_and_heard_apart(dispatcher: Dispatcher) -> None:
+    dispatcher.start(dispatcher.first, 0.0)
+    dispatcher.first.pid = 1
+    os.write(dispatcher.first.report_w, ipc.encode_report("slow", "a", "moving", "0.000"))
+    dispatcher.read_reports()
+    assert dispatcher.due(0.0) == [dispatcher.second]
+    orders = dispatcher.start(dispatcher.second, 0.0)
+    assert (orders.scan, orders.flush, orders.busy, orders.state) == (True, False, "a", "moving")
+    dispatcher.second.pid = 2
+    assert dispatcher.due(0.0) == [] and dispatcher.pids() == [1, 2]
+    os.write(dispatcher.second.report_w, leaving(NEVER, 0.0))
+    assert dispatcher.end(2, 0, 0.0)
+    assert dispatcher.due(0.0) == [] and dispatcher.pids() == [1], "what it left is for the one after the first"
+    os.write(dispatcher.first.report_w, leaving(900.0, 500.0))
+    assert dispatcher.end(1, 0, 0.0)
+    assert (dispatcher.next_due(), dispatcher.schedule.blocked_until) == (0.0, 500.0)
+
+
+def test_ids_that_were_lost_start_a_second_courier_once(dispatcher: Dispatcher) -> None:
+    dispatcher.start(dispatcher.first, 0.0)
+    dispatcher.first.pid = 1
+    os.write(dispatcher.first.report_w, ipc.encode_report("slow", "a", "hanging", ""))
+    dispatcher.read_reports()
+    dispatcher._counters[counters.OVERFLOW] = 1
+    assert dispatcher.due(0.0) == [dispatcher.second]
+    dispatcher.start(dispatcher.second, 0.0)
+    dispatcher.second.pid = 2
+    os.write(dispatcher.second.report_w, leaving(NEVER, 0.0))
+    assert dispatcher.end(2, 0, 0.0) and dispatcher.due(0.0) == []
+    os.write(dispatcher.first.report_w, leaving(NEVER, 0.0))
+    assert dispatcher.end(1, 0, 0.0) and dispatcher.due(0.0) == [dispatcher.first]
+
+
+def test_a_second_courier_cannot_say_that_a_transfer_lasts(dispatcher: Dispatcher) -> None:
+    os.write(dispatcher.second.report_w, ipc.encode_report("slow", "a", "hanging", "0.000"))
+    dispatcher.read_reports()
+    assert dispatcher.due(0.0) == []

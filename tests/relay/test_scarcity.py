@@ -1,4 +1,4 @@
-"""A machine that has no process or no memory to spare for a while: the relay goes on, and catches up by itself."""
+"""A machine that has no process to spare, or a disk that refuses: the relay goes on, and catches up by itself."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 
 from mailrelay.daemon import processes
 from tests.support.relay import SOURCE, Relay, alive, relay_python, smarthost
-from tests.support.scripted_provider import ScriptedProvider
+from tests.support.scripted_provider import Hang, ScriptedProvider
 from tests.support.waiting import wait
 
-# Runs the relay as `python3 -I -S` would, and refuses every fork while a file is there.
+# Runs the relay as `python3 -I -S` would; refuses every fork, or every deletion from the queue, while a file is there.
 LAUNCHER = """
 import errno, os, runpy, sys
 
@@ -26,7 +26,14 @@ def fork():
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     return real()
 
-os.fork = fork
+real_unlink = os.unlink
+
+def unlink(path):
+    if "/queue/" in path and os.path.exists({flag!r} + ".disk"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    real_unlink(path)
+
+os.fork, os.unlink = fork, unlink
 source = sys.argv.pop(1)
 sys.argv[0] = source
 runpy.run_path(source, run_name="__main__")
@@ -106,6 +113,35 @@ def test_a_start_waits_for_a_process(provider: ScriptedProvider) -> None:
         thread.join()
         relay.send()
         provider.wait_for(1)
+
+
+def test_what_cannot_be_deleted_is_sent_once_whatever_comes_and_goes(
+    starved: Starved, provider: ScriptedProvider
+) -> None:
+    broken = Path(f"{starved.flag}.disk")
+    broken.touch()
+    starved.send()
+    starved.wait_log("not-recorded")
+    for count in (2, 3):
+        starved.flush()
+        starved.wait_log("not-recorded", count)
+    os.kill(starved.pid, signal.SIGHUP)
+    starved.wait_log("reloaded")
+    starved.flush()
+    starved.wait_log("not-recorded", 4)
+    provider.script = {"dot#2": Hang()}
+    starved.send()
+    wait(lambda: provider.count("dot") == 2, "a courier waits")
+    starved.send()
+    provider.wait_for(2)
+    assert sorted(provider.count(step) for step in ("dot", "mail")) == [3, 3], "none of them had the first one again"
+    broken.unlink()
+    provider.script = {}
+    os.kill(starved.courier(), signal.SIGKILL)
+    provider.wait_for(3)
+    starved.flush()
+    wait(lambda: starved.queue() == [], "all is recorded")
+    assert len(provider.messages) == 3
 
 
 def test_a_fork_that_fails_leaves_signals_and_descriptors_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,7 @@ class Courier:
         self.rates.learn()
         self.queue = FairQueue(self.smarthosts, everything_due=flush)
         self.notices = notify.Notices(settings, where, carried_state, self.report)
+        self.notices.unheard = busy
         self.refused = {name: values for name, values in carried_state.items() if name.startswith("refused ")}
         disk = Disk(ledger, self.notices)
         self.opener = Opener(settings.main, where, self.queue, self.notices, disk, ipc.NEVER if busy else _BUSY)

@@ -54,6 +54,9 @@ class Notices:
         self._spool = where
         self._report = report
         self._earlier, self._earlier_count = carried_state.get(ipc.FAILED, ("", "0"))
+        self.unheard = (
+            ""  # the name of a smarthost that is not told of: a second courier meets it as the first one does
+        )
         self._troubles = Troubles(carried_state, report)
         self._failures = notice_mail.Failures()
         self._settings: list[Trouble] = []  # told of in this life, and still there
@@ -84,6 +87,8 @@ class Notices:
 
         sender: the outgoing sender that it concerns alone. queue_id: of the message that was refused.
         """
+        if smarthost.name == self.unheard:
+            return
         waits = cause in _CLOCK_CAUSES and not clock.trusted()
         alone = "" if sender is None else _text(sender)
         told = self._troubles.note(
@@ -109,6 +114,8 @@ class Notices:
         taken: the queue id of the message that shows it. While another one waits that was refused, it shows nothing;
         what it was refused for itself is mended, whoever it is from by now.
         """
+        if smarthost.name == self.unheard:
+            return
         own = _name(smarthost, sender)
         for name, trouble in list(self._troubles.known.items()):
             met_by = trouble.message

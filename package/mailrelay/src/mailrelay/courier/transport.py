@@ -180,6 +180,7 @@ class Transport:
 
     def write(self, data: bytes, limit: float) -> None:
         """Send everything, at least BLOCK bytes in every `limit` seconds. Raise OSError if the connection is broken."""
+        self._look()
         until = monotonic() + limit * (1 + len(data) // BLOCK)
         sent = self._patiently(self._sock.send, data, until)
         if sent < len(data):

@@ -106,15 +106,17 @@ class Dispatcher:
     def start(self, post: Post, now: float) -> Orders:
         """Make ready for a courier that is forked next."""
         post.clear()
+        busy = state = ""
         if post is self.second:
-            schedule = self.second_schedule
-            return Orders(True, schedule.start(), schedule.busy, schedule.state)
-        scan, flush = self.schedule.start(now)
+            scan, flush = True, self.second_schedule.start()
+            busy, state = self.second_schedule.busy, self.second_schedule.state
+        else:
+            scan, flush = self.schedule.start(now)
         if scan:
             self._counters[counters.OVERFLOW] = 0
         if flush:
             self._forget_hosts()
-        return Orders(scan, flush)
+        return Orders(scan, flush, busy, state)
 
     def not_started(self, post: Post, orders: Orders, again: float) -> None:
         """Note that there was no process for it, and when to try again."""
