@@ -118,6 +118,19 @@ def test_no_credential_is_kept_or_handed_out() -> None:
     _nothing_of(loop, secrets)
 
 
+def test_a_line_that_may_be_a_name_or_a_password_is_shown_to_nobody() -> None:
+    secrets = [base64.b64encode(secret) for secret in (b"camuser", b"S3cretPass", b"geheimer!")]
+    for before in (b"NOOP\r\n", b"AUHT LOGIN\r\n", b"AUTH LOGIN\r\n*\r\n", b"AUTH PLAIN " + b"A" * 9000 + b"\r\n"):
+        for secret in secrets:
+            loop = connect(login=auth.ANY_LOGIN)
+            loop.send(before + secret + b"\r\n")
+            assert loop.session.commands.said == b"", before
+    for command, shown in ((b"FROBNICATE x", b"FROBNICATE"), (b"xclient NAME=a", b"XCLIENT"), (b"Hello x", b"HELLO")):
+        loop = connect()
+        loop.send(command + b"\r\n")
+        assert loop.session.commands.said == shown
+
+
 def _nothing_of(loop: Loop, secrets: list[bytes]) -> None:
     seen: set[int] = set()
     todo: list[object] = [loop]

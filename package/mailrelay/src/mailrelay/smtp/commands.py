@@ -135,6 +135,7 @@ class Commands:
     def too_long(self) -> None:
         """Answer a command line that is longer than it may be."""
         self._dialogue = None
+        self._auth_said = True  # it may have been one that nobody took for AUTH
         self.said = b""
         if not self._ends_with(b""):
             self._reply_useless(replies.TOO_LONG)
@@ -166,7 +167,10 @@ class Commands:
             return b" ".join([b"AUTH", *(word for word in mechanism if word.upper() in _MECHANISMS)])
         if verb in _COMMANDS or verb in _WEB:
             return line[:_SHOWN]
-        return b"" if self._auth_said or self._after_refused_data else verb[:_SHOWN]
+        word = line[: len(verb)]
+        # Base64 mixes upper and lower case, which nobody does who gives a command.
+        is_word = word.isalnum() and word in (verb, verb.lower(), verb.capitalize())
+        return verb[:_SHOWN] if is_word and not (self._auth_said or self._after_refused_data) else b""
 
     def reply(self, reply: Reply) -> None:
         """Answer the last command, or the end of data."""
