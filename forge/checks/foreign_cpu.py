@@ -33,8 +33,8 @@ NUMBERS = ("certificate", "counters", "interfaces", "settings", "smarthost", "sp
 # What computes, in one process: the sessions, headers, files and settings.
 PURE = (
     *NUMBERS,
-    *("client", "domains", "explain", "fair_queue", "headers", "limits", "log", "recipients", "reply_reader", "routing"),
-    *("schema", "server", "server_data", "server_dialogues", "sevenbit", "troubles", "uci"),
+    *("client", "domains", "explain", "fair_queue", "headers", "limits", "log", "recipients", "reply_reader"),
+    *("routing", "schema", "server", "server_data", "server_dialogues", "sevenbit", "troubles", "uci"),
 )
 # ramips is the first's kind. ath79 is big-endian, as the second; Debian has no big-endian MIPS any more.
 CPUS = (
