@@ -275,6 +275,9 @@ def test_bcc_leaves_no_trace_and_recipients_are_not_told_of_each_other() -> None
         ("To: a@x.example\r\nCc: c@x.example, root", "o@x.example", "To: a@x.example\r\nCc: c@x.example"),
         ("To: a@plant.local, b@plant.local", "a@plant.local b@plant.local", "To: a@plant.local, b@plant.local"),
         ("To: undisclosed-recipients:;", "o@x.example", "To: undisclosed-recipients:;"),
+        ("To: root@[192.168.1.1], a@[192.0.2.1]", "o@x.example", "To: a@[192.0.2.1]"),
+        ("To: root@192.168.1.1", "o@x.example", "To: o@x.example"),
+        ("To: root@Router.plant.example.", "o@x.example", "To: o@x.example"),
     ],
 )
 def test_a_name_of_the_own_network_becomes_the_address_it_went_to(

@@ -63,6 +63,15 @@ def test_what_happens_again_is_told_once_and_summed_up_every_minute() -> None:
 def test_of_what_happens_a_bounded_number_is_kept() -> None:
     repeats = Repeats(0.0)
     assert sum(repeats.note("refused", f"client {number}", NO) for number in range(1000)) == 64
+    ((event, client, _, again),) = repeats.summary(60.0)
+    assert (event, client, again) == ("refused", "others", 936), "that some are not told is told"
+    assert repeats.summary(120.0) == []
+
+
+def test_a_client_that_is_refused_in_many_ways_leaves_room_for_others() -> None:
+    repeats = Repeats(0.0)
+    assert sum(repeats.note("refused", "a", f"{NO} {number}") for number in range(1000)) == 32
+    assert sum(repeats.note("refused", f"client {number}", NO) for number in range(1000)) == 32
 
 
 @pytest.mark.parametrize(

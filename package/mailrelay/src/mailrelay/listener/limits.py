@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _MINUTE = 60.0
 _MANY_CLIENTS = 1024  # whose minutes are kept before the old ones are cleared away
 _MANY_REPEATS = 64  # of different clients or texts that are kept for one minute
+_LEFT_OUT = "so much was refused or broken off within a minute that not all of it is told"
 # Seconds, if command_timeout is not shorter, for a command and for measuring the data rate while connections run short.
 _SHORT_TIMEOUT, _SHORT_WINDOW = 60.0, 30.0
 _YOUNG = 2.0  # seconds in which a connection may say its first words
@@ -64,12 +65,16 @@ class Rates:
 
 
 class Repeats:
-    """What happens to a client is told at once, then counted and summed up once a minute, for a bounded number."""
+    """What happens to a client is told at once, then counted and summed up once a minute, for a bounded number.
 
-    __slots__ = ("_again", "_since")
+    Half of that is for what happens to a client first: one that is told of many things leaves room for others.
+    """
+
+    __slots__ = ("_again", "_left_out", "_since")
 
     def __init__(self, now: float) -> None:
         self._again: dict[tuple[str, str, str], int] = {}
+        self._left_out = 0
         self._since = now
 
     def note(self, event: str, client: str, text: str) -> bool:
@@ -77,10 +82,15 @@ class Repeats:
         key = event, client, text
         if key in self._again:
             self._again[key] += 1
-        elif len(self._again) < _MANY_REPEATS:
+        elif len(self._again) < (_MANY_REPEATS if self._is_first(client) else _MANY_REPEATS // 2):
             self._again[key] = 0
             return True
+        else:
+            self._left_out += 1
         return False
+
+    def _is_first(self, client: str) -> bool:
+        return all(known != client for _, known, _ in self._again)
 
     def summary(self, now: float) -> list[tuple[str, str, str, int]]:
         """Return, once a minute, what happened again: event, client, text, and how often."""
@@ -88,7 +98,9 @@ class Repeats:
             return []
         self._since = now
         noted, self._again = self._again, {}
-        return [(*key, again) for key, again in noted.items() if again]
+        left_out, self._left_out = self._left_out, 0
+        told = [(*key, again) for key, again in noted.items() if again]
+        return [*told, ("refused", "others", _LEFT_OUT, left_out)] if left_out else told
 
 
 class Pace:

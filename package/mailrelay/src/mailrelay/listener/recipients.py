@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 
-from mailrelay.core.domains import is_private_domain
-from mailrelay.core.net import Net, is_private
+from mailrelay.core.domains import is_private_host
 from mailrelay.smtp import replies
 
 TYPE_CHECKING = False
@@ -64,7 +63,7 @@ class Recipients:
         if not at:
             local, domain = domain, b""
         domain = domain.rstrip(b".")
-        is_local = domain in self._own or (not used and _is_private(domain) and not self._is_allowed(recipient))
+        is_local = domain in self._own or (not used and is_private_host(domain) and not self._is_allowed(recipient))
         names = ([local + b"@" + domain, b"@" + domain] if domain else []) + [local] * is_local
         alias = next((name for name in names if name in self._aliases and name not in used), None)
         if alias is None:
@@ -76,13 +75,3 @@ class Recipients:
     def _is_allowed(self, recipient: bytes) -> bool:
         recipient = recipient.lower()
         return recipient in self._allowed or recipient.rpartition(b"@")[2] in self._allowed
-
-
-def _is_private(domain: bytes) -> bool:
-    """Return whether the domain, or the address in brackets, means nothing outside of its network."""
-    if domain[:1] != b"[":
-        return is_private_domain(domain)
-    try:
-        return is_private(Net.parse(domain[1:-1].decode().removeprefix("ipv6:")))
-    except ValueError:
-        return False

@@ -5,7 +5,7 @@ Changes fields in place, in the list that headers makes of a header section; tha
 
 from __future__ import annotations
 
-from mailrelay.core.domains import is_private_domain
+from mailrelay.core.domains import is_private_host
 from mailrelay.mail import dates
 from mailrelay.mail.address_list import (
     CONTROL,
@@ -101,8 +101,8 @@ def _is_local(address: bytes, info: MessageInfo) -> bool:
     domain = address.rpartition(b"@")[2]
     return (
         b"@" not in address
-        or is_private_domain(domain)
-        or domain.lower() == info.hostname.lower().encode("ascii", "ignore")
+        or is_private_host(domain)
+        or domain.lower().rstrip(b".") == info.hostname.lower().encode("ascii", "ignore")
     )
 
 
