@@ -293,7 +293,8 @@ enhanced 5.2.2 4.2.2 -> recipient
     The recipient's mailbox is full.
 
 code 4 5; text mailbox is full | mailbox full | inbox is full | out of storage | mailbox for user is full |
-over quota | mailbox quota | mailbox size limit | storage quota -> recipient
+over quota | mailbox quota | mailbox size limit | storage quota | mailbox has exceeded | mailbox exceed |
+mailbox limit -> recipient
     The recipient's mailbox is full.
 
 enhanced 5.2.1 5.7.124 5.7.129 5.7.133 5.7.134 -> recipient
@@ -301,6 +302,10 @@ enhanced 5.2.1 5.7.124 5.7.129 5.7.133 5.7.134 -> recipient
 
 code 5; text tried to reach | to this recipient | to this group | to this mailbox | to this address |
 sendernotauthenticatedfor | allowed-senders | mailbox is disabled | mailbox disabled | resolver.rst -> recipient
+    This recipient takes no mail from you, or none at all. Ask the recipient's administrator. It said: {text}
+
+stage rcpt; code 5; text recipient account | recipient's account | recipient mailbox | recipient's mailbox |
+account for | user account is | this user -> recipient
     This recipient takes no mail from you, or none at all. Ask the recipient's administrator. It said: {text}
 
 stage rcpt; enhanced 5.1.1 5.1.10; text account -> recipient
