@@ -34,7 +34,36 @@ def test_a_trouble_is_told_once_and_once_more_each_day_that_it_lasts() -> None:
     ended = desk.courier().end("a", "y")
     assert ended is not None and ended.since == NOW + 20
     assert desk.courier().end("a") is None, "once"
-    assert desk.courier().note("a", NOW + DAY + 21, "y", "no"), "it was mended in between"
+    assert desk.courier().note("a", NOW + DAY + 20 + 3601, "y", "no"), "it was mended in between"
+
+
+def test_a_trouble_that_comes_and_goes_is_told_once_until_it_lasts_an_hour() -> None:
+    desk = Desk()
+    told = []
+    for turn in range(10):
+        told.append(desk.courier().note("a", NOW + 900 * turn, "x", "no") is not None)
+        told.append(desk.courier().end("a") is not None)
+    assert told == [True, True, *[False] * 18], "begun and mended, once"
+    again = NOW + 900 * 10
+    assert not desk.courier().note("a", again, "x", "no")
+    assert not desk.courier().note("a", again + 3599, "x", "no")
+    assert desk.courier().note("a", again + 3600, "x", "no")
+    assert desk.courier().end("a"), "the owner knows of it"
+
+
+def test_two_troubles_that_take_turns_are_told_once_each() -> None:
+    desk = Desk()
+    told = [desk.courier().note("a", NOW + 60 * turn, "xy"[turn % 2], "no") is not None for turn in range(10)]
+    assert told == [True, True, *[False] * 8]
+
+
+def test_what_has_come_and_gone_does_not_fill_the_memory() -> None:
+    desk = Desk()
+    for number in range(100):
+        desk.courier().note(f"a {number}@x.org", NOW + number, "x", "no")
+        desk.courier().end(f"a {number}@x.org")
+    assert len(desk.state) == 32
+    assert not desk.courier().note("a 99@x.org", NOW + 100, "x", "no")
 
 
 def test_what_may_pass_by_itself_is_told_only_once_it_has_lasted() -> None:
@@ -54,6 +83,8 @@ def test_senders_that_somebody_invents_do_not_fill_the_memory() -> None:
     desk = Desk()
     told = [desk.courier().note(f"a {number}@x.org", NOW, "x", "no") for number in range(100)]
     assert len(desk.state) == len([one for one in told if one]) == 32
+    assert desk.courier().note("disk", NOW, "disk", "no"), "what else there is still has its place"
+    assert desk.courier().note("a", NOW, "x", "no", sender="somebody@x.org"), "and so has another sort of its kind"
 
 
 def test_a_trouble_that_was_cut_short_on_its_way_is_read_as_far_as_it_goes() -> None:

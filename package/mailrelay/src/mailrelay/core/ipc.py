@@ -29,6 +29,7 @@ Carried state is text that couriers write for couriers. The supervisor keeps it 
     failed                          queue id of the last notice of failed mail, and how many it tells of
     trouble NAME                    what waiting does not end: since, when told, when last met, queue ids of the notice
                                     and of the mail that met it, cause, smarthost, sender, answer, advice
+    ended NAME CAUSE                when a trouble that is over was last met
 
 NAME is `smarthost` and its name, and a sender if it concerns that one alone; `damaged` and a queue id; `disk`; `stuck`.
 
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 
 NEVER = float("inf")  # the time of what is not due
 FLUSH = "flush"
-FAILED, TROUBLE = "failed", "trouble"  # carried state
+FAILED, TROUBLE, ENDED = "failed", "trouble", "ended"  # carried state
 _LINES_A_WRITE = 200  # queue ids that fit into PIPE_BUF: all of them go into a pipe or none
 _READ = 65536
 _REPORT_SIZE = 2000

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _DAY = 86400.0  # seconds until the owner hears again of a trouble that lasts
-_MOST = 32  # troubles at a time: senders may be anybody's invention
+_CALM = 3600.0  # seconds: what comes back within them has to last as long before the owner hears of it again
+_MOST = 32  # troubles of one kind at a time: senders may be anybody's invention
 _TEXT = 500  # characters of an answer or an advice that are carried
 
 
@@ -46,6 +47,10 @@ class Troubles:
         self.known = {
             name[len(kind) :]: Trouble(words) for name, words in carried_state.items() if name.startswith(kind)
         }
+        kind = f"{ipc.ENDED} "
+        self._ended = {
+            name[len(kind) :]: float(words[0]) for name, words in carried_state.items() if name.startswith(kind)
+        }
 
     def note(
         self,
@@ -63,15 +68,21 @@ class Troubles:
     ) -> Trouble | None:
         """Note that a trouble is there, since now or an earlier time.
 
-        Return it if the owner is to be told now; not before it has lasted `patience` seconds.
+        Return it if the owner is to be told now; not before it has lasted `patience` seconds, nor each time that it
+        comes and goes.
         """
         trouble = self.known.get(name)
-        if trouble is None and len(self.known) >= _MOST:
+        if trouble is None and self._crowded(name, sender):
             return None
         if trouble is None or trouble.cause != cause:
+            if trouble is not None:
+                self._note_end(name, trouble)
             notice = trouble.notice if trouble else ""
             trouble = Trouble([str(now if since is None else since), "0", "0", notice, "", cause, smarthost, sender])
             self.known[name] = trouble
+        ended = self._ended.get(f"{name} {cause}")
+        if ended is not None and trouble.since < ended + _CALM:
+            patience = max(patience, _CALM)
         trouble.message = message
         trouble.last, trouble.answer, trouble.advice = now, answer[:_TEXT], advice[:_TEXT]
         news = now >= trouble.told + _DAY if trouble.told else now >= trouble.since + patience
@@ -86,6 +97,7 @@ class Troubles:
         if trouble is None or cause not in ("", trouble.cause) or trouble.cause == unless:
             return None
         del self.known[name]
+        self._note_end(name, trouble)
         self._report("forget", f"{ipc.TROUBLE} {name}")
         return trouble if trouble.told else None
 
@@ -95,6 +107,27 @@ class Troubles:
             if trouble in troubles:
                 trouble.notice = queue_id
                 self._keep(name, trouble)
+
+    def _crowded(self, name: str, sender: str) -> bool:
+        """Return whether there are as many of this kind as are kept: then one of another kind still has its place."""
+        kind = name.partition(" ")[0]
+        alike = [
+            other for other, trouble in self.known.items()
+            if other.partition(" ")[0] == kind and bool(trouble.sender) == bool(sender)
+        ]  # fmt: skip
+        return len(alike) >= _MOST
+
+    def _note_end(self, name: str, trouble: Trouble) -> None:
+        """Note when one was last met that the owner knows of."""
+        key = f"{name} {trouble.cause}"
+        if self._ended.pop(key, None) is None and not trouble.told:
+            return
+        self._ended[key] = trouble.last
+        self._report("remember", f"{ipc.ENDED} {key}", f"{trouble.last:.3f}")
+        if len(self._ended) > _MOST:
+            oldest = min(self._ended, key=self._ended.__getitem__)
+            del self._ended[oldest]
+            self._report("forget", f"{ipc.ENDED} {oldest}")
 
     def _keep(self, name: str, trouble: Trouble) -> None:
         self._report("remember", f"{ipc.TROUBLE} {name}", *trouble.words())
