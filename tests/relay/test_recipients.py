@@ -27,7 +27,8 @@ def system_names() -> list[str]:
 LOCAL = [
     "root", "root@raspberrypi", "root@plant.local", "ROOT@a.b.LAN", "root@localhost", "root@localhost.localdomain",
     "root@pi.home.arpa", "root@nas.internal", "root@pi.home", "root@gw.plant.example", "root@GW", "root@raspberrypi.",
-    "root@[192.168.1.1]", "root@[127.0.0.1]", "root@[IPv6:fe80::1]", "root@192.168.1.1", *(f"root@{name}" for name in system_names()),
+    "root@[192.168.1.1]", "root@[127.0.0.1]", "root@[IPv6:fe80::1]", "root@192.168.1.1",
+    *(f"root@{name}" for name in system_names()),
 ]  # fmt: skip
 PUBLIC = [
     "root@example.org",
