@@ -442,6 +442,20 @@ def test_rewriting_keeps_a_reply_to_that_is_there() -> None:
     assert b"\r\nX-Original-From: plc@plant.example\r\n" in data
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (b"cam@cam.local", b"X-Original-Reply-To: cam@cam.local"),
+        (b"root", b"X-Original-Reply-To: root"),
+        (b"Cam <cam@192.168.1.5>, desk@plant.example", b"Reply-To: desk@plant.example"),
+        (b"Desk <desk@plant.example>", b"Reply-To: Desk <desk@plant.example>"),
+    ],
+)
+def test_answers_are_asked_for_by_nobody_whom_they_do_not_reach(said: bytes, expected: bytes) -> None:
+    data = sent(b"Reply-To: " + said + b"\r\nFrom: plc@plant.lan\r\n\r\nhi\r\n", sender=ACCOUNT)
+    assert re.findall(rb"\r\n((?:X-Original-)?Reply-To: .*)(?=\r)", data) == [expected]
+
+
 def test_rewriting_a_mail_without_from_keeps_the_envelopes() -> None:
     data = sent(b"hi\r\n", sender=ACCOUNT)
     assert b"\r\nFrom: account@gmail.example\r\nReply-To: plc@plant.example\r\n" in data

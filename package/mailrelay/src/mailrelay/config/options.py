@@ -99,9 +99,9 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                "Who is told by mail when a mail could not be delivered for good, or waits for a setting to be mended.",
                computed="`username` of the first provider, if that is an address"),
         Option("notify", "program", "",
-               "A program that is run when mail has failed, is stuck, damaged, or waits for a setting to be mended, when "
-               "the disk or the relay refuses mail, and when that is over. It runs as the relay's user and finds the "
-               "facts in its environment."),
+               "A program that is run when mail has failed, is stuck, damaged, or waits for a setting to be mended, "
+               "when the disk or the relay refuses mail, and when that is over. It runs as the relay's user and finds "
+               "the facts in its environment."),
         Option("notify_after", "duration", "1h",
                "How long mail may be stuck before `notify` is run.", low=1, high=90 * DAY),
         Option("queue_lifetime", "duration", "5d",

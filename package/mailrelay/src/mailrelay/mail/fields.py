@@ -37,7 +37,8 @@ _KNOWN = frozenset(
 )
 _ADDRESS_FIELDS = frozenset(
     b"from sender reply-to to cc resent-from resent-sender resent-to resent-cc resent-reply-to errors-to "
-    b"disposition-notification-to return-receipt-to mail-followup-to mail-reply-to x-original-from".split()
+    b"disposition-notification-to return-receipt-to mail-followup-to mail-reply-to x-original-from "
+    b"x-original-reply-to".split()
 )
 # Structured otherwise: an encoded word would break them.
 _STRUCTURED = frozenset(

@@ -58,7 +58,19 @@ def set_from(kept: list[Field], info: MessageInfo, rewrite: bytes, hostname: byt
     if not rewrite:
         return
     kept[:] = [f for f in kept if f[0] != b"sender" or address_of(f[2]).lower() == sender.lower()]
+    _replace_reply_to(kept)
     _keep_original(kept, original, sender, info.smtputf8)
+
+
+def _replace_reply_to(kept: list[Field]) -> None:
+    """Leave out of Reply-To whom no answer reaches; the reader still sees it where nobody is left."""
+    place = next((i for i, field in enumerate(kept) if field[0] == b"reply-to"), -1)
+    written = parse(kept[place][2]) if place >= 0 else []
+    reached = [named(phrase(name), address) for name, address in written if is_public(address)]
+    if reached and len(reached) < len(written):
+        kept[place] = (*kept[place][:2], b" " + b", ".join(reached))
+    elif written and not reached:
+        kept[place] = (b"x-original-reply-to", b"X-Original-Reply-To", kept[place][2])
 
 
 def _keep_original(kept: list[Field], original: bytes, sender: bytes, smtputf8: bool) -> None:
