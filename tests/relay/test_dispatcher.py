@@ -112,6 +112,22 @@ def test_two_couriers_are_told_and_heard_apart(dispatcher: Dispatcher) -> None:
     assert (dispatcher.next_due(), dispatcher.schedule.blocked_until) == (0.0, 500.0)
 
 
+def test_what_a_second_courier_leaves_does_not_wait_until_its_own_transfer_is_over(dispatcher: Dispatcher) -> None:
+    dispatcher.start(dispatcher.first, 0.0)
+    dispatcher.first.pid = 1
+    os.write(dispatcher.first.report_w, ipc.encode_report("slow", "a", "moving", "0.000"))
+    dispatcher.read_reports()
+    dispatcher.start(dispatcher.second, 0.0)
+    dispatcher.second.pid = 2
+    for begun in (10.0, 20.0):
+        os.write(dispatcher.first.report_w, leaving(NEVER, 0.0))
+        assert dispatcher.end(1, 0, begun)
+        assert dispatcher.next_due() == begun + 5
+        assert dispatcher.due(begun + 5) == [dispatcher.first]
+        assert dispatcher.start(dispatcher.first, begun + 5).scan
+        dispatcher.first.pid = 1
+
+
 def test_ids_that_were_lost_start_a_second_courier_once(dispatcher: Dispatcher) -> None:
     dispatcher.start(dispatcher.first, 0.0)
     dispatcher.first.pid = 1

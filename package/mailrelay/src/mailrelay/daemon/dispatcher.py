@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mailrelay.core.ledger import Ledger
     from mailrelay.daemon.status_file import Failure, Success
 
+_LOOK = 5.0  # seconds until a look at what a second courier that still works has read the ids of and left
+
 
 class Post:
     """Where one courier at a time works. `pid`: 0 while none does. The pipe takes its reports."""
@@ -134,6 +136,8 @@ class Dispatcher:
             return self.second_schedule.end(exit_code, now)
         self.first.pid = 0
         self.second_schedule.over()
+        if self.second.pid:
+            self.schedule.scan(now + _LOOK)
         self._send_requested()
         return self.schedule.end(exit_code, now)
 

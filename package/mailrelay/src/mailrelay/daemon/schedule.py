@@ -83,9 +83,9 @@ class Schedule:
         self.scan()
         return False
 
-    def scan(self) -> None:
-        """Have the whole queue looked through: it may hold mail that nobody was told of."""
-        self._scan_due = 0.0
+    def scan(self, at: float = 0.0) -> None:
+        """Have the whole queue looked through, then at the latest: it may hold mail that nobody was told of."""
+        self._scan_due = min(self._scan_due, at)
 
     def ids_waiting(self) -> None:
         """Note that ids of new mail lie in the pipe."""
