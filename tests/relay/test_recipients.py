@@ -85,6 +85,16 @@ def test_a_server_in_the_own_network_is_delivered_to_if_the_owner_names_its_doma
     assert known.refusal(b"anyone@other.local") is not None
 
 
+def test_where_the_owner_sends_mail_need_not_stand_among_allowed_recipients() -> None:
+    limits: dict[str, Any] = {"postmaster": "boss@account.example", "allowed_recipient": ["example.org"]}
+    known = rules("ups=night@shift.example", "@old.example=new@shift.example", **limits)
+    for asked in (b"root", b"root@nas.local", b"ups", b"a@old.example", b"a@example.org"):
+        assert known.refusal(asked) is None
+    for asked in (b"boss@account.example", b"night@shift.example", b"a@elsewhere.example"):
+        assert known.refusal(asked) is not None
+    assert rules(recipient=["all@shift.example"], **limits).refusal(b"a@elsewhere.example") is None
+
+
 def test_aliases_lead_to_aliases_and_end() -> None:
     known = rules("a=b", "b=c,d", "c=c@example.org", "d=root@localhost", "root=e@example.org", "x=y", "y=x")
     assert known.expand([b"a"]) == [b"c@example.org", b"e@example.org"]

@@ -42,7 +42,8 @@ class Recipients:
         targets = self.expand([recipient])
         if not targets:
             return replies.NO_ALIAS
-        if self._allowed and not all(self._is_allowed(target) for target in targets):
+        # Where an alias, the override or the postmaster leads is the owner's own word.
+        if self._allowed and recipient in targets and not self._is_allowed(recipient):
             return replies.RECIPIENT_NOT_ALLOWED
         return None
 
