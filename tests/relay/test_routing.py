@@ -226,3 +226,13 @@ def test_what_is_known_of_refused_senders_is_bounded() -> None:
         desk.routes.refused(desk.a, explain.SENDER, f"{number}", mail(b"plc%d@example.org" % number), NOW)
     assert len(desk.state) == 50
     assert desk.routes.choose(mail(b"plc199@example.org"), NOW) is desk.b
+
+
+@pytest.mark.parametrize(("option", "chosen"), [("", None), (OVERFLOW, "b")])
+def test_mail_for_a_smarthost_whose_only_connection_is_taken_waits_for_it(option: str, chosen: str | None) -> None:
+    desk = Desk(option)
+    desk.routes.leave_alone(desk.a, NOW + 5)
+    assert desk.chosen() == chosen
+    assert desk.chosen(NOW + 5) == "a"
+    assert desk.routes.first_available_at(NOW, MAIL) == (NOW if chosen else NOW + 5)
+    assert desk.state == {}, "the next courier finds out itself"

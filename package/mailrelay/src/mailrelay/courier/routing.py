@@ -84,14 +84,18 @@ def candidates(smarthosts: list[Smarthost], sender: bytes) -> list[Smarthost]:
 
 
 class SmarthostState:
-    """What is known of one smarthost. senders: those that it refuses, by outgoing sender, the last refused one last."""
+    """What is known of one smarthost. senders: those that it refuses, by outgoing sender, the last refused one last.
 
-    __slots__ = ("backoff", "day", "minute", "senders")
+    busy: until when another courier is taken to have its only connection.
+    """
+
+    __slots__ = ("backoff", "busy", "day", "minute", "senders")
 
     def __init__(self, name: str, carried_state: dict[str, list[str]]) -> None:
         self.backoff = Backoff(carried_state.get(f"host {name}", ("0", "0")))
         rates = carried_state.get(f"rate {name}", ("0", "0", "0", "0"))
         self.minute, self.day = RateWindow(_MINUTE, rates[:2]), RateWindow(_DAY, rates[2:])
+        self.busy = 0.0
         own = f"host {name} "
         self.senders = {key[len(own) :]: Backoff(words) for key, words in carried_state.items() if key.startswith(own)}
 
@@ -161,16 +165,16 @@ class Routes:
 
     def _rate_until(self, smarthost: Smarthost) -> float:
         state = self._states[smarthost.name]
-        return max(state.minute.available_at(smarthost.rate_minute), state.day.available_at(smarthost.rate_day))
+        rates = state.minute.available_at(smarthost.rate_minute), state.day.available_at(smarthost.rate_day)
+        return max(*rates, state.busy)
 
     def _outgoing_sender(self, smarthost: Smarthost, envelope: Envelope) -> str:
         sender = outgoing.sender(envelope, self._main, smarthost)
         return "".join(sender.decode("utf-8", "replace").split()) or "<>"
 
     def leave_alone(self, smarthost: Smarthost, until: float) -> None:
-        """Let it be until then, without a failure."""
-        backoff = self._states[smarthost.name].backoff
-        backoff.until = max(backoff.until, until)
+        """Let it be until then, since its only connection is taken: its mail waits as for a rate."""
+        self._states[smarthost.name].busy = until
 
     def rates(self, smarthost: Smarthost) -> list[str]:
         """Return what has gone to it in this minute and this day, in words."""
