@@ -277,7 +277,13 @@ def test_an_address_in_a_header_may_be_folded_and_hold_no_control_character(
     folded = b"To: A\n\t<a@example.org>,\r\n b@example.org\nSubject: \x01\n\nx\n"
     assert sendmail(relay, "-t", given=folded).code == 0
     assert arrived(provider).recipients == [b"a@example.org", b"b@example.org"]
-    for address in (b"a\0b@example.org", b"a@example.org\x01", b'"\x1b" <a@example.org>', b"a@exa\x7fmple.org"):
+    for address in (
+        b"a\0b@example.org",
+        b"a@example.org\x01",
+        b"a@example.org\x0bc@example.org",
+        b'"\x1b" <a@example.org>',
+        b"a@exa\x7fmple.org",
+    ):
         done = sendmail(relay, "-t", "root", given=b"Cc: b@example.org\nTo: " + address + b"\n\nx\n")
         assert (done.code, done.errors.count("\n")) == (65, 1)
     assert len(provider.messages) == 1

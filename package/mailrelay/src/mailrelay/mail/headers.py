@@ -151,8 +151,8 @@ def recipients_from_headers(raw: bytes) -> list[bytes]:
     fields, _ = split(raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\n")
     for names in ((b"resent-to", b"resent-cc", b"resent-bcc"), (b"to", b"cc", b"bcc")):
         values = [value for key, _, value in fields if key in names]
-        words = [word for value in values for word in value.split()]  # folded over lines, maybe
-        if any(word.translate(None, CONTROL) != word for word in words):
+        written = b"".join(values).translate(None, b"\t\n")  # folded over lines, maybe
+        if written.translate(None, CONTROL) != written:
             raise ValueError("has a control character in it")
         recipients = [address for value in values for address in addresses(value)]
         if recipients:
