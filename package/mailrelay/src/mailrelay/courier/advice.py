@@ -289,6 +289,14 @@ enhanced 5.7.60 5.7.23 5.7.26 5.7.27 5.7.509 5.7.515 5.2.252 5.1.7 -> sender
     The account may not send from this address. Set option sender in section main (or option from of this smarthost)
     to the address that you log in with, or to another one that the provider has confirmed. It said: {text}
 
+stage mail; enhanced 5.2.2 4.2.2 -> setting
+    The account's own mailbox is full, and the provider lets it send nothing. Make room there; the mail waits until
+    then. It said: {text}
+
+stage mail; code 5; text mailbox is full | mailbox full | over quota | mailbox quota | storage quota -> setting
+    The account's own mailbox is full, and the provider lets it send nothing. Make room there; the mail waits until
+    then. It said: {text}
+
 enhanced 5.2.2 4.2.2 -> recipient
     The recipient's mailbox is full.
 
@@ -544,6 +552,14 @@ no such recipient | recipientnotfound | unrouteable | unroutable | mailbox unava
 no such mailbox | no mailbox | does not exist | doesn't have a | not a valid mailbox | domain not found |
 host or domain name not found -> recipient
     The provider has no such recipient. Check the address for a typing mistake. It said: {text}
+
+text permissions to submit | client was not authenticated -> setting
+    The provider sends mail to others only after a login, or only for its own customers. Set options username and
+    password, and use port 587 or 465.
+
+stage mail; enhanced 5.7.0 5.7.1 5.7.2 -> sender
+    The provider takes no mail from this sender. Set option sender in section main (or option from of this smarthost)
+    to the address that you log in with. It said: {text}
 
 code 5; text attachment | security issue | file type | filetype | executable | banned file | .exe | malware | virus |
 infected | dangerous content -> message
