@@ -302,6 +302,20 @@ def test_while_no_way_is_open_one_notice_tells_of_all_mail_that_failed(desk: Des
     assert ["1 mail could" in mail for mail in desk.mails()] == [True, True], "one of them tells of something else, too"
 
 
+def test_mail_that_fails_again_and_again_is_told_of_a_few_times_an_hour_and_then_in_one(desk: Desk) -> None:
+    for _ in range(12):
+        assert desk.courier(failed(desk.box)) == ["failed"], "the program hears of each"
+        desk.now += 60
+    assert ["\nSubject: 1 mail could not be delivered\n" in mail for mail in desk.mails()] == [True] * 5
+    assert Notices(desk.settings, desk.box, desk.state, desk.report).held_until() == pytest.approx(desk.now + 2880)
+    desk.sent()
+    desk.now += HOUR
+    for _ in range(2):
+        assert desk.courier() == []
+        (mail,) = desk.mails()
+        assert "\nSubject: 7 mails could not be delivered\n" in mail
+
+
 def test_a_machine_that_is_refused_is_told_with_what_it_was_told(desk: Desk) -> None:
     assert desk.courier(lambda notices: notices.refused("192.168.1.9", "550 5.7.1 not you", 3)) == ["refused"]
     (mail,) = desk.mails()

@@ -26,7 +26,8 @@ Carried state is text that couriers write for couriers. The supervisor keeps it 
     host SMARTHOST [SENDER]         until when it rests, or mail from this sender there; failures in a row; the
                                     queue id of the mail that it refused last
     rate SMARTHOST                  start and count of the minute, start and count of the day
-    failed                          queue id of the last notice of failed mail, and how many it tells of
+    failed                          queue id of the last notice of failed mail, how many it tells of, when the hour of
+                                    such notices began, how many went in it, and failures that are to be told of yet
     trouble NAME                    what waiting does not end: since, when told, when last met, queue ids of the notice
                                     and of the mail that met it, cause, smarthost, sender, answer, advice
     ended NAME CAUSE                when a trouble that is over was last met

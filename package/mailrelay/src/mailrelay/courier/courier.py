@@ -271,6 +271,7 @@ class Courier:
             if way_open:
                 self.queue.postpone(0.0)
             log.event("notice", id=queue_id, to=self.main.postmaster)
+        self.queue.postpone(self.notices.held_until())
         if self.stopping:
             self.report("leaving", "0", "0")
             return

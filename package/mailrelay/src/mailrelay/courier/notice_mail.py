@@ -26,7 +26,7 @@ class Failures:
 
     def __init__(self) -> None:
         self.count = 0
-        self.earlier = 0  # those of an earlier notice that this one replaces
+        self.earlier = 0  # those of an earlier notice that this one replaces, and those that were only counted
         self.head = b""  # what the first of the messages began with
         self.listed: list[tuple[str, str, str, str]] = []  # queue id, sender, recipient, answer and advice
 
@@ -46,9 +46,10 @@ class Failures:
         for queue_id, sender, recipient, answer in self.listed:
             lines += [f"{queue_id}  from {sender} to {recipient}", *_quoted(answer), ""]
         total = self.count + self.earlier
-        if total > len(self.listed):
+        if total > len(self.listed) > 0:
             lines += [f"... and {total - len(self.listed)} more.", ""]
-        lines += ["The first of them began like this:", "", *_quoted(self.head.decode("utf-8", "replace"))]
+        if self.head:
+            lines += ["The first of them began like this:", "", *_quoted(self.head.decode("utf-8", "replace"))]
         return f"{_mails(total)} could not be delivered", lines
 
 

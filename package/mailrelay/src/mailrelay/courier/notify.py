@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _TIMEOUT = 30  # seconds that the notify program may take
 # Beside the relay's folder, where a package has put one: it tells the system's own bus (ubus on OpenWrt).
 _EVENT = os.path.abspath(f"{__file__}/../../../../event")
+_HOUR = 3600.0
+_NOTICES = 5  # of failed mail in an hour; what fails after these is told of in one more, at its end
 _HEAD = 4096  # bytes of the original shown in a notice
 _CLOCK_CAUSES = ("cert-expired", "cert-not-yet-valid")  # a clock that is not set yet has them, too
 _FORGOTTEN = 86400.0  # seconds after which a sender that sends no more is no trouble any more
@@ -53,7 +55,12 @@ class Notices:
         self._names = {host.name for host in settings.smarthosts}
         self._spool = where
         self._report = report
-        self._earlier, self._earlier_count = carried_state.get(ipc.FAILED, ("", "0"))
+        words = (
+            *carried_state.get(ipc.FAILED, ()),
+            *("", "0", "0", "0", "0")[len(carried_state.get(ipc.FAILED, ())) :],
+        )
+        self._earlier, self._earlier_count = words[0], int(words[1])
+        self._hour, self._told, self._held = float(words[2]), int(words[3]), int(words[4])
         self.unheard = (
             ""  # the name of a smarthost that is not told of: a second courier meets it as the first one does
         )
@@ -180,14 +187,17 @@ class Notices:
         waiting = len(self._spool.ids(spool.QUEUE))
         settings = [trouble for trouble in self._settings if way_open and not self._is_queued(trouble.notice)]
         sections[:0] = [notice_mail.setting(trouble, waiting) for trouble in settings]
-        if self._failures.count:
-            replaced = self._earlier if not way_open and self._is_queued(self._earlier) else ""
-            self._failures.earlier = int(self._earlier_count) if replaced else 0
+        replaced = self._earlier if not way_open and self._is_queued(self._earlier) else ""
+        failures = self._failures.count + self._held
+        if failures and not self._hold(bool(replaced)):
+            self._failures.earlier = self._held + (self._earlier_count if replaced else 0)
             sections.insert(0, self._failures.section())
+        else:
+            failures = 0
         queued = self._submit(sections) if sections and self._main.postmaster else []
         if queued:
             self._troubles.noticed(settings, queued[0])
-            if self._failures.count:
+            if failures:
                 self._replace(replaced, queued[0] if len(sections) == 1 else "")
         self._tell_failed()
         self._settings, self._sections, self._failures = [], [], notice_mail.Failures()
@@ -254,14 +264,34 @@ class Notices:
         """Withdraw an earlier notice of failures, if there is one, and let the next one replace this one, if it has an
         id: while none can go out, one is enough.
         """
-        self._earlier, self._earlier_count = queue_id, str(self._failures.count + self._failures.earlier)
-        self._report("remember", ipc.FAILED, self._earlier, self._earlier_count)
+        self._earlier, self._earlier_count = queue_id, self._failures.count + self._failures.earlier
+        self._told, self._held = self._told + (not earlier), 0
+        self._keep_failed()
         if earlier:
             try:
                 with self._spool.open(earlier) as message:
                     message.delete()
             except (OSError, spool.Busy, spool.Damaged):
                 pass
+
+    def _hold(self, replaces: bool) -> bool:
+        """Return whether failures are counted only: what tells of each would use up what the account may send."""
+        now = clock.boottime()
+        if not self._hour <= now < self._hour + _HOUR:
+            self._hour, self._told = now, 0
+        if replaces or self._told < _NOTICES:
+            return False
+        self._held += self._failures.count
+        self._keep_failed()
+        return True
+
+    def held_until(self) -> float:
+        """Return when failures are to be told of that were counted only."""
+        return self._hour + _HOUR if self._held else ipc.NEVER
+
+    def _keep_failed(self) -> None:
+        numbers = (self._earlier_count, f"{self._hour:.3f}", self._told, self._held)
+        self._report("remember", ipc.FAILED, self._earlier, *map(str, numbers))
 
     def _tell_failed(self) -> None:
         if self._failures.count:

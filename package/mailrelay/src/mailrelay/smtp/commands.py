@@ -121,7 +121,8 @@ class Commands:
             self._count_useless()
             return
         verb = verb.upper()
-        self.said = self._shown(verb, argument, line)
+        self._auth_said |= verb[:4] == b"AUTH"
+        self.said = _shown(verb, argument, line, hidden=self._auth_said or self._after_refused_data)
         if self._ends_with(verb):
             return
         self._after_refused_data = False
@@ -159,18 +160,6 @@ class Commands:
         self.closed = self.closing = True
 
     # Replies.
-
-    def _shown(self, verb: bytes, argument: bytes, line: bytes) -> bytes:
-        if verb[:4] == b"AUTH":
-            self._auth_said = True
-            mechanism = argument.split(None, 1)[:1]
-            return b" ".join([b"AUTH", *(word for word in mechanism if word.upper() in _MECHANISMS)])
-        if verb in _COMMANDS or verb in _WEB:
-            return line[:_SHOWN]
-        word = line[: len(verb)]
-        # Base64 mixes upper and lower case, which nobody does who gives a command.
-        is_word = word.isalnum() and word in (verb, verb.lower(), verb.capitalize())
-        return verb[:_SHOWN] if is_word and not (self._auth_said or self._after_refused_data) else b""
 
     def reply(self, reply: Reply) -> None:
         """Answer the last command, or the end of data."""
@@ -359,6 +348,19 @@ class Commands:
             return reply
         self._reply_last(replies.TOO_MANY_LOGINS)
         return None
+
+
+def _shown(verb: bytes, argument: bytes, line: bytes, *, hidden: bool) -> bytes:
+    """Return a command as a log may have it. hidden: what is no command may be a login or content."""
+    if verb[:4] == b"AUTH":
+        mechanism = argument.split(None, 1)[:1]
+        return b" ".join([b"AUTH", *(word for word in mechanism if word.upper() in _MECHANISMS)])
+    if verb in _COMMANDS or verb in _WEB:
+        return line[:_SHOWN]
+    word = line[: len(verb)]
+    # Base64 mixes upper and lower case, which nobody does who gives a command.
+    is_word = word.isalnum() and word in (verb, verb.lower(), verb.capitalize())
+    return verb[:_SHOWN] if is_word and not hidden else b""
 
 
 def _mail_parameters(parameters: bytes) -> tuple[int, bool, bool] | None:
