@@ -247,3 +247,18 @@ def test_a_signal_to_a_child_that_was_just_forked_never_rings_the_parents_bell()
     assert set(os.read(bell_r, 4096)) == {signal.SIGCHLD}
     os.close(bell_r)
     os.close(bell_w)
+
+
+@pytest.mark.parametrize(
+    "line", ["trouble disk", "trouble disk\tx\t0", "host provider\tx", "failed\tid\tmany", "ended a"]
+)
+def test_what_an_earlier_courier_has_left_and_nobody_can_read_stops_no_mail(line: str) -> None:
+    with ScriptedProvider() as provider:
+        relay = Relay("", smarthost(provider))
+        relay.run_dir.mkdir()
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        (relay.run_dir / "state").write_text(f"{boot_id}\nremember\t{line}\n")
+        with relay:
+            relay.send()
+            provider.wait_for(1)
+            relay.wait_log("bad-state")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from mailrelay.core import counters, ipc, paths
+from mailrelay.core import counters, ipc, log, paths
 from mailrelay.core.net import Net
 from mailrelay.daemon import processes
 
@@ -41,18 +41,26 @@ def deliver(
     settings = processes.Scarcity().persist(lambda: processes.accepted_settings(path))
     smarthost.preload(settings.smarthosts)
     processes.drop_rights(plan.owner)
-    deliverer = courier.Courier(
-        settings,
-        where,
-        counters.of_second(counts) if orders.state else counts,
-        dispatcher.wake_r,
-        post.report_w,
-        dispatcher.carried_state,
-        dispatcher.ledger,
-        flush=orders.flush,
-        busy=orders.busy,
-        state=orders.state,
-    )
+
+    def with_state(state: dict[str, list[str]]) -> courier.Courier:
+        return courier.Courier(
+            settings,
+            where,
+            counters.of_second(counts) if orders.state else counts,
+            dispatcher.wake_r,
+            post.report_w,
+            state,
+            dispatcher.ledger,
+            flush=orders.flush,
+            busy=orders.busy,
+            state=orders.state,
+        )
+
+    try:
+        deliverer = with_state(dispatcher.carried_state)
+    except (ValueError, IndexError) as error:  # mail goes, whatever earlier ones have left
+        log.event("bad-state", log.ERROR, reason=error)
+        deliverer = with_state({})
     courier.run(deliverer, lifeline, scan=orders.scan)
 
 
