@@ -187,8 +187,11 @@ def test_the_access_lists_name_every_call_once_and_give_readers_nothing_secret(r
     assert set(methods) == {*read, *write} and not set(read) & set(write)
     assert methods["delete"] == {"ids": []}, "as rpcd takes it"
     assert set(read) == {"status", "check", "queue", "log"}
-    assert set(acl["read"]) == {"ubus"}, "no uci, which holds the password, and no files"
-    assert set(acl["write"]) == {"ubus", "uci"}
+    assert set(acl["read"]) == {"ubus", "file"}, "no uci, which holds the password"
+    assert set(acl["read"]["file"]) == {f"{RUN}/service.json", f"{RUN}/status.json"}, "what anybody may read"
+    assert acl["read"]["ubus"]["service"] == ["list"]
+    assert set(acl["write"]) == {"ubus", "file", "uci"}
+    assert acl["write"]["file"] == {f"{RUN}/test.jsonl": ["read"]}
 
 
 def test_the_check_for_readers_never_shows_a_password(router: Router, call: Any) -> None:

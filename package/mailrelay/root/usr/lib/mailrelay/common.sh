@@ -48,6 +48,7 @@ INIT=/etc/init.d/mailrelay
 RUN_DIR=/var/run/mailrelay
 CONFIG="$RUN_DIR/config"
 CANDIDATE="$RUN_DIR/candidate"
+SERVICE_FACTS="$RUN_DIR/service.json"
 FLUSH_PAUSE=10 # seconds between two flushes that hotplug asks for, at least
 
 # say LEVEL TEXT: into the system's log, and onto the terminal of whoever typed the command
@@ -171,29 +172,73 @@ take_candidate() {
 }
 
 # Makes the candidate $CONFIG if it is good, else says why not and leaves the last good settings there.
-# Status 1: there is nothing to run by.
+# Status 1: there is nothing to run by. Either is told by tell_service.
 accept_settings() {
-	local findings
+	local findings refused=refused
 	if same_as_accepted; then
 		rm -f "$CANDIDATE"
+		tell_service good
 		return 0
 	fi
 	if findings="$(check_settings "$CANDIDATE" 2>&1)"; then
 		mv "$CANDIDATE" "$CONFIG"
 		version >"$RUN_DIR/checked-by"
+		tell_service good
 		return 0
 	fi
-	rm -f "$CANDIDATE"
 	printf '%s\n' "$findings" | grep -v ': warning: ' | head -n 20 | while read -r line; do
 		say err "settings refused: $line"
 	done
+	[ -e "$CANDIDATE" ] || refused=missing
+	findings="$(check_settings "$CANDIDATE" --json 2>/dev/null)"
+	rm -f "$CANDIDATE"
 	if [ -s "$CONFIG" ] && engine_check "$CONFIG" "" >/dev/null 2>&1; then
 		say err "going on with the last good settings until $SETTINGS is mended"
+		tell_service "$refused" "$findings"
 		return 0
 	fi
 	rm -f "$CONFIG"
 	say err "nothing runs until $SETTINGS is mended; then: service mailrelay start"
+	tell_service "$refused" "$findings"
 	return 1
+}
+
+# tell_service SETTINGS [FINDINGS]: writes $SERVICE_FACTS, what the relay cannot tell of itself: the engine, whether it is
+# enabled, what it cannot do, and what became of the settings: good, refused, missing or off, and since when. FINDINGS is
+# the list of check_settings. Whatever takes up the settings calls it; status, ubus and LuCI read the file.
+tell_service() (
+	settings="$1" on=false since=null running_old=false names='' faults=''
+	is_enabled "$SETTINGS" && on=true
+	if [ "$settings" != good ]; then
+		since="$(date +%s)"
+		read -r before 2>/dev/null <"$SERVICE_FACTS"
+		case "$before" in *'"settings": "'"$settings"'", "since": '*)
+			since="${before#*\"since\": }" since="${since%%,*}" ;;
+		esac
+		[ "$settings" = off ] || [ ! -s "$CONFIG" ] || running_old=true
+	fi
+	[ -z "$2" ] || faults="$(printf '%s' "$2" | jsonfilter -e '@[@.warning=false]' | sed '$!s/$/, /' | tr -d '\n')"
+	if [ -s "$CONFIG" ]; then load_settings "$CONFIG"; else load_settings "$SETTINGS" 2>/dev/null; fi
+	config_get networks main network
+	# shellcheck disable=SC2154
+	for network in $networks; do
+		case "$network" in *[!A-Za-z0-9_]*) ;; *) names="$names${names:+, }\"$network\"" ;; esac
+	done
+	umask 022
+	printf '{"engine": "%s", "package": "%s", "enabled": %s, "settings": "%s", "since": %s, "running_old": %s, ' "$ENGINE" \
+		"$(version)" "$on" "$settings" "$since" "$running_old" >"$SERVICE_FACTS.new"
+	printf '"findings": [%s], "networks": [%s], "cannot": [%s]}\n' "$faults" "$names" "$(cannot)" >>"$SERVICE_FACTS.new"
+	mv "$SERVICE_FACTS.new" "$SERVICE_FACTS"
+)
+
+# What the engine has no function for, as the inside of a list in JSON.
+cannot() {
+	local name comma=
+	for name in show hold release delete flush_some test; do
+		type "engine_$name" >/dev/null 2>&1 && continue
+		printf '%s"%s"' "$comma" "$name"
+		comma=', '
+	done
 }
 
 # Reading the settings starts an interpreter, and an interface that comes up is no reason to do that again.
