@@ -180,6 +180,12 @@ def test_the_log_is_filtered_by_an_id_that_is_one(router: Router, call: Any) -> 
     assert len(call("log")["text"]) <= 49152
 
 
+def test_the_queue_is_listed_by_state(router: Router, call: Any) -> None:
+    for state in ("", "queue", "hold", "failed"):
+        assert call("queue", limit=10, state=state)["messages"] == []
+    assert call("queue", state="x; touch /tmp/owned") == {"ok": False, "text": "state is queue, hold or failed"}
+
+
 def test_the_access_lists_name_every_call_once_and_give_readers_nothing_secret(router: Router) -> None:
     methods = json.loads(router.ok(RPCD, "list"))
     acl = json.loads(ACL.read_text())["luci-app-mailrelay"]

@@ -258,6 +258,8 @@ def test_the_web_interface_can_see_hold_release_and_delete_what_waits(
     assert mail["last_answer"] and not mail["sending"] and call("queue", limit=10)["total"] == 1
     assert "is dry" in call("show", id=mail["id"])["text"]
     assert call("hold", ids=[mail["id"]])["ok"] and states() == ["hold"] and call("status")["hold"] == 1
+    assert call("queue", state="hold")["total"] == 1
+    assert call("queue", state="queue") == call("queue", state="failed") == {"messages": [], "total": 0}
     assert call("release", ids=[mail["id"]])["ok"] and states() == ["queue"]
     assert mail["id"] in router.ok("mailrelay", "queue")
     assert call("delete", ids=[mail["id"]])["ok"] and states() == []

@@ -111,6 +111,46 @@ def test_held_and_failed_mail_is_listed_too(lying: Spool) -> None:
     assert call("queue", *options(lying)).text.splitlines()[-2].endswith("1 held, 1 failed.")
 
 
+def test_one_state_alone_can_be_listed_and_counted(lying: Spool) -> None:
+    """What failed stands behind all that waits, so it would be beyond any limit."""
+    waiting, failed = [put(lying) for _ in range(3)], put(lying)
+    move(lying, failed, FAIL, [FAILED])
+    found = json.loads(call("queue", "--json", "--limit", "2", "--state", "failed", *options(lying)).text)
+    assert ([one["id"] for one in found["messages"]], found["total"]) == ([failed], 1)
+    found = json.loads(call("queue", "--json", "--limit", "2", "--state=queue", *options(lying)).text)
+    assert ([one["id"] for one in found["messages"]], found["total"]) == (waiting[:2], 3)
+    text = call("queue", "--state", "failed", *options(lying)).text
+    assert failed in text and waiting[0] not in text and "1 message, " in text
+    assert "There is none." in call("queue", "--state", "hold", *options(lying)).text
+    refused = call("queue", "--state", "sent", *options(lying))
+    assert refused.code == 64 and "--state wants one of queue, hold, failed" in refused.errors
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        (b"Subject: Pump 3 stopped\r\n\r\nTank level\r\n", "Pump 3 stopped"),
+        (b"From: a@b\r\nsubject : folded\r\n\tand on\r\n\r\nx", "folded and on"),
+        ("Subject: Störung\r\n\r\n".encode(), "Störung"),
+        (b"Subject: St\xf6rung\r\n\r\n", "Störung"),
+        (b"Subject: =?utf-8?B?U3TDtg==?=\r\n =?UTF-8?q?rung=3A_1?= here\r\n\r\n", "Störung: 1 here"),
+        (b"Subject: =?utf-8?b?U3TD?= =?utf-8?b?tg==?=\r\n\r\n", "Stö"),
+        (b"Subject: =?iso-8859-1?Q?St=F6?= =?x-none?q?r?= =?utf-8?b?!?=\n\n", "Stör"),
+        (b"Subject: =?hex?q?6g?= =?utf-8?q?=?\n\nx", "6g=?utf-8?q?=?"),
+        (b"Subject: a\x00\x1b[31m\x07b \xe2\x80\xae\xc2\x9bc\r\n\r\n", "a [31m b c"),
+        (b"Subject:\r\n\r\nSubject: not this\r\n", ""),
+        (b"no header at all\r\n", ""),
+        (b"X-Long: " + b"y" * 9000 + b"\r\nSubject: beyond what is looked at\r\n\r\n", ""),
+        (b"Subject: " + b"z" * 9000, "z" * 80),
+        (b".Subject: stuffed\rSubject: and by lone CR\r\r", "stuffed"),
+        (b"", ""),
+    ],
+)
+def test_the_subject_is_listed_as_a_person_reads_it(lying: Spool, text: bytes, subject: str) -> None:
+    put(lying, text=text)
+    assert listed(lying)[0]["subject"] == subject
+
+
 def test_a_damaged_file_is_shown_as_damaged(lying: Spool) -> None:
     good, cut = put(lying), put(lying)
     os.truncate(lying.path(QUEUE, cut), 700)

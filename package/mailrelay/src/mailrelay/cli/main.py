@@ -39,8 +39,9 @@ option ("" for neither), line (0 for the whole file), problem, hint. More names 
     "queue": """The JSON is one object: spool (its directory), running, total (how many there are), and messages, a
 list of objects: id; state (queue, hold or failed); sending (true while it is being delivered); damage (null, or what is
 wrong with the file, and then nothing else is known); received (seconds since 1970); age (seconds); size (bytes);
-sender ("" for none); recipients (objects of address and state: pending, delivered or failed); client; notice (true for
-the relay's own); attempts; next_try (seconds since 1970, null for never); last_answer. More names may be added.""",
+sender ("" for none); recipients (objects of address and state: pending, delivered or failed); subject (its first 80
+characters, decoded); client; notice (true for the relay's own); attempts; next_try (seconds since 1970, null for
+never); last_answer. With --state, total is of that state alone. More names may be added.""",
     "show": "On a terminal, control characters in the mail are shown as \\x1b and not obeyed.",
     "flush": "Every wait is forgotten, the provider's too. Only root may. Exit status 75: the relay does not run.",
     "release": "Recipients that had failed are tried again.",
@@ -72,6 +73,7 @@ _OPTIONS = {
     "queue": (
         "--json         for programs; described below",
         "--limit N      at most so many, the first ones",
+        "--state STATE  only those in queue, hold or failed",
     ),
     "status": ("--json         for programs; described below",),
     "delete": ("--all          everything: queued, held and failed mail",),
@@ -163,7 +165,7 @@ class Options:
         self.operands: list[str] = []
         self.flags: set[str] = set()
         self.values = {"--config": DEFAULT_CONFIG, "--run-dir": DEFAULT_RUN_DIR, "--spool": ""}
-        self.values.update({"--from": "", "--limit": "", "--exposed": ""})
+        self.values.update({"--from": "", "--limit": "", "--exposed": "", "--state": ""})
 
     def read(self, arguments: list[str]) -> None:
         """Read the arguments; options may stand anywhere up to --. Stop for those that the command does not have."""
@@ -254,14 +256,17 @@ def _greeting(hostname: str) -> str:
 
 def _queue(options: Options) -> int:
     from mailrelay.cli import queue_view
+    from mailrelay.spool.spool import STATES
 
-    limit = options.values["--limit"]
+    limit, state = options.values["--limit"], options.values["--state"]
+    if state and state not in STATES:
+        raise options.wrong(f"--state wants one of {', '.join(STATES)}, and {state!r} is none")
     if limit and not (limit.isascii() and limit.isdigit()):
         raise options.wrong(f"--limit wants a number, and {limit!r} is none")
     relay = options.relay()
     where = relay.enter()
     show = queue_view.as_json if "--json" in options.flags else queue_view.table
-    show(where, relay.status, relay.running, int(limit) if limit else None)
+    show(where, relay.status, relay.running, int(limit) if limit else None, (state,) if state else STATES)
     return 0
 
 

@@ -13,17 +13,21 @@ from mailrelay.cli.display import address, count, duration, in_bytes, size
 from mailrelay.core import clock
 from mailrelay.core.text import escaped
 from mailrelay.daemon import status_file
+from mailrelay.mail.body import Body
+from mailrelay.mail.subject import subject
 from mailrelay.spool import spool
 from mailrelay.spool.message import Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mailrelay.daemon.status_file import StatusFacts
 
 RECIPIENT_STATES = {spool.PENDING: "pending", spool.DELIVERED: "delivered", spool.FAILED: "failed"}
 _WORDS = {spool.QUEUE: "queued", spool.HOLD: "held", spool.FAIL: "failed"}
+_HEAD = 8192  # octets of a message in which its subject is looked for
+_SUBJECT = 80  # characters of it that are shown
 
 
 class Entry:
@@ -55,10 +59,10 @@ class Entry:
         return max(due, rest if rest > clock.wall() else 0.0)
 
 
-def entries(where: spool.Spool) -> Iterator[Entry]:
+def entries(where: spool.Spool, states: Sequence[str] = spool.STATES) -> Iterator[Entry]:
     """Yield everything in the spool: the queue, then what is held, then what failed; each oldest first. OSError."""
     locked = _locked_inodes()
-    for state in spool.STATES:
+    for state in states:
         for queue_id in where.ids(state):
             try:
                 with Message(where, state, queue_id, lock=False) as message:
@@ -83,13 +87,19 @@ def _locked_inodes() -> set[int]:
     return inodes
 
 
-def table(where: spool.Spool, status: StatusFacts, running: bool, limit: int | None = None) -> None:
+def table(
+    where: spool.Spool,
+    status: StatusFacts,
+    running: bool,
+    limit: int | None = None,
+    states: Sequence[str] = spool.STATES,
+) -> None:
     """Print the queue for people, and a line that sums it up."""
     rest = _rest(status, running)
     row = "{:<16}  {:<7}  {:>7}  {:>6}  {:>5}  {:<8}  {}"
     numbers: dict[str, int] = {}
     total = 0
-    for entry in islice(entries(where), limit):
+    for entry in islice(entries(where, states), limit):
         if not numbers:
             print(row.format("ID", "STATE", "AGE", "SIZE", "TRIES", "NEXT TRY", "SENDER > RECIPIENTS"))
         numbers[entry.word] = numbers.get(entry.word, 0) + 1
@@ -111,12 +121,12 @@ def table(where: spool.Spool, status: StatusFacts, running: bool, limit: int | N
         if message.answer:
             print(f"{'':<16}  {escaped(message.answer)}")
     shown = sum(numbers.values())
-    left = 0 if limit is None else max(sum(len(where.ids(state)) for state in spool.STATES) - shown, 0)
+    left = 0 if limit is None else max(sum(len(where.ids(state)) for state in states) - shown, 0)
     if numbers:
         parts = ", ".join(f"{number} {word}" for word, number in numbers.items())
         print(f"\n{count(shown, 'message')}, {in_bytes(total)}: {parts}.")
     elif not left:
-        print("The queue is empty.")
+        print("The queue is empty." if len(states) == len(spool.STATES) else "There is none.")
     if left:
         print(f"{count(left, 'message')} more, not listed here because of --limit.")
     if not running:
@@ -132,15 +142,21 @@ def _rest(status: StatusFacts, running: bool) -> float:
     return until if until is not None and until > clock.wall() else 0.0
 
 
-def as_json(where: spool.Spool, status: StatusFacts, running: bool, limit: int | None = None) -> None:
+def as_json(
+    where: spool.Spool,
+    status: StatusFacts,
+    running: bool,
+    limit: int | None = None,
+    states: Sequence[str] = spool.STATES,
+) -> None:
     """Print the queue for programs: the object that `mailrelay queue --help` describes."""
     rest = _rest(status, running)
     now = clock.wall()
-    total = sum(len(where.ids(state)) for state in spool.STATES)
+    total = sum(len(where.ids(state)) for state in states)
     head = {"spool": where.root, "running": running, "total": total, "messages": 0}
     print(status_file.dump(head).rpartition("0}")[0] + "[", end="")
     separator = "\n"
-    for entry in islice(entries(where), limit):
+    for entry in islice(entries(where, states), limit):
         print(separator + status_file.dump(_plain(entry, now, rest)), end="")
         separator = ",\n"
     print("]}")
@@ -167,6 +183,7 @@ def _plain(entry: Entry, now: float, rest: float) -> dict[str, object]:
         size=message.size,
         sender=_text(envelope.sender),
         recipients=recipients,
+        subject=_subject(message),
         client=envelope.client,
         notice=envelope.notice,
         attempts=message.attempts,
@@ -174,6 +191,13 @@ def _plain(entry: Entry, now: float, rest: float) -> dict[str, object]:
         last_answer=message.answer,
     )
     return facts
+
+
+def _subject(message: Message) -> str:
+    try:
+        return subject(Body().plain(next(message.chunks(_HEAD), b"")), _SUBJECT)
+    except (spool.Damaged, OSError):
+        return ""
 
 
 def _text(value: bytes) -> str:

@@ -32,7 +32,9 @@
 #   engine_flush        Everything that waits is due now. Quick, never blocks, no interpreter; status 1: not running.
 #   engine_queue        Prints the queue for people.
 #   engine_status       Prints one JSON object, quickly: at least running (bool), queue, hold, failed (numbers).
-#   engine_queue_json N Prints {"messages": [...], "total": n} with at most N messages, as `mailrelay queue --json`.
+#   engine_queue_json N [STATE]
+#                       Prints {"messages": [...], "total": n} with at most N messages, as `mailrelay queue --json`; with
+#                       STATE (queue, hold or failed) of those alone.
 #   engine_removed      The package is about to go, its service perhaps still running: takes away what would be left over
 #                       besides settings, queue and run directory. May be ":".
 # and these where the engine can do it; rpcd offers what it finds:

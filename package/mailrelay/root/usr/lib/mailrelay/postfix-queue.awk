@@ -1,15 +1,16 @@
 # `postqueue -j`, an object a line whose order of members is fixed, as the object that `mailrelay queue --json` prints.
 # A quote within a value is escaped, so that no value looks like the name of a member. Environment: LIMIT messages at
-# most, NOW in seconds.
+# most, ONLY those of that state if it is set, NOW in seconds.
 
 BEGIN {
 	printf "{\"messages\": ["
 }
 
 /^\{/ {
-	if (total++ >= ENVIRON["LIMIT"] + 0)
+	folder = member("queue_name", "\".*")
+	state = folder == "hold" ? "hold" : "queue"
+	if ((ENVIRON["ONLY"] != "" && ENVIRON["ONLY"] != state) || total++ >= ENVIRON["LIMIT"] + 0)
 		next
-	state = member("queue_name", "\".*")
 	recipients = answer = member("recipients", "}$")
 	if (!sub(/.*"delay_reason": "/, "", answer))
 		answer = "\"}]"
@@ -17,7 +18,7 @@ BEGIN {
 	gsub(/"address": /, "\"state\": \"pending\", &", recipients)
 	printf "%s{\"id\": \"%s\", \"state\": \"%s\", \"sending\": %s, \"age\": %d, \"size\": %d, \"sender\": \"%s\", " \
 		"\"recipients\": %s, \"last_answer\": \"%s\"}", (total > 1 ? ", " : ""), member("queue_id", "\".*"), \
-		state == "hold" ? "hold" : "queue", state == "active" ? "true" : "false", \
+		state, folder == "active" ? "true" : "false", \
 		ENVIRON["NOW"] - member("arrival_time", ",.*"), member("message_size", ",.*"), \
 		member("sender", "\", \"recipients\": .*"), recipients, substr(answer, 1, length(answer) - 3)
 }

@@ -148,7 +148,7 @@ engine_status() {
 
 # As the Python engine prints it, as far as Postfix knows: its own lines of JSON, each with other names.
 engine_queue_json() {
-	postqueue -c "$POSTFIX_DIR" -j 2>/dev/null | NOW="$(date +%s)" LIMIT="$1" LC_ALL=C awk -f "$LIB/postfix-queue.awk"
+	postqueue -c "$POSTFIX_DIR" -j 2>/dev/null | NOW="$(date +%s)" LIMIT="$1" ONLY="$2" LC_ALL=C awk -f "$LIB/postfix-queue.awk"
 }
 
 engine_show() {

@@ -69,7 +69,7 @@ engine_queue() {
 }
 
 engine_queue_json() {
-	$RELAY queue --json --limit "$1"
+	$RELAY queue --json --limit "$1" ${2:+--state "$2"}
 }
 
 engine_status() {
