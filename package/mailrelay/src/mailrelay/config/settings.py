@@ -156,7 +156,7 @@ class Plan(Values):
     log: str
     warnings: list[dict[str, str | int | bool]]  # Finding.facts, and "text": the whole line
     settings: Settings  # without secrets
-    smarthosts: list[str]  # "host:port"
+    smarthosts: dict[str, str]  # "host:port" by name
 
 
 def pack(values: Values) -> Packed:

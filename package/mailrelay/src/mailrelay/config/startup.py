@@ -119,7 +119,7 @@ def plan(arguments: list[str]) -> Plan:
         log=options.log,
         warnings=[{**warning.facts(), "text": str(warning)} for warning in warnings],
         settings=settings,
-        smarthosts=[f"{smarthost.host}:{smarthost.port}" for smarthost in settings.smarthosts],
+        smarthosts={smarthost.name: f"{smarthost.host}:{smarthost.port}" for smarthost in settings.smarthosts},
     )
 
 

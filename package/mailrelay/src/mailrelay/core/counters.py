@@ -44,6 +44,11 @@ class Day:
         """Return the counts by NAMES, and `since` in seconds since 1970."""
         return {"since": self.since, **{name: seen[place] - self.base[place] for place, name in NAMES.items()}}
 
+    def facts(self, seen: list[int]) -> dict[str, int | str]:
+        """Return the counts by NAMES, and `day` as 2026-11-30."""
+        day = "{:04}-{:02}-{:02}".format(*self.date)
+        return {"day": day, **{name: seen[place] - self.base[place] for place, name in NAMES.items()}}
+
 
 def counters() -> memoryview:
     """Make 64-bit counters, indexed by the names above, shared with every process forked later."""

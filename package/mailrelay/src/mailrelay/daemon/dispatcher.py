@@ -15,7 +15,7 @@ from mailrelay.spool import spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrelay.core.ledger import Ledger
-    from mailrelay.daemon.status_file import Failure, Success
+    from mailrelay.daemon.status_file import Failure, Provider, Success
 
 _LOOK = 5.0  # seconds until a look at what a second courier that still works has read the ids of and left
 
@@ -160,8 +160,8 @@ class Dispatcher:
         elif report[0] == "failure":
             _, queue_id, smarthost, stage, answer, hint = report
             self.last_failure = {
-                "time": clock.wall(), "id": queue_id, "smarthost": smarthost, "stage": stage, "answer": answer,
-                "advice": hint,
+                "time": clock.wall(), "id": queue_id, "name": "", "smarthost": smarthost, "stage": stage,
+                "answer": answer, "advice": hint, "deferred": stage == "deferred",
             }  # fmt: skip
         elif report[0] == "oldest":
             self.oldest = report[1], clock.boottime() - report[2]
@@ -169,6 +169,19 @@ class Dispatcher:
             self.carried_state[report[1]] = report[2]
         else:
             self.carried_state.pop(report[1], None)
+
+    def providers(self, smarthosts: dict[str, str]) -> list[Provider]:
+        """Return how each smarthost is; smarthosts: "host:port" by name."""
+        good, bad = self.last_success, self.last_failure
+        state = "bad" if bad and not (good and good["time"] > bad["time"]) else "good" if good else "unknown"
+        return [
+            {
+                "name": name, "smarthost": place, "state": state, "since": None,
+                "text": bad["answer"] if bad else "", "stage": bad["stage"] if bad else "",
+                "advice": bad["advice"] if bad else "", "next_try": None,
+            }
+            for name, place in smarthosts.items()
+        ]  # fmt: skip
 
     def tell_refused(self, news: list[tuple[str, str, int, str]]) -> None:
         """Have a courier tell the owner of machines on the LAN that were refused: client, reply, how often, advice."""

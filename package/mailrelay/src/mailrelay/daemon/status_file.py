@@ -24,14 +24,28 @@ if TYPE_CHECKING:
         smarthost: str
 
     class Failure(TypedDict):
-        """The last mail or smarthost that failed; "" for what does not apply."""
+        """The last mail or smarthost that failed and whose cause is still there; "" for what does not apply."""
 
         time: float
         id: str
-        smarthost: str
+        name: str  # of the smarthost's section
+        smarthost: str  # its host
         stage: str
         answer: str
         advice: str
+        deferred: bool  # the mail waits and is tried again; false: it has failed, or it is the smarthost that did
+
+    class Provider(TypedDict):
+        """How one smarthost is: what the command, the bus and the page all say of it."""
+
+        name: str  # of its section
+        smarthost: str  # "host:port"
+        state: str  # "good", "waiting" (mail waits there), "bad" (it cannot be used), "unknown" (not tried yet)
+        since: float | None
+        text: str  # the answer that says so, "" for none
+        stage: str  # at which it was given
+        advice: str
+        next_try: float | None  # until when it is left alone
 
     class Refusal(TypedDict):
         """What one machine on the LAN was refused with one reply, since the relay's start."""
@@ -68,9 +82,12 @@ if TYPE_CHECKING:
         spool_missing: bool
         provider: bool
         smarthosts: list[str]
+        providers: list[Provider]  # the same, in the same order
         counts: dict[str, int]
         today: dict[str, float]
+        days: list[dict[str, int | str]]  # "day" (2026-11-30) and counts; seven at most, the oldest first, today last
         queue: int
+        deferred: int  # of the queue: what was tried and is to be tried again
         hold: int
         failed: int
         oldest: float | None  # when the oldest that waits came in

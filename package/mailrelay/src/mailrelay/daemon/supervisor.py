@@ -107,7 +107,7 @@ class Supervisor:
             listen=",".join(self.listen_sockets.names()),
             allow=",".join(self.plan.allow) or "loopback only",
             spool=self.plan.spool,
-            smarthosts=",".join(self.plan.smarthosts) or "none",
+            smarthosts=",".join(self.plan.smarthosts.values()) or "none",
         )
         self.warn()
         gc.collect()
@@ -333,7 +333,8 @@ class Supervisor:
             "allow": self.plan.allow,
             "spool_missing": not self.at_hand,
             "provider": bool(self.plan.smarthosts),
-            "smarthosts": self.plan.smarthosts,
+            "smarthosts": list(self.plan.smarthosts.values()),
+            "providers": self.dispatcher.providers(self.plan.smarthosts),
             "delivering": bool(self.dispatcher.pids()),
             "next_try": clock.wall() + blocked_until - now if blocked_until > now else None,
             "last_success": self.dispatcher.last_success,
