@@ -14,7 +14,10 @@ from tests.support.router_container import Container
 pytestmark = pytest.mark.root
 ACL = {
     "demo": {
-        "read": {"ubus": {"system": ["board"]}},
+        "read": {
+            "ubus": {"system": ["board"], "file": ["read"]},
+            "file": {"/tmp/told*": ["read"], "/proc/uptime": ["read"]},
+        },
         "write": {"ubus": {"uci": ["*"], "session": ["destroy"]}, "uci": {"demo": ["read", "write"]}},
     },
     "other": {"write": {"uci": ["network"]}},
@@ -29,7 +32,7 @@ reload_service() { : >/tmp/reloaded; }
 service_triggers() { procd_add_reload_trigger demo; }
 """
 NOBODY = "0" * 32
-DENIED, INVALID_ARGUMENT, NOT_FOUND, NO_DATA = [6], [2], [4], [5]
+DENIED, INVALID_ARGUMENT, NOT_FOUND, NO_DATA, NOT_SUPPORTED = [6], [2], [4], [5], [8]
 REFUSED = {"code": -32002, "message": "Access denied"}
 
 
@@ -161,3 +164,23 @@ def test_a_section_is_deleted_and_changes_are_forgotten(router: Container) -> No
     assert list(call(router, session, "uci", "get", config="demo")[1]["values"]) != ["main"]
     assert call(router, session, "uci", "revert", config="demo") == [0]
     assert "main" in call(router, session, "uci", "get", config="demo")[1]["values"]
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_reads_the_files_that_its_lists_name(router: Container) -> None:
+    viewer = login(router, "viewer")
+
+    def read(path: str) -> Any:
+        return call(router, viewer, "file", "read", path=path)
+
+    router.put("/tmp/told", "ä\n")
+    router.put("/tmp/told-nothing", "")
+    router.put("/tmp/told-all", "x" * 262144)
+    assert read("/tmp/told") == read("/tmp/./there/../told") == [0, {"data": "ä\n"}]
+    assert read("/tmp/told/../../etc/secret") == read("/etc/secret") == read("/tmp/none") == DENIED
+    assert read("/tmp/told-none") == NOT_FOUND and read("/tmp/told-nothing") == NO_DATA
+    assert read("/tmp/told-all") == NOT_SUPPORTED
+    assert float(read("/proc/uptime")[1]["data"].split()[0]) > 0, "a file that tells no size"
+    assert call(router, NOBODY, "file", "read", path="/tmp/told") == REFUSED

@@ -120,6 +120,10 @@ standin.modules.rpc = {
 		Object.fromEntries((what.params || []).map((name, at) => [ name, given[at] ])))
 };
 
+standin.modules.fs = {
+	read: (path) => standin.call('file', 'read', { path }).then((answer) => answer.data)
+};
+
 standin.modules.poll = {
 	add: (fn, seconds) => {
 		let busy = false;

@@ -64,6 +64,7 @@ class Status:
             "pid": os.getpid(),
             "started": self._started,
             "updated": clock.wall(),
+            "uptime": now,
             "clock_trusted": clock.trusted(),
             "spool": self._spool_dir,
             "counts": {name: self._counted[place] for place, name in counters.NAMES.items()},

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         pid: int
         started: float
         updated: float
+        uptime: float  # seconds since boot at that moment: who reads it later knows the time now by /proc/uptime
         clock_trusted: bool
         listening: list[str]
         not_listening: dict[str, str]  # why

@@ -18,6 +18,7 @@ import logd
 import loop
 import netifd
 import rpcd
+import rpcd_file
 import rpcd_uci
 import session
 import uci_cli
@@ -101,6 +102,7 @@ def main() -> None:
     netifd.offer()
     rpcd.offer()
     session.offer()
+    rpcd_file.offer()
     rpcd_uci.offer(services.event)
     bus.objects["uhttpd"] = bus.methods(start=serve)
     fw4.get_data = services.firewall_data

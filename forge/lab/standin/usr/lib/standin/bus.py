@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     Done = Callable[[int, Any], None]  # status (0: fine) and the reply, None if there is none
     Handler = Callable[[str, dict[str, Any], Done], None]
 
-INVALID_ARGUMENT, METHOD_NOT_FOUND, NOT_FOUND, NO_DATA, DENIED = 2, 3, 4, 5, 6
-_TEXTS = {2: "Invalid argument", 3: "Method not found", 4: "Not found", 5: "No response", 6: "Permission denied"}
+INVALID_ARGUMENT, METHOD_NOT_FOUND, NOT_FOUND, NO_DATA, DENIED, NOT_SUPPORTED = 2, 3, 4, 5, 6, 8
+_TEXTS = {
+    2: "Invalid argument", 3: "Method not found", 4: "Not found", 5: "No response", 6: "Permission denied",
+    8: "Operation not supported",
+}  # fmt: skip
 _ACL = "/usr/share/acl.d"
 
 

@@ -116,7 +116,7 @@ class Client:
             self.answer(number, error=DENIED)
             return
         # rpcd's own objects are told who asks.
-        own = {"ubus_rpc_session": caller} if name in ("uci", "session") else {}
+        own = {"ubus_rpc_session": caller} if name in ("uci", "session", "file") else {}
         bus.call(name, method, {**message, **own}, done)
 
     def answer(self, number: object, **result: object) -> None:

@@ -1,5 +1,6 @@
 'use strict';
 'require baseclass';
+'require fs';
 'require rpc';
 'require uci';
 
@@ -9,6 +10,40 @@
  */
 
 const STATUS_SECONDS = 5;
+const RUN_DIR = '/var/run/mailrelay/';
+
+const services = rpc.declare({ object: 'service', method: 'list', params: [ 'name' ], expect: { '': {} } });
+
+/* The text of a file, null where there is none: rpcd reads it, and starts nothing for that. */
+function read(path) {
+	return L.resolveDefault(fs.read(path), null);
+}
+
+/* The facts in a file of the run directory, null where there is none. */
+function facts(name) {
+	return read(RUN_DIR + name).then((text) => {
+		try {
+			return JSON.parse(text);
+		}
+		catch (error) {
+			return null;
+		}
+	});
+}
+
+/* Whether procd has it running. */
+function isRunning(list) {
+	const instances = (list.mailrelay || {}).instances || {};
+
+	return Object.keys(instances).some((name) => instances[name].running);
+}
+
+/* The router's time, in seconds since 1970: that of the status and what has passed since. */
+function now(status, uptime) {
+	if (status.uptime != null && uptime)
+		return status.updated + Math.max(0, parseFloat(uptime) - status.uptime);
+	return Date.now() / 1000;
+}
 
 function call(method, params, expect) {
 	return rpc.declare({ object: 'mailrelay', method: method, params: params || [], expect: expect || {}, reject: true });
@@ -22,7 +57,28 @@ function said(finding) {
 return baseclass.extend({
 	seconds: STATUS_SECONDS,
 
-	status: call('status'),
+	/*
+	 * What the relay and its service tell of themselves, as one object: status.json, and running, enabled, engine, package,
+	 * cannot, now, service. What is asked every few seconds starts no process on the router; only where nothing has written
+	 * service.json since the boot the relay's own object is asked.
+	 */
+	status: function() {
+		return Promise.all([ facts('status.json'), facts('service.json'), services('mailrelay'), read('/proc/uptime') ]).then((found) => {
+			const status = found[0] || {}, service = found[1];
+
+			if (!service || (service.engine == 'postfix' && !found[0]))
+				return this.askStatus();
+
+			const { engine, package: version, enabled, cannot } = service;
+
+			return Object.assign({ queue: 0, hold: 0, failed: 0 }, status, {
+				engine, package: version, enabled, cannot: cannot || [], service,
+				running: isRunning(found[2]), now: now(status, found[3])
+			});
+		});
+	},
+
+	askStatus: call('status'),
 	check: call('check'),
 	checkDraft: call('check_draft', [ 'settings' ]),
 	queue: call('queue', [ 'limit' ]),
