@@ -1,6 +1,6 @@
 """Translations of LuCI's kind: finds the texts in scripts, reads .po files, and makes the .lmo files that LuCI loads.
 
-`.po` is GNU gettext's format (without plurals, which the app has none of); `.lmo` is LuCI's (po2lmo.c and lib/lmo.c in
+`.po` is GNU gettext's format; `.lmo` is LuCI's (po2lmo.c and lib/lmo.c in
 its modules/luci-base/src): the texts, an index of their keys' hashes, and the index's offset, all in network order. The
 mini-SDK's recipes run `python3 -m forge.packages.po IN OUT`; `./inv generate` brings the app's template and
 translations up to date.
@@ -23,19 +23,33 @@ APP = paths.PACKAGES / "luci-app-mailrelay"
 TEMPLATE = APP / "po/templates/mailrelay.pot"
 HEADER = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n'
 
-_CALL = re.compile(r"\b_\(\s*'((?:[^'\\]|\\.)*)'\s*\)")
-_SUSPECT = re.compile(r"\b_\(\s*(?!')")
+_TEXT = r"'((?:[^'\\]|\\.)*)'\s*"
+_CALL = re.compile(rf"\b_\(\s*{_TEXT}\)|\bN_\([^,']+,\s*{_TEXT},\s*{_TEXT}\)")
+_SUSPECT = re.compile(rf"\b_\(\s*(?!')|\bN_\((?![^,']+,\s*{_TEXT},\s*{_TEXT}\))")
+_KEYWORD = re.compile(r"msgid|msgid_plural|msgstr(?:\[(\d)\])?")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*$')
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 @dataclass
 class Entry:
-    """A text, its translation ("" for none yet), and where it stands, as paths from the app's folder with the line."""
+    """A text, its translation ("" for none yet), and where it stands, as paths from the app's folder with the line.
+
+    A text that depends on a number has a plural too, and more forms than one of the translation.
+    """
 
     id: str
     text: str = ""
     places: list[str] = field(default_factory=list)
+    plural: str = ""
+    more: list[str] = field(default_factory=list)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Each form's text by the name that LuCI looks it up by."""
+        if not self.plural:
+            return {self.id: self.text}
+        return {f"{self.id}\x02{number}": text for number, text in enumerate([self.text, *self.more])}
 
 
 # ---- the texts ------------------------------------------------------------------------------------------------------
@@ -44,33 +58,45 @@ class Entry:
 def scan(app: Path = APP) -> list[Entry]:
     """Every text of the app that is to be translated, in the order of files and lines."""
     found: dict[str, Entry] = {}
-    for place, text in _texts(app):
-        found.setdefault(text, Entry(text)).places.append(place)
+    for place, text, plural in _texts(app):
+        found.setdefault(text, Entry(text, plural=plural)).places.append(place)
     return list(found.values())
 
 
-def _texts(app: Path) -> Iterator[tuple[str, str]]:
+def _texts(app: Path) -> Iterator[tuple[str, str, str]]:
     for file in sorted(app.glob("htdocs/**/*.js")):
         for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
             place = f"{file.relative_to(app)}:{number}"
             for match in _CALL.finditer(line):
-                yield place, re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), match[1])
+                yield place, _unescaped(match[1] or match[2]), _unescaped(match[3] or "")
             if _SUSPECT.search(line):
-                raise ForgeError(f"{place}: _( ) takes one text in single quotes, on its line")
+                raise ForgeError(f"{place}: _( ) takes one text in single quotes, N_( ) a number and two, on its line")
     for name, key in (("luci/menu.d", "title"), ("rpcd/acl.d", "description")):
         for file in sorted(app.glob(f"root/usr/share/{name}/*.json")):
             for entry in json.loads(file.read_text(encoding="utf-8")).values():
                 if key in entry:
-                    yield str(file.relative_to(app)), entry[key]
+                    yield str(file.relative_to(app)), entry[key], ""
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), text)
 
 
 def merge(entries: list[Entry], before: list[Entry], header: str) -> str:
     """The translation file for these texts, with what is translated already."""
-    known = {entry.id: entry.text for entry in before}
+    known = {entry.id: entry for entry in before}
     parts = [header]
     for entry in entries:
-        places = "".join(f"#: {place}\n" for place in entry.places)
-        parts.append(f"{places}msgid {_quote(entry.id)}\nmsgstr {_quote(known.get(entry.id, ''))}\n")
+        told = known.get(entry.id, entry)
+        lines = [*(f"#: {place}" for place in entry.places), f"msgid {_quote(entry.id)}"]
+        if entry.plural:
+            lines.append(f"msgid_plural {_quote(entry.plural)}")
+            lines += [
+                f"msgstr[{number}] {_quote(text)}" for number, text in enumerate([told.text, *(told.more or [""])])
+            ]
+        else:
+            lines.append(f"msgstr {_quote(told.text)}")
+        parts.append("\n".join([*lines, ""]))
     return "\n".join(parts)
 
 
@@ -90,7 +116,7 @@ def _read(path: Path) -> list[Entry]:
         keyword = line.split(" ", 1)[0]
         if not line.strip() or line.startswith("#"):
             continue
-        if keyword in ("msgid", "msgstr"):
+        if _KEYWORD.fullmatch(keyword):
             part = keyword
             if part == "msgid":
                 entries.append(Entry(""))
@@ -99,12 +125,21 @@ def _read(path: Path) -> list[Entry]:
         match = _QUOTED.search(line)
         if match is None or not entries:
             raise ForgeError(f"{paths.shown(path)}:{number}: a text in double quotes is missing")
-        text = re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), match[1])
-        if part == "msgid":
-            entries[-1].id += text
-        else:
-            entries[-1].text += text
+        _add(entries[-1], part, _unescaped(match[1]), begins=not line.startswith('"'))
     return entries
+
+
+def _add(entry: Entry, part: str, text: str, *, begins: bool) -> None:
+    if part == "msgid":
+        entry.id += text
+    elif part == "msgid_plural":
+        entry.plural += text
+    elif part in ("msgstr", "msgstr[0]"):
+        entry.text += text
+    elif begins:
+        entry.more.append(text)
+    else:
+        entry.more[-1] += text
 
 
 # ---- .lmo -----------------------------------------------------------------------------------------------------------
@@ -121,12 +156,13 @@ def compile(path: Path) -> bytes:
             texts += plural[1].encode() + bytes(-len(plural[1]) % 4)
         if not entry.id:
             continue
-        # Escapes other than \\" and \\\\ stay as they are written, in keys and texts.
-        key, text = _raw(entry.id), _raw(entry.text)
-        if not text or sfh(key) == sfh(text):
-            continue
-        index.append((sfh(key), 1, len(texts), len(text)))
-        texts += text + bytes(-len(text) % 4)
+        for name, told in entry.keys.items():
+            # Escapes other than \\" and \\\\ stay as they are written, in keys and texts.
+            key, text = _raw(name), _raw(told)
+            if not text or not entry.text or sfh(key) == sfh(text):
+                continue
+            index.append((sfh(key), 1 + len(entry.more), len(texts), len(text)))
+            texts += text + bytes(-len(text) % 4)
     if not texts:
         return b""
     table = b"".join(struct.pack(">4I", *row) for row in sorted(index))

@@ -43,26 +43,77 @@ RECORDED = bytes.fromhex(
 )
 
 
-def test_a_translation_is_packed_as_po2lmo_packs_it(tmp_path: Path) -> None:
+PLURALS = r"""msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=UTF-8\n"
+"Plural-Forms: nplurals=2; plural=n != 1;\n"
+
+msgid "Queue"
+msgstr "Warteschlange"
+
+msgid "%d mail"
+msgid_plural "%d mails"
+msgstr[0] "%d Nachricht"
+msgstr[1] ""
+"%d "
+"Nachrichten"
+
+msgid "%d machine"
+msgid_plural "%d machines"
+msgstr[0] ""
+msgstr[1] ""
+
+msgid "é"
+msgstr "ü"
+"""
+RECORDED_PLURALS = bytes.fromhex(
+    "6e706c7572616c733d323b20706c7572616c3d6e20213d20313b000057617274657363686c616e67650000002564204e"
+    "61636872696368742564204e6163687269636874656e0000c3bc00000000000000000000000000000000001a0dd02cc9"
+    "000000010000001c0000000d44240cd500000002000000380000000e5050c3e3000000020000002c0000000cc4fba554"
+    "0000000100000048000000020000004c"
+)
+
+
+@pytest.mark.parametrize(("text", "packed"), [(SAMPLE, RECORDED), (PLURALS, RECORDED_PLURALS)])
+def test_a_translation_is_packed_as_po2lmo_packs_it(text: str, packed: bytes, tmp_path: Path) -> None:
     file = tmp_path / "sample.po"
-    file.write_text(SAMPLE, encoding="utf-8")
-    assert po.compile(file) == RECORDED
+    file.write_text(text, encoding="utf-8")
+    assert po.compile(file) == packed
+
+
+def test_a_text_that_depends_on_a_number_has_its_forms_in_the_translation(tmp_path: Path) -> None:
+    script = tmp_path / "htdocs/x.js"
+    script.parent.mkdir()
+    script.write_text("N_(ids.length, '%d mail', '%d mails').format(ids.length)\n_('Queue')\n")
+    entries = po.scan(tmp_path)
+    assert [(entry.id, entry.plural) for entry in entries] == [("%d mail", "%d mails"), ("Queue", "")]
+    file = tmp_path / "sample.po"
+    file.write_text(PLURALS, encoding="utf-8")
+    merged = tmp_path / "merged.po"
+    merged.write_text(po.merge(entries, po.read(file), PLURALS.partition("\n\n")[0] + "\n"), encoding="utf-8")
+    assert [entry.keys for entry in po.read(merged)] == [
+        {"%d mail\x020": "%d Nachricht", "%d mail\x021": "%d Nachrichten"},
+        {"Queue": "Warteschlange"},
+    ]
 
 
 def test_german_is_complete_and_keeps_what_is_filled_in() -> None:
     entries = po.read(po.APP / "po/de/mailrelay.po")
     for entry in entries:
-        assert entry.text, entry.id
-        for pattern in (r"%[sd]", r"`[^`]*`"):
-            assert re.findall(pattern, entry.id) == re.findall(pattern, entry.text), entry.id
+        assert len(entry.more) == bool(entry.plural), entry.id
+        for text in entry.keys.values():
+            assert text, entry.id
+            for pattern in (r"%[sd]", r"`[^`]*`"):
+                assert re.findall(pattern, entry.id) == re.findall(pattern, text), entry.id
 
 
 def test_a_text_that_cannot_be_found_is_told(tmp_path: Path) -> None:
     script = tmp_path / "htdocs/x.js"
     script.parent.mkdir()
-    script.write_text("\n_('fine');\nx = _(name);\n")
-    with pytest.raises(ForgeError, match=r"x\.js:3: _\( \) takes one text in single quotes"):
-        po.scan(tmp_path)
+    for wrong in ("_(name)", "N_(count, name, '%d')", "N_('%d', '%d')"):
+        script.write_text(f"\n_('fine'), N_(2, '%d', '%d');\nx = {wrong};\n")
+        with pytest.raises(ForgeError, match=r"x\.js:3: _\( \) takes one text in single quotes"):
+            po.scan(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["msgid unquoted\n", 'msgstr "first"\n', "msgid_plural\n", "nonsense\n"])

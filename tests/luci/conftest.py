@@ -82,7 +82,9 @@ def lucis_own(router: Router) -> bool:
     standin = Path(__file__).with_name("standin")
     for script in standin.glob("*.js"):
         router.put(f"/www/luci-static/standin/{script.name}", script.read_text())
-    german = {entry.id: entry.text for entry in po.read(APP / "po/de/mailrelay.po") if entry.text}
+    german: dict[str, str] = {}
+    for entry in po.read(APP / "po/de/mailrelay.po"):
+        german |= entry.keys
     router.put("/www/luci-static/standin/de.json", json.dumps(german))
     router.put("/usr/share/rpcd/acl.d/luci-base.json", (standin / "luci-base.json").read_text())
     router.put("/www/cgi-bin/luci", (standin / "index.html").read_text())

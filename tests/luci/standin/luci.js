@@ -15,6 +15,7 @@ String.prototype.format = function() {
 };
 
 const _ = (text) => (standin.catalog || {})[text] || text;
+const N_ = (number, one, many) => (standin.catalog || {})['%s\u0002%d'.format(one, number != 1)] || (number == 1 ? one : many);
 
 /* ---- classes and modules ---------------------------------------------------------------------------------------- */
 
@@ -49,7 +50,7 @@ standin.require = function(name) {
 		}
 
 		return Promise.all(wants.map(standin.require)).then((values) => {
-			const made = new Function('L', 'E', '_', ...names, source)(L, E, _, ...values);
+			const made = new Function('L', 'E', '_', 'N_', ...names, source)(L, E, _, N_, ...values);
 
 			return standin.modules[name] = typeof made == 'function' ? new made() : made;
 		});
