@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from mailrelay.core import clock
 from mailrelay.daemon import status
+from mailrelay.listener import occupant
 from mailrelay.spool.spool import Envelope, Spool
 from tests.relay.calling import call, places
 from tests.support.relay import SMARTHOST, Relay
@@ -120,3 +122,72 @@ def test_mail_that_came_in_before_the_clock_was_set_is_as_old_as_the_queue_says(
         wait(lambda: (oldest := relay.status().get("oldest")) and clock.wall() - oldest < 3600, "status says so")
         (listed,) = json.loads(call("queue", "--json", *places(relay)).text)["messages"]
         assert clock.wall() - relay.status()["oldest"] == pytest.approx(listed["age"], abs=5)
+
+
+def test_a_port_that_is_taken_is_told_with_who_has_it_and_taken_when_it_is_free() -> None:
+    relay = Relay("", SMARTHOST.format(port=1))
+    server = socket.create_server(("127.0.0.1", relay.port))
+    with relay:
+        (taken,) = wait(lambda: relay.status().get("port_taken"), "status has it")
+        assert taken["endpoint"] == f"127.0.0.1:{relay.port}" and f"(pid {os.getpid()})" in taken["by"]
+        assert f"another port than {relay.port}" in taken["advice"]
+        (warning,) = (one for one in relay.status()["warnings"] if one.get("code") == "port-taken")
+        assert taken["by"] in warning["text"] and taken["advice"] in warning["text"]
+        assert taken["by"] in relay.wait_log("cannot-listen")
+        text = call("status", *places(relay)).text
+        assert text.count(f"taken by {taken['by']}") == 1 and taken["advice"] in text
+        server.close()
+        wait(lambda: relay.status().get("port_taken") == [], "the port is free")
+        relay.send()
+
+
+@pytest.mark.parametrize(
+    ("address", "free"), [("127.0.0.1", ""), ("0.0.0.0", ""), ("::", ""), ("::ffff:127.0.0.1", ""), ("127.0.0.2", "x")]
+)
+def test_whoever_listens_there_or_everywhere_has_the_port(address: str, free: str) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
+        sock.bind((address, 0))
+        sock.listen()
+        found = occupant.taken_by("127.0.0.1", sock.getsockname()[1])
+        assert (f"(pid {os.getpid()})" in found) != bool(free)
+    assert occupant.taken_by("127.0.0.1", 1) == ""
+
+
+REFUSED = {
+    "settings": "refused", "since": 1_800_000_000, "running_old": False,
+    "findings": [
+        {"section": "main", "option": "port", "line": 5, "problem": "'abc' is not a port", "hint": "write 25"},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"settings": "off"}, ["is switched off", "uci set mailrelay.main.enabled=1; uci commit mailrelay;"]),
+        ({"settings": "missing", "since": 1, "findings": []}, ["its settings are missing; mend them"]),
+        (REFUSED, ["refused since 2027-01-15", "line 5: section 'main', option 'port' 'abc' is not a port; write 25"]),
+        ({"settings": "good"}, ["is not running; start it with"]),
+        (None, ["is not running; start it with"]),
+    ],
+)
+def test_why_the_relay_does_not_run_is_said_as_the_init_script_tells_it(
+    told: object, expected: list[str], tmp_path: Path
+) -> None:
+    if told:
+        (tmp_path / "service.json").write_text(json.dumps(told))
+    done = call("status", "--run-dir", str(tmp_path))
+    assert done.code == 3
+    for text in expected:
+        assert text in done.text
+    as_json = json.loads(call("status", "--json", "--run-dir", str(tmp_path)).text)
+    assert as_json.get("service") == told
+
+
+def test_settings_that_were_refused_are_told_while_the_ones_before_are_in_force() -> None:
+    with Relay("", SMARTHOST.format(port=1)) as relay:
+        (relay.run_dir / "service.json").write_text(json.dumps({**REFUSED, "running_old": True}))
+        done = call("status", *places(relay))
+        assert done.code == 0
+        assert "the relay goes on with the ones before, also after a reboot" in done.text
+        assert "'abc' is not a port" in done.text

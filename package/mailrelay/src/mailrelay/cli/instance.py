@@ -10,6 +10,7 @@ import os
 import select
 import stat
 
+from mailrelay.cli.service import read, why_not_running
 from mailrelay.core import clock, ipc, paths
 from mailrelay.core.paths import DEFAULT_CONFIG, DEFAULT_RUN_DIR
 from mailrelay.spool import spool
@@ -127,7 +128,7 @@ class Relay:
         if not self.running:
             raise Stop(
                 os.EX_TEMPFAIL,
-                "the relay is not running; start it with 'mailrelay serve', it then tries all that waits",
+                f"the relay is {why_not_running(read(self.run_dir))}; it then tries all that waits",
             )
         path = f"{self.run_dir}/{paths.CONTROL}"
         try:

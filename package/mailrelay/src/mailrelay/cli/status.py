@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from mailrelay.cli import service
 from mailrelay.cli.display import count, duration, moment
 from mailrelay.core import clock, paths
 from mailrelay.core.text import escaped
 from mailrelay.daemon import status_file
+from mailrelay.daemon.status_file import HINDRANCES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mailrelay.cli.instance import Relay
+    from mailrelay.cli.service import Service
     from mailrelay.daemon.status_file import Failure, Refusal, StatusFacts, Trouble
 
 NOT_RUNNING = 3  # as LSB init scripts answer
@@ -24,18 +27,20 @@ _COUNTS = {
 
 def run(relay: Relay, as_json: bool) -> int:
     """Print it. Return 0 if the relay runs, 3 if not."""
+    told = service.read(relay.run_dir)
     if as_json:
-        print(status_file.dump({"running": relay.running, **relay.status}))
+        print(status_file.dump({"running": relay.running, **relay.status, **({"service": told} if told else {})}))
     else:
-        for name, text in _lines(relay):
+        for name, text in _lines(relay, told):
             print(f"{name:<13} {escaped(text)}".rstrip())
     return 0 if relay.running else NOT_RUNNING
 
 
-def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
+def _lines(relay: Relay, told: Service) -> Iterator[tuple[str, str]]:
     status = relay.status
     if not relay.running:
-        yield "mailrelay", "is not running; start it with 'service mailrelay start' or 'mailrelay serve'"
+        yield "mailrelay", f"is {service.why_not_running(told)}"
+        yield from _settings(told)
         if status:
             left = f"{relay.run_dir}/{paths.FILE} is what process {status.get('pid')} left"
             yield "", f"{left}, written {_ago(status.get('updated'))}"
@@ -43,9 +48,13 @@ def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
     started = status.get("started")
     since = f"is running since {'an unknown time' if started is None else moment(started)}"
     yield "mailrelay", f"{status.get('version', '')} {since} (process {status.get('pid')})"
+    yield from _settings(told)
     yield "listening", ", ".join(status.get("listening", [])) or "nowhere"
+    advice = {taken["endpoint"]: taken["advice"] for taken in status.get("port_taken", [])}
     for endpoint, reason in status.get("not_listening", {}).items():
         yield "cannot listen", f"{endpoint}: {reason}; tried again every few seconds"
+        if endpoint in advice:
+            yield "", advice[endpoint]
     yield "sending for", ", ".join([*status.get("allow", []), "this machine itself"])
     if status.get("spool_missing"):
         yield "spool", f"{status.get('spool')}: its storage is not mounted, all mail is refused for now"
@@ -72,7 +81,20 @@ def _lines(relay: Relay) -> Iterator[tuple[str, str]]:
         text = "not confirmed by a time server or a clock chip; until it is, mail ages only while the machine is on"
         yield "clock", text
     for warning in status.get("warnings", []):
+        if warning.get("code") in HINDRANCES:
+            continue  # stands above
         yield "warning", str(warning["text"]).replace(": warning: ", ": ", 1)
+
+
+def _settings(told: Service) -> Iterator[tuple[str, str]]:
+    """Say since when the settings are not in force, and why."""
+    settings = told.get("settings")
+    if settings not in ("refused", "missing"):
+        return
+    goes_on = "; the relay goes on with the ones before, also after a reboot" if told.get("running_old") else ""
+    yield "settings", f"{settings} since {_ago(told.get('since'))}{goes_on}"
+    for fault in service.faults(told):
+        yield "", fault
 
 
 def _queue(status: StatusFacts) -> str:

@@ -76,7 +76,20 @@ class Status:
             "failed": counts[spool.FAIL],
             "oldest": clock.wall() - age(oldest, now, seen, self._empty) if oldest else None,
         }
+        facts["warnings"] = [*_hindrances(self._spool_dir, facts), *facts["warnings"]]
         status_file.write(self._run_dir, {**known, **facts})
+
+
+def _hindrances(spool_dir: str, facts: StatusFacts) -> list[dict[str, str | bool]]:
+    """Return what keeps mail from coming in as warnings, for programs that look at nothing else."""
+    texts = [
+        (status_file.PORT_TAKEN, f"{one['endpoint']} is taken by {one['by'] or 'another program'}; {one['advice']}")
+        for one in facts["port_taken"]
+    ]
+    if facts["spool_missing"]:
+        text = f"{spool_dir}: its storage is not mounted, all mail is refused for now"
+        texts.append((status_file.SPOOL_MISSING, text))
+    return [{"code": code, "warning": False, "text": text} for code, text in texts]
 
 
 def age(queue_id: str, now: float, seen: tuple[str, float], empty: float) -> float:

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         clock_trusted: bool
         listening: list[str]
         not_listening: dict[str, str]  # why
+        port_taken: Sequence[Mapping[str, str]]  # endpoint, by (a program with its pid, or ""), advice
         allow: list[str]
         spool: str
         spool_missing: bool
@@ -98,7 +99,10 @@ if TYPE_CHECKING:
         last_failure: Failure | None
         refusals: list[Refusal]  # the latest first, a bounded number
         troubles: list[Trouble]  # the oldest first, a bounded number
-        warnings: Sequence[Mapping[str, str | int | bool]]  # Finding.facts, and "text": the whole line
+        warnings: Sequence[Mapping[str, str | int | bool]]  # Finding.facts or a code, and "text": the whole line
+
+
+HINDRANCES = PORT_TAKEN, SPOOL_MISSING = "port-taken", "spool-missing"  # codes of warnings: no mail comes in
 
 
 def dump(value: object) -> str:

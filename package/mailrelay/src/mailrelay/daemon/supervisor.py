@@ -96,7 +96,7 @@ class Supervisor:
             self.dispatcher.schedule.scan()
         self.control = ipc.make_control(self.plan.run_dir)
         self.listen_sockets.bind(self.plan.listen)
-        if not self.listen_sockets.open:
+        if not self.listen_sockets.open and not self.listen_sockets.taken:
             log.event("failed", log.ERROR, reason="there is no address to listen on")
             return os.EX_UNAVAILABLE
         processes.raise_limits(self.plan.settings.main.max_connections)
@@ -330,6 +330,7 @@ class Supervisor:
         facts: StatusFacts = {
             "listening": self.listen_sockets.names(),
             "not_listening": {show(endpoint): reason for endpoint, reason in self.listen_sockets.missing.items()},
+            "port_taken": list(self.listen_sockets.taken.values()),
             "allow": self.plan.allow,
             "spool_missing": not self.at_hand,
             "provider": bool(self.plan.smarthosts),

@@ -21,11 +21,13 @@ _IP_FREEBIND, _IPV6_FREEBIND = 15, 78
 
 
 class ListenSockets:
-    """What is bound (`open`) and what cannot be yet, and why (`missing`). An endpoint is an address and a port."""
+    """What is bound (`open`), what cannot be yet, and why (`missing`), and of what another program has, by whom
+    (`taken`, as the status file has it). An endpoint is an address and a port."""
 
     def __init__(self) -> None:
         self.open: dict[tuple[str, int], _socket.socket] = {}
         self.missing: dict[tuple[str, int], str] = {}
+        self.taken: dict[tuple[str, int], dict[str, str]] = {}
         self.retry_due = 0.0
 
     def bind(self, wanted: Iterable[tuple[str, int]]) -> bool:
@@ -33,7 +35,7 @@ class ListenSockets:
         endpoints = set(wanted)
         for endpoint in self.open.keys() - endpoints:
             self.open.pop(endpoint).close()
-        known, self.missing = self.missing, {}
+        known, self.missing, self.taken = self.missing, {}, {}
         new = False
         for endpoint in sorted(endpoints - self.open.keys()):
             try:
@@ -43,12 +45,16 @@ class ListenSockets:
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 if endpoint[0] == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     continue  # a machine without IPv6
+                advice = None
+                if error.errno == errno.EADDRINUSE:
+                    from mailrelay.listener import occupant
+
+                    by = occupant.taken_by(*endpoint)
+                    advice = occupant.advice(by, endpoint[1])
+                    self.taken[endpoint] = {"endpoint": show(endpoint), "by": by, "advice": advice}
+                    reason = f"taken by {by or 'another program'}"
                 if known.get(endpoint) != reason:
-                    hint = (
-                        f"another mail server listens there; stop it, or give the relay another port than {endpoint[1]}"
-                    )
-                    advice = hint if error.errno == errno.EADDRINUSE else None
-                    log.event("cannot-listen", log.WARNING, address=show(endpoint), reason=reason, advice=advice)
+                    log.event("cannot-listen", log.ERROR, address=show(endpoint), reason=reason, advice=advice)
                 self.missing[endpoint] = reason
         self.retry_due = clock.boottime() + _RETRY
         return new
