@@ -127,10 +127,10 @@ def signed(built: Sequence[Built], reproducible: bool = False) -> list[Built]:
     return done
 
 
-def packed(name: str, folder: Path) -> Path:
-    """One of our packages for opkg, as `./inv build` makes it."""
-    with stage.staged(paths.PACKAGES / "mailrelay", [name]) as packages:
-        [made] = [one.path for package in packages for one in pack(package, folder, "ipk")]
+def packed(name: str, folder: Path, format: str = "ipk", directory: Path = paths.PACKAGES / "mailrelay") -> Path:
+    """One of our packages as `./inv build` makes it, or the one of another directory."""
+    with stage.staged(directory, [name]) as packages:
+        [made] = [one.path for package in packages for one in pack(package, folder, format)]
     return made
 
 

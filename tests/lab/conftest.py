@@ -14,8 +14,8 @@ import pytest
 from testinfra.host import Host
 
 from forge.lab import targets
+from forge.packages import minisdk
 from forge.servers import postfix
-from tests.support.packed import packed
 from tests.support.postfix_provider import provider as provider
 from tests.support.postfix_provider import running_provider as running_provider
 from tests.support.router_ssh import SshRouter, asked_for
@@ -41,9 +41,9 @@ def whole_router(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package mailrelay, as `./inv build` makes it."""
-    return packed("mailrelay", tmp_path_factory.mktemp("package"))
+def package(whole_router: SshRouter, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package mailrelay, as `./inv build` makes it for such a router."""
+    return minisdk.packed("mailrelay", tmp_path_factory.mktemp("package"), whole_router.packages.ending)
 
 
 @pytest.fixture(scope="session")

@@ -79,4 +79,4 @@ def test_settings_of_the_site_file_are_those_of_the_router(new_router: GuestRout
     assert new_router.ok("uci get mailrelay.main.hostname").strip() == "plant7.works.example"
     assert new_router.mode("/etc/config/mailrelay") == "-rw-------"
     assert new_router.run("service mailrelay enabled").status == 0
-    assert "Package: mailrelay" in new_router.ok("opkg status mailrelay")
+    assert "mailrelay" in new_router.packages.installed("mailrelay")

@@ -6,8 +6,8 @@ import pytest
 
 from forge.core.ports import greeting
 from forge.lab import opkg_state, targets
+from forge.packages import minisdk
 from forge.servers.postfix import Provider
-from tests.support.packed import packed
 from tests.support.router_ssh import SshRouter
 
 PATIENCE = 90.0
@@ -24,11 +24,11 @@ def router(
     built_here = not (pytestconfig.getoption("--host") or pytestconfig.getoption("--firmware"))
     if built_here and targets.find(target).memory < 256:
         pytest.skip("Debian's Postfix with its libraries is too much for a guest of 128 MB")
-    files = [packed("mailrelay-postfix", tmp_path_factory.mktemp("postfix"))]
+    files = [minisdk.packed("mailrelay-postfix", tmp_path_factory.mktemp("postfix"), bare_router.packages.ending)]
     bare_router.return_to("bare")
     if built_here:
         files.insert(0, opkg_state.postfix(targets.find(target)))
-    elif bare_router.run("opkg update >/dev/null; opkg install postfix").status != 0:
+    elif not bare_router.fetch("postfix"):
         pytest.skip("this router's feeds have no postfix, or cannot be reached")
     bare_router.install(*files)
     bare_router.set_up(running_provider, wait=False)

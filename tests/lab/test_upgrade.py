@@ -11,8 +11,9 @@ import pytest
 
 from forge.core import paths
 from forge.inv import release
+from forge.packages import minisdk
 from forge.servers.postfix import Provider
-from tests.support.packed import packed
+from tests.support.router import SETTINGS
 from tests.support.router_ssh import SshRouter
 
 NEWER = release.following(release.current(), "patch")
@@ -22,7 +23,7 @@ REMAINS = re.compile(r"/etc/(config/mailrelay|mailrelay(/.*)?|hosts|passwd-?|gro
 
 
 @pytest.fixture(scope="session")
-def newer_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def newer_package(bare_router: SshRouter, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The next version, whose code says so."""
     folder = tmp_path_factory.mktemp("newer")
     source = folder / "mailrelay"
@@ -31,7 +32,7 @@ def newer_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     makefile.write_text(makefile.read_text().replace(f"PKG_VERSION:={release.current()}", f"PKG_VERSION:={NEWER}"))
     os.environ["SOURCE_DATE_EPOCH"] = "1800000000"
     try:
-        return packed("mailrelay", folder / "dist", source)
+        return minisdk.packed("mailrelay", folder / "dist", bare_router.packages.ending, source)
     finally:
         del os.environ["SOURCE_DATE_EPOCH"]
 
@@ -50,7 +51,7 @@ def test_an_upgrade_keeps_settings_and_queue_and_runs_the_new_code(
     assert router.ok("mailrelay --version").strip().endswith(NEWER)
     assert router.ok("cat /etc/config/mailrelay") == settings
     assert waiting in router.queue()
-    assert not router.host.file("/etc/config/mailrelay-opkg").exists
+    assert not router.host.file(SETTINGS + router.packages.shipped).exists
     provider.start()
     router.ok("service mailrelay flush")
     [mail] = provider.wait_for(1)
@@ -67,7 +68,7 @@ def test_removal_leaves_nothing_but_settings_and_queue(ready_router: SshRouter) 
     before = files(ready_router)
     ready_router.return_to("ready")
     pid = int(ready_router.wait_relay()["pid"])
-    ready_router.ok("opkg remove mailrelay")
+    ready_router.remove("mailrelay")
     ready_router.wait(lambda: not ready_router.host.file(f"/proc/{pid}").exists, "the relay has ended")
     left = files(ready_router) - before
     assert {path for path in left if not REMAINS.fullmatch(path)} == set()
@@ -77,4 +78,4 @@ def test_removal_leaves_nothing_but_settings_and_queue(ready_router: SshRouter) 
     for link in ("/usr/sbin/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases"):
         file = ready_router.host.file(link)
         assert not file.exists and not file.is_symlink
-    assert "\nPackage: mailrelay\n" not in ready_router.ok("cat /usr/lib/opkg/status")
+    assert "mailrelay" not in ready_router.packages.installed()

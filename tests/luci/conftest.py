@@ -20,10 +20,9 @@ import pytest
 
 from forge.core import paths
 from forge.host import host
-from forge.packages import po
+from forge.packages import minisdk, po
 from forge.servers.postfix import Provider
 from tests.luci.browser import Browser
-from tests.support.packed import packed
 from tests.support.postfix_provider import provider as provider
 from tests.support.postfix_provider import running_provider as running_provider
 from tests.support.router import Router
@@ -42,7 +41,10 @@ def started(config: pytest.Config, folder: Path) -> Iterator[Router]:
     """With both packages."""
     if any(config.getoption(option) for option in ("--host", "--target", "--firmware")):
         with asked_for(config, folder) as router:
-            router.install(packed("mailrelay", folder), packed("luci-app-mailrelay", folder, APP))
+            kind = router.packages.ending
+            router.install(
+                minisdk.packed("mailrelay", folder, kind), minisdk.packed("luci-app-mailrelay", folder, kind, APP)
+            )
             yield router
         return
     with Container() as container:

@@ -23,6 +23,8 @@ import pytest
 from forge.core import timeouts
 from forge.servers import as_provider
 from forge.servers.postfix import Provider
+from forge.vm import package_manager
+from forge.vm.package_manager import PackageManager
 from tests.support import waiting
 
 T = TypeVar("T")
@@ -129,11 +131,26 @@ class Router(ABC):
 
     # ---- the package -----------------------------------------------------------------------------------------------
 
+    @functools.cached_property
+    def packages(self) -> PackageManager:
+        """opkg or apk, whichever it has."""
+        return package_manager.of(self.run)
+
     def install(self, *files: Path) -> None:
-        """As an owner does: copied to /tmp, then opkg."""
+        """As an owner does: copied to /tmp, then installed, or upgraded to."""
         self.upload(files)
-        names = " ".join(f"/tmp/{file.name}" for file in files)
-        self.ok(f"opkg install {names} && rm -f {names}")
+        names = [f"/tmp/{file.name}" for file in files]
+        try:
+            self.ok(self.packages.install(*names))
+        finally:
+            self.run("rm", "-f", *names)
+
+    def fetch(self, *names: str) -> bool:
+        """Install packages from the router's feeds; whether they are there now."""
+        return self.run(self.packages.fetch(*names)).status == 0
+
+    def remove(self, *names: str) -> None:
+        self.ok(self.packages.remove(*names))
 
     def configure(self, main: str = "", rest: str = PROVIDER, enabled: str = "1") -> None:
         """Write the settings: further lines of the section main, and the sections after it. Nothing is reloaded."""

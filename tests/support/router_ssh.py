@@ -25,10 +25,14 @@ from forge.lab import firmware as firmwares
 from forge.lab import targets
 from forge.servers import as_provider
 from forge.site import site as sites
-from forge.vm import machines
+from forge.vm import machines, package_manager
 from forge.vm.guest import Guest, Snapshot
 from forge.vm.ssh import Ssh, public_key
 from tests.support.router import SETTINGS, Result, Router
+
+OURS = ("luci-app-mailrelay", "mailrelay", "mailrelay-postfix")  # the packages
+# Settings, queue, certificates and code, whoever has put them there.
+PLACES = (f"{SETTINGS}*", "/etc/mailrelay", "/etc/init.d/mailrelay", "/usr/lib/mailrelay")
 
 
 class SshRouter(Router):
@@ -110,20 +114,49 @@ class NetworkRouter(SshRouter):
 
     provider_address = "127.0.0.1"
 
-    def __init__(self, address: str, folder: Path) -> None:
-        found = re.fullmatch(
-            r"(?:ssh://)?(?:(?P<user>[^@/]+)@)?(?P<host>[^@/:]+|\[[^]]+\])(?::(?P<port>\d+))?/?", address
-        )
-        if not found:
-            raise pytest.UsageError(f"--host {address}: write ssh://root@192.168.1.1")
-        self._ssh = Ssh(found["host"], int(found["port"] or 22), user=found["user"] or "root", folder=folder)
+    def __init__(self, ssh: Ssh) -> None:
+        self._ssh = ssh
         self._tunnels: dict[int, subprocess.Popen[bytes]] = {}
         self._moments: dict[str, str] = {}
+        self._before: set[str] | None = None  # its owner's files, when this run first installed something
+        self._laid: set[str] = set()  # the packages that this run has put there
 
     def refuse_if_used(self) -> None:
-        """End the run where settings and queue are somebody's."""
-        if self.run("opkg status mailrelay | grep -q Status").status == 0:
-            pytest.exit(f"{self._ssh.host} has the package mailrelay already: its settings and queue would be lost", 4)
+        """End the run where settings, queue, certificates or package are somebody's: the tests would take them for
+        their own. Files and package manager are asked, as either may know nothing of what the other has."""
+        found = sorted(self._ours()) + self._spools()
+        if manager := package_manager.find(self.run):
+            found += [f"the package {name} {version}" for name, version in manager.installed().items() if name in OURS]
+        if found:
+            pytest.exit(f"{self._ssh.host} is in use, and the tests would delete what it has: {', '.join(found)}", 4)
+
+    def _ours(self) -> set[str]:
+        """The places of settings, queue, certificates and code that are there."""
+        return set(self.ok(f"ls -d {' '.join(PLACES)} 2>/dev/null; true").split())
+
+    def _spools(self) -> list[str]:
+        """The spool that settings name."""
+        spool = self.run("uci -q get mailrelay.main.spool").output.strip()
+        return [spool] if spool and self.run("test", "-e", spool).status == 0 else []
+
+    def install(self, *files: Path) -> None:
+        with self._noted():
+            super().install(*files)
+
+    def fetch(self, *names: str) -> bool:
+        with self._noted():
+            return super().fetch(*names)
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Note which packages come meanwhile, whether the installation fails or not."""
+        there = set(self.packages.installed())
+        if self._before is None:
+            self._before = self._ours()
+        try:
+            yield
+        finally:
+            self._laid |= set(self.packages.installed()) - there
 
     @property
     def ssh(self) -> Ssh:
@@ -176,15 +209,34 @@ class NetworkRouter(SshRouter):
         )
 
     def clean_up(self) -> None:
-        """Leave nothing of the tests on it. The package was not there before."""
-        self.run(f"opkg remove luci-app-mailrelay mailrelay mailrelay-postfix; rm -rf {SETTINGS} /etc/mailrelay")
-        self.run(f"sed -i '/ {re.escape(as_provider.NAME)}$/d' /etc/hosts")
+        """Take away what this run has put there; where it has installed nothing, that is nothing."""
+        if self._before is None:
+            return
+        self._take_away([name for name in OURS if name in self._laid])
+        while left := self._laid & set(self.packages.installed()):  # what these needed; opkg leaves it
+            self._take_away(sorted(left))
+            if left == self._laid & set(self.packages.installed()):
+                break
+        self.run("rm", "-rf", *sorted(self._ours() - self._before))
+        self.run(f"sed -i '/^{re.escape(self.provider_address)} {re.escape(as_provider.NAME)}$/d' /etc/hosts")
+
+    def _take_away(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.run(self.packages.remove(name))
 
     def close(self) -> None:
         for process in self._tunnels.values():
             process.terminate()
             process.wait()
         self._ssh.close()
+
+
+def way_in(address: str, folder: Path) -> Ssh:
+    """As --host names it."""
+    found = re.fullmatch(r"(?:ssh://)?(?:(?P<user>[^@/]+)@)?(?P<host>[^@/:]+|\[[^]]+\])(?::(?P<port>\d+))?/?", address)
+    if not found:
+        raise pytest.UsageError(f"--host {address}: write ssh://root@192.168.1.1")
+    return Ssh(found["host"], int(found["port"] or 22), user=found["user"] or "root", folder=folder)
 
 
 def lab_site(folder: Path) -> Path:
@@ -198,11 +250,13 @@ def lab_site(folder: Path) -> Path:
 def asked_for(config: pytest.Config, folder: Path) -> Iterator[SshRouter]:
     """The router that pytest's options name, else a guest of the lab's; up, with nothing of ours installed."""
     if address := config.getoption("--host"):
-        router = NetworkRouter(str(address), folder)
+        router = NetworkRouter(way_in(str(address), folder))
         router.refuse_if_used()
-        yield router
-        router.clean_up()
-        router.close()
+        try:
+            yield router
+        finally:
+            router.clean_up()
+            router.close()
         return
     target = str(config.getoption("--target") or targets.DEFAULT)
     image = config.getoption("--firmware")

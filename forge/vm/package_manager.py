@@ -1,0 +1,133 @@
+"""A router's package manager: opkg up to OpenWrt 24.10, apk from 25.12.
+
+`of` finds out which one a router has. What an owner types is given as a line for the router's shell, so that the demo
+can show it; what is asked is asked through the `run` that the caller hands in, over SSH or in a container. The demo,
+the bench and tests/support/router.py call this.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, Protocol
+
+from forge.core.errors import ForgeError
+
+
+class Answer(Protocol):
+    """What came of a line."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def output(self) -> str: ...
+
+
+Run = Callable[[str], Answer]
+
+
+class PackageManager(ABC):
+    """Either of them; `files` and `names` are plain words of a shell."""
+
+    program: ClassVar[str]
+    ending: ClassVar[str]  # of a package's file
+    shipped: ClassVar[str]  # appended to the name of settings that the owner has changed: those of the new version
+    database: ClassVar[str]  # where it writes down what is installed
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    # ---- lines for the router's shell ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def install(self, *files: str) -> str:
+        """Install package files, or upgrade to them."""
+
+    @abstractmethod
+    def fetch(self, *names: str) -> str:
+        """Install packages of the feeds, whose lists are brought first."""
+
+    @abstractmethod
+    def remove(self, *names: str) -> str: ...
+
+    # ---- questions -------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def installed(self, name: str = "") -> dict[str, str]:
+        """The versions by name, of all that is installed or of that package; {} if it is not."""
+
+    @abstractmethod
+    def files(self, name: str) -> set[str]:
+        """The paths that an installed package has brought, without the manager's own notes."""
+
+    def _lines(self, line: str) -> list[str]:
+        return self._run(line).output.splitlines()
+
+
+class Opkg(PackageManager):
+    program = "opkg"
+    ending = "ipk"
+    shipped = "-opkg"
+    database = "/usr/lib/opkg/status"
+
+    def install(self, *files: str) -> str:
+        return f"opkg install {' '.join(files)}"
+
+    def fetch(self, *names: str) -> str:
+        return f"opkg update; opkg install {' '.join(names)}"
+
+    def remove(self, *names: str) -> str:
+        return f"opkg remove {' '.join(names)}"
+
+    def installed(self, name: str = "") -> dict[str, str]:
+        words = (line.split(" - ") for line in self._lines(f"opkg list-installed {name}"))
+        return {found[0]: found[1] for found in words if len(found) > 1}
+
+    def files(self, name: str) -> set[str]:
+        return {line for line in self._lines(f"opkg files {name}") if line.startswith("/")}
+
+
+class Apk(PackageManager):
+    program = "apk"
+    ending = "apk"
+    shipped = ".apk-new"
+    database = "/lib/apk/db/installed"
+    notes = "/lib/apk/packages/"
+
+    def install(self, *files: str) -> str:
+        # Loose files have no signature that the router knows, unless they were made with its feed's key.
+        return f"apk add --allow-untrusted {' '.join(files)}"
+
+    def fetch(self, *names: str) -> str:
+        return f"apk update; apk add {' '.join(names)}"
+
+    def remove(self, *names: str) -> str:
+        return f"apk del {' '.join(names)}"
+
+    def installed(self, name: str = "") -> dict[str, str]:
+        # probe-1.0.0-r1 noarch {feeds/…/probe} (Apache-2.0) [installed]
+        words = (line.split()[0].rsplit("-", 2) for line in self._lines(f"apk list -I {name}") if " {" in line)
+        return {found[0]: "-".join(found[1:]) for found in words}
+
+    def files(self, name: str) -> set[str]:
+        paths = {f"/{line}" for line in self._lines(f"apk info -L {name}") if line and not line.endswith(" contains:")}
+        return {path for path in paths if not path.startswith(self.notes)}
+
+
+KINDS = (Apk, Opkg)
+
+
+def find(run: Run) -> PackageManager | None:
+    """The one that a router has, if it has any."""
+    there = run("for name in apk opkg; do command -v $name && break; done").output.rpartition("/")[2].strip()
+    return next((kind(run) for kind in KINDS if kind.program == there), None)
+
+
+def of(run: Run) -> PackageManager:
+    """The one that a router has; ForgeError if it has none."""
+    if found := find(run):
+        return found
+    raise ForgeError(
+        "the router has neither apk nor opkg", hint="its firmware was built without: put the package into the firmware"
+    )
