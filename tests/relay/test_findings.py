@@ -285,6 +285,7 @@ def test_a_finding_carries_its_parts() -> None:
     assert fault.facts() == {
         "code": "no-port", "warning": False, "section": "main", "option": "port", "line": 2,
         "problem": "'abc' is not a port", "hint": "write a number from 1 to 65535",
+        "values": {"value": "abc"},
     }  # fmt: skip
 
 

@@ -57,7 +57,7 @@ REPORTS: list[tuple[bytes, ipc.Report]] = [
     (leaving(12.3456, 7.0), ("leaving", 12.346, 7.0)),
     (leaving(ipc.NEVER, 0.0), ("leaving", ipc.NEVER, 0.0)),
     (ipc.encode_report("success", ID, "mail.example.org"), ("success", ID, "mail.example.org")),
-    (ipc.encode_report("failure", "", "h", "login", "535\tno\nä", ""), ("failure", "", "h", "login", "535 no ä", "")),
+    (ipc.encode_report("failure", "", "h", "login", "535\tno\nä", ""), ("failure", "", "h", "login", "535 no ä", [""])),
     (ipc.encode_report("remember", "host a", "1.5", "2"), ("remember", "host a", ["1.5", "2"])),
     (ipc.encode_report("remember", "stuck"), ("remember", "stuck", [])),
     (ipc.encode_report("forget", "host a"), ("forget", "host a")),

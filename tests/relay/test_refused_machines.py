@@ -24,16 +24,16 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_refusals_are_counted_for_each_machine_and_reply_the_latest_first(now: list[float]) -> None:
     refusals = Refusals()
-    ipc.write_refusal(refusals.pipe_w, "192.168.1.9", 1, TOO_MANY, "raise rate_limit")
-    ipc.write_refusal(refusals.pipe_w, "fe80::1%br-lan", 1, "552 5.3.4 larger", "")
+    ipc.write_refusal(refusals.pipe_w, "192.168.1.9", 1, TOO_MANY, "raise rate_limit", "machine-rate")
+    ipc.write_refusal(refusals.pipe_w, "fe80::1%br-lan", 1, "552 5.3.4 larger", "", "")
     refusals.read()
     now[0] += 60
-    ipc.write_refusal(refusals.pipe_w, "192.168.1.9", 7, TOO_MANY, "raise rate_limit")
+    ipc.write_refusal(refusals.pipe_w, "192.168.1.9", 7, TOO_MANY, "raise rate_limit", "machine-rate")
     refusals.read()
     first, second = refusals.facts()
     assert first == {
-        "client": "192.168.1.9", "reply": TOO_MANY, "advice": "raise rate_limit", "count": 8, "since": 1000001000.0,
-        "last": 1000001060.0,
+        "client": "192.168.1.9", "reply": TOO_MANY, "advice": "raise rate_limit", "advice_code": "machine-rate",
+        "advice_values": {}, "count": 8, "since": 1000001000.0, "last": 1000001060.0,
     }  # fmt: skip
     assert (second["client"], second["count"]) == ("fe80::1%br-lan", 1)
 
@@ -42,7 +42,7 @@ def test_the_owner_is_told_of_each_machine_once_a_day_and_once_of_our_own_troubl
     refusals = Refusals()
 
     def news(client: str, reply: str) -> list[tuple[str, int]]:
-        ipc.write_refusal(refusals.pipe_w, client, 1, reply, "")
+        ipc.write_refusal(refusals.pipe_w, client, 1, reply, "", "")
         return [(told, count) for _, told, count, _ in refusals.read()]
 
     assert news("10.0.0.9", "452 4.3.1 no room") == [("452 4.3.1 no room", 1)]
@@ -58,7 +58,7 @@ def test_of_many_machines_a_bounded_number_is_kept_and_told(now: list[float]) ->
     refusals = Refusals()
     told = 0
     for number in range(500):
-        ipc.write_refusal(refusals.pipe_w, f"10.0.{number // 250}.{number % 250}", 1, TOO_MANY, "")
+        ipc.write_refusal(refusals.pipe_w, f"10.0.{number // 250}.{number % 250}", 1, TOO_MANY, "", "")
         told += len(refusals.read())
     assert len(refusals.facts()) == 32 and refusals.facts()[0]["client"] == "10.0.1.249"
     assert told == 64
@@ -67,16 +67,16 @@ def test_of_many_machines_a_bounded_number_is_kept_and_told(now: list[float]) ->
 @pytest.mark.parametrize(
     "line",
     [
-        b"10.0.0.1\t1\t450 x",
-        b"10.0.0.1\t0\t450 x\t",
-        b"10.0.0.1\t-5\t450 x\t",
-        b"10.0.0.1\t9999999999\t450 x\t",
-        b"10.0.0.1\tnan\t450 x\t",
-        b"\t1\t450 x\t",
-        b"<script>\t1\t450 x\t",
-        b"10.0.0.1\t1\tno code\t",
-        b"10.0.0.1\t1\t450 \x1b[2J\t",
-        b"10.0.0.1\t1\t450 x\t\x00",
+        b"10.0.0.1\t1\t450 x\tmachine-x",
+        b"10.0.0.1\t0\t450 x\t\tmachine-x",
+        b"10.0.0.1\t-5\t450 x\t\tmachine-x",
+        b"10.0.0.1\t9999999999\t450 x\t\tmachine-x",
+        b"10.0.0.1\tnan\t450 x\t\tmachine-x",
+        b"\t1\t450 x\t\tmachine-x",
+        b"<script>\t1\t450 x\t\tmachine-x",
+        b"10.0.0.1\t1\tno code\t\tmachine-x",
+        b"10.0.0.1\t1\t450 \x1b[2J\t\tmachine-x",
+        b"10.0.0.1\t1\t450 x\t\x00\tmachine-x",
     ],
 )
 def test_what_a_listener_says_is_taken_as_from_a_stranger(line: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mailrelay.courier.explain import Advice
 from mailrelay.courier.troubles import Troubles
 
 NOW = 1000.0
@@ -89,9 +90,12 @@ def test_senders_that_somebody_invents_do_not_fill_the_memory() -> None:
 
 def test_a_trouble_that_was_cut_short_on_its_way_is_read_as_far_as_it_goes() -> None:
     desk = Desk()
-    desk.courier().note("a", NOW, "x", "no" * 1000, smarthost="mail.example.org", advice="do" * 1000)
+    desk.courier().note(
+        "a", NOW, "x", "no" * 1000, smarthost="mail.example.org", advice=Advice("do" * 1000, "x", {"name": "y"})
+    )
     words = desk.state["trouble a"]
     assert len("".join(words)) < 1500, "what a report has room for"
-    desk.state["trouble a"] = words[:-2]
+    assert words[-2:] == ["x", "name=y"]
+    desk.state["trouble a"] = words[:-4]
     (trouble,) = desk.courier().known.values()
     assert (trouble.smarthost, trouble.answer, trouble.advice) == ("mail.example.org", "", "")

@@ -50,11 +50,12 @@ it, with running (true or false) added; without a running relay it is what the l
 a list of objects, one for each thing that waiting does not end: cause (like login-refused, or stuck, damaged, disk);
 smarthost and sender ("" where it is not about one); since (seconds since 1970); answer; advice. refusals is a list of
 objects, one for each machine and reply that kept its mail out: client; reply; advice; count; since; last. oldest is
-when the oldest waiting mail came in (seconds since 1970, null for none). More names may be added.""",
+when the oldest waiting mail came in (seconds since 1970, null for none). Beside each advice stand advice_code, which
+names it in every language, and advice_values, what is filled in there. More names may be added.""",
     "test": """Every step is printed with its time, and on failure what to change. Exit status: 0 accepted, 1 not.
 --json-lines prints an object a step: step, ok, text, seconds, smarthost, detail (an object of strings); step "next"
-with advice where another provider is tried; at the end result ("accepted" or "failed"), ok, text, advice, smarthost,
-sender, recipients.""",
+with advice where another provider is tried; at the end result ("accepted" or "failed"), ok, text, advice (and its
+advice_code and advice_values, as status has them), smarthost, sender, recipients.""",
 }
 _OWN_OPTIONS = ("serve", "sendmail", "mailq", "newaliases")
 _OPERANDS = {  # how they are written, and how many at least and at most

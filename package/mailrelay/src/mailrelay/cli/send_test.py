@@ -16,6 +16,7 @@ from mailrelay.core import clock
 from mailrelay.core.text import escaped
 from mailrelay.core.version import VERSION
 from mailrelay.courier import explain, outgoing
+from mailrelay.courier.explain import Advice
 from mailrelay.courier.failure import Failure, Step
 from mailrelay.courier.routing import candidates
 from mailrelay.courier.smarthost import SmarthostConnection, preload
@@ -33,6 +34,10 @@ _NAMES = {
     "ehlo": "EHLO", "starttls": "STARTTLS", "login": "login", "mail": "sender", "rcpt": "recipient", "data": "DATA",
     "dot": "message", "quit": "goodbye", "lost": "connection",
 }  # fmt: skip
+_NO_PROVIDER = Advice("Add a section config smarthost with its host.", "no-provider")
+_NO_PROVIDER_FOR_SENDER = Advice(
+    "Every smarthost has option sender; leave it out in one of them.", "no-provider-for-sender"
+)
 
 
 def run(relay: Relay, recipient: str, sender: str, json_lines: bool) -> int:
@@ -72,12 +77,12 @@ class TestDelivery:
         self.original = sender
         self.report.begin(sender, recipient, recipients)
         if refusal:
-            return self.report.end(False, str(refusal), "")
+            return self.report.end(False, str(refusal), Advice())
         if not self.settings.smarthosts:
-            return self.report.end(False, "no provider is set", "Add a section config smarthost with its host.")
+            return self.report.end(False, "no provider is set", _NO_PROVIDER)
         if not smarthosts:
             text = f"no smarthost is set up for mail from {address(self.original)}"
-            return self.report.end(False, text, "Every smarthost has option sender; leave it out in one of them.")
+            return self.report.end(False, text, _NO_PROVIDER_FOR_SENDER)
         envelope = spool.Envelope(self.original, recipients, "")
         envelope.smtputf8 = not (sender + b"".join(recipients)).isascii()
         for smarthost in smarthosts:
@@ -99,7 +104,7 @@ class TestDelivery:
                 for _, outcome in connection.deliver([test]):
                     bad = next((reply for reply in outcome.recipients if not reply.ok), None)
                     if bad is None:
-                        return self.report.end(True, str(outcome.recipients[0]), "")
+                        return self.report.end(True, str(outcome.recipients[0]), Advice())
                     if outcome.stage == "local":
                         self.report.step(Step("mail", False, str(bad), 0.0, {}))
                     verdict, hint = explain.explain_reply(bad, outcome.stage_of(bad), smarthost)
@@ -150,12 +155,12 @@ class Report:
         for label, text in step_facts(step):
             print(f"  {'':<12} {'':<6} {'':>9}  {label} {escaped(text)}", flush=True)
 
-    def next(self, text: str, hint: str) -> None:
+    def next(self, text: str, hint: Advice) -> None:
         """Report that this smarthost could not be used and the next one is tried."""
         self.end(False, text, hint)
         print("The next provider is tried.")
 
-    def end(self, ok: bool, text: str, hint: str) -> int:
+    def end(self, ok: bool, text: str, hint: Advice) -> int:
         if ok:
             print(f"\nAccepted by the provider: {escaped(text)}")
         else:
@@ -181,6 +186,10 @@ def step_facts(step: Step) -> list[tuple[str, str]]:
     return []
 
 
+def _advice_facts(hint: Advice) -> status_file.Advice:
+    return status_file.advice_facts(hint.words())
+
+
 class JsonReport(Report):
     """The same for programs: a JSON object a line."""
 
@@ -199,12 +208,12 @@ class JsonReport(Report):
         facts = {"step": step.stage, "ok": step.ok, "text": step.text, "seconds": step.seconds}
         self._print(**facts, smarthost=self._host, detail=step.detail)
 
-    def next(self, text: str, hint: str) -> None:
-        self._print(step="next", ok=False, text=text, advice=hint, smarthost=self._host)
+    def next(self, text: str, hint: Advice) -> None:
+        self._print(step="next", ok=False, text=text, **_advice_facts(hint), smarthost=self._host)
 
-    def end(self, ok: bool, text: str, hint: str) -> int:
+    def end(self, ok: bool, text: str, hint: Advice) -> int:
         result = "accepted" if ok else "failed"
-        self._print(result=result, ok=ok, text=text, advice=hint, smarthost=self._host, **self._facts)
+        self._print(result=result, ok=ok, text=text, **_advice_facts(hint), smarthost=self._host, **self._facts)
         return 0 if ok else 1
 
     def _print(self, **values: object) -> None:

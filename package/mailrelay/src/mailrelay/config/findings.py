@@ -12,19 +12,31 @@ from mailrelay.core.text import printable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeAlias
+
+    Fact: TypeAlias = str | int | bool | dict[str, str]
 
 
 class Finding:
     """Something to tell the owner about one place of the file; a fault unless it is a `warning`. Line 0: the file.
 
-    `code` is for programs and never changes. `hint` is what to do, in texts and Settings.
+    `code` and the names in `values` are for programs and translations, and never change. `hint` is what to do, in texts
+    and Settings.
     """
 
-    __slots__ = ("path", "line", "warning", "code", "section", "option", "problem", "hint")
+    __slots__ = ("path", "line", "warning", "code", "section", "option", "problem", "hint", "values")
 
     def __init__(
-        self, path: str, line: int, warning: bool, code: str, section: str, option: str, problem: str, hint: Hint
+        self,
+        path: str,
+        line: int,
+        warning: bool,
+        code: str,
+        section: str,
+        option: str,
+        problem: str,
+        hint: Hint,
+        values: dict[str, str] | None = None,
     ) -> None:
         self.path = path
         self.line = line
@@ -34,16 +46,18 @@ class Finding:
         self.option = option
         self.problem = problem
         self.hint = hint
+        self.values = values or {}
 
     def advice(self, write: Callable[[Setting], str] = str) -> str:
         """Return the hint as text; `write` spells a setting, as the config does by default."""
         return "".join(part if isinstance(part, str) else write(part) for part in self.hint)
 
-    def facts(self) -> dict[str, str | int | bool]:
+    def facts(self) -> dict[str, Fact]:
         """Return everything but the path as `mailrelay check --json` has it."""
         names = ("code", "warning", "section", "option", "line")
         texts = {"problem": printable(self.problem), "hint": printable(self.advice())}
-        return {**{name: getattr(self, name) for name in names}, **texts}
+        values = {name: printable(value) for name, value in self.values.items()}
+        return {**{name: getattr(self, name) for name in names}, **texts, "values": values}
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}: " if self.line else f"{self.path}: "
@@ -74,11 +88,15 @@ class Part:
         lines = self.section.option_lines.get(option, [])
         return lines[index] if index < len(lines) else self.section.line
 
-    def fault(self, code: str, option: str, problem: str, *hint: str | Setting, index: int = 0) -> None:
-        self._add(False, code, option, problem, hint, self.line(option, index))
+    def fault(self, code: str, option: str, problem: str, *hint: str | Setting, index: int = 0, **values: str) -> None:
+        self._add(False, code, option, problem, hint, self.line(option, index), values)
 
-    def warn(self, code: str, option: str, problem: str, *hint: str | Setting, index: int = 0, line: int = 0) -> None:
-        self._add(True, code, option, problem, hint, line or self.line(option, index))
+    def warn(
+        self, code: str, option: str, problem: str, *hint: str | Setting, index: int = 0, line: int = 0, **values: str
+    ) -> None:
+        self._add(True, code, option, problem, hint, line or self.line(option, index), values)
 
-    def _add(self, warning: bool, code: str, option: str, problem: str, hint: Hint, line: int) -> None:
-        self._findings.append(Finding(self.path, line, warning, code, self.title, option, problem, hint))
+    def _add(
+        self, warning: bool, code: str, option: str, problem: str, hint: Hint, line: int, values: dict[str, str]
+    ) -> None:
+        self._findings.append(Finding(self.path, line, warning, code, self.title, option, problem, hint, values))

@@ -22,7 +22,13 @@ def run(parts: list[Part], machine: Machine) -> None:
         main.values["hostname"] = machine.hostname()
     elif main["hostname"] and "." not in main["hostname"]:
         problem = f"'{main['hostname']}' has no dot: providers are greeted by the connection's own address instead"
-        main.warn("dotless-hostname", "hostname", problem, "write a full name like 'router.example.org'")
+        main.warn(
+            "dotless-hostname",
+            "hostname",
+            problem,
+            "write a full name like 'router.example.org'",
+            value=main["hostname"],
+        )
     smarthosts = [part for part in parts if part.type == "smarthost"]
     used = sorted((part for part in smarthosts if part["enabled"]), key=lambda part: part["priority"] or 0)
     if main["postmaster"] == "":
@@ -73,27 +79,31 @@ def _main(main: Part, machine: Machine) -> None:
         if not is_private(Net.parse(text)):
             problem = f"'{text}' lets addresses of the internet send through this relay"
             hint = "list only networks of your own, or see that a firewall keeps everyone else out"
-            main.warn("public-network", "allow", problem, hint, index=index)
+            main.warn("public-network", "allow", problem, hint, index=index, value=text)
     for option in ("sender", "postmaster", "recipient"):
         smarthost_rules.dotless(main, option)
     _aliases(main)
     if main["spool"] and machine.forgets(main["spool"]):
         problem = f"'{main['spool']}' is in memory: a power cut loses the mail that waits there"
-        main.warn("spool-in-memory", "spool", problem, "name a folder on flash, a disk or a USB stick")
+        main.warn(
+            "spool-in-memory", "spool", problem, "name a folder on flash, a disk or a USB stick", value=main["spool"]
+        )
     if main["notify"] and machine.cannot_run(main["notify"]):
         if machine.lacks(main["notify"]):
             problem, hint = "does not exist", "write the program, or another path"
         else:
             problem, hint = "cannot be run", f"run chmod +x {main['notify']}"
-        main.warn("no-program", "notify", f"'{main['notify']}' {problem}", hint)
+        main.warn("no-program", "notify", f"'{main['notify']}' {problem}", hint, value=main["notify"])
     least, most = main["retry_min"], main["retry_max"]
     if least is not None and most is not None and least > most:
         hint = f"write at least '{show_duration(least)}', or a shorter retry_min"
-        main.fault("retry-order", "retry_max", f"'{show_duration(most)}' is shorter than retry_min", hint)
+        problem = f"'{show_duration(most)}' is shorter than retry_min"
+        main.fault("retry-order", "retry_max", problem, hint, value=show_duration(most), least=show_duration(least))
     message, queue = main["max_message_size"], main["max_queue_size"]
     if message and queue and message > queue:
         hint = "a mail of that size can never be taken; make one of them fit"
-        main.warn("queue-too-small", "max_queue_size", f"'{show_size(queue)}' is smaller than max_message_size", hint)
+        problem = f"'{show_size(queue)}' is smaller than max_message_size"
+        main.warn("queue-too-small", "max_queue_size", problem, hint, value=show_size(queue))
 
 
 def _networks(main: Part, machine: Machine) -> None:
@@ -103,11 +113,13 @@ def _networks(main: Part, machine: Machine) -> None:
         if name in machine.exposed:
             problem = f"'{name}' is in the firewall zone '{machine.exposed[name]}', which faces the internet, and "
             hint = f"remove '{name}' from the list"
-            main.fault("exposed-network", "network", f"{problem}anyone there could send", hint, index=index)
+            problem += "anyone there could send"
+            main.fault("exposed-network", "network", problem, hint, index=index, value=name, zone=machine.exposed[name])
         elif known and name not in known:
             near = nearest(name, known)
             hint = f"did you mean '{near}'?" if near else f"this machine has {', '.join(sorted(known))}"
-            main.warn("unknown-network", "network", f"'{name}' does not exist on this machine", hint, index=index)
+            problem, names = f"'{name}' does not exist on this machine", ", ".join(sorted(known))
+            main.warn("unknown-network", "network", problem, hint, index=index, value=name, known=names)
 
 
 def _aliases(main: Part) -> None:
@@ -116,7 +128,9 @@ def _aliases(main: Part) -> None:
         name, _, right = text.partition("=")
         if name.lower() in targets:
             line = Setting("alias", f"{name}=FIRST,SECOND", "list")
-            main.fault("alias-twice", "alias", f"'{name}' is set twice", "write one line: ", line, index=index)
+            main.fault(
+                "alias-twice", "alias", f"'{name}' is set twice", "write one line: ", line, index=index, value=name
+            )
         targets[name.lower()] = right.split(",")
     for index, text in enumerate(main["alias"] or ()):
         name, _, right = text.partition("=")
@@ -124,7 +138,7 @@ def _aliases(main: Part) -> None:
             if "@" not in target and target.lower() not in targets:
                 problem = f"'{target}' is neither an address nor another alias"
                 line = Setting("alias", f"{name}={target}@example.org", "list")
-                main.fault("alias-nowhere", "alias", problem, "write an address: ", line, index=index)
+                main.fault("alias-nowhere", "alias", problem, "write an address: ", line, index=index, value=target)
         seen: set[str] = set()
         reached = {name.lower()}
         while reached - seen:
@@ -132,7 +146,7 @@ def _aliases(main: Part) -> None:
             reached = {_alias_of(target, targets) for known in reached for target in targets.get(known, ())}
             if name.lower() in reached:
                 problem, hint = f"'{name}' comes back to itself", "write where its mail goes in the end"
-                main.fault("alias-loop", "alias", problem, hint, index=index)
+                main.fault("alias-loop", "alias", problem, hint, index=index, value=name)
                 break
 
 
@@ -154,7 +168,8 @@ def _between(used: list[Part], main: Part) -> None:
         account = _address(part["username"])
         if is_an_accounts and account and _domain(account) != sender and part["from"] == "":
             problem = f"is not set: mail through it comes from '{main['sender']}', which it may refuse"
-            part.warn("sender-of-another", "from", problem, "write ", Setting("from", account))
+            line = Setting("from", account)
+            part.warn("sender-of-another", "from", problem, "write ", line, sender=main["sender"], account=account)
 
 
 def _clients(clients: list[Part], main: Part) -> None:
@@ -176,14 +191,15 @@ def _clients(clients: list[Part], main: Part) -> None:
         net = Net.parse(address)
         if part["redirect"] and net.length < net.bits:
             hint = "write the one machine's address, as all others in the network would be redirected too"
-            part.fault("redirected-network", "redirect", f"is for one machine, and '{address}' is a network", hint)
+            problem = f"is for one machine, and '{address}' is a network"
+            part.fault("redirected-network", "redirect", problem, hint, address=address)
         if net in seen:
             problem = f"'{address}' is in section '{seen[net]}' already"
-            part.fault("address-twice", "address", problem, "put them into one section")
+            part.fault("address-twice", "address", problem, "put them into one section", value=address)
         seen[net] = part.title
         if not _may_send(net, main):
             add = "add ", Setting("allow", address, "list"), " to section 'main'"
-            part.warn("not-allowed", "address", f"'{address}' is not allowed to send at all", *add)
+            part.warn("not-allowed", "address", f"'{address}' is not allowed to send at all", *add, value=address)
 
 
 def _may_send(net: Net, main: Part) -> bool:

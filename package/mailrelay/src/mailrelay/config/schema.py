@@ -7,6 +7,7 @@ each other in `rules`. It never stays in memory.
 from __future__ import annotations
 
 import os
+import re
 
 from mailrelay.config import rules, uci
 from mailrelay.config.findings import Finding, Part
@@ -94,7 +95,8 @@ def load(path: str, machine: Machine) -> Checked:
             PermissionError: "only root can read it, as it holds passwords: run this as root",
         }
         hint = hints.get(type(error), "name the file with --config")
-        return None, [Finding(path, 0, False, "unreadable", "", "", f"cannot be read: {error.strerror}", (hint,))], []
+        problem, values = f"cannot be read: {error.strerror}", {"error": str(error.strerror)}
+        return None, [Finding(path, 0, False, "unreadable", "", "", problem, (hint,), values)], []
     settings, faults, warnings = check(data, path, machine)
     if mode & 0o077 and b"password" in data:
         problem, hint = "can be read by others, and it holds passwords", f"run chmod 600 {path}"
@@ -120,7 +122,17 @@ def _unreadable(error: uci.ParseError, path: str, data: bytes) -> Finding:
     near = nearest(word[0].decode("ascii", "replace"), ("config", "option", "list")) if word else None
     if error.reason == "invalid command" and near and word[0] != near.encode():
         hint = f"write '{near}'; {hint}"
-    return Finding(path, error.began, False, "syntax", "", "", f"cannot be parsed ({error.reason})", (hint,))
+    return Finding(
+        path,
+        error.began,
+        False,
+        "syntax",
+        "",
+        "",
+        f"cannot be parsed ({error.reason})",
+        (hint,),
+        {"reason": error.reason, "line": str(error.began)},
+    )
 
 
 def _unknown_section(part: Part) -> None:
@@ -130,7 +142,7 @@ def _unknown_section(part: Part) -> None:
         known = "write config mailrelay 'main'"
     elif meant:
         known = f"did you mean '{meant}'? {known}"
-    part.fault("unknown-section", "", f"is of an unknown type {quoted(part.type)}", known)
+    part.fault("unknown-section", "", f"is of an unknown type {quoted(part.type)}", known, value=part.type)
 
 
 def _unknown_option(part: Part, name: str) -> str:
@@ -154,7 +166,9 @@ def _read(part: Part) -> None:
     known = {option.name: option for option in OPTIONS[part.type]}
     for name, line in part.section.overridden:
         last = part.section.option_lines[name][-1]
-        part.warn("twice", name, f"stands twice, and line {last} counts", "remove one of the two", line=line)
+        part.warn(
+            "twice", name, f"stands twice, and line {last} counts", "remove one of the two", line=line, last=str(last)
+        )
     for name, line, mark in part.section.misread:
         if mark != "' #" or (name in known and known[name].secret):
             part.warn("cut", name, *_MISREAD[mark], line=line)
@@ -188,8 +202,17 @@ def _read_value(part: Part, option: Option, text: str, index: int) -> object:
         return option.read(text)
     except InvalidValue as invalid:
         subject = "its value" if option.secret else invalid.subject or quoted(text)
-        part.fault(f"no-{option.type}", option.name, f"{subject} {invalid.problem}", *invalid.hint, index=index)
+        values = {} if option.secret else {"value": quoted(text).strip("'"), **_instead(invalid)}
+        problem = f"{subject} {invalid.problem}"
+        part.fault(f"no-{option.type}", option.name, problem, *invalid.hint, index=index, **values)
         return None
+
+
+def _instead(invalid: InvalidValue) -> dict[str, str]:
+    """Return the value that the hint proposes, if it proposes one."""
+    first = invalid.hint[0] if invalid.hint else ""
+    found = re.match("write '([^']+)'", first) if isinstance(first, str) else None
+    return {"instead": found[1]} if found else {}
 
 
 def _settings(parts: list[Part]) -> Settings:

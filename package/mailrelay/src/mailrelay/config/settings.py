@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from mailrelay.config.findings import Fact
+
     Packed = dict[str, Any]  # plain values only, as `marshal` takes them
 
 
@@ -154,7 +156,7 @@ class Plan(Values):
     run_dir: str
     owner: tuple[int, int] | None  # uid and gid to run as; None: stay who we are
     log: str
-    warnings: list[dict[str, str | int | bool]]  # Finding.facts, and "text": the whole line
+    warnings: list[dict[str, Fact]]  # Finding.facts, and "text": the whole line
     settings: Settings  # without secrets
     smarthosts: dict[str, str]  # "host:port" by name
 

@@ -38,7 +38,7 @@ def check(part: Part, main: Part, machine: Machine) -> None:
     is_address = addresses.is_ip(host)
     if part["family"] not in (None, "any") and is_address and (":" in host) != (part["family"] == "ipv6"):
         problem = f"'{part['family']}' does not fit the address in option host"
-        part.fault("family-mismatch", "family", problem, "leave the option out")
+        part.fault("family-mismatch", "family", problem, "leave the option out", value=part["family"])
     _ourselves(part, main, machine)
     if part["tls"] == "none":
         _cleartext(part)
@@ -50,20 +50,21 @@ def _usual(part: Part) -> None:
     host, port, tls = part["host"].lower(), part["port"], part["tls"]
     if port in _READING_PORTS:
         problem = f"'{port}' is for reading mail ({_READING_PORTS[port]})"
-        part.warn("reading-port", "port", problem, "sending uses 587 or 465")
+        part.warn("reading-port", "port", problem, "sending uses 587 or 465", value=str(port))
     elif (port, tls) == (465, "starttls"):
-        part.warn(
-            "port-and-tls", "port", "'465' usually speaks TLS from the first byte on", "write ", Setting("tls", "tls")
-        )
+        problem = "'465' usually speaks TLS from the first byte on"
+        part.warn("port-and-tls", "port", problem, "write ", Setting("tls", "tls"), value="465", tls="tls")
     elif (port, tls) == (587, "tls"):
         problem = "'587' usually begins unencrypted and then switches"
-        part.warn("port-and-tls", "port", problem, "write ", Setting("tls", "starttls"))
+        part.warn("port-and-tls", "port", problem, "write ", Setting("tls", "starttls"), value="587", tls="starttls")
     if host in _SENDING_HOSTS:
         problem = f"'{part['host']}' is the provider's domain, not its server for sending"
-        part.warn("not-a-server", "host", problem, f"write '{_SENDING_HOSTS[host]}'")
+        server = _SENDING_HOSTS[host]
+        part.warn("not-a-server", "host", problem, f"write '{server}'", value=part["host"], instead=server)
     elif host.startswith(("imap.", "pop.", "pop3.")):
         problem = f"'{part['host']}' looks like a server for reading mail"
-        part.warn("reading-host", "host", problem, f"it may be 'smtp.{part['host'].partition('.')[2]}'")
+        server = f"smtp.{part['host'].partition('.')[2]}"
+        part.warn("reading-host", "host", problem, f"it may be '{server}'", value=part["host"], instead=server)
 
 
 def credentials(part: Part, username: str) -> None:
@@ -81,7 +82,7 @@ def _login(part: Part) -> None:
     credentials(part, ", often the mail address")
     if username == "" and not password and auth not in (None, "auto", "none"):
         settings = Setting("username"), " and ", Setting("password")
-        part.fault("auth-without-login", "auth", f"'{auth}' needs a login", "write ", *settings)
+        part.fault("auth-without-login", "auth", f"'{auth}' needs a login", "write ", *settings, value=auth)
     elif auth == "none" and username and password != "":
         hint = "leave the option out to log in"
         part.warn("unused-login", "auth", "'none' leaves the username unused", hint)
@@ -98,7 +99,8 @@ def _certificate(part: Part, machine: Machine) -> None:
         for option in ("ca_file", "fingerprint"):
             if part[option]:
                 line = Setting("tls", "starttls")
-                part.warn("no-effect", option, "has no effect without encryption", "write ", line, " or 'tls'")
+                problem = "has no effect without encryption"
+                part.warn("no-effect", option, problem, "write ", line, " or 'tls'")
         return
     if part["verify"] is False and not part["fingerprint"]:
         problem = "is off: whoever sits in between can read the password and the mail"
@@ -106,10 +108,12 @@ def _certificate(part: Part, machine: Machine) -> None:
         part.warn("not-verified", "verify", problem, hint)
     if part["ca_file"] and machine.lacks(part["ca_file"]):
         problem = f"'{part['ca_file']}' does not exist"
-        part.warn("no-file", "ca_file", problem, "copy the certificate there, or write another path")
+        hint = "copy the certificate there, or write another path"
+        part.warn("no-file", "ca_file", problem, hint, value=part["ca_file"])
     if part["host"] and addresses.is_ip(part["host"]) and part["verify"] and not part["fingerprint"]:
         problem = "is an address, which few certificates name"
-        part.warn("address-in-certificate", "host", problem, "write the server's name, or set fingerprint")
+        hint = "write the server's name, or set fingerprint"
+        part.warn("address-in-certificate", "host", problem, hint, value=part["host"])
 
 
 def _cleartext(part: Part) -> None:
@@ -121,9 +125,10 @@ def _cleartext(part: Part) -> None:
     elif addresses.is_ip(host):
         if not is_private(Net.parse(host)):
             problem = f"'none' is refused, as '{host}' is not in a private network"
-            part.fault("cleartext-refused", "tls", problem, *allow)
+            part.fault("cleartext-refused", "tls", problem, *allow, host=host)
     elif not is_private_domain(host.encode()):
-        part.warn("cleartext", "tls", f"'none' works only if '{host}' is in a private network", *allow)
+        problem = f"'none' works only if '{host}' is in a private network"
+        part.warn("cleartext", "tls", problem, *allow, host=host)
     if part["username"] and not part["allow_cleartext"]:
         part.warn("cleartext", "tls", "is 'none': the password crosses the network unencrypted", offered)
 
@@ -134,9 +139,10 @@ def _ourselves(part: Part, main: Part, machine: Machine) -> None:
     ours = part["port"] in (main["port"] or ())
     hint = "write the name of the provider's server; for another mail server on this machine its address and port"
     if host == (main["hostname"] or "").lower():
-        part.fault("itself", "host", f"'{part['host']}' is this relay's own host name", hint)
+        part.fault("itself", "host", f"'{part['host']}' is this relay's own host name", hint, value=part["host"])
     elif ours and (addresses.is_localhost(host) or (addresses.is_ip(host) and machine.owns(host))):
-        part.fault("itself", "host", f"'{part['host']}' with port {part['port']} is this relay itself", hint)
+        problem = f"'{part['host']}' with port {part['port']} is this relay itself"
+        part.fault("itself", "host", problem, hint, value=part["host"])
 
 
 def dotless(part: Part, option: str) -> None:
@@ -145,4 +151,4 @@ def dotless(part: Part, option: str) -> None:
         domain = text.rpartition("@")[2]
         if "." not in domain and "[" not in domain:
             problem = f"'{text}' has a domain without a dot, which providers refuse"
-            part.warn("dotless-domain", option, problem, "write the full domain", index=index)
+            part.warn("dotless-domain", option, problem, "write the full domain", index=index, value=text)

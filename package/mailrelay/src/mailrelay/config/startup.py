@@ -86,8 +86,9 @@ def plan(arguments: list[str]) -> Plan:
         raise Refused(os.EX_CONFIG, *map(str, faults))
     main = settings.main
     if options.spool and machine.on_memory(os.path.abspath(options.spool)):
-        problem, hint = "is in memory: a power cut loses the mail in it", "name a folder on a disk"
-        warnings.append(Finding(f"--spool {options.spool}", 0, True, "spool-in-memory", "", "", problem, (hint,)))
+        problem, hint = "is in memory: a power cut loses the mail in it", ("name a folder on a disk",)
+        place, values = f"--spool {options.spool}", {"value": options.spool}
+        warnings.append(Finding(place, 0, True, "spool-in-memory", "", "", problem, hint, values))
 
     allow = options.allow
     if not listen or not allow:

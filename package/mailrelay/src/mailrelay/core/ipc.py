@@ -5,7 +5,7 @@
 | ids            | a pipe         | listener, supervisor → courier | queue ids, a line each; no write is torn    |
 | requests       | FIFO `control` | commands → supervisor          | `flush` or queue ids, likewise              |
 | report         | a pipe         | courier → supervisor           | words between tabs, a line of 2,001 at most |
-| refusals       | a pipe         | listener → supervisor          | likewise: CLIENT COUNT REPLY ADVICE         |
+| refusals       | a pipe         | listener → supervisor          | likewise: CLIENT COUNT REPLY ADVICE ID      |
 | counters       | shared memory  | listener, courier → supervisor | 64 bits each, see `counters`                |
 | settings       | file `config`  | supervisor → courier           | the config that was found good              |
 | plan, settings | a pipe         | parsing child → its parent     | one value of `marshal`                      |
@@ -16,10 +16,12 @@ Reports, and what they say (times are CLOCK_BOOTTIME seconds, with three digits 
     leaving   DUE BLOCKED_UNTIL     when the queue is due again, "" for never; when a smarthost may be tried again
     slow      SMARTHOST STATE DUE   a transfer lasts: `moving`, `hanging`, or "" when it is over; when the queue is due
     success   ID SMARTHOST          a message went out
-    failure   ID SMARTHOST STAGE ANSWER HINT      a message or a smarthost failed; "" for what does not apply
+    failure   ID SMARTHOST STAGE ANSWER ADVICE... a message or a smarthost failed; "" for what does not apply
     oldest    ID AGE                the oldest mail that waits, for how many seconds
     remember  NAME VALUE...         carried state: what the next courier is to know
     forget    NAME                  carried state that holds no more
+
+ADVICE... is the text, the advice's id, and a word NAME=VALUE for each fact that is filled in.
 
 Carried state is text that couriers write for couriers. The supervisor keeps it and knows names only:
 
@@ -29,7 +31,7 @@ Carried state is text that couriers write for couriers. The supervisor keeps it 
     failed                          queue id of the last notice of failed mail, how many it tells of, when the hour of
                                     such notices began, how many went in it, and failures that are to be told of yet
     trouble NAME                    what waiting does not end: since, when told, when last met, queue ids of the notice
-                                    and of the mail that met it, cause, smarthost, sender, answer, advice
+                                    and of the mail that met it, cause, smarthost, sender, answer, ADVICE...
     ended NAME CAUSE                when a trouble that is over was last met
 
 NAME is `smarthost` and its name, and a sender if it concerns that one alone; `damaged` and a queue id; `disk`; `stuck`.
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
         tuple[Literal["leaving"], float, float]
         | tuple[Literal["slow"], str, str, float]
         | tuple[Literal["success"], str, str]
-        | tuple[Literal["failure"], str, str, str, str, str]
+        | tuple[Literal["failure"], str, str, str, str, list[str]]
         | tuple[Literal["oldest"], str, float]
         | tuple[Literal["remember"], str, list[str]]
         | tuple[Literal["forget"], str]
@@ -98,10 +100,10 @@ def write_ids(pipe: int, ids: Sequence[str]) -> bool:
     return True
 
 
-def write_refusal(pipe: int, client: str, count: int, reply: str, advice: str) -> None:
+def write_refusal(pipe: int, client: str, count: int, reply: str, advice: str, code: str) -> None:
     """Tell the supervisor that a client was refused so many times more; if the pipe is full, it is not told."""
     try:
-        os.write(pipe, encode_report(client, str(count), reply, advice))
+        os.write(pipe, encode_report(client, str(count), reply, advice, code))
     except BlockingIOError:
         pass
 
@@ -146,8 +148,8 @@ def decode_report(line: bytes) -> Report:
         queue_id, smarthost = words
         return "success", queue_id, smarthost
     if kind == "failure" and words:
-        queue_id, smarthost, stage, answer, hint = (words + [""] * 4)[:5]  # the end of a long one was cut
-        return "failure", queue_id, smarthost, stage, answer, hint
+        queue_id, smarthost, stage, answer, *advice = words + [""] * (4 - len(words))  # the end of a long one was cut
+        return "failure", queue_id, smarthost, stage, answer, advice
     if kind == "oldest":
         queue_id, age = words
         return "oldest", queue_id, _seconds(age)
@@ -159,14 +161,14 @@ def decode_report(line: bytes) -> Report:
     raise ValueError(kind)
 
 
-def decode_refusal(line: bytes) -> tuple[str, int, str, str]:
-    """Judge a line of the listener: client, how many refusals more, reply, advice. ValueError if it is none."""
-    client, count, reply, advice = line.decode("utf-8", "replace").split("\t")
+def decode_refusal(line: bytes) -> tuple[str, int, str, str, str]:
+    """Judge a line of the listener: client, how many refusals more, reply, advice, its id. ValueError if it is none."""
+    client, count, reply, advice, code = line.decode("utf-8", "replace").split("\t")
     if not 0 < len(client) <= 64 or not _ADDRESS.issuperset(client) or not 0 < int(count) <= _MOST:
         raise ValueError(client)
-    if not reply[:3].isdigit() or not reply.isprintable() or not advice.isprintable():
+    if not reply[:3].isdigit() or not reply.isprintable() or not (advice + code).isprintable():
         raise ValueError(reply)
-    return client, int(count), reply, advice
+    return client, int(count), reply, advice, code
 
 
 def _seconds(word: str) -> float:

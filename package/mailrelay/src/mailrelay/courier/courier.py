@@ -247,7 +247,7 @@ class Courier:
         to_blame = self.routes.connection_failed(smarthost, failure, verdict, settled, clock.boottime())
         if smarthost.name == self.busy:
             return  # the first connection tells how it is
-        self.report("failure", "", host, stage, text, hint)
+        self.report("failure", "", host, stage, text, *hint.words())
         if to_blame and verdict in (SENDER, SETTING):
             self.notices.trouble(smarthost, stage, cause, text, hint)
 

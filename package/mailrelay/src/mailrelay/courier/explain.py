@@ -12,14 +12,34 @@ if TYPE_CHECKING:
     from mailrelay.courier.failure import Failure
     from mailrelay.smtp.reply import Reply
 
-    Rule = tuple[dict[str, list[str]], str, str]  # conditions, verdict, hint
+    Rule = tuple[dict[str, list[str]], str, str, str]  # conditions, verdict, the advice's id and text
 
 RECIPIENT, MESSAGE, SENDER, SETTING, PASSING = VERDICTS = ("recipient", "message", "sender", "setting", "passing")
 
 _rules: list[Rule] = []
 
 
-def explain(failure: Failure, smarthost: Smarthost) -> tuple[str, str]:
+class Advice(str):
+    """What to do, in English; for translations its id in the table and what is filled in there.
+
+    {text} is not among the values: it is the answer, which stands beside an advice wherever one is shown.
+    """
+
+    code: str
+    values: dict[str, str]
+
+    def __new__(cls, text: str = "", code: str = "", values: dict[str, str] | None = None) -> Advice:
+        made = super().__new__(cls, text)
+        made.code = code
+        made.values = values or {}
+        return made
+
+    def words(self) -> list[str]:
+        """Return it as core.ipc's table has it."""
+        return [str(self), self.code, *[f"{name}={value}" for name, value in self.values.items()]]
+
+
+def explain(failure: Failure, smarthost: Smarthost) -> tuple[str, Advice]:
     """Return verdict and hint for a smarthost that could not be used."""
     facts = {
         "stage": failure.stage,
@@ -31,7 +51,7 @@ def explain(failure: Failure, smarthost: Smarthost) -> tuple[str, str]:
     return _explain(facts, smarthost, failure.detail)
 
 
-def explain_reply(reply: Reply, stage: str, smarthost: Smarthost) -> tuple[str, str]:
+def explain_reply(reply: Reply, stage: str, smarthost: Smarthost) -> tuple[str, Advice]:
     """Return verdict and hint for a message or a recipient that was refused or deferred at an Outcome's stage."""
     facts = {"stage": stage, "cause": "", "code": str(reply.code), "enhanced": reply.enhanced, "text": reply.text}
     return _explain(facts, smarthost, {})
@@ -42,30 +62,34 @@ def rules() -> list[Rule]:
     if not _rules:
         from mailrelay.courier.advice import TABLE
 
-        _rules.extend(_read(paragraph) for paragraph in TABLE.split("\n\n") if paragraph.lstrip()[:1] not in ("", "#"))
+        texts: dict[str, str] = {}
+        paragraphs = (paragraph for paragraph in TABLE.split("\n\n") if paragraph.lstrip()[:1] not in ("", "#"))
+        _rules.extend(_read(paragraph, texts) for paragraph in paragraphs)
     return _rules
 
 
-def _read(paragraph: str) -> Rule:
+def _read(paragraph: str, texts: dict[str, str]) -> Rule:
     lines = paragraph.strip("\n").split("\n")
-    head, _, verdict = " ".join(line for line in lines if line[:1] != " ").rpartition(" -> ")
+    head, _, result = " ".join(line for line in lines if line[:1] != " ").rpartition(" -> ")
+    verdict, code = result.split()
+    text = texts.setdefault(code, " ".join(line.strip() for line in lines if line[:1] == " "))
     conditions = {}
     for condition in head.split(";"):
         name, _, values = condition.strip().partition(" ")
         conditions[name] = [value.strip() for value in values.split("|")] if name == "text" else values.split()
     conditions.pop("any", None)
-    return conditions, verdict, " ".join(line.strip() for line in lines if line[:1] == " ")
+    return conditions, verdict, code, text
 
 
-def _explain(facts: dict[str, str], smarthost: Smarthost, detail: dict[str, str]) -> tuple[str, str]:
+def _explain(facts: dict[str, str], smarthost: Smarthost, detail: dict[str, str]) -> tuple[str, Advice]:
     facts["host"] = smarthost.host.lower().rstrip(".")
     facts["port"] = str(smarthost.port)
     facts["tls"] = smarthost.tls
     facts["auth"] = smarthost.auth
-    for conditions, verdict, hint in rules():
+    for conditions, verdict, code, text in rules():
         if all(_holds(name, values, facts[name]) for name, values in conditions.items()):
-            return verdict, _fill(hint, {**facts, **detail})
-    return PASSING, ""
+            return verdict, _fill(code, text, {**facts, **detail})
+    return PASSING, Advice()
 
 
 def _holds(name: str, alternatives: list[str], fact: str) -> bool:
@@ -89,10 +113,13 @@ def _begins_a_word(alternative: str, text: str) -> bool:
     return at >= 0
 
 
-def _fill(hint: str, facts: dict[str, str]) -> str:
+def _fill(code: str, text: str, facts: dict[str, str]) -> Advice:
     """Put facts into {braces}; not by str.format, since they come from elsewhere and may hold braces themselves."""
-    parts = hint.split("{")
+    parts = text.split("{")
+    values = {}
     for i, part in enumerate(parts[1:], 1):
         name, _, rest = part.partition("}")
-        parts[i] = facts.get(name, "(unknown)") + rest
-    return "".join(parts)
+        values[name] = facts.get(name, "(unknown)")
+        parts[i] = values[name] + rest
+    values.pop("text", None)
+    return Advice("".join(parts), code, values)

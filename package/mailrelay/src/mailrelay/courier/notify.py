@@ -12,6 +12,7 @@ import time
 
 from mailrelay.core import clock, ipc, log
 from mailrelay.courier import notice_mail
+from mailrelay.courier.explain import Advice
 from mailrelay.courier.troubles import Troubles
 from mailrelay.spool import spool
 from mailrelay.spool.message import Message
@@ -34,9 +35,10 @@ _CLOCK_CAUSES = ("cert-expired", "cert-not-yet-valid")  # a clock that is not se
 _FORGOTTEN = 86400.0  # seconds after which a sender that sends no more is no trouble any more
 _OURS = ("451", "452")  # of the replies to a machine: what may be the disk's fault
 _DAMAGED, _DISK, _STUCK, _REFUSED = "damaged", "disk", "stuck", "refused"
-_DISK_ADVICE = (
+_DISK_ADVICE = Advice(
     "Look at the storage that the spool lies on (dmesg, mount, df): make room, mount it to be written again, or replace"
-    " it. Until then mail may be refused, wait, or go out twice."
+    " it. Until then mail may be refused, wait, or go out twice.",
+    _DISK,
 )
 
 
@@ -86,7 +88,7 @@ class Notices:
         stage: str,
         cause: str,
         answer: str,
-        hint: str,
+        hint: Advice,
         sender: bytes | None = None,
         queue_id: str = "",
     ) -> None:

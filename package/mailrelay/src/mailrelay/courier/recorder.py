@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mailrelay.core import clock, counters, log
 from mailrelay.courier import explain, outgoing
-from mailrelay.courier.explain import MESSAGE, RECIPIENT, SENDER, SETTING
+from mailrelay.courier.explain import MESSAGE, RECIPIENT, SENDER, SETTING, Advice
 from mailrelay.courier.routing import retry_wait
 from mailrelay.spool import spool
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Causes of the troubles that answers to messages tell of.
 _SENDER_REFUSED, _MAIL_REFUSED = "sender-refused", "mail-refused"
+_NONE = Advice()
 _SYNC_EVERY = 32  # messages that may leave the queue before that is synced
 
 
@@ -33,7 +34,7 @@ class Answer:
 
     __slots__ = ("hint", "permanent", "stage", "text", "verdict")
 
-    def __init__(self, text: str = "", stage: str = "", verdict: str = "", hint: str = "") -> None:
+    def __init__(self, text: str = "", stage: str = "", verdict: str = "", hint: Advice = _NONE) -> None:
         self.text = text
         self.stage = stage
         self.verdict = verdict
@@ -79,7 +80,7 @@ class Recorder:
         failed: list[tuple[int, Answer]] = []
         for place, reply in zip(message.pending(), outcome.recipients):
             stage = outcome.stage_of(reply)
-            verdict, hint = explain.explain_reply(reply, stage, smarthost) if not reply.ok else ("", "")
+            verdict, hint = explain.explain_reply(reply, stage, smarthost) if not reply.ok else ("", _NONE)
             answer = Answer(str(reply), stage, verdict, hint)
             answer.permanent = reply.permanent
             fails = reply.permanent and better_at is None and verdict in (RECIPIENT, MESSAGE)
@@ -100,7 +101,7 @@ class Recorder:
         due_now = self._record(message, statuses, trouble or waiting or refused, smarthost.host, due)
         for place, answer in failed:
             self.notices.failed(message, envelope.recipients[place], answer.text, answer.hint)
-            self._report("failure", message.id, smarthost.host, answer.stage, answer.text, answer.hint)
+            self._report("failure", message.id, smarthost.host, answer.stage, answer.text, *answer.hint.words())
         taken = trouble is None and any(reply.ok for reply in outcome.recipients)
         self.works(smarthost, message if taken else None)
         if trouble is not None:
@@ -221,9 +222,9 @@ class Recorder:
             return False
         self._counts[counters.DEFERRED] += 1
         if answer.verdict in (SENDER, SETTING):
-            self._report("failure", message.id, host, answer.stage, answer.text, answer.hint)
+            self._report("failure", message.id, host, answer.stage, answer.text, *answer.hint.words())
         elif attempts == 1:
-            self._report("failure", message.id, "", "deferred", answer.text, answer.hint)
+            self._report("failure", message.id, "", "deferred", answer.text, *answer.hint.words())
         if due:
             self._queue.postpone(due)
         return not due

@@ -77,7 +77,7 @@ def resolve(host: bytes, port: int, family: str, limit: float, deadline: Deadlin
     if isinstance(result, list):
         return result
     text = f"{host.decode('ascii', 'replace')}: {result.strerror}"
-    if result.errno in (socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_FAIL, getattr(socket, "EAI_ADDRFAMILY", None)):
+    if result.errno in (socket.EAI_NONAME, socket.EAI_NODATA, getattr(socket, "EAI_ADDRFAMILY", None)):
         raise Failure("name", "no-such-name", text)
     raise Failure("name", "name-timeout", text)
 

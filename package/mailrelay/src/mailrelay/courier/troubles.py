@@ -7,6 +7,7 @@ clock: times are CLOCK_BOOTTIME seconds and passed in. Runs nothing and writes n
 from __future__ import annotations
 
 from mailrelay.core import ipc
+from mailrelay.courier.explain import Advice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ _DAY = 86400.0  # seconds until the owner hears again of a trouble that lasts
 _CALM = 3600.0  # seconds: what comes back within them has to last as long before the owner hears of it again
 _MOST = 32  # troubles of one kind at a time: senders may be anybody's invention
 _TEXT = 500  # characters of an answer or an advice that are carried
+_NONE = Advice()
 
 
 class Trouble:
@@ -24,18 +26,44 @@ class Trouble:
     notice, message: the queue ids of the mail that tells of it and of the last one that met it, "" for none.
     """
 
-    __slots__ = ("advice", "answer", "cause", "last", "message", "notice", "sender", "since", "smarthost", "told")
+    __slots__ = (
+        "advice",
+        "answer",
+        "cause",
+        "last",
+        "message",
+        "notice",
+        "sender",
+        "since",
+        "smarthost",
+        "told",
+        "_more",
+    )
 
     def __init__(self, words: Sequence[str]) -> None:
-        words = (*words, *[""] * 10)[:10]
+        words = (*words, *[""] * (10 - len(words)))
         since, told, last, self.notice, self.message, self.cause, self.smarthost = words[:7]
-        self.sender, self.answer, self.advice = words[7:]
+        self.sender, self.answer, self.advice, *self._more = words[7:]
         self.since, self.told, self.last = float(since), float(told), float(last)
+
+    def set_advice(self, advice: Advice) -> None:
+        text, *self._more = advice.words()
+        self.advice = text[:_TEXT]
 
     def words(self) -> list[str]:
         """Return what the constructor takes."""
         times = [f"{time:.3f}" for time in (self.since, self.told, self.last)]
-        return [*times, self.notice, self.message, self.cause, self.smarthost, self.sender, self.answer, self.advice]
+        return [
+            *times,
+            self.notice,
+            self.message,
+            self.cause,
+            self.smarthost,
+            self.sender,
+            self.answer,
+            self.advice,
+            *self._more,
+        ]
 
 
 class Troubles:
@@ -62,7 +90,7 @@ class Troubles:
         smarthost: str = "",
         sender: str = "",
         message: str = "",
-        advice: str = "",
+        advice: Advice = _NONE,
         patience: float = 0.0,
         since: float | None = None,
     ) -> Trouble | None:
@@ -84,7 +112,8 @@ class Troubles:
         if ended is not None and trouble.since < ended + _CALM:
             patience = max(patience, _CALM)
         trouble.message = message
-        trouble.last, trouble.answer, trouble.advice = now, answer[:_TEXT], advice[:_TEXT]
+        trouble.last, trouble.answer = now, answer[:_TEXT]
+        trouble.set_advice(advice)
         news = now >= trouble.told + _DAY if trouble.told else now >= trouble.since + patience
         if news:
             trouble.told = now

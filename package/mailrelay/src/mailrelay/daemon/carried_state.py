@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from mailrelay.core import clock, ipc, log
+from mailrelay.daemon import status_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ def troubles(state: State) -> list[Trouble]:
     found: list[Trouble] = []
     offset = clock.wall() - clock.boottime()
     for words in ipc.keep_state(state, ipc.TROUBLE).values():
-        since, _, _, _, _, cause, smarthost, sender, answer, advice = (*words, *[""] * 10)[:10]
+        since, _, _, _, _, cause, smarthost, sender, answer, *advice = (*words, *[""] * (10 - len(words)))
         try:
             found.append({
                 "cause": cause, "smarthost": smarthost, "sender": sender, "since": offset + float(since),
-                "answer": answer, "advice": advice,
+                "answer": answer, **status_file.advice_facts(advice),
             })  # fmt: skip
         except ValueError:
             pass

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from mailrelay.core import clock, counters, ipc, log
-from mailrelay.daemon import carried_state
+from mailrelay.daemon import carried_state, status_file
 from mailrelay.daemon.schedule import Schedule, Second
 from mailrelay.spool import spool
 
@@ -158,10 +158,10 @@ class Dispatcher:
         elif report[0] == "success":
             self.last_success = {"time": clock.wall(), "id": report[1], "smarthost": report[2]}
         elif report[0] == "failure":
-            _, queue_id, smarthost, stage, answer, hint = report
+            _, queue_id, smarthost, stage, answer, advice = report
             self.last_failure = {
                 "time": clock.wall(), "id": queue_id, "name": "", "smarthost": smarthost, "stage": stage,
-                "answer": answer, "advice": hint, "deferred": stage == "deferred",
+                "answer": answer, "deferred": stage == "deferred", **status_file.advice_facts(advice),
             }  # fmt: skip
         elif report[0] == "oldest":
             self.oldest = report[1], clock.boottime() - report[2]
@@ -178,7 +178,8 @@ class Dispatcher:
             {
                 "name": name, "smarthost": place, "state": state, "since": None,
                 "text": bad["answer"] if bad else "", "stage": bad["stage"] if bad else "",
-                "advice": bad["advice"] if bad else "", "next_try": None,
+                "advice": bad["advice"] if bad else "", "advice_code": bad["advice_code"] if bad else "",
+                "advice_values": bad["advice_values"] if bad else {}, "next_try": None,
             }
             for name, place in smarthosts.items()
         ]  # fmt: skip

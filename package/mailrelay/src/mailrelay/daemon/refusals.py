@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from mailrelay.core import clock, ipc, log
+from mailrelay.daemon import status_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,13 +49,16 @@ class Refusals:
         """Return what the status file shows."""
         return list(reversed(self._kept.values()))
 
-    def _count(self, client: str, count: int, reply: str, advice: str) -> Refusal:
+    def _count(self, client: str, count: int, reply: str, advice: str, code: str) -> Refusal:
         now = clock.wall()
         refusal = self._kept.pop((client, reply), None)
         if refusal is None:
             if len(self._kept) >= _KEPT:
                 del self._kept[next(iter(self._kept))]
-            refusal = {"client": client, "reply": reply, "advice": advice, "count": 0, "since": now, "last": now}
+            refusal = {
+                "client": client, "reply": reply, **status_file.advice_facts([advice, code]), "count": 0, "since": now,
+                "last": now,
+            }  # fmt: skip
         refusal["count"] += count
         refusal["last"] = now
         self._kept[client, reply] = refusal

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypedDict
 
+    from mailrelay.config.findings import Fact
+
     class Success(TypedDict):
         """The last mail that went out."""
 
@@ -23,7 +25,14 @@ if TYPE_CHECKING:
         id: str
         smarthost: str
 
-    class Failure(TypedDict):
+    class Advice(TypedDict):
+        """What to change, "" where nobody knows, and for translations its id and what is filled in."""
+
+        advice: str
+        advice_code: str
+        advice_values: dict[str, str]
+
+    class Failure(Advice):
         """The last mail or smarthost that failed and whose cause is still there; "" for what does not apply."""
 
         time: float
@@ -32,10 +41,9 @@ if TYPE_CHECKING:
         smarthost: str  # its host
         stage: str
         answer: str
-        advice: str
         deferred: bool  # the mail waits and is tried again; false: it has failed, or it is the smarthost that did
 
-    class Provider(TypedDict):
+    class Provider(Advice):
         """How one smarthost is: what the command, the bus and the page all say of it."""
 
         name: str  # of its section
@@ -44,20 +52,18 @@ if TYPE_CHECKING:
         since: float | None
         text: str  # the answer that says so, "" for none
         stage: str  # at which it was given
-        advice: str
         next_try: float | None  # until when it is left alone
 
-    class Refusal(TypedDict):
+    class Refusal(Advice):
         """What one machine on the LAN was refused with one reply, since the relay's start."""
 
         client: str
         reply: str  # one line, with its code
-        advice: str  # what to change, or ""
         count: int
         since: float
         last: float
 
-    class Trouble(TypedDict):
+    class Trouble(Advice):
         """What there is now that waiting does not end; "" for what does not apply."""
 
         cause: str  # Failure's, or damaged, disk, stuck
@@ -65,7 +71,6 @@ if TYPE_CHECKING:
         sender: str  # the outgoing sender that it concerns alone
         since: float
         answer: str
-        advice: str
 
     class StatusFacts(TypedDict, total=False):
         """What the file holds; one of another version may hold less."""
@@ -99,10 +104,17 @@ if TYPE_CHECKING:
         last_failure: Failure | None
         refusals: list[Refusal]  # the latest first, a bounded number
         troubles: list[Trouble]  # the oldest first, a bounded number
-        warnings: Sequence[Mapping[str, str | int | bool]]  # Finding.facts or a code, and "text": the whole line
+        warnings: Sequence[Mapping[str, Fact]]  # Finding.facts or a code, and "text": the whole line
 
 
 HINDRANCES = PORT_TAKEN, SPOOL_MISSING = "port-taken", "spool-missing"  # codes of warnings: no mail comes in
+
+
+def advice_facts(words: Sequence[str]) -> Advice:
+    """Return what is shown of an advice; `words` as core.ipc's table has them."""
+    text, code, *values = (*words, *[""] * (2 - len(words)))
+    pairs = (value.partition("=") for value in values)
+    return {"advice": text, "advice_code": code, "advice_values": {name: value for name, _, value in pairs}}
 
 
 def dump(value: object) -> str:

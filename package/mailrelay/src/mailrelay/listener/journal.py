@@ -34,10 +34,10 @@ class Journal:
         keeps_out = limits.keeps_out(line)
         self._counters[counters.REFUSED] += keeps_out
         if self._repeats.note(event, client, line):
-            advice = hints.hint(line, shown)
+            code, advice = hints.hint(line, shown)
             log.event(event, log.NOTICE, client=client, reply=line, said=shown or None, advice=advice or None)
             if keeps_out:
-                ipc.write_refusal(self._pipe, client, 1, line, advice)
+                ipc.write_refusal(self._pipe, client, 1, line, advice, code)
 
     def aborted(self, client: str, queue_id: str, received: int, reason: str) -> None:
         """Note that a message was broken off. received: the bytes that came."""
@@ -56,4 +56,4 @@ class Journal:
             told = {_TEXTS.get(event, "reply"): text}
             log.event(event, log.NOTICE, client=client, **told, again=again)
             if event == "refused" and limits.keeps_out(text):
-                ipc.write_refusal(self._pipe, client, again, text, "")
+                ipc.write_refusal(self._pipe, client, again, text, "", "")
