@@ -76,6 +76,10 @@ def test_what_providers_answer_is_the_fault_of_whom_it_is_and_says_what_to_chang
         assert judge(stage, answer, host="smtp.example.org", **values)[0] in verdict.split("|"), "at any host"
 
 
+def test_advice_that_quotes_the_provider_has_its_code() -> None:
+    assert judge("dot", "554 5.7.99 never seen")[1].endswith("It said: 554 5.7.99 never seen")
+
+
 @pytest.mark.parametrize(
     ("host", "answer", "words"),
     [

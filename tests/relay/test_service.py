@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.relay.calling import call, places
 from tests.support.relay import Relay, processor_seconds, smarthost
 from tests.support.scripted_provider import Delay, ScriptedProvider
 from tests.support.waiting import wait
@@ -114,9 +115,13 @@ def test_a_wrong_password_waits_and_says_what_to_do() -> None:
         section += "\toption username 'shop'\n\toption password 'wr0ng-s3cret'\n"
         with Relay("", section) as relay:
             relay.send()
-            assert "advice=" in relay.wait_log("cause=login-refused")
+            answer = "535 5.7.8 wrong name or password"
+            line = relay.wait_log("cause=login-refused")
+            assert "advice=" in line and f'answer="{answer}"' in line
             wait(lambda: (relay.status().get("last_failure") or {}).get("stage") == "login", "status tells of it")
-            assert relay.status()["last_failure"]["advice"]
+            assert relay.status()["last_failure"]["advice"] and relay.status()["last_failure"]["answer"] == answer
+            assert [trouble["answer"] for trouble in relay.status()["troubles"]] == [answer]
+            assert f"login-refused at 127.0.0.1: {answer}" in call("status", *places(relay)).text
             assert len(relay.queue()) == 1 and relay.queue("failed") == []
             assert "wr0ng-s3cret" not in relay.log() + str(relay.status())
             relay.configure("", section.replace("wr0ng-s3cret", "right"))

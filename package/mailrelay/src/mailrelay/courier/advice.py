@@ -15,8 +15,8 @@ where an earlier paragraph has it already. The conditions, with alternatives beh
     text        what a word of the text, or several, begin with, in any case; alternatives are parted by |
     any         nothing is asked
 
-A * at the end of an alternative stands for anything. In advice, {host} {port} {tls} {text} and the details of a
-certificate are filled in. Ids never change: programs and translations know them. The verdicts:
+A * at the end of an alternative stands for anything. In advice, {host} {port} {tls}, {text} with its code and the
+details of a certificate are filled in. Ids never change: programs and translations know them. The verdicts:
 
     recipient   this recipient will not get it: it fails
     message     this message will not do: it fails

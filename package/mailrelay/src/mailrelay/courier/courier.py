@@ -229,8 +229,8 @@ class Courier:
                 transaction.tag.close()
             return
         verdict, hint = explain.explain(failure, smarthost)
-        host, stage, cause, text = smarthost.host, failure.stage, failure.cause, failure.text
-        log.event("smarthost-failed", log.ERROR, smarthost=host, stage=stage, cause=cause, answer=text, advice=hint)
+        host, stage, cause, answer = smarthost.host, failure.stage, failure.cause, failure.answer
+        log.event("smarthost-failed", log.ERROR, smarthost=host, stage=stage, cause=cause, answer=answer, advice=hint)
         idle = settled and stage == "mail" and failure.code != 421  # it hung up while nothing was on its way
         for place, transaction in enumerate(failure.in_flight):
             message: Message = transaction.tag
@@ -243,13 +243,13 @@ class Courier:
                 if transaction is failure.unsure:
                     fate = "sent but not confirmed, will be sent again"
                     log.event("answer-lost", log.WARNING, id=message.id, text=fate)
-                self.recorder.put_off(message, f"{stage}: {text}")
+                self.recorder.put_off(message, str(failure))
         to_blame = self.routes.connection_failed(smarthost, failure, verdict, settled, clock.boottime())
         if smarthost.name == self.busy:
             return  # the first connection tells how it is
-        self.report("failure", "", host, stage, text, *hint.words())
+        self.report("failure", "", host, stage, answer, *hint.words())
         if to_blame and verdict in (SENDER, SETTING):
-            self.notices.trouble(smarthost, stage, cause, text, hint)
+            self.notices.trouble(smarthost, stage, cause, answer, hint)
 
     # Leave.
 

@@ -48,13 +48,13 @@ def explain(failure: Failure, smarthost: Smarthost) -> tuple[str, Advice]:
         "enhanced": failure.enhanced,
         "text": failure.text,
     }
-    return _explain(facts, smarthost, failure.detail)
+    return _explain(facts, smarthost, {**failure.detail, "text": failure.answer})
 
 
 def explain_reply(reply: Reply, stage: str, smarthost: Smarthost) -> tuple[str, Advice]:
     """Return verdict and hint for a message or a recipient that was refused or deferred at an Outcome's stage."""
     facts = {"stage": stage, "cause": "", "code": str(reply.code), "enhanced": reply.enhanced, "text": reply.text}
-    return _explain(facts, smarthost, {})
+    return _explain(facts, smarthost, {"text": str(reply)})
 
 
 def rules() -> list[Rule]:
@@ -82,6 +82,7 @@ def _read(paragraph: str, texts: dict[str, str]) -> Rule:
 
 
 def _explain(facts: dict[str, str], smarthost: Smarthost, detail: dict[str, str]) -> tuple[str, Advice]:
+    """Match the facts. detail: what the hint may tell besides or instead, such as a text with its code."""
     facts["host"] = smarthost.host.lower().rstrip(".")
     facts["port"] = str(smarthost.port)
     facts["tls"] = smarthost.tls

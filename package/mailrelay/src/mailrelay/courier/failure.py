@@ -44,8 +44,13 @@ class Failure(Exception):
         self.in_flight: list[Transaction] = []
         self.unsure: Transaction | None = None
 
+    @property
+    def answer(self) -> str:
+        """What the server said, with its code, or our own words."""
+        return " ".join(filter(None, (str(self.code or ""), self.enhanced, self.text)))
+
     def __str__(self) -> str:
-        return f"{self.stage}: " + " ".join(filter(None, (str(self.code or ""), self.enhanced, self.text)))
+        return f"{self.stage}: {self.answer}"
 
 
 class Step:

@@ -313,7 +313,7 @@ class SmarthostConnection:
             self._step_began = monotonic()
 
     def _report(self, failure: Failure) -> None:
-        self._step(failure.stage, str(failure).partition(": ")[2], failure.detail, ok=False)
+        self._step(failure.stage, failure.answer, failure.detail, ok=False)
 
     # Closing
 
