@@ -41,7 +41,8 @@ def router(checkout: Checkout) -> Iterator[Container]:
         stanzas = [f"Package: {name}\nVersion: 0\nStatus: install ok installed\nArchitecture: all\n" for name in OTHERS]
         status.write_text("\n".join([status.read_text().rstrip("\n") + "\n", *stanzas]))
         router.put("/usr/bin/apk", APK, 0o755)
-        router.put("/sbin/sysupgrade", STANDIN, 0o755)
+        for program in ("/sbin/sysupgrade", "/usr/bin/owut", "/etc/init.d/network"):
+            router.put(program, STANDIN, 0o755)
         shutil.copytree(checkout.folder / "dist/feed", router.root / "mnt/feed")
         router.put("/etc/opkg/customfeeds.conf", "src/gz mailrelay file:///mnt/feed/opkg\n")
         for key in (checkout.folder / "dist/feed/keys").iterdir():
