@@ -129,8 +129,9 @@ class _Router:
 
     def install(self, package: Path) -> None:
         self.guest.ssh.put([package])
+        install = relay.packages(self.guest).install(f"/tmp/{package.name}")
         started = time.monotonic()
-        self._ask(f"opkg install /tmp/{package.name}")
+        self._ask(install)
         self.install_seconds = time.monotonic() - started
         self._ask(f"rm /tmp/{package.name}; mkdir -p /etc/mailrelay; cat >{as_provider.CA_FILE}",
                   input=self.provider.certificates.authority.decode())  # fmt: skip

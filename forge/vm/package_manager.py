@@ -33,7 +33,6 @@ class PackageManager(ABC):
     program: ClassVar[str]
     ending: ClassVar[str]  # of a package's file
     shipped: ClassVar[str]  # appended to the name of settings that the owner has changed: those of the new version
-    database: ClassVar[str]  # where it writes down what is installed
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -69,7 +68,6 @@ class Opkg(PackageManager):
     program = "opkg"
     ending = "ipk"
     shipped = "-opkg"
-    database = "/usr/lib/opkg/status"
 
     def install(self, *files: str) -> str:
         return f"opkg install {' '.join(files)}"
@@ -92,7 +90,6 @@ class Apk(PackageManager):
     program = "apk"
     ending = "apk"
     shipped = ".apk-new"
-    database = "/lib/apk/db/installed"
     notes = "/lib/apk/packages/"
 
     def install(self, *files: str) -> str:

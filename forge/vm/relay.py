@@ -10,8 +10,9 @@ from forge.core import timeouts
 from forge.core.errors import ForgeError
 from forge.core.ports import greeting
 from forge.site.site import Root, Site
-from forge.vm import ssh
+from forge.vm import package_manager, ssh
 from forge.vm.guest import Guest
+from forge.vm.package_manager import PackageManager
 
 # The roles of the relay in the order of their start, a line each: RSS, PSS, Pss_Anon in kB.
 MEMORY = """
@@ -28,6 +29,11 @@ SILENCE = 2.0  # seconds without a byte that count as silence
 def site() -> Site:
     """A site for firmware with nothing but a way in."""
     return Site(root=Root(ssh_keys=(ssh.public_key(),)))
+
+
+def packages(guest: Guest) -> PackageManager:
+    """The guest's package manager."""
+    return package_manager.of(lambda line: guest.ssh.run(line, check=False))
 
 
 def memory(guest: Guest) -> list[list[int]]:
