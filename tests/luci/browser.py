@@ -23,12 +23,15 @@ FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-r
     --remote-debugging-pipe --ignore-certificate-errors""".split()
 PAGES = "cgi-bin/luci/admin"
 SAVE, APPLY = ".cbi-page-actions .cbi-button-save", ".cbi-page-actions .cbi-button-apply"
-# Notes each call that the page makes, as OBJECT.METHOD.
+# Notes each call that the page makes, as OBJECT.METHOD, and its message.
 LISTEN = """
-    const name = (call) => call.params[1] + '.' + call.params[2];
-    const note = (body) => [].concat(JSON.parse(body)).forEach((call) => asked.push(name(call)));
+    const note = (body) => [].concat(JSON.parse(body)).forEach((call) => {
+        asked.push(call.params[1] + '.' + call.params[2]);
+        said.push(call.params[3]);
+    });
     const { send } = XMLHttpRequest.prototype, { fetch } = window;
     window.asked = [];
+    window.said = [];
     XMLHttpRequest.prototype.send = function(body) { body && note(body); return send.call(this, body); };
     window.fetch = (url, options) => { options && options.body && note(options.body); return fetch(url, options); };
 """
@@ -119,6 +122,11 @@ class Browser:
     def asked(self) -> list[str]:
         """The page's calls since `listen`."""
         return list(self.driver.execute_script("return window.asked"))
+
+    def said(self, call: str) -> list[dict[str, Any]]:
+        """The messages of the page's calls of that name since `listen`."""
+        messages = self.driver.execute_script("return window.said")
+        return [message for name, message in zip(self.asked(), messages, strict=True) if name == call]
 
     def unsaved(self) -> list[Any]:
         """What the session has saved and not applied."""

@@ -32,6 +32,7 @@ from tests.support.router_ssh import asked_for
 APP = paths.PACKAGES / "luci-app-mailrelay"
 ACL = APP / "root/usr/share/rpcd/acl.d/luci-app-mailrelay.json"
 RPCD = "/usr/libexec/rpcd/mailrelay"
+STATUS, SERVICE = "/var/run/mailrelay/status.json", "/var/run/mailrelay/service.json"
 VIEWERS = "luci-app-mailrelay", "luci-base"  # what somebody who may only look reads
 ROOTS_PASSWORD = "MAILRELAY_LUCI_PASSWORD"  # of the router that --host names, if it has one
 
@@ -122,3 +123,20 @@ def call(router: Router) -> Callable[..., dict[str, Any]]:
         return dict(json.loads(router.ok(RPCD, "call", method, input=json.dumps(values))))
 
     return call
+
+
+@pytest.fixture
+def told(router: Router) -> Iterator[Callable[..., None]]:
+    """Has the pages read these facts, and no others, in status.json, and these in service.json beside those it has."""
+    files = {path: router.run(f"cat {path}").output for path in (STATUS, SERVICE)}
+    pid = router.instance().get("pid", 0)
+
+    def tell(service: dict[str, Any] | None = None, **facts: object) -> None:
+        router.run(f"kill -STOP {pid}")  # who would write the file again
+        router.put(STATUS, json.dumps({"queue": 0, "hold": 0, "failed": 0, **facts}))
+        router.put(SERVICE, json.dumps({**json.loads(files[SERVICE]), **(service or {})}))
+
+    yield tell
+    for path, text in files.items():
+        router.put(path, text)
+    router.run(f"kill -CONT {pid}")

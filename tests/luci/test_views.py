@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email import message_from_bytes
 
 import pytest
@@ -16,7 +16,6 @@ from tests.support.router import SETTINGS, Router
 
 pytestmark = pytest.mark.root
 ENGINE = "/usr/lib/mailrelay/python.sh"
-RUN = "/var/run/mailrelay"
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +164,40 @@ def test_a_network_that_faces_the_internet_is_refused_with_the_reason(browser: B
     assert relay.read(SETTINGS) == before
 
 
+def test_what_is_cleared_in_the_form_is_gone_before_it_is_saved(
+    browser: Browser, relay: Router, provider: Provider
+) -> None:
+    """For the check, which would call a network to be removed that is not there any more, and for the test mail."""
+    text = relay.read(SETTINGS)
+    relay.put(SETTINGS, text.replace("list network 'lan'", "list network 'wan'"), 0o600)
+    browser.open("settings")
+    browser.choose("main", "network")
+    browser.press(SAVE)
+    assert not browser.text(".modal .mailrelay-faults")
+    assert ["remove", "main", "network"] in browser.unsaved()
+
+    browser.open("settings")
+    browser.click(".cbi-button-edit")
+    section = browser.dialog_section()
+    browser.field(section, "username").clear()
+    browser.field(section, "password").clear()
+    browser.listen()
+    browser.press(".modal .cbi-button-positive")
+    (checked,) = browser.said("mailrelay.check_draft")
+    assert as_provider.NAME in checked["settings"] and provider.password not in checked["settings"]
+    assert "username" not in checked["settings"]
+
+    browser.open("settings")
+    browser.fill("main", sender="plant@example.org")
+    browser.press(SAVE)
+    browser.field("main", "sender").clear()
+    browser.find("#mailrelay-test-address").send_keys("owner@example.org")
+    browser.listen()
+    browser.press("#mailrelay-test")
+    (tried,) = browser.said("mailrelay.test_draft")
+    assert tried["address"] == "owner@example.org" and "plant@example.org" not in tried["settings"]
+
+
 def test_a_dialog_refuses_what_the_check_refuses(browser: Browser, relay: Router) -> None:
     browser.open("settings")
     browser.click("#cbi-mailrelay-client .cbi-button-add")
@@ -307,14 +340,15 @@ def test_who_may_only_look_sees_no_password_and_no_mail(browser: Browser, relay:
 # ---- other engines, other languages ---------------------------------------------------------------------------------
 
 
-def test_what_an_engine_cannot_do_is_not_offered(browser: Browser, relay: Router, provider: Provider) -> None:
+def test_what_an_engine_cannot_do_is_not_offered(
+    browser: Browser, relay: Router, provider: Provider, told: Callable[..., None]
+) -> None:
     """As with Postfix, whose status says little, and which sends no test mail."""
     text = relay.read(ENGINE)
     stop_provider(relay, provider, "broken")
     relay.send()
     relay.put(ENGINE, f"{text}\nunset -f engine_test engine_hold engine_show\n")
-    relay.reload()
-    relay.put(f"{RUN}/status.json", '{"queue": 1, "hold": 0, "failed": 0}')
+    told({"cannot": ["show", "hold", "test"]}, queue=1)
     try:
         browser.open("overview")
         assert "cannot send a test mail" in browser.text()
@@ -326,11 +360,10 @@ def test_what_an_engine_cannot_do_is_not_offered(browser: Browser, relay: Router
         assert not browser.driver.find_elements("css selector", "[data-show]")
     finally:
         relay.put(ENGINE, text)
-        relay.reload()
         relay.empty_queue()
 
 
-def test_what_strangers_say_is_shown_as_text(browser: Browser, relay: Router) -> None:
+def test_what_strangers_say_is_shown_as_text(browser: Browser, relay: Router, told: Callable[..., None]) -> None:
     """A provider's answer, a machine's sender: neither becomes a part of the page."""
     text = relay.read(ENGINE)
     evil = "<b id=evil>x</b><img src=/evil onerror=document.body.id=1>"
@@ -343,7 +376,7 @@ def test_what_strangers_say_is_shown_as_text(browser: Browser, relay: Router) ->
     status |= {"refusals": [{"client": evil, "reply": evil, "advice": evil, "count": 1, "since": 1, "last": 1}]}
     message = {"id": "1m81x5813g42b6mg", "state": "queue", "sending": False, "damage": None, "age": 1, "size": 1}
     message |= {"sender": evil, "recipients": [{"address": evil, "state": evil}], "last_answer": evil, "attempts": 1}
-    relay.put(f"{RUN}/status.json", json.dumps({**status, "last_failure": failure, "last_success": None}))
+    told(**status, last_failure=failure, last_success=None)
     relay.put("/tmp/evil-queue", json.dumps({"messages": [message], "total": 1}))
     relay.put("/tmp/evil-mail", f"id  1m81x5813g42b6mg\n\nSubject: {evil}\n\nbody\n")
     pages = "engine_queue_json() { cat /tmp/evil-queue; }\nengine_show() { cat /tmp/evil-mail; }\n"

@@ -166,6 +166,16 @@ def test_a_section_is_deleted_and_changes_are_forgotten(router: Container) -> No
     assert "main" in call(router, session, "uci", "get", config="demo")[1]["values"]
 
 
+def test_sections_are_put_in_order(router: Container) -> None:
+    root = login(router)
+    names = list(call(router, root, "uci", "get", config="demo")[1]["values"])
+    assert call(router, root, "uci", "order", config="demo", sections=names[::-1]) == [0]
+    assert list(call(router, root, "uci", "get", config="demo")[1]["values"]) == names[::-1]
+    assert call(router, root, "uci", "changes", config="demo") == [0, {"changes": [["order", names[1], "0"]]}]
+    assert call(router, root, "uci", "order", config="demo", sections=["none"]) == NOT_FOUND
+    call(router, root, "uci", "revert", config="demo")
+
+
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 

@@ -8,11 +8,14 @@
 (function() {
 	const Base = standin.Base, uci = standin.modules.uci, ui = standin.modules.ui;
 
+	const isEqual = (one, other) => JSON.stringify(one) == JSON.stringify(other);
+	const html = (text) => String(text).replace(/[&<>"']/g, (found) => '&#%d;'.format(found.charCodeAt(0)));
+
 	/* ---- fields -------------------------------------------------------------------------------------------------- */
 
 	const Value = Base.extend({
 		__init__: function(map, section, option, title, description) {
-			Object.assign(this, { map, section, option, title, description, deps: [], choices: [], rmempty: true, widgets: {} });
+			Object.assign(this, { map, section, option, title, description, deps: [], choices: [], rmempty: true, widgets: {}, stored: {} });
 		},
 		depends: function(name, value) { this.deps.push({ [name]: value }); },
 		value: function(key, title) { this.choices.push([ key, title || key ]); },
@@ -20,7 +23,14 @@
 		load: function(sid) { return uci.get(this.map.config, sid, this.option); },
 		write: function(sid, value) { uci.set(this.map.config, sid, this.option, value); },
 		remove: function(sid) { uci.unset(this.map.config, sid, this.option); },
-		textvalue: function(sid) { return this.load(sid); },
+		cfgvalue: function(sid) { return this.stored[sid]; },
+		formvalue: function(sid) { return this.widgets[sid].getValue(); },
+		/* As HTML. */
+		textvalue: function(sid) {
+			const value = this.cfgvalue(sid) == null ? this.default : this.cfgvalue(sid);
+
+			return value == null ? null : html(value);
+		},
 		getUIElement: function(sid) { return this.widgets[sid]; },
 		isShown: function(sid) {
 			return !this.deps.length || this.deps.some((dep) => Object.entries(dep).every(([ name, value ]) => {
@@ -40,7 +50,7 @@
 			return made;
 		},
 		render: function(sid) {
-			const stored = this.load(sid), widget = this.widgets[sid] = this.widget(sid, stored == null ? this.default : stored);
+			const stored = this.cfgvalue(sid), widget = this.widgets[sid] = this.widget(sid, stored == null ? this.default : stored);
 			const wrap = E('div', { 'class': 'cbi-value', 'id': 'cbi-%s-%s-%s'.format(this.map.config, sid, this.option) }, [
 				E('label', { 'class': 'cbi-value-title' }, [ this.title ]),
 				E('div', { 'class': 'cbi-value-field', 'id': this.id(sid) }, [
@@ -62,7 +72,7 @@
 			const widget = this.widgets[sid], value = widget.getValue();
 			let text = '';
 
-			if (this.rmempty === false && !String(value))
+			if (!this.rmempty && !this.optional && !String(value))
 				text = 'Expecting: non-empty value';
 			for (const one of this.validate ? [].concat(value) : [])
 				if (!text && this.validate(sid, one) !== true)
@@ -82,9 +92,9 @@
 
 			if (text)
 				throw new Error('Option "%s" contains an invalid input value. %s'.format(this.title, text));
-			if (String(value) == '' || (this.rmempty && String(value) == this.default))
+			if (String(value) == '')
 				this.remove(sid);
-			else
+			else if (!isEqual(this.cfgvalue(sid), value))
 				this.write(sid, value);
 		}
 	});
@@ -94,9 +104,15 @@
 			const node = E('input', { 'type': 'checkbox', 'data-widget-id': 'widget.' + this.id(sid) });
 
 			node.checked = value == '1';
-			return { node, getValue: () => node.checked ? '1' : '0', setValue: (text) => { node.checked = text == '1'; } };
+			return { node, isChecked: () => node.checked, getValue: () => node.checked ? '1' : '0', setValue: (text) => { node.checked = text == '1'; } };
 		},
-		textvalue: function(sid) { return (this.load(sid) || this.default) == '1' ? 'Yes' : 'No'; }
+		textvalue: function(sid) { return (this.cfgvalue(sid) == null ? this.default : this.cfgvalue(sid)) == '1' ? 'Yes' : 'No'; },
+		parse: function(sid) {
+			if (this.isShown(sid) && !(this.rmempty && this.formvalue(sid) == this.default))
+				this.write(sid, this.formvalue(sid));
+			else
+				this.remove(sid);
+		}
 	});
 
 	const ListValue = Value.extend({
@@ -128,7 +144,8 @@
 		widget: function(sid, value) {
 			return { node: E('span', {}, [ value ]), getValue: () => value, setValue: () => {} };
 		},
-		parse: function() {}
+		write: function() {},
+		remove: function() {}
 	});
 
 	const NetworkSelect = ListValue.extend({
@@ -152,6 +169,11 @@
 			this.children.push(made);
 			return made;
 		},
+		sections: function() { return uci.sections(this.map.config, this.sectiontype).map((section) => section['.name']); },
+		load: function() {
+			return Promise.all(this.sections().flatMap((sid) => this.children.map((child) =>
+				Promise.resolve(child.load(sid)).then((value) => { child.stored[sid] = value; }))));
+		},
 		fields: function(sid) {
 			const panes = this.tabs.map((tab, at) => E('div', { 'data-tab': tab.name, 'class': at ? 'hidden' : '' },
 				this.children.filter((child) => child.tab == tab.name).map((child) => child.render(sid))));
@@ -171,6 +193,7 @@
 			this.init(map, ...given);
 			this.section = name;
 		},
+		sections: function() { return [ this.section ]; },
 		render: function() { return E('div', { 'class': 'cbi-section' }, [ this.fields(this.section) ]); },
 		parse: function() { this.children.forEach((child) => child.parse(this.section)); }
 	});
@@ -181,45 +204,56 @@
 		addModalOptions: function() {},
 		render: function() {
 			const config = this.map.config, columns = this.children.filter((child) => !child.modalonly);
-			const sections = uci.sections(config, this.sectiontype);
+			const sids = this.sections();
 
 			return E('div', { 'class': 'cbi-section', 'id': 'cbi-%s-%s'.format(config, this.sectiontype) }, [
 				E('h3', {}, [ this.title ]),
-				E('table', { 'class': 'table' }, sections.map((section) => E('tr', { 'data-sid': section['.name'] }, columns.map((column) =>
-					E('td', { 'data-name': column.option }, [ column.textvalue(section['.name']) || 'none' ])).concat(E('td', {}, [
-					E('button', { 'class': 'cbi-button-edit', 'click': () => this.edit(section['.name']) }, [ 'Edit' ]),
-					E('button', { 'class': 'cbi-button-remove', 'click': ui.createHandlerFn(this, () => {
-						uci.remove(config, section['.name']);
-						return this.map.save(null, true);
-					}) }, [ 'Delete' ])
+				E('table', { 'class': 'table' }, sids.map((sid) => E('tr', { 'data-sid': sid }, columns.map((column) =>
+					E('td', { 'data-name': column.option }, column.textvalue(sid) || E('em', {}, [ 'none' ]))).concat(E('td', {}, [
+					E('button', { 'class': 'cbi-button-edit', 'click': ui.createHandlerFn(this, 'renderMoreOptionsModal', sid) }, [ 'Edit' ]),
+					E('button', { 'class': 'cbi-button-remove', 'click': ui.createHandlerFn(this, 'handleRemove', sid) }, [ 'Delete' ])
 				]))))),
-				sections.length ? '' : this.renderSectionPlaceholder(),
-				E('button', { 'class': 'cbi-button-add', 'click': () => this.edit(uci.add(config, this.sectiontype), true) }, [ this.addbtntitle ])
+				sids.length ? '' : this.renderSectionPlaceholder(),
+				E('button', { 'class': 'cbi-button-add', 'click': ui.createHandlerFn(this, 'handleAdd') }, [ this.addbtntitle ])
 			]);
 		},
+		handleAdd: function() {
+			this.added = uci.add(this.map.config, this.sectiontype);
+			return this.renderMoreOptionsModal(this.added);
+		},
+		handleRemove: function(sid) {
+			uci.remove(this.map.config, sid);
+			return this.map.save(null, true);
+		},
+		handleModalSave: function(map) {
+			return map.save(null, true).then(() => this.map.load()).then(() => this.map.reset())
+				.then(() => this.handleModalCancel(map, null, true)).catch(() => {});
+		},
+		handleModalCancel: function(map, event, saved) {
+			if (this.added && !saved)
+				uci.remove(this.map.config, this.added);
+			delete this.added;
+			ui.hideModal();
+		},
 		/* A dialog with a form of its own over one section. */
-		edit: function(sid, added) {
+		renderMoreOptionsModal: function(sid, event) {
 			const parent = this.map, map = new standin.modules.form.Map(parent.config);
 			const section = map.section(NamedSection, sid, this.sectiontype);
 
 			map.parent = parent;
 			map.section = sid;
 			section.tabs = this.tabs;
-			this.children.forEach((child) => {
+			this.children.filter((child) => child.modalonly !== false).forEach((child) => {
 				const copy = section.taboption(child.tab, child.constructor, child.option, child.title, child.description);
 
-				Object.keys(child).filter((key) => ![ 'map', 'section', 'widgets' ].includes(key)).forEach((key) => { copy[key] = child[key]; });
+				Object.keys(child).filter((key) => ![ 'map', 'section', 'widgets', 'stored' ].includes(key)).forEach((key) => { copy[key] = child[key]; });
 			});
-			this.addModalOptions(section, sid);
 
-			return map.render().then((node) => ui.showModal(this.modaltitle, [ node,
-				E('button', { 'class': 'cbi-button', 'click': () => {
-					if (added)
-						uci.remove(parent.config, sid);
-					ui.hideModal();
-				} }, [ 'Dismiss' ]),
-				E('button', { 'class': 'cbi-button cbi-button-positive', 'click': ui.createHandlerFn(this, () =>
-					map.save(null, true).then(() => parent.draw()).then(() => ui.hideModal())) }, [ 'Save' ])
+			return Promise.resolve(this.addModalOptions(section, sid, event)).then(() => map.render()).then((node) => ui.showModal(this.modaltitle, [
+				node, E('div', { 'class': 'right' }, [
+					E('button', { 'class': 'btn', 'click': ui.createHandlerFn(this, 'handleModalCancel', map) }, [ 'Dismiss' ]),
+					E('button', { 'class': 'cbi-button cbi-button-positive', 'click': ui.createHandlerFn(this, 'handleModalSave', map) }, [ 'Save' ])
+				])
 			], 'cbi-modal'));
 		}
 	});
@@ -236,25 +270,33 @@
 			return made;
 		}
 
-		render() { return Promise.resolve(this.draw()); }
+		load() { return uci.load(this.config).then(() => Promise.all(this.children.map((child) => child.load()))); }
 
-		draw() {
+		render() {
+			if (!this.parent)
+				standin.maps.push(this);
+			return this.load().then(() => this.reset());
+		}
+
+		/* Draws it with what was loaded. */
+		reset() {
 			this.root = this.root || E('div', { 'class': 'cbi-map', 'id': 'cbi-' + this.config });
 			standin.modules.dom.content(this.root, [
-				this.title ? E('h2', {}, [ this.title ]) : '', this.description || ''
+				this.title ? E('h2', {}, this.title) : '', this.description ? E('div', { 'class': 'cbi-map-descr' }, this.description) : ''
 			].concat(this.children.map((child) => child.render())));
 			this.checkDepends();
-			return this.root;
+			return Promise.resolve(this.root);
 		}
 
 		parse() { return Promise.resolve().then(() => this.children.forEach((child) => child.parse())); }
 
 		save(cb, silent) {
-			return this.parse().then(cb).then(() => uci.save()).catch((error) => {
+			this.checkDepends();
+			return this.parse().then(cb).then(() => uci.save()).then(() => this.load()).catch((error) => {
 				if (!silent)
 					ui.showModal('Save error', [ E('p', {}, [ error.message ]) ]);
 				throw error;
-			}).then(() => this.parent || this.draw());
+			}).then(() => this.reset());
 		}
 
 		checkDepends() {

@@ -1,7 +1,8 @@
 'use strict';
 /*
  * Stands in for LuCI's client: what the views use of its documented API (L, E, dom, rpc, uci, ui, poll, view, baseclass
- * and the loading of modules), as thin as it can be, and its login. Calls go to /ubus as LuCI's do. Forms are in form.js.
+ * and the loading of modules), as thin as it can be, and its login. Calls go to /ubus as LuCI's do. Settings are in
+ * uci.js, forms in form.js.
  * It proves nothing about LuCI itself: there the same tests run with --host.
  */
 
@@ -59,38 +60,44 @@ standin.require = function(name) {
 
 /* ---- the document ------------------------------------------------------------------------------------------------ */
 
-function append(node, children) {
-	if (Array.isArray(children))
-		children.forEach((child) => child instanceof Node ? node.appendChild(child) : child != null && node.appendChild(document.createTextNode(child)));
-	else if (children instanceof Node)
-		node.appendChild(children);
-	else if (children != null)
-		node.innerHTML = String(children);
-	return node;
-}
+const dom = standin.modules.dom = {
+	/* As LuCI's: an array's texts are texts, a bare text is HTML. */
+	append: (node, children) => {
+		if (Array.isArray(children))
+			children.filter((child) => child != null).forEach((child) =>
+				node.appendChild(child instanceof Node ? child : document.createTextNode(child)));
+		else if (typeof children == 'function')
+			return dom.append(node, children(node));
+		else if (children instanceof Node)
+			node.appendChild(children);
+		else if (children != null)
+			node.innerHTML = String(children);
+		return node.lastChild;
+	},
+	content: (node, children) => {
+		node.replaceChildren();
+		return dom.append(node, children);
+	},
+	parent: (node, selector) => node.closest(selector),
+	attr: (node, name, value) => Object.entries(typeof name == 'string' ? { [name]: value } : name).forEach(([ key, one ]) => {
+		if (typeof one == 'function')
+			node.addEventListener(key, one);
+		else if (one != null)
+			node.setAttribute(key, typeof one == 'object' ? JSON.stringify(one) : one);
+	})
+};
 
 function E(tag, attributes, children) {
+	const bare = !(attributes instanceof Object) || Array.isArray(attributes) || attributes instanceof Node;
+	const node = Array.isArray(tag) ? document.createDocumentFragment() : document.createElement(tag);
+
 	if (Array.isArray(tag))
-		return append(document.createDocumentFragment(), attributes instanceof Array ? attributes : tag);
-	if (attributes instanceof Node || Array.isArray(attributes) || typeof attributes == 'string') {
-		children = attributes;
-		attributes = {};
-	}
-
-	const node = document.createElement(tag);
-
-	for (const [ name, value ] of Object.entries(attributes || {}))
-		if (typeof value == 'function')
-			node.addEventListener(name, value);
-		else if (value != null)
-			node.setAttribute(name, value);
-	return append(node, children);
+		tag.forEach((one) => node.appendChild(one instanceof Node ? one : E(one)));
+	if (!bare)
+		dom.attr(node, attributes);
+	dom.append(node, bare ? attributes : children);
+	return node;
 }
-
-standin.modules.dom = {
-	append: append,
-	content: (node, children) => { node.replaceChildren(); return append(node, children); }
-};
 
 const L = {
 	env: { sessionid: sessionStorage.getItem('session') || '0'.repeat(32), ubuspath: '/ubus/' },
@@ -98,142 +105,146 @@ const L = {
 	url: (path) => '/cgi-bin/luci/' + path,
 	require: standin.require,
 	resolveDefault: (promise, value) => Promise.resolve(promise).catch(() => value),
+	toArray: (value) => value == null ? [] : Array.isArray(value) ? value : typeof value == 'object' ? [ value ] : String(value).trim().split(/\s+/),
 	hasViewPermission: () => standin.mayWrite || null
 };
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
+/* Answers [ STATUS, REPLY ]; what the session may not call is an error. */
 standin.call = function(object, method, values) {
 	const asked = { jsonrpc: '2.0', id: 1, method: 'call', params: [ L.env.sessionid, object, method, values ] };
 
 	return fetch(L.env.ubuspath, { method: 'POST', body: JSON.stringify(asked) }).then((answer) => answer.json()).then((answer) => {
-		const failed = answer.error ? 'error %s: %s'.format(answer.error.code, answer.error.message)
-			: answer.result[0] ? 'ubus code %s'.format(answer.result[0]) : '';
-
-		if (failed)
-			throw new Error('RPC call to %s/%s failed with %s'.format(object, method, failed));
-		return answer.result[1];
+		if (answer.error)
+			throw new Error('RPC call to %s/%s failed with error %d: %s'.format(object, method, answer.error.code, answer.error.message));
+		return answer.result;
 	});
 };
 
+/* A reply of another type than the expected one is as if that one had come; without `reject` a status is a reply. */
 standin.modules.rpc = {
 	declare: (what) => (...given) => standin.call(what.object, what.method,
-		Object.fromEntries((what.params || []).map((name, at) => [ name, given[at] ])))
+		Object.fromEntries((what.params || []).map((name, at) => [ name, given[at] ]))).then((result) => {
+		if (what.reject && result[0])
+			throw new Error('RPC call to %s/%s failed with ubus code %d'.format(what.object, what.method, result[0]));
+
+		const reply = result.length > 1 ? result[1] : result[0], [ key ] = Object.keys(what.expect || {});
+		const found = key && reply != null ? reply[key] : reply, kind = Object.prototype.toString;
+
+		if (key == null)
+			return reply;
+		return found != null && kind.call(found) == kind.call(what.expect[key]) ? found : what.expect[key];
+	})
 };
+
+const STATUS = [ '', 'InvalidCommandError', 'InvalidArgumentError', 'MethodNotFoundError', 'NotFoundError', 'NoDataError', 'PermissionError' ];
 
 standin.modules.fs = {
-	read: (path) => standin.call('file', 'read', { path }).then((answer) => answer.data)
+	read: (path) => standin.call('file', 'read', { path }).then(([ status, reply ]) => {
+		if (status)
+			throw Object.assign(new Error('ubus code %d'.format(status)), { name: STATUS[status] || 'Error' });
+		return reply.data;
+	})
 };
 
-standin.modules.poll = {
+/* At once and then again and again; nobody catches what fails. */
+const poll = standin.modules.poll = {
+	queue: [],
+	ticks: 0,
 	add: (fn, seconds) => {
-		let busy = false;
-
-		setInterval(() => {
-			if (!busy) {
-				busy = true;
-				Promise.resolve(fn()).catch(() => {}).finally(() => { busy = false; });
-			}
-		}, seconds * standin.pace);
+		poll.queue.push({ fn, seconds: seconds || 5, ready: true });
+		poll.start();
 		return true;
+	},
+	remove: (fn) => {
+		const before = poll.queue.length;
+
+		poll.queue = poll.queue.filter((one) => one.fn !== fn);
+		return poll.queue.length != before;
+	},
+	start: () => {
+		if (poll.timer)
+			return false;
+		poll.ticks = 0;
+		poll.timer = setInterval(poll.step, standin.pace);
+		poll.step();
+		return true;
+	},
+	stop: () => {
+		clearInterval(poll.timer);
+		delete poll.timer;
+		return true;
+	},
+	active: () => poll.timer != null,
+	step: () => {
+		poll.queue.filter((one) => one.ready && poll.ticks % one.seconds == 0).forEach((one) => {
+			one.ready = false;
+			Promise.resolve(one.fn()).finally(() => { one.ready = true; });
+		});
+		poll.ticks++;
 	}
 };
 standin.pace = 200; /* ms a second: five times LuCI's */
 
-/* ---- settings ---------------------------------------------------------------------------------------------------- */
-
-const options = (section) => Object.fromEntries(Object.entries(section).filter(([ name ]) => name.charAt(0) != '.'));
-
-const uci = standin.modules.uci = {
-	all: {},
-	loaded: {}, /* as rpcd has it */
-	made: 0,
-
-	load: (config) => standin.call('uci', 'get', { config }).then((answer) => {
-		uci.loaded[config] = answer.values;
-		uci.all[config] = structuredClone(Object.values(answer.values)).sort((one, other) => one['.index'] - other['.index']);
-	}),
-	save: () => Promise.all(Object.keys(uci.all).map((config) => {
-		const before = uci.loaded[config], tasks = [];
-		const change = (method, values) => tasks.push(standin.call('uci', method, Object.assign({ config }, values)));
-
-		uci.all[config].forEach((section) => {
-			const name = section['.name'], old = before[name], values = options(section);
-
-			if (!old)
-				return change('add', { type: section['.type'], name: section['.anonymous'] ? undefined : name, values });
-
-			const set = Object.entries(values).filter(([ option, value ]) => String(value) != String(old[option]));
-			const gone = Object.keys(options(old)).filter((option) => !(option in values));
-
-			if (set.length)
-				change('set', { section: name, values: Object.fromEntries(set) });
-			if (gone.length)
-				change('delete', { section: name, options: gone });
-		});
-		Object.keys(before).filter((name) => !uci.get(config, name)).forEach((section) => change('delete', { section }));
-
-		return Promise.all(tasks).then(() => uci.load(config));
-	})),
-	apply: () => standin.call('uci', 'apply', { rollback: true, timeout: 10 }).then(() => standin.call('uci', 'confirm', {})),
-	sections: (config, type) => uci.all[config].filter((section) => !type || section['.type'] == type),
-	get: (config, name, option) => {
-		const section = uci.all[config].find((one) => one['.name'] == name);
-
-		return section && option ? section[option] : section;
-	},
-	set: (config, name, option, value) => { uci.get(config, name)[option] = value; },
-	unset: (config, name, option) => { delete uci.get(config, name)[option]; },
-	add: (config, type, name) => {
-		const section = { '.type': type, '.anonymous': !name, '.name': name || 'new%s'.format(++uci.made) };
-
-		uci.all[config].push(section);
-		return section['.name'];
-	},
-	remove: (config, name) => { uci.all[config] = uci.all[config].filter((section) => section['.name'] != name); }
-};
-
 /* ---- dialogs and buttons ----------------------------------------------------------------------------------------- */
 
-const overlay = () => document.getElementById('modal_overlay');
-
 const ui = standin.modules.ui = {
+	/* A title is HTML. What a dialog shows stays there unseen when it is closed. */
 	showModal: (title, children, ...classes) => {
-		const node = E('div', { 'class': [ 'modal' ].concat(classes).join(' ') }, [ E('h4', {}, [ title ]) ].concat(children));
+		const dialog = document.querySelector('#modal_overlay > .modal');
 
-		overlay().replaceChildren(node);
+		dialog.className = [ 'modal' ].concat(classes).join(' ');
+		dom.content(dialog, E('h4', {}, title));
+		dom.append(dialog, children);
 		document.body.classList.add('modal-overlay-active');
-		return node;
+		return dialog;
 	},
-	hideModal: () => {
-		document.body.classList.remove('modal-overlay-active');
-		overlay().replaceChildren();
-	},
-	addNotification: (title, children, kind) => {
-		const node = E('div', { 'class': 'alert-message ' + (kind || '') }, [].concat(children));
+	hideModal: () => document.body.classList.remove('modal-overlay-active'),
+	addNotification: (title, children, ...classes) => {
+		const text = E('div', {}, title != null ? E('h4', {}, title) : null);
+		const node = E('div', { 'class': [ 'alert-message' ].concat(classes).join(' ') }, [
+			text, E('button', { 'class': 'btn', 'click': (event) => event.target.closest('.alert-message').remove() }, [ 'Dismiss' ])
+		]);
 
+		dom.append(text, children);
 		document.getElementById('maincontent').prepend(node);
 		return node;
 	},
+	/* LuCI's catches nothing. Here a refusal, as of a form with a wrong value, is no complaint on the console. */
 	createHandlerFn: (self, fn, ...given) => (event) => {
 		const button = event.currentTarget, handler = typeof fn == 'string' ? self[fn] : fn;
 
 		button.disabled = true;
 		button.classList.add('spinning');
-		return Promise.resolve(handler.call(self, ...given, event)).catch((error) => { standin.failed = String(error); }).finally(() => {
+		Promise.resolve(handler.call(self, ...given, event)).finally(() => {
 			button.disabled = false;
 			button.classList.remove('spinning');
+		}).catch((error) => {
+			if (error.name != 'Error')
+				throw error;
 		});
+	},
+	changes: {
+		apply: (checked) => {
+			ui.showModal('', [ E('p', {}, [ 'Applying' ]) ], 'alert-message', 'notice');
+			return standin.call('uci', 'apply', { rollback: checked, timeout: 10 })
+				.then(([ status ]) => status ? ui.hideModal() : standin.call('uci', 'confirm', {}).then(() => {
+					location.href = location.href.split('#')[0];
+				}));
+		}
 	}
 };
 
 /* ---- views ------------------------------------------------------------------------------------------------------- */
 
 const View = Base.extend({
-	handleSave: function() { return Promise.resolve(); },
-	handleSaveApply: function(event) { return this.handleSave(event).then(() => uci.apply()).then(() => location.reload()); },
-	handleReset: function() { location.reload(); }
+	load: () => {},
+	handleSave: function() { return Promise.all(standin.maps.map((map) => map.save())); },
+	handleSaveApply: function(event) { return this.handleSave(event).then(() => { ui.changes.apply(true); }); },
+	handleReset: function() { return Promise.all(standin.maps.map((map) => map.reset())); }
 });
+standin.maps = []; /* the forms of the page */
 
 standin.modules.view = { extend: (members) => class extends View.extend(members) {} };
 
@@ -245,7 +256,7 @@ standin.login = function() {
 	password.name = 'luci_password';
 
 	return E([], [ username, password, E('button', { 'class': 'cbi-button-positive', 'click': () =>
-		standin.call('session', 'login', { username: username.value, password: password.value }).then((answer) => {
+		standin.call('session', 'login', { username: username.value, password: password.value }).then(([ , answer ]) => {
 			sessionStorage.setItem('session', answer.ubus_rpc_session);
 			location.reload();
 		}) }, [ 'Log in' ]) ]);
@@ -261,9 +272,9 @@ standin.page = function() {
 		standin.call('session', 'access', may)
 	]).then((answers) => {
 		standin.catalog = answers[0];
-		standin.mayWrite = answers[1].access;
+		standin.mayWrite = answers[1][1].access;
 		return standin.require(path == 'status/overview' ? 'view.status.include.60_mailrelay' : 'view.' + path.replace(/\//g, '.'));
-	}).then((view) => Promise.resolve(view.load()).then((data) => view.render(data)).then((node) => {
+	}).then((view) => path == 'status/overview' ? standin.part(view) : Promise.resolve(view.load()).then((data) => view.render(data)).then((node) => {
 		const buttons = [];
 
 		for (const [ name, kind, title ] of [
@@ -274,6 +285,18 @@ standin.page = function() {
 
 		return E([], [ node, E('div', { 'class': 'cbi-page-actions' }, buttons) ]);
 	}));
+};
+
+/* A part of the status page, drawn anew at each poll. */
+standin.part = function(part) {
+	const place = E('div', { 'class': 'cbi-section' });
+	const draw = () => Promise.resolve(part.load()).then((data) => part.render(data)).then((node) =>
+		dom.content(place, node ? [ E('h3', {}, [ part.title ]), node ] : []));
+
+	return draw().then(() => {
+		poll.add(draw, 5);
+		return place;
+	});
 };
 
 standin.start = function() {

@@ -31,7 +31,7 @@ def offer(event: Callable[[str, dict[str, Any]], None]) -> None:
     global _event
     _event = event
     bus.objects["uci"] = bus.methods(
-        get=_get, add=_add, set=_set, delete=_delete, changes=_changes, commit=_commit, apply=_apply,
+        get=_get, add=_add, set=_set, delete=_delete, order=_order, changes=_changes, commit=_commit, apply=_apply,
         revert=lambda message: _store(message).forget(), confirm=lambda message: None,
     )  # fmt: skip
 
@@ -109,6 +109,15 @@ def _delete(message: dict[str, Any]) -> None:
     for option in [options] if isinstance(options, str) else options or ():
         if option in section.options:
             store.change("delete", section.id, option, "")
+
+
+def _order(message: dict[str, Any]) -> None:
+    """The sections in this order."""
+    store = _store(message)
+    for place, name in enumerate(message["sections"]):
+        section = _section(store, name)
+        if store.sections.index(section) != place:
+            store.change("reorder", section.id, "", str(place))
 
 
 def _changes(message: dict[str, Any]) -> dict[str, Any]:

@@ -115,19 +115,22 @@ return baseclass.extend({
 		return _('%d MB').format(bytes / 1048576);
 	},
 
-	/* The settings as they stand in the form, saved or not, as the text of a settings file. */
+	/*
+	 * The settings as they stand in the form, saved or not, as the text of a settings file. Each value is asked for by itself:
+	 * uci.sections() still has what was deleted and is not saved.
+	 */
 	draft: function() {
-		const quoted = function(text) { return "'" + String(text).replace(/'/g, "'\\''") + "'"; };
+		const quoted = (text) => "'" + String(text).replace(/'/g, "'\\''") + "'";
 		const lines = [];
 
-		uci.sections('mailrelay').forEach(function(section) {
+		uci.sections('mailrelay').forEach((section) => {
 			lines.push('config ' + section['.type'] + (section['.anonymous'] ? '' : ' ' + quoted(section['.name'])));
 
-			Object.keys(section).filter(function(name) { return name.charAt(0) != '.'; }).forEach(function(name) {
-				const value = section[name];
+			Object.keys(section).filter((name) => name.charAt(0) != '.').forEach((name) => {
+				const value = uci.get('mailrelay', section['.name'], name);
 
 				if (Array.isArray(value))
-					value.forEach(function(item) { lines.push('\tlist ' + name + ' ' + quoted(item)); });
+					value.forEach((item) => lines.push('\tlist ' + name + ' ' + quoted(item)));
 				else if (value != null && value !== '')
 					lines.push('\toption ' + name + ' ' + quoted(value));
 			});
