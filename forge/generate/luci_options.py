@@ -31,7 +31,7 @@ def render(_: str) -> str:
         "name": NAME,
         "localPart": LOCAL_PART,
     }
-    parts = [f"\t{name}: {_literal(value)},\n" for name, value in words.items()]
+    parts = [f"\t{name}: {literal(value)},\n" for name, value in words.items()]
     types = ",\n".join(f"\t\t{name}: {{ {', '.join(_type(name))} }}" for name in TYPES)
     parts.append(f"\ttypes: {{\n{types}\n\t}},\n")
     sections = ",\n".join(f"\t\t{section}: {{\n{_options(options)}\n\t\t}}" for section, options in OPTIONS.items())
@@ -46,7 +46,7 @@ def _type(name: str) -> list[str]:
         facts["never"] = type.never
     if type.units:
         facts["units"] = type.units
-    return [*_texts(facts), f"text: _({_literal(type.text)})"]
+    return [*_texts(facts), f"text: _({literal(type.text)})"]
 
 
 def _options(options: tuple[Option, ...]) -> str:
@@ -71,20 +71,20 @@ def _facts(option: Option) -> list[str]:
             facts |= {"lowText": type.show(limits.low or 0), "highText": type.show(limits.high)}
     texts = _texts(facts)
     if option.computed:
-        texts.append(f"computed: _({_literal(option.computed)})")
-    return [*texts, f"help: _({_literal(option.help)})"]
+        texts.append(f"computed: _({literal(option.computed)})")
+    return [*texts, f"help: _({literal(option.help)})"]
 
 
 def _texts(facts: Mapping[str, Value]) -> list[str]:
-    return [f"{name}: {_literal(value)}" for name, value in facts.items()]
+    return [f"{name}: {literal(value)}" for name, value in facts.items()]
 
 
-def _literal(value: Value) -> str:
+def literal(value: Value) -> str:
     """Write a value as LuCI's sources do: strings in single quotes."""
     if isinstance(value, str):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     if isinstance(value, list):
-        return f"[ {', '.join(map(_literal, value))} ]"
+        return f"[ {', '.join(map(literal, value))} ]"
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_literal(key)}: {_literal(item)}" for key, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in value.items()) + " }"
     return json.dumps(value)

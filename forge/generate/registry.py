@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from forge.generate import docs, luci_options, option_table, versions
+from forge.generate import docs, luci_advice, luci_options, option_table, versions
 
 FILES: Mapping[Path, Callable[[str], str]] = {
     docs.CONFIG: docs.render,
     luci_options.FILE: luci_options.render,
+    luci_advice.FILE: luci_advice.render,
     option_table.TABLE: option_table.render,
     versions.LUCI: versions.luci,
     versions.LIBRARY: versions.library,

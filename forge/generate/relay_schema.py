@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # fmt: off
 __all__ = [
     "FALSE", "LOCAL_PART", "NAME", "OPTIONS", "PRIVATE_DOMAIN", "SPACE_FREE", "TRUE", "TYPES",
-    "Machine", "Option", "Setting", "check", "uci",
+    "Machine", "Option", "Setting", "advice_texts", "check", "uci",
 ]
 # fmt: on
 
@@ -38,3 +38,10 @@ def __getattr__(name: str) -> object:
         if name in __all__ and hasattr(module, name):
             return getattr(module, name)
     raise AttributeError(name)
+
+
+def advice_texts() -> dict[str, str]:
+    """Return the table's advice by its id."""
+    from mailrelay.courier import explain
+
+    return {code: text for _, _, code, text in explain.rules()}

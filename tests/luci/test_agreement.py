@@ -13,7 +13,7 @@ from tests.luci.browser import Browser
 from tests.luci.conftest import APP
 from tests.support.option_values import VALUES
 
-SETTINGS = APP / "htdocs/luci-static/resources/view/mailrelay/settings.js"
+LAYOUT = APP / "htdocs/luci-static/resources/mailrelay/layout.js"
 PROVIDERS = APP / "htdocs/luci-static/resources/mailrelay/providers.js"
 LETTERS = "aZ09.-_:/@=,;'\"<>[]()%* \t\\|äß\u200b\u2028"
 
@@ -62,9 +62,7 @@ def test_the_form_and_the_relay_judge_every_value_alike(browser: Browser) -> Non
 
 
 def test_every_option_has_one_field() -> None:
-    text = SETTINGS.read_text()
-    layout = text[text.index("const LAYOUT") : text.index("const COLUMNS")]
-    parts = re.split(r"^\t(mailrelay|smarthost|client): \[", layout, flags=re.MULTILINE)
+    parts = re.split(r"^\t(mailrelay|smarthost|client): \[", LAYOUT.read_text(), flags=re.MULTILINE)
     shown = {name: re.findall(r"\[ '(\w+)', _\('[^']*'\) \]", part) for name, part in zip(parts[1::2], parts[2::2])}
     for section, options in OPTIONS.items():
         assert sorted(shown[section]) == sorted(option.name for option in options)

@@ -85,7 +85,7 @@ def test_a_provider_is_set_up_tried_saved_and_takes_mail(browser: Browser, route
     browser.find("#mailrelay-test-address").send_keys("owner@example.org")
     browser.press("#mailrelay-test")
     assert "The mail was not sent" in browser.text("#mailrelay-test-result")
-    assert "refuses username and password" in browser.text("#mailrelay-test-result .mailrelay-advice")
+    assert "refuses login name and password" in browser.text("#mailrelay-test-result .mailrelay-advice")
     assert "password 'wrong'" not in router.read(SETTINGS), "nothing was saved for the test"
     assert router.status() == {}, "and nothing was started"
 
@@ -122,11 +122,11 @@ def test_a_broken_password_is_explained_on_the_overview(browser: Browser, relay:
     relay.send()
     trouble = '[data-cause="login-refused"]'
     browser.wait(lambda: "waits for a setting to be mended (for" in browser.text(trouble), "without a reload")
-    assert "refuses username and password" in browser.text(f"{trouble} strong")
+    assert "refuses login name and password" in browser.text(f"{trouble} strong")
     assert not browser.driver.find_elements("css selector", "#mailrelay-failure"), "the last failure is the same"
     assert "1 waiting" in browser.text("#mailrelay-status")
     browser.open("status")
-    assert "1 waiting" in browser.text() and "refuses username and password" in browser.text()
+    assert "1 waiting" in browser.text() and "refuses login name and password" in browser.text()
     relay.empty_queue()
 
 
@@ -147,7 +147,7 @@ def test_a_relay_that_cannot_run_says_why(browser: Browser, relay: Router, provi
     relay.wait(lambda: relay.status() == {}, "it has ended")
     browser.open("overview")
     browser.wait(lambda: "have faults" in browser.text("#mailrelay-status"), "the reason")
-    assert "'abc' is not a port" in browser.text("#mailrelay-status")
+    assert '"abc" cannot be used. Expected: a port' in browser.text("#mailrelay-status")
 
 
 # ---- settings -------------------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def test_a_network_that_faces_the_internet_is_refused_with_the_reason(browser: B
     browser.press(APPLY)
     said = browser.text(".modal .mailrelay-faults")
     assert "This is not saved" in said
-    assert "Networks that may send" in said and "faces the internet, and anyone there could send" in said
+    assert "Networks that may send" in said and "faces the internet: anyone there could send" in said
     assert relay.read(SETTINGS) == before
 
 
@@ -205,7 +205,7 @@ def test_a_dialog_refuses_what_the_check_refuses(browser: Browser, relay: Router
     browser.fill(section, address="192.168.1.0/24")
     browser.tick(section, "redirect")
     browser.press(".modal .cbi-button-positive")
-    assert "is for one machine" in browser.text(".modal .mailrelay-faults")
+    assert "Is for one machine" in browser.text(".modal .mailrelay-faults")
     assert browser.unsaved() == []
     browser.fill(section, address="192.168.1.40")
     browser.press(".modal .cbi-button-positive")

@@ -239,3 +239,29 @@ def test_no_provider_is_told_and_no_fault() -> None:
         "CONFIG: warning: section 'main' has no provider set, so that all mail is refused for now; "
         "add a section config smarthost"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "option", "values"),
+    [
+        (TOGETHER["alias to nowhere"], "alias-nowhere", "alias", {"value": "bob"}),
+        (TOGETHER["ourselves by name"], "itself", "host", {"value": "router.example.org"}),
+        (TOGETHER["no password"], "missing", "password", {}),
+        (TOGETHER["cleartext to the internet"], "cleartext-refused", "tls", {"host": "192.0.2.1"}),
+        (TOGETHER["unknown option"], "unknown-option", "bogus", {}),
+        (GOOD + "\toption port 'smtp'\n", "no-port", "port", {"value": "smtp"}),
+        (GOOD.replace("list network 'lan'", "option sender 'me@example.org'"), "no-network", "network", {}),
+    ],
+)
+def test_a_finding_has_the_code_and_facts_that_the_other_engine_gives_it(
+    text: str, code: str, option: str, values: dict[str, str]
+) -> None:
+    (line,) = check(text, {**NEW, "JSON": "1"})[1]
+    ours = {finding["code"]: finding for finding in json.loads(line)}[code]
+    assert (ours["option"], ours["values"]) == (option, values)
+    assert str(paths.RELAY) in sys.path or sys.path.insert(0, str(paths.RELAY)) is None
+    schema = importlib.import_module("mailrelay.config.schema")
+    machine = importlib.import_module("mailrelay.config.machine").Machine()
+    _, faults, warnings = schema.check(text.encode(), "CONFIG", machine)
+    theirs = {finding.code: finding.facts() for finding in [*faults, *warnings]}[code]
+    assert theirs["option"] == option and values.items() <= theirs["values"].items()

@@ -137,12 +137,12 @@ host zoho.com zoho.eu zoho.in zohocloud.ca; cause login-* no-common-auth -> sett
     The host must fit the account: smtp.zoho.eu for European ones, smtppro.zoho... for own domains.
 
 host gmx.net gmx.com gmx.de gmx.at gmx.ch; cause login-* no-common-auth -> setting gmx-login
-    GMX refuses the login. Allow it first: on the GMX web page, Settings, POP3 & IMAP, 'Allow access'. With two-
-    factor sign-in it also wants an app password. Username is the whole address.
+    GMX refuses the login. Allow it first: on the GMX web page, Settings, POP3 & IMAP, 'Allow access'. With
+    two-factor sign-in it also wants an app password. Username is the whole address.
 
 host web.de; cause login-* no-common-auth -> setting webde-login
-    WEB.DE refuses the login. Allow it first: on the WEB.DE web page, Settings, POP3/IMAP, 'Allow access'. With two-
-    factor sign-in it also wants an app password. Username is the whole address.
+    WEB.DE refuses the login. Allow it first: on the WEB.DE web page, Settings, POP3/IMAP, 'Allow access'. With
+    two-factor sign-in it also wants an app password. Username is the whole address.
 
 host t-online.de; cause login-* no-common-auth -> setting telekom-password
     Telekom does not take your normal password here. Make a 'Passwort für E-Mail-Programme' in the customer centre
@@ -262,8 +262,8 @@ cause cert-untrusted -> setting certificate-untrusted
 
 cause cert-fingerprint -> setting certificate-changed
     The server's certificate is not the one in option fingerprint. If you have not renewed it, something on the way
-    answers in the server's place: don't send. If you have, compare this with the fingerprint at the server itself,
-    and if they are the same, set the option to it: {sha256}
+    answers in the server's place: don't send. If you have, compare with the fingerprint at the server itself, and
+    write it there if it is this one: {sha256}
 
 cause ca-file -> setting ca-file
     The file in option ca_file cannot be used: {text}.

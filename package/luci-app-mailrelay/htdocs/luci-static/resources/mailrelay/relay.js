@@ -3,6 +3,8 @@
 'require fs';
 'require rpc';
 'require uci';
+'require mailrelay.layout as layout';
+'require mailrelay.words as words';
 
 /*
  * What the views share: the calls of rpcd's object, texts for times and sizes, and what is said of settings. No rule
@@ -47,11 +49,6 @@ function now(status, uptime) {
 
 function call(method, params, expect) {
 	return rpc.declare({ object: 'mailrelay', method: method, params: params || [], expect: expect || {}, reject: true });
-}
-
-/* What a finding says: of `mailrelay check --json`, or a plain text. */
-function said(finding) {
-	return finding.problem ? finding.problem + '; ' + finding.hint : finding.text;
 }
 
 return baseclass.extend({
@@ -139,16 +136,14 @@ return baseclass.extend({
 		return lines.join('\n') + '\n';
 	},
 
-	said: said,
-
 	/* A box of findings, in the words of `names(section, option)` where there are any. */
 	box: function(kind, title, findings, names) {
 		return E('div', { 'class': 'alert-message ' + kind }, [
 			E('h4', {}, [ title ]),
 			E('ul', { 'style': 'margin:0; padding-left:1.5em' }, findings.map(function(finding) {
-				const place = names ? names(finding.section, finding.option) : finding.option;
+				const place = names ? names(finding.section, finding.option) : finding.option && layout.title(finding.section, finding.option);
 
-				return E('li', {}, place ? [ E('strong', {}, [ place ]), ': ', said(finding) ] : [ said(finding) ]);
+				return E('li', {}, place ? [ E('strong', {}, [ place ]), ': ', words.finding(finding) ] : [ words.finding(finding) ]);
 			}))
 		]);
 	}

@@ -1,6 +1,7 @@
 'use strict';
 'require baseclass';
 'require mailrelay.relay as relay';
+'require mailrelay.words as words';
 
 /* The status in words, for the overview and, in short, for LuCI's status page. */
 
@@ -85,7 +86,7 @@ function troubleTitle(trouble) {
 function troubleBox(trouble, now) {
 	return E('div', { 'class': 'alert-message error', 'data-cause': trouble.cause }, [
 		E('h4', {}, [ _('%s (for %s)').format(troubleTitle(trouble), relay.span(Math.max(0, now - trouble.since))) ]),
-		trouble.advice ? E('p', {}, [ E('strong', {}, [ trouble.advice ]) ]) : '',
+		trouble.advice ? E('p', {}, [ E('strong', {}, [ words.adviceText(trouble) ]) ]) : '',
 		E('p', { 'style': 'overflow-wrap:anywhere' }, [ [ trouble.smarthost, trouble.answer ].filter(Boolean).join(': ') ])
 	]);
 }
@@ -93,7 +94,7 @@ function troubleBox(trouble, now) {
 function refusal(one, now) {
 	const text = _('%s, %d times, last %s: %s').format(one.client, one.count, relay.ago(one.last, now), one.reply);
 
-	return { text: one.advice ? text + ' – ' + one.advice : text };
+	return { text: one.advice ? text + ' – ' + words.adviceText(one) : text };
 }
 
 return baseclass.extend({
@@ -151,7 +152,7 @@ return baseclass.extend({
 		if (failure)
 			boxes.push(E('div', { 'class': 'alert-message warning', 'id': 'mailrelay-failure' }, [
 				E('h4', {}, [ _('Last failure, %s').format(relay.ago(failure.time, status.now)) ]),
-				failure.advice ? E('p', {}, [ E('strong', {}, [ failure.advice ]) ]) : '',
+				failure.advice ? E('p', {}, [ E('strong', {}, [ words.adviceText(failure) ]) ]) : '',
 				E('p', { 'style': 'overflow-wrap:anywhere' }, [ [ failure.smarthost, failure.answer ].filter(Boolean).join(': ') ])
 			]));
 

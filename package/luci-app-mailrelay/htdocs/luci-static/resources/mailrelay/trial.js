@@ -3,6 +3,7 @@
 'require dom';
 'require ui';
 'require mailrelay.relay as relay';
+'require mailrelay.words as words';
 
 /*
  * The test mail: a field, a button, and each step as it happens. Shown on the overview, where it goes out by the saved
@@ -62,13 +63,13 @@ function verdict(last) {
 	const failed = !last || last.result != 'accepted';
 	const title = failed ? _('The mail was not sent') : _('The provider has accepted the mail');
 	const faults = (last && last.findings || []).filter(function(finding) { return !finding.warning; });
-	const texts = (faults.length ? faults.map(relay.said) : [ last ? last.text : _('The test ended without a result; see the log.') ])
+	const texts = (faults.length ? faults.map((fault) => words.findingText(fault)) : [ last ? last.text : _('The test ended without a result; see the log.') ])
 		.map(function(text) { return E('p', {}, [ text ]); });
 
 	if (!failed)
 		texts.push(E('p', {}, [ _('Look into the mailbox: if it is not there in a few minutes, look among the spam.') ]));
 	else if (last && last.advice)
-		texts.unshift(E('p', { 'class': 'mailrelay-advice' }, [ E('strong', {}, [ last.advice ]) ]));
+		texts.unshift(E('p', { 'class': 'mailrelay-advice' }, [ E('strong', {}, [ words.adviceText(last) ]) ]));
 
 	return E('div', { 'class': 'alert-message ' + (failed ? 'error' : 'success') }, [ E('h4', {}, [ title ]) ].concat(texts));
 }

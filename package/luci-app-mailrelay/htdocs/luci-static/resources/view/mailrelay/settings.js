@@ -5,77 +5,22 @@
 'require uci';
 'require tools.widgets as widgets';
 'require mailrelay.kinds as kinds';
+'require mailrelay.layout as layout';
 'require mailrelay.options as options';
 'require mailrelay.providers as providers';
 'require mailrelay.relay as relay';
 'require mailrelay.trial as trial';
+'require mailrelay.words as words';
 
 /*
- * The settings: titles and their order stand here, everything else about an option comes from options.js. Nothing is
+ * The settings: their fields and titles stand in layout.js, everything else about an option in options.js. Nothing is
  * saved that the relay's own check finds a fault in; it says why.
  */
 
 const CONFIG = 'mailrelay';
 
-/* By section: tabs, each with its name, title, and options with their titles. */
-const LAYOUT = {
-	mailrelay: [
-		[ 'general', _('General'), [
-			[ 'enabled', _('Enabled') ], [ 'network', _('Networks that may send') ], [ 'allow', _('Addresses that may send') ],
-			[ 'sender', _('Send as') ]
-		] ],
-		[ 'recipients', _('Recipients'), [
-			[ 'recipient', _('Send everything to') ], [ 'alias', _('Aliases') ], [ 'allowed_recipient', _('Allowed recipients') ]
-		] ],
-		[ 'trouble', _('Trouble'), [
-			[ 'postmaster', _('Postmaster') ], [ 'notify', _('Program') ], [ 'notify_after', _('Stuck after') ]
-		] ],
-		[ 'storage', _('Storage'), [
-			[ 'spool', _('Folder') ], [ 'max_queue_size', _('Largest queue') ], [ 'min_free_space', _('Free space') ],
-			[ 'queue_lifetime', _('Try for') ], [ 'failed_lifetime', _('Keep failed mail for') ]
-		] ],
-		[ 'advanced', _('Advanced'), [
-			[ 'hostname', _('Own name') ], [ 'port', _('Ports') ], [ 'login', _('Logins of machines') ],
-			[ 'retry_min', _('First wait') ], [ 'retry_max', _('Longest wait') ],
-			[ 'max_message_size', _('Largest mail') ], [ 'max_recipients', _('Recipients of a mail') ],
-			[ 'max_connections', _('Connections') ], [ 'max_connections_per_client', _('Connections of a machine') ],
-			[ 'command_timeout', _('Time for a command') ], [ 'min_data_rate', _('Slowest mail') ],
-			[ 'max_useless_commands', _('Useless commands') ], [ 'max_command_length', _('Longest command') ],
-			[ 'max_line_length', _('Longest line') ], [ 'max_header_length', _('Longest header') ]
-		] ]
-	],
-	smarthost: [
-		[ 'general', _('General'), [
-			[ 'enabled', _('Enabled') ], [ 'host', _('Server') ], [ 'tls', _('Encryption') ], [ 'port', _('Port') ],
-			[ 'username', _('Login name') ], [ 'password', _('Password') ]
-		] ],
-		[ 'use', _('Use'), [
-			[ 'from', _('Send as') ], [ 'sender', _('For mail from') ], [ 'rate', _('At most') ],
-			[ 'overflow', _('The rest by the next provider') ], [ 'priority', _('Priority') ]
-		] ],
-		[ 'advanced', _('Advanced'), [
-			[ 'auth', _('Kind of login') ], [ 'verify', _('Verify the server') ], [ 'ca_file', _('Authorities') ],
-			[ 'fingerprint', _('Fingerprint') ], [ 'allow_cleartext', _('Allow no encryption') ], [ 'family', _('Connect by') ],
-			[ 'connections', _('Connections') ], [ 'timeout', _('Time limit') ]
-		] ]
-	],
-	client: [
-		[ 'general', _('General'), [
-			[ 'address', _('Address') ], [ 'accept_any_login', _('Takes any login') ], [ 'username', _('Login name') ],
-			[ 'password', _('Password') ], [ 'rate_limit', _('Mails a minute') ], [ 'redirect', _('Catch its mail') ]
-		] ]
-	]
-};
-
 /* What a grid's rows show; the rest is behind Edit. */
 const COLUMNS = { smarthost: [ 'enabled', 'host', 'username' ], client: [ 'address', 'accept_any_login', 'username' ] };
-
-function titleOf(type, name) {
-	return LAYOUT[type].reduce(function(found, tab) {
-		const entry = tab[2].find(function(entry) { return entry[0] == name; });
-		return entry ? entry[1] : found;
-	}, name);
-}
 
 /* A section as `mailrelay check` calls it. */
 function checkName(section) {
@@ -95,7 +40,7 @@ function place(name, option) {
 
 	const own = section['.type'] == 'mailrelay' ? '' : (section.host || section.address || name);
 
-	return [ own, option ? titleOf(section['.type'], option) : '' ].filter(Boolean).join(', ');
+	return [ own, option ? layout.titleOf(section['.type'], option) || option : '' ].filter(Boolean).join(', ');
 }
 
 /* The schema's help as HTML: `code` and *stress*. */
@@ -156,12 +101,12 @@ function addField(section, type, tab, name, title) {
 
 /* All fields of a section; `first` adds what comes before them. */
 function addFields(section, type, first) {
-	LAYOUT[type].forEach(function(tab) { section.tab(tab[0], tab[1]); });
+	layout.tabs[type].forEach(function(tab) { section.tab(tab[0], tab[1]); });
 
 	if (first)
 		first(section);
 
-	LAYOUT[type].forEach(function(tab) {
+	layout.tabs[type].forEach(function(tab) {
 		tab[2].forEach(function(entry) {
 			const o = addField(section, type, tab[0], entry[0], entry[1]);
 
@@ -227,7 +172,7 @@ function refuseFaults(map) {
 			]);
 		}
 
-		return Promise.reject(Object.assign(new Error(relay.said(faults[0])), { shown: true }));
+		return Promise.reject(Object.assign(new Error(words.findingText(faults[0], place)), { shown: true }));
 	});
 }
 
