@@ -136,7 +136,7 @@ def test_the_app_is_packed_with_its_translation_as_a_package_of_its_own(tmp_path
         assert name == "uci set luci.languages.de='Deutsch (German)'; uci commit luci\n"
         [packed] = ipk.pack(app, tmp_path)
         shipped = {entry.path for entry in ipk.inspect(packed).files if entry.kind == "file"}
-    sources = {f"/www{file.as_posix().partition('/htdocs')[2]}" for file in po.APP.glob("htdocs/**/*.js")}
+    sources = {f"/www{file.as_posix().partition('/htdocs')[2]}" for file in po.APP.glob("htdocs/**/*.*")}
     assert shipped - sources == {
         "/usr/share/luci/menu.d/luci-app-mailrelay.json",
         "/usr/share/rpcd/acl.d/luci-app-mailrelay.json",

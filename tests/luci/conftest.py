@@ -21,11 +21,12 @@ import pytest
 from forge.core import paths
 from forge.host import host
 from forge.packages import minisdk, po
+from forge.servers import as_provider
 from forge.servers.postfix import Provider
 from tests.luci.browser import Browser
 from tests.support.postfix_provider import provider as provider
 from tests.support.postfix_provider import running_provider as running_provider
-from tests.support.router import Router
+from tests.support.router import SETTINGS, Router
 from tests.support.router_container import Container
 from tests.support.router_ssh import asked_for
 
@@ -33,6 +34,7 @@ APP = paths.PACKAGES / "luci-app-mailrelay"
 ACL = APP / "root/usr/share/rpcd/acl.d/luci-app-mailrelay.json"
 RPCD = "/usr/libexec/rpcd/mailrelay"
 STATUS, SERVICE = "/var/run/mailrelay/status.json", "/var/run/mailrelay/service.json"
+ENGINE = "/usr/lib/mailrelay/python.sh"
 VIEWERS = "luci-app-mailrelay", "luci-base"  # what somebody who may only look reads
 ROOTS_PASSWORD = "MAILRELAY_LUCI_PASSWORD"  # of the router that --host names, if it has one
 
@@ -140,3 +142,47 @@ def told(router: Router) -> Iterator[Callable[..., None]]:
     for path, text in files.items():
         router.put(path, text)
     router.run(f"kill -CONT {pid}")
+
+
+# ---- what the tests of pages begin with ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quiet_console(browser: Browser) -> Iterator[None]:
+    browser.complaints()
+    yield
+    assert browser.complaints() == []
+
+
+def settings(provider: Provider, **smarthost: str) -> str:
+    values = {
+        "host": as_provider.NAME, "port": str(provider.starttls_port), "ca_file": as_provider.CA_FILE,
+        "username": provider.username, "password": provider.password, **smarthost,
+    }  # fmt: skip
+    return "\nconfig smarthost\n" + "".join(f"\toption {name} '{value}'\n" for name, value in values.items())
+
+
+@pytest.fixture
+def relay(router: Router, provider: Provider) -> Router:
+    """A relay that runs with a provider, and an empty queue."""
+    router.reach(provider.starttls_port)
+    before = router.read(SETTINGS)
+    router.configure(rest=settings(provider))
+    if router.read(SETTINGS) != before or not router.status():
+        router.reload()
+    router.empty_queue()
+    provider.forget()
+    return router
+
+
+@pytest.fixture
+def nothing_unsaved(browser: Browser) -> Iterator[None]:
+    yield
+    browser.call("uci", "revert", config="mailrelay")
+    browser.leave()
+
+
+def stop_provider(router: Router, provider: Provider, password: str) -> None:
+    """From here on every login is refused."""
+    router.configure("option retry_min '1s'", settings(provider, password=password))
+    router.reload()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from email import message_from_bytes
 
 import pytest
@@ -12,51 +11,11 @@ import pytest
 from forge.servers import as_provider
 from forge.servers.postfix import Provider
 from tests.luci.browser import APPLY, SAVE, Browser
+from tests.luci.conftest import ENGINE, settings, stop_provider
 from tests.support.router import SETTINGS, Router
 
-pytestmark = pytest.mark.root
-ENGINE = "/usr/lib/mailrelay/python.sh"
-
-
-@pytest.fixture(autouse=True)
-def quiet_console(browser: Browser) -> Iterator[None]:
-    browser.complaints()
-    yield
-    assert browser.complaints() == []
-
-
-def settings(provider: Provider, **smarthost: str) -> str:
-    values = {
-        "host": as_provider.NAME, "port": str(provider.starttls_port), "ca_file": as_provider.CA_FILE,
-        "username": provider.username, "password": provider.password, **smarthost,
-    }  # fmt: skip
-    return "\nconfig smarthost\n" + "".join(f"\toption {name} '{value}'\n" for name, value in values.items())
-
-
-@pytest.fixture
-def relay(router: Router, provider: Provider) -> Router:
-    """A relay that runs with a provider, and an empty queue."""
-    router.reach(provider.starttls_port)
-    before = router.read(SETTINGS)
-    router.configure(rest=settings(provider))
-    if router.read(SETTINGS) != before or not router.status():
-        router.reload()
-    router.empty_queue()
-    provider.forget()
-    return router
-
-
-@pytest.fixture(autouse=True)
-def nothing_unsaved(browser: Browser) -> Iterator[None]:
-    yield
-    browser.call("uci", "revert", config="mailrelay")
-    browser.leave()
-
-
-def stop_provider(router: Router, provider: Provider, password: str) -> None:
-    """From here on every login is refused."""
-    router.configure("option retry_min '1s'", settings(provider, password=password))
-    router.reload()
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("quiet_console", "nothing_unsaved")]
+RUN = "/var/run/mailrelay"
 
 
 # ---- from nothing to the first mail ---------------------------------------------------------------------------------
@@ -248,68 +207,6 @@ def test_passwords_are_hidden(browser: Browser, relay: Router, provider: Provide
     field = browser.field(browser.dialog_section(), "password")
     assert field.get_attribute("type") == "password"
     assert provider.password not in browser.text()
-
-
-# ---- queue and log --------------------------------------------------------------------------------------------------
-
-
-def test_the_queue_is_looked_through_held_tried_and_emptied(
-    browser: Browser, relay: Router, provider: Provider
-) -> None:
-    stop_provider(relay, provider, "broken")
-    for _ in range(3):
-        relay.send()
-    relay.wait(lambda: relay.status().get("last_failure"), "it was tried")
-    browser.open("queue")
-    browser.wait(lambda: len(page_ids(browser)) == 3, "all three")
-    ids = page_ids(browser)
-    row = browser.text(f'tr[data-id="{ids[0]}"]')
-    assert "plc@plant.example" in row and "owner@phone.example" in row
-
-    browser.press(f'[data-show="{ids[0]}"]')
-    headers = browser.text("#mailrelay-headers")
-    assert "Subject: Pump 3 stopped" in headers and "plc@plant.example" in headers
-    assert "Tank level" not in headers, "headers, and not what it says"
-    browser.click(".modal .cbi-button")
-
-    browser.click(f'input[data-id="{ids[0]}"]')
-    browser.press('[data-action="hold"]')
-    browser.wait(lambda: "held" in browser.text(f'tr[data-id="{ids[0]}"]'), "one is held")
-    stop_provider(relay, provider, provider.password)
-    browser.wait(lambda: page_ids(browser) == [ids[0]], "two have gone")
-    subjects = [message_from_bytes(mail.raw)["Subject"] for mail in provider.wait_for(3)]
-    assert subjects[2].startswith("Mended: "), "the owner hears of it, too"
-
-    stop_provider(relay, provider, "broken")
-    relay.send()
-    browser.wait(lambda: browser.text("#mailrelay-queue").count("plc@") == 2, "a new one, without a reload of the page")
-    browser.click("#mailrelay-all")
-    browser.click('[data-action="remove"]')
-    assert re.search(r"\b[23] mails", browser.text(".modal")), "a notice may wait beside them"
-    browser.click(".modal .cbi-button")
-    assert browser.text("#mailrelay-queue").count("plc@") == 2, "asked, and not done"
-    browser.wait(lambda: browser.find('[data-action="remove"]').is_enabled(), "the button is back")
-    browser.click('[data-action="remove"]')
-    browser.click("#mailrelay-delete")
-    browser.wait(lambda: "The queue is empty" in browser.text("#mailrelay-queue"), "both are gone")
-
-
-def page_ids(browser: Browser) -> list[str]:
-    script = "return Array.from(document.querySelectorAll('#mailrelay-queue tr[data-id]')).map(row => row.dataset.id)"
-    found: list[str] = browser.driver.execute_script(script)
-    return found
-
-
-def test_the_log_is_that_of_one_mail(browser: Browser, relay: Router, provider: Provider) -> None:
-    reply = relay.send()
-    queue_id = re.findall(r"[0-9a-z]{16}", reply)[0]
-    provider.wait_for(1)
-    browser.open("log", id=queue_id)
-    browser.wait(lambda: "delivered" in browser.text("#mailrelay-log"), "its delivery")
-    lines = browser.text("#mailrelay-log").splitlines()
-    assert len(lines) >= 2 and all(queue_id in line for line in lines)
-    browser.open("log")
-    browser.wait(lambda: "started" in browser.text("#mailrelay-log"), "the other lines, too")
 
 
 # ---- who may only look ----------------------------------------------------------------------------------------------

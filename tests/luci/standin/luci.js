@@ -103,6 +103,7 @@ const L = {
 	env: { sessionid: sessionStorage.getItem('session') || '0'.repeat(32), ubuspath: '/ubus/' },
 	bind: (fn, self, ...given) => fn.bind(self, ...given),
 	url: (path) => '/cgi-bin/luci/' + path,
+	resource: (path) => '/luci-static/resources/' + path,
 	require: standin.require,
 	resolveDefault: (promise, value) => Promise.resolve(promise).catch(() => value),
 	toArray: (value) => value == null ? [] : Array.isArray(value) ? value : typeof value == 'object' ? [ value ] : String(value).trim().split(/\s+/),

@@ -78,7 +78,7 @@ return baseclass.extend({
 	askStatus: call('status'),
 	check: call('check'),
 	checkDraft: call('check_draft', [ 'settings' ]),
-	queue: call('queue', [ 'limit' ]),
+	queue: call('queue', [ 'limit', 'state' ]),
 	show: call('show', [ 'id' ]),
 	flush: call('flush', [ 'ids' ]),
 	hold: call('hold', [ 'ids' ]),
