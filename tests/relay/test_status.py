@@ -14,8 +14,8 @@ from mailrelay.daemon import status
 from mailrelay.listener import occupant
 from mailrelay.spool.spool import Envelope, Spool
 from tests.relay.calling import call, places
-from tests.support.relay import SMARTHOST, Relay
-from tests.support.scripted_provider import ScriptedProvider
+from tests.support.relay import SMARTHOST, Relay, free_port
+from tests.support.scripted_provider import Script, ScriptedProvider
 from tests.support.waiting import wait
 
 
@@ -191,3 +191,86 @@ def test_settings_that_were_refused_are_told_while_the_ones_before_are_in_force(
         assert done.code == 0
         assert "the relay goes on with the ones before, also after a reboot" in done.text
         assert "'abc' is not a port" in done.text
+
+
+def test_where_every_mail_is_deferred_the_provider_is_not_good_and_says_why() -> None:
+    with ScriptedProvider() as provider, Relay("", SMARTHOST.format(port=provider.port)) as relay:
+        relay.send()
+        wait(lambda: states(relay) == ["good"], "it takes mail")
+        provider.script = {"dot": "451 4.3.0 greylisted, come back later"}
+        sent = [relay.send() for _ in range(3)]
+        status = wait(lambda: (found := relay.status()).get("deferred") == 3 and found, "they wait")
+        failure = status["last_failure"]
+        assert failure["id"] in sent and failure["deferred"] and failure["stage"] == "dot"
+        assert (failure["name"], failure["answer"]) == ("provider", "451 4.3.0 greylisted, come back later")
+        assert "tried again" in failure["advice"]
+        (shown,) = status["providers"]
+        assert (shown["state"], shown["text"], shown["advice"]) == ("waiting", failure["answer"], failure["advice"])
+        text = call("status", *places(relay)).text
+        assert "3 messages waiting" in text and "3 of them after a failed attempt" in text
+        assert f"127.0.0.1:{provider.port} has mail waiting since" in text
+
+        assert call("delete", *places(relay), sent[0]).code == 0
+        wait(lambda: relay.status().get("deferred") == 2, "what is deleted waits no more")
+        relay.stop(9)
+        relay.start()
+        wait(lambda: relay.status().get("deferred") == 2, "another relay finds them")
+        provider.script = {}
+        relay.flush()
+        provider.wait_for(3)
+        wait(lambda: relay.status().get("deferred") == 0, "they are gone")
+        wait(lambda: relay.status()["last_failure"] is None and states(relay) == ["good"], "and with them the failure")
+
+
+def test_a_failure_goes_with_its_mail_and_not_with_anothers_success() -> None:
+    script: Script = {"rcpt#1": "550 5.1.1 no such user"}
+    with ScriptedProvider(script) as provider, Relay("", SMARTHOST.format(port=provider.port)) as relay:
+        failed = relay.send()
+        wait(lambda: relay.status().get("failed") == 1, "it has failed")
+        relay.send()
+        status = wait(lambda: (found := relay.status()).get("last_success") and found, "another one goes")
+        assert status["last_failure"]["id"] == failed and not status["last_failure"]["deferred"]
+        assert call("delete", *places(relay), failed).code == 0
+        wait(lambda: relay.status()["last_failure"] is None, "the owner has seen to it")
+
+
+def test_a_provider_that_cannot_be_reached_is_bad_until_it_is() -> None:
+    port = free_port()
+    with Relay("option retry_min '1'", SMARTHOST.format(port=port)) as relay:
+        relay.send()
+        wait(lambda: states(relay) == ["bad"], "nobody is there")
+        status = relay.status()
+        assert (status["last_failure"]["stage"], status["last_failure"]["id"]) == ("connect", "")
+        assert status["providers"][0]["next_try"] and status["deferred"] == 0, "the mail itself was not tried"
+        with ScriptedProvider(port=port):
+            relay.flush()
+            wait(lambda: states(relay) == ["good"] and relay.status()["last_failure"] is None, "it is there")
+
+
+def test_counts_and_what_went_well_and_wrong_outlast_a_new_relay() -> None:
+    script: Script = {"rcpt#2": "550 5.1.1 no such user"}
+    with ScriptedProvider(script) as provider, Relay("", SMARTHOST.format(port=provider.port)) as relay:
+        relay.send()
+        relay.send()
+        before = wait(lambda: (found := relay.status()).get("failed") == 1 and found, "both are over")
+        assert before["last_success"] and before["last_failure"]
+        relay.stop()
+        relay.start()
+        after = relay.status()
+        about = pytest.approx
+        for name in ("last_success", "last_failure"):
+            assert after[name] == {**before[name], "time": about(before[name]["time"], abs=1)}
+        assert after["counts"] == before["counts"] and after["counted_since"] == before["counted_since"]
+        assert after["days"] == before["days"] and after["today"] == before["today"]
+        (relay.run_dir / "state").unlink(missing_ok=True)
+        relay.stop()
+        (relay.run_dir / "state").unlink()  # as a reboot does
+        relay.start()
+        again = relay.status()
+        assert (again["counts"]["accepted"], again["last_failure"]) == (0, None)
+        assert again["days"] == before["days"], "these outlast it"
+        assert again["today"]["accepted"] == again["days"][-1]["accepted"] == 2
+
+
+def states(relay: Relay) -> list[str]:
+    return [provider["state"] for provider in relay.status().get("providers", [])]

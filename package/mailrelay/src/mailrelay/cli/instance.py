@@ -145,6 +145,13 @@ class Relay:
             raise Stop(os.EX_TEMPFAIL, f"{path}: not a FIFO; restart the relay")
         return Control(fd)
 
+    def control_if_any(self) -> Control | None:
+        """Open that way where there is one, for what may also stay untold."""
+        try:
+            return self.control() if self.running else None
+        except Stop:
+            return None
+
 
 class Control:
     """The supervisor's FIFO, opened before rights are dropped."""

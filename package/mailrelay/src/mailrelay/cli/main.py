@@ -49,9 +49,13 @@ never); last_answer. With --state, total is of that state alone. More names may 
 it, with running (true or false) added; without a running relay it is what the last one left, if anything. troubles is
 a list of objects, one for each thing that waiting does not end: cause (like login-refused, or stuck, damaged, disk);
 smarthost and sender ("" where it is not about one); since (seconds since 1970); answer; advice. refusals is a list of
-objects, one for each machine and reply that kept its mail out: client; reply; advice; count; since; last. oldest is
-when the oldest waiting mail came in (seconds since 1970, null for none). Beside each advice stand advice_code, which
-names it in every language, and advice_values, what is filled in there. More names may be added.""",
+objects, one for each machine and reply that kept its mail out: client; reply; advice; count; since; last. providers is
+a list of objects: name (of the section), smarthost, state (good; waiting: mail waits there; bad: it cannot be used;
+unknown), since, text (the answer that says so), advice, next_try. last_failure is the latest whose cause is still
+there, null for none; deferred counts the waiting mail that was tried. counts are since counted_since, days is a list
+of objects for the last seven, each of day (2026-11-30) and its counts, today last. oldest is when the oldest waiting
+mail came in (seconds since 1970, null for none). Beside each advice stand advice_code, which names it in every
+language, and advice_values, what is filled in there. More names may be added.""",
     "test": """Every step is printed with its time, and on failure what to change. Exit status: 0 accepted, 1 not.
 --json-lines prints an object a step: step, ok, text, seconds, smarthost, detail (an object of strings); step "next"
 with advice where another provider is tried; at the end result ("accepted" or "failed"), ok, text, advice (and its

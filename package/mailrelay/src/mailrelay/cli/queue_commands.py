@@ -12,6 +12,7 @@ import sys
 from mailrelay.cli.display import address, complain, count, duration, for_terminal, in_bytes, moment
 from mailrelay.cli.instance import Stop
 from mailrelay.cli.queue_view import RECIPIENT_STATES
+from mailrelay.core import ipc
 from mailrelay.core.text import escaped
 from mailrelay.mail.body import Body
 from mailrelay.spool import spool
@@ -28,13 +29,15 @@ def run(command: str, relay: Relay, ids: Sequence[str], all_of_them: bool) -> in
     """Run one of the commands that these functions are named after. Return the exit code."""
     # The way in is opened while we may.
     control = relay.control() if command == "flush" or (command == "release" and relay.running) else None
+    told = relay.control_if_any() if command in ("delete", "hold") else None
     where = relay.enter()
     if command == "show":
         return show(where, ids[0])
-    if command == "delete":
-        return delete(where, ids, all_of_them)
-    if command == "hold":
-        return hold(where, ids)
+    if command in ("delete", "hold"):
+        code = delete(where, ids, all_of_them) if command == "delete" else hold(where, ids)
+        if told is not None:
+            told.request([ipc.LOOK])
+        return code
     if command == "flush" and control:
         return flush(where, ids, control)
     return release(where, ids, all_of_them, control)

@@ -24,6 +24,8 @@ _COUNTS = {
     "refused": "refused", "aborted": "broken off by the sender",
 }  # fmt: skip
 
+_STATES = {"good": "takes mail", "waiting": "has mail waiting", "bad": "cannot be used"}
+
 
 def run(relay: Relay, as_json: bool) -> int:
     """Print it. Return 0 if the relay runs, 3 if not."""
@@ -58,15 +60,12 @@ def _lines(relay: Relay, told: Service) -> Iterator[tuple[str, str]]:
     yield "sending for", ", ".join([*status.get("allow", []), "this machine itself"])
     if status.get("spool_missing"):
         yield "spool", f"{status.get('spool')}: its storage is not mounted, all mail is refused for now"
-    yield "providers", ", ".join(status.get("smarthosts", [])) or "none is set, all mail is refused for now"
-    until = status.get("next_try")
-    if until and until > clock.wall():
-        yield "", f"not to be tried for another {duration(until - clock.wall())}"
+    yield from _providers(status)
     yield "queue", _queue(status)
     counts = status.get("counts", {})
     words = [f"{counts[name]} {word}" for name, word in _COUNTS.items() if name in counts]
     words += [count(counts["connections"], "connection")] if "connections" in counts else []
-    yield "since start", ", ".join(words)
+    yield "counted", f"{', '.join(words)}; since {_ago(status.get('counted_since', started))}"
     success, failure = status.get("last_success"), status.get("last_failure")
     if success:
         yield "last success", f"{_ago(success.get('time'))}: {success.get('id')} to {success.get('smarthost')}"
@@ -74,7 +73,7 @@ def _lines(relay: Relay, told: Service) -> Iterator[tuple[str, str]]:
     for trouble in troubles:
         yield from _trouble(trouble)
     if failure and not any(trouble["answer"] == failure.get("answer") for trouble in troubles):
-        yield from _failure(failure, bool(success and success.get("time", 0) > failure.get("time", 0)))
+        yield from _failure(failure)
     for refusal in status.get("refusals", [])[:_REFUSALS]:
         yield from _refusal(refusal)
     if not status.get("clock_trusted", True):
@@ -97,24 +96,34 @@ def _settings(told: Service) -> Iterator[tuple[str, str]]:
         yield "", fault
 
 
+def _providers(status: StatusFacts) -> Iterator[tuple[str, str]]:
+    yield "providers", ", ".join(status.get("smarthosts", [])) or "none is set, all mail is refused for now"
+    for provider in status.get("providers", []):
+        if provider["state"] in _STATES:
+            yield "", f"{provider['smarthost']} {_STATES[provider['state']]} since {_ago(provider['since'])}"
+    until = status.get("next_try")
+    if until and until > clock.wall():
+        yield "", f"not to be tried for another {duration(until - clock.wall())}"
+
+
 def _queue(status: StatusFacts) -> str:
     text = f"{count(status.get('queue', 0), 'message')} waiting"
     oldest = status.get("oldest")
     if oldest is not None:
         text += f" (the oldest for {duration(clock.wall() - oldest)})"
+    if status.get("deferred"):
+        text += f", {status['deferred']} of them after a failed attempt"
     text += f", {status.get('hold', 0)} held, {status.get('failed', 0)} failed"
     return text + ("; sending now" if status.get("delivering") else "")
 
 
-def _failure(failure: Failure, mended: bool) -> Iterator[tuple[str, str]]:
+def _failure(failure: Failure) -> Iterator[tuple[str, str]]:
     where = ", ".join(filter(None, (failure.get("id"), failure.get("smarthost")))) or "the relay"
     stage = failure.get("stage")
-    at_stage = f" ({stage})" if stage and stage != "deferred" else ""
+    at_stage = f" ({stage})" if stage else ""
     yield "last failure", f"{_ago(failure.get('time'))}: {where}{at_stage}: {failure.get('answer', '')}"
     if failure.get("advice"):
         yield "", failure["advice"]
-    if mended:
-        yield "", "Mail has gone out since then."
 
 
 def _trouble(trouble: Trouble) -> Iterator[tuple[str, str]]:

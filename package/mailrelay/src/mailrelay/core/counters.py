@@ -6,11 +6,13 @@ Each has a single process that writes it.
 from __future__ import annotations
 
 import mmap
-import time
 
 # What is counted since the supervisor's start. The first group is the listener's to write, the second the courier's.
 ACCEPTED, REFUSED, ABORTED, CONNECTIONS, OVERFLOW = range(5)
 DELIVERED, FAILED, DEFERRED = range(5, 8)
+_BEGUN, _OVER = range(
+    8, 10
+)  # messages whose first attempt failed, and those of them that are not in the queue any more
 _SECOND = 128  # where those of a second courier begin
 NAMES = {
     ACCEPTED: "accepted",
@@ -21,33 +23,6 @@ NAMES = {
     FAILED: "failed",
     DEFERRED: "deferred",
 }
-
-
-class Day:
-    """What was counted since midnight by the machine's clock, or since the start where that was later."""
-
-    __slots__ = ("base", "date", "since")
-
-    def __init__(self, seen: list[int], now: float) -> None:
-        self.base, self.date, self.since = seen, time.localtime(now)[:3], now
-
-    def turn(self, seen: list[int], now: float) -> bool:
-        """Return whether another day has begun, or the clock was set to one; then count from `seen` on."""
-        local = time.localtime(now)
-        if local[:3] == self.date:
-            return False
-        midnight = now - (local.tm_hour * 60 + local.tm_min) * 60 - local.tm_sec
-        self.base, self.date, self.since = seen, local[:3], midnight
-        return True
-
-    def counts(self, seen: list[int]) -> dict[str, float]:
-        """Return the counts by NAMES, and `since` in seconds since 1970."""
-        return {"since": self.since, **{name: seen[place] - self.base[place] for place, name in NAMES.items()}}
-
-    def facts(self, seen: list[int]) -> dict[str, int | str]:
-        """Return the counts by NAMES, and `day` as 2026-11-30."""
-        day = "{:04}-{:02}-{:02}".format(*self.date)
-        return {"day": day, **{name: seen[place] - self.base[place] for place, name in NAMES.items()}}
 
 
 def counters() -> memoryview:
@@ -64,3 +39,30 @@ def totals(counts: memoryview) -> list[int]:
     """Return what was counted in all."""
     seen = counts.tolist()
     return [one + other for one, other in zip(seen[:_SECOND], seen[_SECOND:])]
+
+
+def waiting(seen: list[int]) -> int:
+    """Return, of totals, how many messages wait after a failed attempt."""
+    return max(seen[_BEGUN] - seen[_OVER], 0)
+
+
+def begin_waiting(counts: memoryview) -> None:
+    """Count a message whose first attempt has failed."""
+    counts[_BEGUN] += 1
+
+
+def end_waiting(counts: memoryview) -> None:
+    """Count one of them that leaves the queue."""
+    counts[_OVER] += 1
+
+
+def correct_waiting(counts: memoryview, number: int) -> None:
+    """Make it `number`, as a look at all files shows: what the owner deletes or holds no courier has counted."""
+    seen = totals(counts)
+    more = number - (seen[_BEGUN] - seen[_OVER])
+    counts[_BEGUN if more > 0 else _OVER] += abs(more)
+
+
+def named(seen: list[int]) -> dict[str, int]:
+    """Return totals by NAMES."""
+    return {name: seen[place] for place, name in NAMES.items()}

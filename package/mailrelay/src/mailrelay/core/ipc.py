@@ -3,7 +3,7 @@
 | message        | through        | from → to                      | bytes                                       |
 |----------------|----------------|--------------------------------|---------------------------------------------|
 | ids            | a pipe         | listener, supervisor → courier | queue ids, a line each; no write is torn    |
-| requests       | FIFO `control` | commands → supervisor          | `flush` or queue ids, likewise              |
+| requests       | FIFO `control` | commands → supervisor          | `flush`, `look` or queue ids, likewise      |
 | report         | a pipe         | courier → supervisor           | words between tabs, a line of 2,001 at most |
 | refusals       | a pipe         | listener → supervisor          | likewise: CLIENT COUNT REPLY ADVICE ID      |
 | counters       | shared memory  | listener, courier → supervisor | 64 bits each, see `counters`                |
@@ -15,8 +15,11 @@ Reports, and what they say (times are CLOCK_BOOTTIME seconds, with three digits 
 
     leaving   DUE BLOCKED_UNTIL     when the queue is due again, "" for never; when a smarthost may be tried again
     slow      SMARTHOST STATE DUE   a transfer lasts: `moving`, `hanging`, or "" when it is over; when the queue is due
-    success   ID SMARTHOST          a message went out
-    failure   ID SMARTHOST STAGE ANSWER ADVICE... a message or a smarthost failed; "" for what does not apply
+    opened    NAME                  a smarthost has been connected and logged in to; NAME is its section's
+    success   ID NAME SMARTHOST     a message went out; SMARTHOST is the host
+    failure   ID NAME SMARTHOST STAGE STATE DEFERRED ANSWER ADVICE...
+                                    a message or a smarthost failed; "" for what does not apply. STATE: what that says
+                                    of the smarthost, `waiting` or `bad`; DEFERRED: 1 if the message waits
     oldest    ID AGE                the oldest mail that waits, for how many seconds
     remember  NAME VALUE...         carried state: what the next courier is to know
     forget    NAME                  carried state that holds no more
@@ -55,15 +58,17 @@ if TYPE_CHECKING:
     Report: TypeAlias = (
         tuple[Literal["leaving"], float, float]
         | tuple[Literal["slow"], str, str, float]
-        | tuple[Literal["success"], str, str]
-        | tuple[Literal["failure"], str, str, str, str, list[str]]
+        | tuple[Literal["opened"], str]
+        | tuple[Literal["success"], str, str, str]
+        | tuple[Literal["failure"], list[str]]
         | tuple[Literal["oldest"], str, float]
         | tuple[Literal["remember"], str, list[str]]
         | tuple[Literal["forget"], str]
     )
 
 NEVER = float("inf")  # the time of what is not due
-FLUSH = "flush"
+FLUSH, LOOK = "flush", "look"  # requests
+WAITING, BAD = "waiting", "bad"  # what a failure says of a smarthost
 FAILED, TROUBLE, ENDED = "failed", "trouble", "ended"  # carried state
 _LINES_A_WRITE = 200  # queue ids that fit into PIPE_BUF: all of them go into a pipe or none
 _READ = 65536
@@ -145,11 +150,13 @@ def decode_report(line: bytes) -> Report:
         smarthost, state, due = words
         return "slow", smarthost, state, _seconds(due) if due else NEVER
     if kind == "success":
-        queue_id, smarthost = words
-        return "success", queue_id, smarthost
+        queue_id, name, smarthost = words
+        return "success", queue_id, name, smarthost
     if kind == "failure" and words:
-        queue_id, smarthost, stage, answer, *advice = words + [""] * (4 - len(words))  # the end of a long one was cut
-        return "failure", queue_id, smarthost, stage, answer, advice
+        return "failure", words
+    if kind == "opened":
+        (name,) = words
+        return "opened", name
     if kind == "oldest":
         queue_id, age = words
         return "oldest", queue_id, _seconds(age)

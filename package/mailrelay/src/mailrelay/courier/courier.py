@@ -14,7 +14,7 @@ import select
 import signal
 import time
 
-from mailrelay.core import clock, ipc, log
+from mailrelay.core import clock, counters, ipc, log
 from mailrelay.courier import expiry, explain, notify, outgoing, second
 from mailrelay.courier.assignment import Assignment
 from mailrelay.courier.disk import Disk
@@ -84,6 +84,7 @@ class Courier:
     ) -> None:
         self.smarthosts = {smarthost.name: smarthost for smarthost in settings.smarthosts}
         self.main = settings.main
+        self.counters = counts
         self.spool = where
         self.wake_fd = wake
         self.report_fd = report
@@ -130,10 +131,12 @@ class Courier:
 
     def scan(self) -> None:
         """Look at everything: what is due, what is damaged, which failed mail has been kept long enough."""
+        tried = 0
         for queue_id in self.spool.ids(spool.QUEUE):
-            self.opener.enqueue(queue_id, fresh=False)
+            tried += self.opener.enqueue(queue_id, fresh=False)
         if self.busy:
             return
+        counters.correct_waiting(self.counters, tried)
         self.report_oldest()
         expired = expiry.expire_failed(self.spool, self.main.failed_lifetime)
         if expired is not None:
@@ -162,6 +165,7 @@ class Courier:
         settled = 0
         try:
             with connection:
+                self.report("opened", smarthost.name)
                 while True:
                     for transaction, outcome in connection.deliver(self.transactions(smarthost)):
                         settled += 1
@@ -243,11 +247,14 @@ class Courier:
                 if transaction is failure.unsure:
                     fate = "sent but not confirmed, will be sent again"
                     log.event("answer-lost", log.WARNING, id=message.id, text=fate)
-                self.recorder.put_off(message, str(failure))
+                self.recorder.put_off(message, smarthost, failure, hint)
         to_blame = self.routes.connection_failed(smarthost, failure, verdict, settled, clock.boottime())
         if smarthost.name == self.busy:
             return  # the first connection tells how it is
-        self.report("failure", "", host, stage, answer, *hint.words())
+        self.recorder.sync()
+        if to_blame or (failure.in_flight and not idle):
+            state = ipc.BAD if to_blame and not 400 <= failure.code < 500 else ipc.WAITING
+            self.report("failure", "", smarthost.name, host, stage, state, "", answer, *hint.words())
         if to_blame and verdict in (SENDER, SETTING):
             self.notices.trouble(smarthost, stage, cause, answer, hint)
 

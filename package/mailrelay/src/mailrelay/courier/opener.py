@@ -40,17 +40,18 @@ class Opener:
         self._disk = disk
         self._busy_wait = busy_wait
 
-    def enqueue(self, queue_id: str, *, fresh: bool) -> None:
-        """Put a message into its client's queue if it is due."""
+    def enqueue(self, queue_id: str, *, fresh: bool) -> bool:
+        """Put a message into its client's queue if it is due. Return whether an attempt has failed."""
         try:
             client, attempts, due = self._spool.peek(queue_id)
         except FileNotFoundError:
-            return
+            return False
         except (spool.Damaged, OSError) as error:
             self.unreadable(queue_id, error)
-            return
+            return False
         if self._queue.is_due(due, clock.boottime()):
             self._queue.add(client, queue_id, attempts, fresh=fresh)
+        return attempts > 0
 
     def open(self, queue_id: str) -> Message | None:
         """Open a message that may still be there, is due and is nobody else's."""

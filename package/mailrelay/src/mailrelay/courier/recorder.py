@@ -7,6 +7,7 @@ outcomes, and with messages that cannot go.
 from __future__ import annotations
 
 from mailrelay.core import clock, counters, log
+from mailrelay.core.ipc import BAD, WAITING
 from mailrelay.courier import explain, outgoing
 from mailrelay.courier.explain import MESSAGE, RECIPIENT, SENDER, SETTING, Advice
 from mailrelay.courier.routing import retry_wait
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from mailrelay.config.settings import Settings, Smarthost
     from mailrelay.courier.disk import Disk
+    from mailrelay.courier.failure import Failure
     from mailrelay.courier.fair_queue import FairQueue
     from mailrelay.courier.notify import Notices
     from mailrelay.courier.routing import Routes
@@ -65,7 +67,7 @@ class Recorder:
         self._routes = routes
         self._report = report
         self._unsynced = 0  # messages that have left the queue
-        self._success: tuple[str, str] | None = None  # queue id and host of the last delivery
+        self._success: tuple[str, str, str] | None = None  # queue id, name and host of the last delivery
 
     def record_outcome(self, message: spool.Message, outcome: Outcome, smarthost: Smarthost) -> bool:
         """Record what the smarthost answered for each pending recipient. Return whether another may have it now.
@@ -98,10 +100,10 @@ class Recorder:
         if trouble is not None and trouble.permanent:
             self._routes.refused(smarthost, trouble.verdict, message.id, envelope, now)
             due = self._due_again(message, now)
-        due_now = self._record(message, statuses, trouble or waiting or refused, smarthost.host, due)
+        due_now = self._record(message, statuses, trouble or waiting or refused, smarthost, due)
         for place, answer in failed:
             self.notices.failed(message, envelope.recipients[place], answer.text, answer.hint)
-            self._report("failure", message.id, smarthost.host, answer.stage, answer.text, *answer.hint.words())
+            self._report_failure(message.id, answer, smarthost, WAITING)
         taken = trouble is None and any(reply.ok for reply in outcome.recipients)
         self.works(smarthost, message if taken else None)
         if trouble is not None:
@@ -145,20 +147,23 @@ class Recorder:
             sender = outgoing.sender(envelope, self._main, smarthost)
             self.notices.mended(smarthost, sender=sender, taken=message.id)
 
-    def put_off(self, message: spool.Message, answer: str) -> None:
+    def put_off(self, message: spool.Message, smarthost: Smarthost, failure: Failure, hint: Advice) -> None:
         """Let a message wait whose connection failed over it."""
-        self._record(message, message.statuses, Answer(answer), "", clock.boottime() + self._wait(message))
+        failed = Answer(str(failure), failure.stage, hint=hint)
+        self._record(message, message.statuses, failed, smarthost, clock.boottime() + self._wait(message))
 
-    def fail(self, message: spool.Message, answer: str, hint: str = "") -> None:
+    def fail(self, message: spool.Message, answer: str, hint: Advice = _NONE) -> None:
         """Let every pending recipient fail, without asking a smarthost."""
         for place in message.pending():
             recipient = message.envelope.recipients[place]
             log.event("failed", log.ERROR, id=message.id, to=recipient, answer=answer)
             self.notices.failed(message, recipient, answer, hint)
         failed = {spool.PENDING: spool.FAILED}
-        self._record(message, [failed.get(status, status) for status in message.statuses], Answer(answer), "", 0.0)
+        why = Answer(answer, hint=hint)
+        self._record(message, [failed.get(status, status) for status in message.statuses], why, None, 0.0)
+        self._report_failure(message.id, why)
 
-    def give_up(self, message: spool.Message, hint: str = "") -> None:
+    def give_up(self, message: spool.Message, hint: Advice = _NONE) -> None:
         """Let a message fail that is_expired."""
         last = message.answer or "no smarthost could be reached in time"
         self.fail(message, f"4.4.7 Given up after {self._main.queue_lifetime} s: {last}", hint)
@@ -176,7 +181,7 @@ class Recorder:
         return retry_wait(message.attempts + 1, self._main.retry_min, self._main.retry_max)
 
     def _record(
-        self, message: spool.Message, statuses: list[bytes], answer: Answer | None, host: str, due: float
+        self, message: spool.Message, statuses: list[bytes], answer: Answer | None, host: Smarthost | None, due: float
     ) -> bool:
         """Write it down. Where a full or broken disk refuses, that is remembered, and tried again later.
 
@@ -185,9 +190,9 @@ class Recorder:
         due_now = False
         try:
             if all(status == spool.DELIVERED for status in statuses):
-                self._success = (message.id, host) if host else self._success
+                self._success = (message.id, host.name, host.host) if host else self._success
                 message.delete()
-                self._left_queue(counters.DELIVERED)
+                self._left_queue(counters.DELIVERED, message.attempts)
             else:
                 if statuses != message.statuses or message.unrecorded:
                     message.set_statuses(statuses)
@@ -204,33 +209,50 @@ class Recorder:
 
     def record_again(self, message: spool.Message) -> None:
         """Write down what became of a message that nothing is pending of, since that was not possible before."""
-        self._record(message, message.statuses, None, "", 0.0)
+        self._record(message, message.statuses, None, None, 0.0)
 
-    def _record_attempt(self, message: spool.Message, answer: Answer, host: str, due: float) -> bool:
+    def _record_attempt(self, message: spool.Message, answer: Answer, host: Smarthost | None, due: float) -> bool:
         """Let a message wait whose recipients are pending, or give it up if it has waited too long."""
-        attempts = message.attempts + 1
+        before = message.attempts
         now = clock.boottime()
         if not message.pending():
-            message.note_attempt(attempts, 0.0, answer.text)
+            message.note_attempt(before + 1, 0.0, answer.text)
             message.finish()
-            self._left_queue(counters.FAILED)
+            self._left_queue(counters.FAILED, before)
             return False
         due = round(due, 1) if due > now else 0.0  # as exact as it is recorded
-        message.note_attempt(attempts, due, answer.text)
+        message.note_attempt(before + 1, due, answer.text)
+        if not before:
+            counters.begin_waiting(self._counts)
         if self.is_expired(message):
             self.give_up(message, answer.hint)
             return False
         self._counts[counters.DEFERRED] += 1
-        if answer.verdict in (SENDER, SETTING):
-            self._report("failure", message.id, host, answer.stage, answer.text, *answer.hint.words())
-        elif attempts == 1:
-            self._report("failure", message.id, "", "deferred", answer.text, *answer.hint.words())
+        state = "" if not answer.verdict else BAD if answer.permanent and answer.verdict == SETTING else WAITING
+        self._report_failure(message.id, answer, host, state, deferred=True)
         if due:
             self._queue.postpone(due)
         return not due
 
-    def _left_queue(self, counter: int) -> None:
+    def _report_failure(
+        self, queue_id: str, answer: Answer, host: Smarthost | None = None, state: str = "", *, deferred: bool = False
+    ) -> None:
+        """Tell the supervisor, after what went well before. state: what a smarthost's own answer says of it."""
+        self._report_success()
+        place = (host.name, host.host) if host else ("", "")
+        waits = "1" if deferred else ""
+        self._report("failure", queue_id, *place, answer.stage, state, waits, answer.text, *answer.hint.words())
+
+    def _report_success(self) -> None:
+        if self._success is not None:
+            self._report("success", *self._success)
+            self._success = None
+
+    def _left_queue(self, counter: int, attempts: int) -> None:
+        """Note that a message is delivered or has failed. attempts: how often it was put off before."""
         self._counts[counter] += 1
+        if attempts:
+            counters.end_waiting(self._counts)
         self._unsynced += 1
         if self._unsynced >= _SYNC_EVERY:
             self.sync()
@@ -243,6 +265,4 @@ class Recorder:
                 self._spool.sync(spool.QUEUE)
             except OSError as error:
                 log.event("not-synced", log.ERROR, reason=error.strerror)
-        if self._success is not None:
-            self._report("success", *self._success)
-            self._success = None
+        self._report_success()

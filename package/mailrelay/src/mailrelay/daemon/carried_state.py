@@ -13,6 +13,8 @@ from mailrelay.daemon import status_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mailrelay.daemon.status_file import Trouble
 
     State = dict[str, list[str]]
@@ -24,8 +26,8 @@ def lasting(state: State) -> State:
 
 
 def save(path: str, state: State) -> None:
-    """Leave what lasts for the next relay: OpenWrt starts one for each change of the settings."""
-    lines = [ipc.encode_report("remember", name, *words) for name, words in lasting(state).items()]
+    """Leave it for the next relay."""
+    lines = [ipc.encode_report("remember", name, *words) for name, words in state.items()]
     try:
         with open(path, "wb", opener=_private) as file:
             file.write(b"".join([clock.boot_id().encode() + b"\n", *lines]))
@@ -51,6 +53,16 @@ def load(path: str) -> State:
     except (OSError, ValueError):
         pass
     return state
+
+
+def restore(path: str, *takers: Callable[[State], None]) -> None:
+    """Hand on what an earlier relay of this boot has left. What one cannot read it goes without."""
+    state = load(path)
+    for take in takers:
+        try:
+            take(state)
+        except (ValueError, IndexError) as error:
+            log.event("bad-state", log.ERROR, reason=error)
 
 
 def troubles(state: State) -> list[Trouble]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 
 from mailrelay.core import clock, counters, ipc, log
-from mailrelay.daemon import carried_state, status_file
+from mailrelay.daemon import carried_state
+from mailrelay.daemon.outcomes import Outcomes
 from mailrelay.daemon.schedule import Schedule, Second
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrelay.core.ledger import Ledger
-    from mailrelay.daemon.status_file import Failure, Provider, Success
+    from mailrelay.daemon.status_file import StatusFacts
 
 _LOOK = 5.0  # seconds until a look at what a second courier that still works has read the ids of and left
 
@@ -68,8 +69,7 @@ class Dispatcher:
         self.first, self.second = Post(), Post()
         self.ledger = ledger
         self.carried_state: dict[str, list[str]] = {}
-        self.last_success: Success | None = None
-        self.last_failure: Failure | None = None
+        self.outcomes = Outcomes()
         self.oldest = ("", 0.0)  # the oldest mail that waits, as the last courier saw it: queue id, when it came in
         self._counters = counts
         self._requested: list[str] = []  # queue ids that the owner wants to be tried now
@@ -155,14 +155,12 @@ class Dispatcher:
         elif report[0] == "slow":
             if post is self.first:
                 self.second_schedule.slow(*report[1:])
+        elif report[0] == "opened":
+            self.outcomes.note_opened(report[1])
         elif report[0] == "success":
-            self.last_success = {"time": clock.wall(), "id": report[1], "smarthost": report[2]}
+            self.outcomes.note_success(clock.boottime(), *report[1:])
         elif report[0] == "failure":
-            _, queue_id, smarthost, stage, answer, advice = report
-            self.last_failure = {
-                "time": clock.wall(), "id": queue_id, "name": "", "smarthost": smarthost, "stage": stage,
-                "answer": answer, "deferred": stage == "deferred", **status_file.advice_facts(advice),
-            }  # fmt: skip
+            self.outcomes.note_failure(clock.boottime(), report[1])
         elif report[0] == "oldest":
             self.oldest = report[1], clock.boottime() - report[2]
         elif report[0] == "remember":
@@ -170,19 +168,30 @@ class Dispatcher:
         else:
             self.carried_state.pop(report[1], None)
 
-    def providers(self, smarthosts: dict[str, str]) -> list[Provider]:
-        """Return how each smarthost is; smarthosts: "host:port" by name."""
-        good, bad = self.last_success, self.last_failure
-        state = "bad" if bad and not (good and good["time"] > bad["time"]) else "good" if good else "unknown"
-        return [
-            {
-                "name": name, "smarthost": place, "state": state, "since": None,
-                "text": bad["answer"] if bad else "", "stage": bad["stage"] if bad else "",
-                "advice": bad["advice"] if bad else "", "advice_code": bad["advice_code"] if bad else "",
-                "advice_values": bad["advice_values"] if bad else {}, "next_try": None,
-            }
-            for name, place in smarthosts.items()
-        ]  # fmt: skip
+    def facts(self, smarthosts: dict[str, str], now: float) -> StatusFacts:
+        """Return what the status file says of couriers and what they reported. smarthosts: "host:port" by name."""
+        offset = clock.wall() - now
+        self.outcomes.keep(smarthosts)
+        blocked_until = self.schedule.blocked_until
+        return {
+            "provider": bool(smarthosts),
+            "smarthosts": list(smarthosts.values()),
+            "delivering": bool(self.pids()),
+            "next_try": offset + blocked_until if blocked_until > now else None,
+            "last_success": self.outcomes.last_success(offset),
+            "last_failure": self.outcomes.last_failure(offset),
+            "providers": self.outcomes.providers(smarthosts, self.carried_state, now, offset),
+            "troubles": carried_state.troubles(self.carried_state),
+        }
+
+    def save(self) -> dict[str, list[str]]:
+        """Return what the next relay of this boot is to know: OpenWrt starts one for each change of the settings."""
+        return {**carried_state.lasting(self.carried_state), **self.outcomes.save()}
+
+    def restore(self, state: dict[str, list[str]]) -> None:
+        """Take what save() returned in an earlier relay; there may be more. ValueError if it is something else."""
+        self.carried_state = carried_state.lasting(state)
+        self.outcomes.restore(state)
 
     def tell_refused(self, news: list[tuple[str, str, int, str]]) -> None:
         """Have a courier tell the owner of machines on the LAN that were refused: client, reply, how often, advice."""
@@ -193,9 +202,11 @@ class Dispatcher:
     # What the owner wants
 
     def request(self, lines: list[str]) -> None:
-        """Take words of `flush` and `release`: queue ids go the way of new mail."""
+        """Take words of the commands that change the queue: queue ids go the way of new mail."""
         if ipc.FLUSH in lines:
             self.flush()
+        if ipc.LOOK in lines:
+            self.schedule.scan()
         self._requested += filter(spool.is_id, lines)
         self._send_requested()
 

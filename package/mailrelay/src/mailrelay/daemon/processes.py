@@ -169,6 +169,13 @@ def ended() -> Iterator[tuple[int, int]]:
         yield pid, os.waitstatus_to_exitcode(code)
 
 
+def wait(pid: int, seconds: float) -> None:
+    """Reap that child; leave it to itself if it takes longer."""
+    until = time.monotonic() + seconds
+    while not os.waitpid(pid, os.WNOHANG)[0] and time.monotonic() < until:
+        time.sleep(0.01)
+
+
 def drop_rights(owner: tuple[int, int] | None) -> None:
     """Become that user for good; None: stay who we are."""
     if owner:

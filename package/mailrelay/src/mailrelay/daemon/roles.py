@@ -9,7 +9,7 @@ import os
 
 from mailrelay.core import counters, ipc, log, paths
 from mailrelay.core.net import Net
-from mailrelay.daemon import processes
+from mailrelay.daemon import days, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,3 +73,9 @@ def tell_missing(plan: Plan, where: Spool, dispatcher: Dispatcher, text: str) ->
 
     processes.drop_rights(plan.owner)
     notify.Notices(plan.settings, where, dispatcher.carried_state, report).disk(text)
+
+
+def keep_days(plan: Plan, text: bytes) -> None:
+    """Write the days' file with the rights of the spool's owner."""
+    processes.drop_rights(plan.owner)
+    days.write(plan.spool, text)

@@ -11,13 +11,14 @@ import os
 from mailrelay.core import clock, counters
 from mailrelay.core.ipc import NEVER
 from mailrelay.core.version import VERSION
-from mailrelay.daemon import status_file
+from mailrelay.daemon import days, status_file
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrelay.daemon.status_file import StatusFacts
 
+_HOUR = 3600.0
 _PAUSE = 1.0  # seconds between two writes, at least
 _JUMP = 2.0  # seconds by which the wall clock is set, not slewed
 
@@ -32,15 +33,19 @@ class Status:
         self._counters = counts
         self._counted = counters.totals(counts)
         self._stamp: list[int] = []
-        self._started = clock.wall()
-        self._day = counters.Day(self._counted, self._started)
+        self._started = self._since = clock.wall()
+        self._days = days.Days(self._counted, self._started)
+        self._kept = self._counted  # as the days' file has it
+        self._keep_due = clock.boottime() + _HOUR
         self._write_due = 0.0
         self._offset = 0.0  # of the wall clock to the boot's
         self._empty = 0.0  # when the queue was last seen empty; 0: never
 
     def look(self) -> None:
         """Notice what changes without anybody's telling: the date, the clock, counters, the spool's folders."""
-        another_day = self._day.turn(self._counted, clock.wall())
+        another_day = self._days.turn(self._counted, clock.wall())
+        if another_day:
+            self._keep_due = 0.0
         if abs(clock.wall() - clock.boottime() - self._offset) > _JUMP or another_day:
             self.changed = True
         if counters.totals(self._counters) != self._counted or _stamp(self._spool_dir) != self._stamp:
@@ -48,6 +53,38 @@ class Status:
 
     def next_due(self) -> float:
         return self._write_due if self.changed else NEVER
+
+    def restore(self, state: dict[str, list[str]]) -> None:
+        """Go on counting where an earlier relay stopped: of this boot by its `state`, of these days by their file.
+
+        state: as save() left it; there may be more. Before anything is counted. ValueError if it is something else.
+        """
+        self._days.restore(days.read(self._spool_dir))
+        since, *counts = state.get("counts", [str(self._since)])
+        earlier = {name: int(count) for name, _, count in [word.partition("=") for word in counts]}
+        for place, name in counters.NAMES.items():
+            self._counters[place] = earlier.get(name, 0)
+        self._since = float(since)
+        self._counted = self._kept = counters.totals(self._counters)
+        self._days.begin(self._counted)
+
+    def save(self) -> dict[str, list[str]]:
+        """Return what the next relay of this boot is to know, as carried state."""
+        counts = counters.named(counters.totals(self._counters))
+        return {"counts": [f"{self._since:.3f}", *[f"{name}={count}" for name, count in counts.items()]]}
+
+    def days_to_keep(self, now: float, *, end: bool = False) -> bytes:
+        """Return the days' file if it is to be written now, b"" if not.
+
+        At the relay's end, at midnight, and once in an hour in which something was counted: flash wears out.
+        """
+        if now < self._keep_due and not end:
+            return b""
+        seen = counters.totals(self._counters)
+        if seen == self._kept:
+            return b""
+        self._kept, self._keep_due = seen, now + _HOUR
+        return self._days.encode(seen)
 
     def write(self, facts: StatusFacts, now: float, seen: tuple[str, float]) -> None:
         """Write the file: `facts`, and what this object knows. seen: a queue id and when that mail came in."""
@@ -67,11 +104,12 @@ class Status:
             "uptime": now,
             "clock_trusted": clock.trusted(),
             "spool": self._spool_dir,
-            "counts": {name: self._counted[place] for place, name in counters.NAMES.items()},
-            "today": self._day.counts(self._counted),
-            "days": [self._day.facts(self._counted)],
+            "counts": counters.named(self._counted),
+            "counted_since": self._since,
+            "today": self._days.today(self._counted),
+            "days": self._days.facts(self._counted, clock.wall()),
             "queue": counts[spool.QUEUE],
-            "deferred": 0,
+            "deferred": min(counters.waiting(self._counted), counts[spool.QUEUE]),
             "hold": counts[spool.HOLD],
             "failed": counts[spool.FAIL],
             "oldest": clock.wall() - age(oldest, now, seen, self._empty) if oldest else None,

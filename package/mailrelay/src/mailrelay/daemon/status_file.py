@@ -91,7 +91,8 @@ if TYPE_CHECKING:
         smarthosts: list[str]
         providers: list[Provider]  # the same, in the same order
         counts: dict[str, int]
-        today: dict[str, float]
+        counted_since: float  # by this relay and those before it in this boot
+        today: dict[str, int]  # and "since"
         days: list[dict[str, int | str]]  # "day" (2026-11-30) and counts; seven at most, the oldest first, today last
         queue: int
         deferred: int  # of the queue: what was tried and is to be tried again

@@ -33,6 +33,7 @@ else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
 
 _STOP = 3.5  # seconds that children have to end
+_WRITE = 2.0  # seconds that the disk has to take the days' file at the end
 _HEARTBEAT = 10.0  # seconds without any event after which counters are looked at
 
 
@@ -89,7 +90,7 @@ class Supervisor:
         if self.at_hand and not takeover.take(self.spool, self.plan.owner, self.signal_r, self.fork):
             return os.EX_UNAVAILABLE
         self.accept_config()
-        self.dispatcher.carried_state = carried_state.load(f"{self.plan.run_dir}/{paths.STATE}")
+        carried_state.restore(f"{self.plan.run_dir}/{paths.STATE}", self.dispatcher.restore, self.status.restore)
         if not self.at_hand:
             self.miss_spool()
         elif self.dispatcher.carried_state or status.may_hold_mail(self.plan.spool):
@@ -249,6 +250,7 @@ class Supervisor:
             self.start_listener(now)
         for post in self.dispatcher.due(now):
             self.start_courier(post, now)
+        self.keep_days(now)
 
     def pause(self, now: float) -> float:
         """Return seconds until something is to be done without anybody's asking."""
@@ -320,28 +322,30 @@ class Supervisor:
         for pid in self.children():
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        carried_state.save(f"{self.plan.run_dir}/{paths.STATE}", self.dispatcher.carried_state)
+        kept = self.keep_days(clock.boottime(), end=True)
+        carried_state.save(f"{self.plan.run_dir}/{paths.STATE}", {**self.status.save(), **self.dispatcher.save()})
+        if kept:
+            processes.wait(kept, _WRITE)
         status_file.remove(self.plan.run_dir)
         log.event("stopped", log.NOTICE)
         return 0
 
+    def keep_days(self, now: float, *, end: bool = False) -> int | None:
+        """Have a child write the counts of these days, if that is due. Return its pid."""
+        text = self.status.days_to_keep(now, end=end) if self.at_hand and self.spool.at_hand() else b""
+        return self.fork(lambda: roles.keep_days(self.plan, text)) if text else None
+
     def write_status(self, now: float) -> None:
-        blocked_until = self.dispatcher.schedule.blocked_until
+        if self.at_hand:
+            self.dispatcher.outcomes.forget_mails(self.spool.has)
         facts: StatusFacts = {
             "listening": self.listen_sockets.names(),
             "not_listening": {show(endpoint): reason for endpoint, reason in self.listen_sockets.missing.items()},
             "port_taken": list(self.listen_sockets.taken.values()),
             "allow": self.plan.allow,
             "spool_missing": not self.at_hand,
-            "provider": bool(self.plan.smarthosts),
-            "smarthosts": list(self.plan.smarthosts.values()),
-            "providers": self.dispatcher.providers(self.plan.smarthosts),
-            "delivering": bool(self.dispatcher.pids()),
-            "next_try": clock.wall() + blocked_until - now if blocked_until > now else None,
-            "last_success": self.dispatcher.last_success,
-            "last_failure": self.dispatcher.last_failure,
             "refusals": self.refusals.facts(),
-            "troubles": carried_state.troubles(self.dispatcher.carried_state),
             "warnings": [*self.plan.warnings, *([{"text": self.refused}] if self.refused else [])],
         }
-        self.status.write(facts, now, self.dispatcher.oldest)
+        known = self.dispatcher.facts(self.plan.smarthosts, now)
+        self.status.write({**facts, **known}, now, self.dispatcher.oldest)

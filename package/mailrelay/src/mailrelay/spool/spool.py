@@ -193,6 +193,10 @@ class Spool:
             os.close(fd)
         return True
 
+    def has(self, queue_id: str) -> bool:
+        """Return whether the message is there, in whichever state."""
+        return any(os.path.lexists(self.path(state, queue_id)) for state in STATES)
+
     def at_hand(self) -> bool:
         """Return false while the storage that it lies on is missing."""
         return not self.mount or os.path.ismount(self.mount)
