@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from forge.core import paths
 from forge.packages import apk_archive, keys
-from forge.packages.adb import adb
+from forge.packages.adb import adb, signatures
 from forge.packages.adb.schema import INDEX, INDEX_SCHEMA, INFO, PACKAGE
 from forge.packages.apk_archive import ApkError, Member
 from forge.packages.package import Contents, Entry, Package
@@ -49,7 +51,7 @@ def file_name(package: Package, release: str = "") -> str:
 
 
 def pack(package: Package, folder: Path, release: str = "") -> list[Path]:
-    tree = apk_archive.scan(package.root)
+    tree = scan(package.root)
     members = [*tree, *_meta(package, tree)]
     content = apk_archive.encode(_info(package), members, _scripts(package), package.epoch)
     output = folder / file_name(package)
@@ -60,8 +62,8 @@ def pack(package: Package, folder: Path, release: str = "") -> list[Path]:
 def sign(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     """Sign a package's file, in place and at once, unless this key has signed it already."""
     file = adb.decode(path.read_bytes())
-    if not adb.verify(file, key.public_key()):
-        _write(path, adb.sign(file, key).encode())
+    if not signatures.verify(file, key.public_key()):
+        _write(path, signatures.sign(file, key).encode())
 
 
 def unsigned(content: bytes) -> bytes:
@@ -88,7 +90,7 @@ def inspect(path: Path, key: ec.EllipticCurvePublicKey | None = None) -> Content
         raise ApkError(f"{path}: {error.message}", hint=error.hint) from None
     meta = f"{META}/{archive.info['name']}"
     conffiles = [one.content for one in archive.members if one.path == f"{meta}.conffiles"]
-    signatures = [_signature(file, one, key) for one in file.signatures]
+    signed_by = [_signature(file, one, key) for one in file.signatures]
     return Contents(
         format="apk",
         control=[(name, _shown(archive.info[name])) for name, _ in INFO.fields if name in archive.info],
@@ -106,17 +108,17 @@ def inspect(path: Path, key: ec.EllipticCurvePublicKey | None = None) -> Content
             for one in archive.members
         ],
         faults=[f"/{one.path}: {fault}" for one in archive.members for fault in _suspicions(one)]
-        + [f"the signature {name}" for name, good in signatures if not good],
-        signatures=[name for name, _ in signatures],
+        + [f"the signature {name}" for name, good in signed_by if not good],
+        signatures=[name for name, _ in signed_by],
     )
 
 
 def _signature(file: adb.File, signature: bytes, key: ec.EllipticCurvePublicKey | None) -> tuple[str, bool]:
     """By which key, in words, and whether it may be right: nobody here has another key than ours to tell by."""
     who = adb.signer(signature)
-    if key is None or who != adb.key_id(key):
+    if key is None or who != signatures.key_id(key):
         return f"by the key {who.hex()}, which is not this machine's feed key", True
-    good = adb.is_signature(file, signature, key)
+    good = signatures.is_signature(file, signature, key)
     return f"by the key {who.hex()}, this machine's feed key" + ("" if good else ", is wrong"), good
 
 
@@ -166,6 +168,24 @@ def _provides(package: Package) -> list[str]:
     same name beside it; an "@" in the Makefile asks for the name alone, which many can provide."""
     names = [one for one in package.provides if one.removeprefix("@") != package.name]
     return [one[1:] if one.startswith("@") else f"{one}={package.full_version}" for one in names]
+
+
+def scan(root: Path) -> list[Member]:
+    """The members of a tree on disk, all of them root's. ApkError for what is neither file, directory nor link."""
+    members = [Member("", "directory", 0o755)]
+    for path in sorted(root.rglob("*")):
+        name, status = path.relative_to(root).as_posix(), path.lstat()
+        mode = stat.S_IMODE(status.st_mode)
+        if stat.S_ISDIR(status.st_mode):
+            members.append(Member(name, "directory", mode))
+        elif stat.S_ISLNK(status.st_mode):
+            target = os.readlink(os.fsencode(path))  # noqa: PTH115 (a Path would tidy it)
+            members.append(Member(name, "link", mode, target))
+        elif stat.S_ISREG(status.st_mode):
+            members.append(Member(name, "file", mode, path.read_bytes()))
+        else:
+            raise ApkError(f"/{name} is a device, a pipe or a socket", hint="make it at run time, on the router")
+    return members
 
 
 def _meta(package: Package, tree: Sequence[Member]) -> list[Member]:
@@ -223,7 +243,7 @@ def index(packages: Sequence[Path], key: ec.EllipticCurvePrivateKey) -> bytes:
     if len(words) < len(packages):
         raise ApkError("two of the feed's packages have the same name", hint="leave the newer one alone")
     root = writer.object({INDEX.slot("packages"): writer.array([words[name] for name in sorted(words)])})
-    return adb.sign(adb.File(INDEX_SCHEMA, bytes(writer.finish(root))), key).encode()
+    return signatures.sign(adb.File(INDEX_SCHEMA, bytes(writer.finish(root))), key).encode()
 
 
 def read_index(content: bytes, key: ec.EllipticCurvePublicKey | None = None) -> list[dict[str, Any]]:
@@ -231,7 +251,7 @@ def read_index(content: bytes, key: ec.EllipticCurvePublicKey | None = None) -> 
     file = adb.decode(content)
     if file.schema != INDEX_SCHEMA:
         raise adb.AdbError("it is no index of packages")
-    if key is not None and not adb.verify(file, key):
+    if key is not None and not signatures.verify(file, key):
         raise adb.AdbError("the index is not signed with this key, or was changed since")
     packages: list[dict[str, Any]] = adb.read(file.body, INDEX).get("packages", [])
     return packages

@@ -1,7 +1,7 @@
 """A package of apk's as a tree of members, and as bytes: encode() and read(). apk.py says what goes into one.
 
 encode() adds values in the order of `apk mkpkg` (apk-tools' app_mkpkg.c), which decides the bytes. read() trusts
-nothing: every hash, size and path has been checked when it returns.
+nothing: every hash, size and path has been checked when it returns. The lab's stand-in for apk reads by this file, too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import stat
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from forge.packages.adb import adb
@@ -47,24 +46,6 @@ class Archive:
     info: dict[str, Any]
     members: list[Member]
     scripts: dict[str, str]
-
-
-def scan(root: Path) -> list[Member]:
-    """The members of a tree on disk, all of them root's. ApkError for what is neither file, directory nor link."""
-    members = [Member("", "directory", 0o755)]
-    for path in sorted(root.rglob("*")):
-        name, status = path.relative_to(root).as_posix(), path.lstat()
-        mode = stat.S_IMODE(status.st_mode)
-        if stat.S_ISDIR(status.st_mode):
-            members.append(Member(name, "directory", mode))
-        elif stat.S_ISLNK(status.st_mode):
-            target = os.readlink(os.fsencode(path))  # noqa: PTH115 (a Path would tidy it)
-            members.append(Member(name, "link", mode, target))
-        elif stat.S_ISREG(status.st_mode):
-            members.append(Member(name, "file", mode, path.read_bytes()))
-        else:
-            raise ApkError(f"/{name} is a device, a pipe or a socket", hint="make it at run time, on the router")
-    return members
 
 
 # Writing

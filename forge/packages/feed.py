@@ -19,7 +19,7 @@ from pathlib import Path
 from forge.core import console, paths, proc
 from forge.core.errors import ForgeError, UsageError
 from forge.packages import apk, ipk, keys, minisdk, reach, router_lines, stage
-from forge.packages.adb import adb
+from forge.packages.adb import signatures
 from forge.packages.makefile import clean_environment
 from forge.packages.package import Package
 
@@ -148,7 +148,7 @@ def _report(folder: Path, pair: keys.Keys, url: str, given: bool) -> None:
         "The first line takes the key only if it has the hash that stands in it, whoever the network belongs to:"
     )
     console.say(f"  keys/{pair.usign.public.fingerprint}  {pair.usign.public.text().splitlines()[1]}")
-    console.say(f"  keys/{keys.PUBLIC_APK_FILE}      key {adb.key_id(pair.apk.public_key()).hex()}")
+    console.say(f"  keys/{keys.PUBLIC_APK_FILE}      key {signatures.key_id(pair.apk.public_key()).hex()}")
     console.say()
     if pair.folder:
         console.say(f"The secret halves are in {pair.folder}; keep a copy of them.")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge.packages import apk, apk_archive
-from forge.packages.adb import adb
+from forge.packages.adb import adb, signatures
 from forge.packages.adb.schema import INDEX, INDEX_SCHEMA, INFO, PACKAGE, PACKAGE_SCHEMA
 from tests.forge import adb_dump
 from tests.forge.samples import MADE, apk_public
@@ -46,8 +46,8 @@ def test_a_recorded_file_reads_like_its_recorded_dump_and_is_written_again_byte_
 def test_the_recorded_index_is_signed_by_the_recorded_key_and_no_other() -> None:
     key = apk_public(recorded("public-key.pem"))
     file = adb.decode(recorded("packages.adb"))
-    assert adb.verify(file, key)
-    assert not adb.verify(file, ec.generate_private_key(ec.SECP256R1()).public_key())
+    assert signatures.verify(file, key)
+    assert not signatures.verify(file, ec.generate_private_key(ec.SECP256R1()).public_key())
 
 
 @pytest.mark.parametrize("place", range(0, 696, 29))
@@ -56,8 +56,8 @@ def test_a_changed_byte_breaks_the_signature(place: int) -> None:
     file = adb.decode(recorded("packages.adb"))
     body = bytearray(file.body)
     body[place] ^= 1
-    assert not adb.verify(adb.File(file.schema, bytes(body), file.signatures), key)
-    assert not adb.verify(adb.File(PACKAGE_SCHEMA, file.body, file.signatures), key)
+    assert not signatures.verify(adb.File(file.schema, bytes(body), file.signatures), key)
+    assert not signatures.verify(adb.File(PACKAGE_SCHEMA, file.body, file.signatures), key)
 
 
 # Values

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge.packages import apk, apk_archive, stage
-from forge.packages.adb import adb
+from forge.packages.adb import adb, signatures
 from forge.packages.adb.schema import INDEX_SCHEMA, PACKAGE, PACKAGE_SCHEMA
 from forge.packages.apk_archive import ApkError, Member
 from forge.packages.package import Package
@@ -87,7 +87,7 @@ def test_a_signature_is_added_once_a_key_and_taken_off_again(name: str, tmp_path
         apk.sign(file, key)
     signed = adb.decode(file.read_bytes())
     assert len(signed.signatures) == 2
-    assert adb.verify(signed, ours.public_key()) and adb.verify(signed, strangers.public_key())
+    assert signatures.verify(signed, ours.public_key()) and signatures.verify(signed, strangers.public_key())
     assert apk.inspect(file, ours.public_key()).faults == []
     assert apk.unsigned(file.read_bytes()) == recorded
 
@@ -175,7 +175,7 @@ def test_any_tree_packs_and_reads_back_to_itself(tree: Tree, epoch: int) -> None
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         plant(root, tree)
-        before = apk_archive.scan(root)
+        before = apk.scan(root)
         info = {"name": "x", "version": "1"}
         content = apk_archive.encode(info, before, {}, epoch)
     assert content == apk_archive.encode(info, reversed(before), {}, epoch)

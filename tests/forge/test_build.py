@@ -16,7 +16,7 @@ from forge.core import paths
 from forge.core.errors import ForgeError, UsageError
 from forge.host import host
 from forge.packages import apk, ipk, keys, makefile, minisdk
-from forge.packages.adb import adb
+from forge.packages.adb import adb, signatures
 
 from .checkouts import WHEN, git, use
 from .samples import EPOCHS, GOLDEN, MADE, apk_public, copy_sample, edit
@@ -60,7 +60,7 @@ def test_loose_apks_are_signed_with_the_feeds_key_whose_public_half_lies_beside_
     key = apk_public((checkout / "dist" / "keys" / "mailrelay.pem").read_bytes())
     assert key == keys.load().apk.public_key()
     for path in (checkout / "dist").glob("*.apk"):
-        assert adb.verify(adb.decode(path.read_bytes()), key)
+        assert signatures.verify(adb.decode(path.read_bytes()), key)
 
 
 def test_where_no_key_can_be_kept_apks_are_unsigned_and_it_is_said(
@@ -79,7 +79,7 @@ def test_inspect_says_by_which_key_a_package_is_signed(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     minisdk.run(format="apk")
-    file, name = checkout / "dist" / "sample-1.2.3-r4.apk", adb.key_id(keys.load_apk().public_key()).hex()
+    file, name = checkout / "dist" / "sample-1.2.3-r4.apk", signatures.key_id(keys.load_apk().public_key()).hex()
     minisdk.inspect(str(file))
     assert f"by the key {name}, this machine's feed key" in capsys.readouterr().out
     minisdk.inspect(str(MADE / "25.12" / "sample-1.2.3-r4.apk"))

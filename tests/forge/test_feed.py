@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from forge.core.errors import ForgeError, UsageError
 from forge.packages import apk, feed, keys, reach, stage
-from forge.packages.adb import adb
+from forge.packages.adb import adb, signatures
 from tests.forge import test_ipk
 from tests.forge.samples import MADE, apk_public
 from tests.forge.test_keys import signify
@@ -47,7 +47,7 @@ def test_the_index_for_apk_says_what_the_recorded_one_says(folder: Path, pair: k
     assert (folder / "apk" / "index.json").read_bytes() == (APK / "index.json").read_bytes()
     made, recorded = (adb.decode((where / "packages.adb").read_bytes()) for where in (folder / "apk", APK))
     assert (made.schema, made.body, made.data) == (recorded.schema, recorded.body, recorded.data)
-    assert len(made.signatures) == 1 and adb.verify(made, pair.apk.public_key())
+    assert len(made.signatures) == 1 and signatures.verify(made, pair.apk.public_key())
 
 
 def test_the_signature_is_over_the_uncompressed_index_and_signify_takes_it(folder: Path, pair: keys.Keys) -> None:
@@ -176,7 +176,7 @@ def test_the_task_lays_out_all_and_prints_what_a_router_needs(
     assert list((checkout / "dist").iterdir()) == [checkout / "dist" / "feed"], "nothing is left behind"
     key = apk_public((checkout / "dist/feed/keys/mailrelay.pem").read_bytes())
     for path in (checkout / "dist/feed/apk").glob("*.apk"):
-        assert adb.verify(adb.decode(path.read_bytes()), key), "a router takes it as a loose file, too"
+        assert signatures.verify(adb.decode(path.read_bytes()), key), "a router takes it as a loose file, too"
     said = capsys.readouterr().out
     for line in (
         "src/gz mailrelay https://example.org/feed/opkg",
@@ -186,7 +186,7 @@ def test_the_task_lays_out_all_and_prints_what_a_router_needs(
         "/etc/apk/keys/mailrelay.pem",
         "opkg update; opkg install mailrelay luci-app-mailrelay",
         "apk update; apk add -u mailrelay luci-app-mailrelay",
-        adb.key_id(keys.load().apk.public_key()).hex(),
+        signatures.key_id(keys.load().apk.public_key()).hex(),
     ):
         assert line in said, line
     assert json.loads((checkout / "dist/feed/opkg/index.json").read_text())["packages"].keys() == {

@@ -18,7 +18,7 @@ from forge.openwrt.build import Options
 from forge.openwrt.partial import Unreachable
 from forge.openwrt.sdk import SdkError
 from forge.packages import minisdk
-from forge.packages.adb import adb
+from forge.packages.adb import adb, signatures
 from tests.forge.samples import apk_public, copy_sample
 from tests.targets.conftest import MT7621, OLD, STABLE, Place
 from tests.targets.upstream import Upstream
@@ -69,7 +69,7 @@ def test_a_target_alone_gives_an_ipk_by_the_newest_opkg_release_and_an_apk_by_th
     assert "./inv image --target ramips/mt7621" in said
     # Compared without a signature, and signed for the router afterwards.
     key = apk_public((place.dist / "keys" / "mailrelay.pem").read_bytes())
-    assert all(adb.verify(adb.decode((place.dist / name).read_bytes()), key) for name in APK)
+    assert all(signatures.verify(adb.decode((place.dist / name).read_bytes()), key) for name in APK)
 
 
 def test_a_second_build_needs_no_server(upstream: Upstream, place: Place, sample: Path) -> None:

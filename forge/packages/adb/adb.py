@@ -1,7 +1,9 @@
-"""ADB, the file format of apk-tools 3, in which packages and indexes are written: read, written, signed, verified here.
+"""ADB, the file format of apk-tools 3, in which packages and indexes are written: read and written here.
 
 A file is a schema's name and blocks: one ADB block (a tree of values, described by a Kind), signatures over it, and
-data blocks with the contents of files. What the trees of packages and indexes mean is schema.py's and apk.py's.
+data blocks with the contents of files. What the trees of packages and indexes mean is schema.py's and apk.py's, who
+made a signature is signatures.py's. The lab's stand-in for apk reads by this file, too: it needs no more than
+python3-light.
 The format is described in apk-tools' doc/apk-v3.5.scd; as there, equal values are stored once, so that the same calls
 give the same bytes. Whatever is read may be hostile: the only error is AdbError, and sizes are bounded.
 """
@@ -15,10 +17,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from forge.core.errors import ForgeError
 
@@ -36,7 +34,8 @@ _HEADER = 8  # two version bytes, two reserved ones, the root value
 
 _ADB_BLOCK, _SIGNATURE_BLOCK, _DATA_BLOCK = 0, 1, 2
 _MAX_BLOCK = 0x3FFFFFFF
-_SHA512 = 4  # as signatures name the hash
+SHA512 = 4  # as signatures name the hash
+_SIGNATURE_HEAD = 18  # bytes: version, hash, the key's id
 
 
 class AdbError(ForgeError):
@@ -384,39 +383,17 @@ def _order(kind: Kind, value: Any) -> bytes:
 # Signatures
 
 
-def key_id(key: ec.EllipticCurvePublicKey) -> bytes:
-    """How a signature names its key: 16 bytes."""
-    point = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+def signer(signature: bytes) -> bytes:
+    """The key_id() that a signature names."""
+    return signature[2:_SIGNATURE_HEAD]
+
+
+def key_id(point: bytes) -> bytes:
+    """How a signature names its key, an uncompressed point of P-256 (SEC 1): 16 bytes."""
     return hashlib.sha512(point).digest()[:16]
 
 
-def signer(signature: bytes) -> bytes:
-    """The key_id() that a signature names."""
-    return signature[2:18]
-
-
-def sign(file: File, key: ec.EllipticCurvePrivateKey) -> File:
-    """The same file with a signature more (always the same one, RFC 6979). The body has the hashes of data blocks."""
-    head = bytes((0, _SHA512)) + key_id(key.public_key())
-    made = key.sign(_signed(file, head), ec.ECDSA(hashes.SHA512(), deterministic_signing=True))
-    return File(file.schema, file.body, (*file.signatures, head + made), file.data)
-
-
-def verify(file: File, key: ec.EllipticCurvePublicKey) -> bool:
-    """Whether one of the file's signatures is by this key, and right."""
-    return any(is_signature(file, signature, key) for signature in file.signatures)
-
-
-def is_signature(file: File, signature: bytes, key: ec.EllipticCurvePublicKey) -> bool:
-    head, made = signature[:18], signature[18:]
-    if head != bytes((0, _SHA512)) + key_id(key):
-        return False
-    try:
-        key.verify(made, _signed(file, head), ec.ECDSA(hashes.SHA512()))
-    except InvalidSignature:
-        return False
-    return True
-
-
-def _signed(file: File, head: bytes) -> bytes:
-    return _WORD.pack(file.schema) + head + hashlib.sha512(file.body).digest()
+def signed(file: File, signature: bytes) -> tuple[bytes, bytes]:
+    """What a signature (or its head, that is about to be one) is made over, and the ECDSA signature itself (DER)."""
+    head = signature[:_SIGNATURE_HEAD]
+    return _WORD.pack(file.schema) + head + hashlib.sha512(file.body).digest(), signature[_SIGNATURE_HEAD:]
