@@ -32,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--online", action="store_true", help="also run what asks OpenWrt's real server")
     group = parser.getgroup("lab", "the router of tests/lab")
     group.addoption("--target", default="", help="the lab target to boot (lab-mipsel), or that of --firmware")
+    group.addoption("--release", default="", help="the OpenWrt release that a lab target is made as: 24.10 or 25.12")
     group.addoption("--firmware", default="", help="boot this firmware: a folder of the lab, or an image of OpenWrt")
     group.addoption("--host", default="", help="a router on the network instead: ssh://root@192.168.1.1")
 

@@ -24,8 +24,10 @@ class Cpu:
     files: tuple[str, ...]
 
 
+# As the lab's mipsel guests have them.
+_LAB = targets.find("lab-mipsel")
 PACKAGES = (
-    *(f"python{targets.PYTHON}-minimal", f"libpython{targets.PYTHON}-stdlib"),
+    *(f"python{_LAB.python}-minimal", f"libpython{_LAB.python}-stdlib"),
     *("python3-pytest", "python3-pytest-timeout", "python3-hypothesis", "python3-cryptography"),
 )
 # What makes bytes of numbers, or numbers of bytes.
@@ -59,8 +61,8 @@ LEFT_OUT = (
 
 def pytest(cpu: Cpu) -> tuple[list[proc.Arg], dict[str, str]]:
     """The command line that runs its tests, and the environment."""
-    tree = debian_packages.unpack(PACKAGES, suite=targets.SUITE, architecture=cpu.architecture)
-    python = tree / "usr" / "bin" / f"python{targets.PYTHON}"
+    tree = debian_packages.unpack(PACKAGES, suite=_LAB.suite, architecture=cpu.architecture)
+    python = tree / "usr" / "bin" / f"python{_LAB.python}"
     files: list[Path] = [paths.TESTS / "relay" / f"test_{name}.py" for name in cpu.files]
     argv: list[proc.Arg] = [cpu.program, "-L", tree, python, "-m", "pytest", *files]
     argv += [f"--deselect=tests/relay/test_{name}" for name in NOT_THERE]

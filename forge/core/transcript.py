@@ -1,6 +1,6 @@
 """Who writes down what a task prints: logs.py's files, handed each line by console.py.
 
-lab/assemble.py and lab/opkg_state.py add what the programs say that they run. Nothing here prints or opens a file. A
+lab/assemble.py and lab/package_state.py add what the programs say that they run. Nothing here prints or opens a file. A
 thread has a context of its own, so that the images of one run, made several at a time, have their own lines each.
 """
 

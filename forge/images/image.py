@@ -18,6 +18,7 @@ from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.images import asu, imagebuilder, report
 from forge.images import lab as lab_images
 from forge.images.job import Job, LabJob, Made, Options, Planned, site_name
+from forge.lab import package_state
 from forge.openwrt import build, catalog, fetch, release_index
 from forge.openwrt import profile as profiles
 from forge.openwrt.catalog import Target
@@ -37,7 +38,7 @@ def run(options: Options) -> list[Made]:
         raise UsageError("--target names none", hint="./inv targets lists them")
     lab = [word for word in targets if word.startswith(lab_images.PREFIX)]
     for word in (*options.packages, *options.disabled):
-        if not WORD.fullmatch(word) and not (len(lab) == len(targets) and word.endswith(".ipk")):
+        if not WORD.fullmatch(word) and not (len(lab) == len(targets) and word.endswith(package_state.FILES)):
             raise UsageError(f"{word!r} is no name of a package or service", hint="put spaces or commas between names")
     if options.feed and not feed.URLS.fullmatch(options.feed):
         raise UsageError(f"--feed: {options.feed!r} is no address", hint="write it like https://example.org/feed")

@@ -18,7 +18,7 @@ from forge.openwrt.release_index import Published
 from forge.site.site import Site
 
 LUCI_APP = "luci-app-mailrelay"
-LAB = "lab"  # where images of OpenWrt have their release
+LAB = "lab-{}"  # where images of OpenWrt have their release
 DEFAULT_NAME = "mailrelay"  # of an image without a site
 NO_LIMIT = -1
 # What QEMU boots of a build's files, the likeliest first (docs/build/QEMU.md).
@@ -124,11 +124,11 @@ class LabJob:
 
     @property
     def label(self) -> str:
-        return self.target.name + (f" {self.site.name}" if self.site.name else "")
+        return self.target.label + (f" {self.site.name}" if self.site.name else "")
 
     @property
     def facts(self) -> dict[str, str]:
-        return {"release": LAB, "target": self.target.name, "profile": self.target.name}
+        return {"release": LAB.format(self.target.release), "target": self.target.name, "profile": self.target.name}
 
     def next(self, images: Sequence[Image]) -> list[str]:
         return [f"./inv qemu --target {self.target.name} --firmware {paths.shown(self.folder)}"]

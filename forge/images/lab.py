@@ -17,8 +17,9 @@ from forge.core.errors import UsageError
 from forge.images import imagebuilder
 from forge.images.job import LAB, NO_LIMIT, Image, LabJob, Made, Options, plain_name, site_name
 from forge.lab import firmware as firmwares
-from forge.lab import opkg_state, targets
+from forge.lab import package_state, targets
 from forge.lab.firmware import FILES, Firmware
+from forge.lab.targets import Target
 from forge.openwrt import build
 from forge.site import overlay
 from forge.site.site import Site
@@ -31,14 +32,13 @@ def check(words: Sequence[str], sites: Sequence[Site], options: Options) -> None
     profile = options.profile
     for word in words:
         name, _, own = word.partition(":")
-        target = targets.find(name)
+        target = targets.find(name, options.release)
         for site in sites:
             firmwares.check(target, site)
         profile = profile or own
     for option, given, reason in (
         ("--via", options.via, "no server makes the lab's firmware"),
         ("--profile", profile, "a lab target is one machine, and has no profiles"),
-        ("--release", options.release, "the lab's firmware is of Debian's packages, and of no release of OpenWrt"),
         ("--rootfs-mb", options.rootfs_mb, "the lab's root has no partition; ./inv qemu --disk keeps what it writes"),
         (
             "--mirror",
@@ -50,15 +50,17 @@ def check(words: Sequence[str], sites: Sequence[Site], options: Options) -> None
             raise UsageError(
                 f"{option} means nothing for {words[0].partition(':')[0]}: {reason}", hint=f"leave {option} out"
             )
-    wanted = _names(options)
-    if not any(name.endswith(".ipk") for name in wanted):  # what those bring is seen when they are installed
+    wanted = _names(target, options)
+    if not any(
+        name.endswith(package_state.FILES) for name in wanted
+    ):  # what those bring is seen when they are installed
         for service in options.disabled:
             cli.choice(service, _services(wanted), "--disable")
 
 
 def _services(wanted: Sequence[str]) -> list[str]:
     """The services of firmware with these packages."""
-    ours = {name: folder / "root" for name, folder in opkg_state.offered().items() if folder and name in wanted}
+    ours = {name: folder / "root" for name, folder in package_state.offered().items() if folder and name in wanted}
     tops = [firmwares.STANDIN, paths.FILES, *ours.values()]
     found = {script.name for top in tops for script in (top / "etc/init.d").glob("*")}
     return sorted(found | ({"postfix"} if "postfix" in wanted or choices.ENGINES[1] in wanted else set()))
@@ -66,16 +68,16 @@ def _services(wanted: Sequence[str]) -> list[str]:
 
 def plan(name: str, sites: Sequence[Site], options: Options, top: Path) -> list[LabJob]:
     """The jobs of a lab target, one for each site."""
-    target = targets.find(name)
-    folder = top / LAB / target.name
+    target = targets.find(name, options.release)
+    folder = top / LAB.format(target.release) / target.name
     return [LabJob(target, site, options, folder / site_name(site)) for site in sites]
 
 
-def _names(options: Options) -> list[str]:
+def _names(target: Target, options: Options) -> list[str]:
     """The packages that go in. UsageError for what the lab has not, or cannot leave out."""
     wanted = options.own_packages
     if options.bare:
-        there = {*opkg_state.INSTALLED, *opkg_state.STANDIN}
+        there = package_state.names(target)
         wanted = [name for name in imagebuilder.relay_needs(options.engine) if name not in there]
     other = next(name for name in choices.ENGINES if name != options.engine)
     for word in options.packages:
@@ -93,10 +95,15 @@ def _names(options: Options) -> list[str]:
                 f"--packages: {left_out} is not what can be left out of the lab's firmware",
                 hint=f"it has, of what can: {', '.join(wanted) or 'nothing'}",
             )
-    known = opkg_state.offered()
+    known = package_state.offered()
     for name in wanted:
-        if not name.endswith(".ipk"):
+        if not name.endswith(package_state.FILES):
             cli.choice(name, known, "--packages")
+        elif not name.endswith(package_state.FORMATS[target.manager]):
+            raise UsageError(
+                f"--packages: {name} is none of {target.label}'s packages",
+                hint=f"{target.manager} takes .{package_state.FORMATS[target.manager]}",
+            )
     return list(dict.fromkeys(wanted))
 
 
@@ -112,14 +119,14 @@ def packages(planned: Sequence[LabJob], options: Options) -> Iterator[dict[str, 
             for job in planned:
                 if job.target.name not in made:
                     folder = Path(scratch, job.target.name)
-                    names = _names(options)
-                    made[job.target.name] = opkg_state.named(job.target, names, folder, offline=options.offline)
+                    names = _names(job.target, options)
+                    made[job.target.name] = package_state.named(job.target, names, folder, offline=options.offline)
         yield made
 
 
 def make(job: LabJob, packages: Sequence[Path]) -> Made:
     """Build the firmware, or take it from the cache, and put a copy into job.folder."""
-    with logs.kept(f"image-{job.target.name}-{plain_name(job.site)}"), console.step(f"image {job.label}"):
+    with logs.kept(f"image-{job.target.stem}-{plain_name(job.site)}"), console.step(f"image {job.label}"):
         made = _build(job, packages)
         with build.scratch(".image-") as scratch:
             out = Path(scratch, "out")
@@ -157,10 +164,10 @@ def _profiles(made: Firmware) -> dict[str, object]:
         "metadata_version": 1,
         "target": target.name,
         "arch_packages": target.package_architecture,
-        "version_number": LAB,
+        "version_number": target.release,
         "linux_kernel": {"version": made.manifest["kernel"]},
         "source_date_epoch": overlay.TIME,
-        "default_packages": sorted([*opkg_state.INSTALLED, *opkg_state.STANDIN]),
+        "default_packages": package_state.names(target),
         "profiles": {
             target.name: {
                 "titles": [{"vendor": "QEMU", "model": target.machine}],
@@ -172,9 +179,9 @@ def _profiles(made: Firmware) -> dict[str, object]:
     }
 
 
-def default(target: str, site: Site) -> Firmware:
+def default(target: str, site: Site, release: str = "") -> Firmware:
     """The firmware that ./inv qemu boots: as ./inv image makes it when nothing else is asked for."""
-    job = plan(target, [site], Options(), Path())[0]
+    job = plan(target, [site], Options(release=release), Path())[0]
     firmwares.check(job.target, site)
     with packages([job], job.options) as made:
         return _build(job, made[job.target.name])

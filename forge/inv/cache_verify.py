@@ -146,11 +146,11 @@ def _firmware() -> Tally:
 
 
 def _parcels() -> Tally:
-    """An .ipk has its hash in the first line of the file that says what it was made from (lab/opkg_state.py)."""
+    """A package has its hash in the first line of the file that says what it was made from (lab/postfix.py)."""
     tally = Tally("the lab's Postfix", "notes made when packing")
     for folder in _folders("lab", "parcels"):
         with fetch.lock(folder / ".lock", WAIT.format(folder.name)):
-            for path in sorted(folder.glob("*.ipk")):
+            for path in sorted([*folder.glob("*.ipk"), *folder.glob("*.apk")]):
                 note = path.with_suffix(".from")
                 recorded = note.read_text().partition("\n")[0] if note.exists() else ""
                 _judge_file(tally, path, recorded if re.fullmatch("[0-9a-f]{64}", recorded) else "")

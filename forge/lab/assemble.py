@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from forge.core import cli, hashes, paths, proc, transcript
-from forge.lab import kernel, opkg_state, python, rootfs, unpack
+from forge.lab import kernel, package_state, python, rootfs, unpack
 from forge.lab import tree as trees
 from forge.lab.targets import Target
 from forge.site import overlay
@@ -40,7 +40,7 @@ def base(target: Target, archives: Sequence[Path], key: str) -> Path:
 
 
 def _folder(target: Target, key: str) -> Path:
-    return paths.cache("lab", "base") / f"{target.name}-{key}"
+    return paths.cache("lab", "base") / f"{target.stem}-{key}"
 
 
 def _base(target: Target, archives: Sequence[Path], folder: Path) -> None:
@@ -56,7 +56,7 @@ def _base(target: Target, archives: Sequence[Path], folder: Path) -> None:
     rootfs.build(target, found, linux, folder / "root")
     (folder / "kernel").write_bytes(linux.image)
     (folder / "initrd").write_bytes(
-        kernel.initrd(linux, rootfs.program(unpack.read_all([static], bool), "bin/busybox"))
+        kernel.initrd(linux, rootfs.program(target, unpack.read_all([static], bool), "bin/busybox"))
     )
 
 
@@ -66,7 +66,7 @@ def firmware(
     archives: Sequence[Path],
     folder: Path,
     *,
-    standin: Path,
+    standin: Sequence[Path],
     shared: Sequence[tuple[str, Path]],
     files: Path,
     packages: Sequence[Path],
@@ -75,21 +75,22 @@ def firmware(
 ) -> None:
     """Write kernel, initrd, rootfs.squashfs and manifest.json into `folder`; what is laid over later hides the rest.
 
-    `shared` are single files of the checkout with their places; `files` is the rendered overlay; the services that are
-    `disabled` do not start; the manifest says `facts`, too.
+    `standin` are the stand-in's folders, `shared` single files of the checkout with their places; `files` is the
+    rendered overlay; the services that are `disabled` do not start; the manifest says `facts`, too.
     """
     with tempfile.TemporaryDirectory(prefix=".tree-", dir=folder.parent) as scratch:
         tree = Path(scratch, "root")
         # Files are shared with the base: whatever changes one puts a new file in its place.
         shutil.copytree(base / "root", tree, symlinks=True, copy_function=os.link)
-        lay_over(standin, tree, closed=False)
+        for layer in standin:
+            lay_over(layer, tree, closed=False)
         for place, path in shared:
             trees.write(tree / place, path.read_bytes())
         lay_over(files, tree)
         enable_services(tree)
-        python.add_bytecode(tree, "usr/lib/standin")
-        opkg_state.list_installed(target, tree, archives)
-        opkg_state.install(tree, packages)
+        python.add_bytecode(target.python, tree, "usr/lib/standin")
+        package_state.list_installed(target, tree, archives)
+        package_state.install(target, tree, packages)
         disable_services(tree, disabled)
         _squash(tree, folder / "rootfs.squashfs", overlay.TIME)
     for name in BOOT_FILES:
@@ -155,6 +156,7 @@ def _manifest(target: Target, archives: Sequence[Path], folder: Path, packages: 
     linux = next(name for name in debian if name.startswith("linux-image-"))
     return {
         "target": target.name,
+        "release": target.release,
         "architecture": target.architecture,
         "kernel": linux.removeprefix("linux-image-"),
         "append": target.command_line,

@@ -1,6 +1,6 @@
 """What the lab reads of ELF files: the libraries that a program asks for, and what a kernel module says of itself.
 
-Little-endian only, as all the lab's targets are. rootfs.py, kernel.py and opkg_state.py call this; nothing here writes.
+Little-endian only, as all the lab's targets are. rootfs.py, kernel.py and postfix.py call this; nothing here writes.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from forge.core import console, hashes, paths
 from forge.core.errors import MissingError, UsageError
 from forge.host import debian_packages, host
 from forge.lab import assemble, python, rootfs, targets
-from forge.lab.targets import SUITE, Target
+from forge.lab.targets import Target
 from forge.packages import feed as feeds
 from forge.site import overlay
 from forge.site.site import Site
@@ -32,8 +32,9 @@ MANIFEST = "manifest.json"
 FILES = ("kernel", "initrd", "rootfs.squashfs")  # whose hashes it has
 LAB = Path(__file__).parent
 STANDIN = LAB / "standin"
-# The stand-in reads UCI files by the relay's own parser.
-SHARED = (("usr/lib/standin/uci.py", paths.RELAY / "mailrelay/config/uci.py"),)
+# The stand-in reads UCI files by the relay's own parser, and that of apk packages by what writes them.
+UCI = ("usr/lib/standin/uci.py", paths.RELAY / "mailrelay/config/uci.py")
+READERS = ("core/errors.py", "packages/apk_archive.py", "packages/adb/adb.py", "packages/adb/schema.py")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Firmware:
 
 def build(
     target: Target | str,
+    release: str = "",
     *,
     site: Site = Site(),  # noqa: B008 - frozen
     packages: Sequence[Path] = (),
@@ -54,27 +56,31 @@ def build(
     feed: str = "",
     offline: bool = False,
 ) -> Firmware:
-    """The firmware of a target, with files/ rendered for the site and these .ipk files installed.
+    """The firmware of a target, with files/ rendered for the site and these .ipk or .apk files installed.
 
     The services `disabled` do not start, and `feed` is where the router finds our feed. From the cache, if it was built
     of the same before. Safe to call from several processes and threads at once.
     """
-    found = targets.find(target) if isinstance(target, str) else target
+    found = targets.find(target, release) if isinstance(target, str) else target
     host.require("lab")
     check(found, site)
+    if found.shortfall:
+        console.note(f"{found.label}: {found.shortfall}")
     archives = _archives(found, offline=offline)
     parent = paths.cache("lab", "firmware")
     with tempfile.TemporaryDirectory(prefix=".files-", dir=parent) as name:
         files = Path(name, "files")
         overlay.render(site, files)
         if feed:
-            feeds.trust(files, feed, "opkg")
-        layers = [*_tree(STANDIN), *SHARED, *_tree(files), *((one.name, one) for one in packages)]
+            feeds.trust(files, feed, found.manager)
+        standin, single = layers(found.release), shared(found.release)
+        below = [one for layer in standin for one in _tree(layer)]
+        inputs = [*below, *single, *_tree(files), *((one.name, one) for one in packages)]
 
         def place() -> Path:
-            return parent / f"{found.name}-{_digest([_base_key(found, archives), *disabled], layers)}"
+            return parent / f"{found.stem}-{_digest([_base_key(found, archives), *disabled], inputs)}"
 
-        with FileLock(lock(found.name)):
+        with FileLock(lock(found.stem)):
             folder = place()
             faults = broken(folder) if folder.exists() else ["it is not there"]
             if faults:
@@ -87,8 +93,8 @@ def build(
                 with paths.making(folder) as scratch:
                     assemble.firmware(
                         *(found, assemble.base(found, archives, _base_key(found, archives)), archives, scratch),
-                        standin=STANDIN,
-                        shared=SHARED,
+                        standin=standin,
+                        shared=single,
                         files=files,
                         packages=packages,
                         disabled=disabled,
@@ -98,9 +104,20 @@ def build(
     return Firmware(found, folder, json.loads((folder / MANIFEST).read_text()))
 
 
-def lock(target: str) -> Path:
-    """Of whoever builds this target's firmware, or removes some of it."""
-    return paths.cache("lab") / f".{target}.lock"
+def layers(release: str) -> list[Path]:
+    """The stand-in's folders, each laid over the one before: what all have, and what a release has."""
+    return [STANDIN, LAB / "kinds" / release]
+
+
+def shared(release: str) -> list[tuple[str, Path]]:
+    """Single files of the checkout that the stand-in needs, with their places on the router."""
+    readers = [(f"usr/lib/standin/forge/{name}", LAB.parent / name) for name in READERS]
+    return [UCI, *(readers if release == "25.12" else [])]
+
+
+def lock(stem: str) -> Path:
+    """Of whoever builds a target's firmware of a release (Target.stem), or removes some of it."""
+    return paths.cache("lab") / f".{stem}.lock"
 
 
 def broken(folder: Path) -> list[str]:
@@ -127,16 +144,16 @@ def check(target: Target, site: Site) -> None:
 def _base_key(target: Target, archives: Sequence[Path]) -> str:
     # The code that decides what a tree is like.
     sources = (*sorted(LAB.glob("*.py")), LAB / "init", python.TABLE)
-    words = [SUITE, target.name, *(f"{one.name} {one.stat().st_size}" for one in archives)]
+    words = [target.suite, target.label, *(f"{one.name} {one.stat().st_size}" for one in archives)]
     return _digest(words, [(path.name, path) for path in sources])
 
 
 def _archives(target: Target, *, whole: bool = False, offline: bool) -> list[Path]:
     fetch = partial(
-        debian_packages.download, suite=SUITE, architecture=target.architecture, whole=whole, offline=offline
+        debian_packages.download, suite=target.suite, architecture=target.architecture, whole=whole, offline=offline
     )
     try:
-        return fetch(rootfs.PACKAGES, kernel=target.kernel) + fetch([*rootfs.ALONE, rootfs.STATIC], alone=True)
+        return fetch(rootfs.packages(target), kernel=target.kernel) + fetch([*rootfs.ALONE, rootfs.STATIC], alone=True)
     except MissingError as error:
         raise MissingError(f"{target.name} cannot be built: {error.message}", hint=error.hint) from error
 

@@ -6,6 +6,7 @@ from the initrd; what a router takes (network ports, firewall) lies in the root 
 
 from __future__ import annotations
 
+import lzma
 import re
 import struct
 import sys
@@ -19,7 +20,14 @@ from forge.core.errors import ForgeError
 from forge.lab import elf, unpack
 from forge.lab.cpio import Archive
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+XZ = b"\xfd7zXZ\x00"
 LZ4 = b"\x02\x21\x4c\x18"
+ZSTD = b"\x28\xb5\x2f\xfd"
 INIT = Path(__file__).with_name("init")
 
 # ext4 asks for crc32c by name of an algorithm, which no dependency shows.
@@ -40,12 +48,19 @@ FOLDERS = (
 
 @dataclass
 class Kernel:
-    """What is taken from a kernel package: the image, and its modules by name."""
+    """What is taken from a kernel package: the image, and its modules by name, compressed in trixie's."""
 
     version: str
     image: bytes
     modules: dict[str, bytes] = field(default_factory=dict)
     builtin: set[str] = field(default_factory=set)
+
+    def module(self, name: str) -> bytes:
+        """A module as a router's insmod takes it."""
+        data = self.modules[name]
+        if data.startswith(XZ):
+            data = self.modules[name] = lzma.decompress(data)
+        return data
 
 
 def read(deb: Path) -> Kernel:
@@ -59,7 +74,7 @@ def read(deb: Path) -> Kernel:
             kernel.version, kernel.image = name.partition("-")[2], unpacked(member.data)
         elif name == "modules.builtin":
             kernel.builtin = {_name(line) for line in member.data.decode().split()}
-        elif name.endswith(".ko"):
+        elif name.endswith((".ko", ".ko.xz")):
             kernel.modules[_name(name)] = member.data
     if not kernel.image or not kernel.modules:
         raise ForgeError(f"{deb.name} holds no kernel with modules")
@@ -77,6 +92,8 @@ def unpacked(image: bytes) -> bytes:
     start = ((image[0x1F1] or 4) + 1) * 512
     offset, length = struct.unpack_from("<II", image, 0x248)
     payload = image[start + offset : start + offset + length - 4]  # its last word is the unpacked size
+    if payload[:4] == ZSTD:
+        return zstd.decompress(payload)
     if payload[:4] != LZ4:
         return image
     with tempfile.TemporaryDirectory(prefix="mailrelay-kernel-") as folder:
@@ -97,7 +114,7 @@ def order(kernel: Kernel, names: Iterable[str]) -> list[str]:
             if name in kernel.builtin:
                 return
             raise ForgeError(f"the kernel {kernel.version} has no module {name}, which {asked_by} needs")
-        for line in elf.modinfo(kernel.modules[name]).get("depends", []):
+        for line in elf.modinfo(kernel.module(name)).get("depends", []):
             for needed in filter(None, line.split(",")):
                 add(needed.replace("-", "_"), name)
         found[name] = None
@@ -112,11 +129,6 @@ def initrd(kernel: Kernel, busybox: bytes) -> bytes:
 
     By zstd, which all of Debian's kernels unpack, and much faster under emulation than anything smaller.
     """
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-
     archive = Archive()
     for folder in ("dev", "proc", "sys", "rom", "overlay", "root"):
         archive.folder(folder)
@@ -128,11 +140,11 @@ def initrd(kernel: Kernel, busybox: bytes) -> bytes:
         archive.link(f"bin/{applet}", "busybox")
     names = order(kernel, BOOT)
     for name in names:
-        archive.file(f"modules/{name}.ko", kernel.modules[name])
+        archive.file(f"modules/{name}.ko", kernel.module(name))
     archive.file("modules/order", "".join(f"{name}\n" for name in names).encode())
     return zstd.compress(archive.closed(), 10)
 
 
 def _name(path: str) -> str:
     """A module's name as the kernel knows it: virtio-rng.ko is virtio_rng."""
-    return path.rpartition("/")[2].removesuffix(".ko").replace("-", "_")
+    return path.rpartition("/")[2].removesuffix(".xz").removesuffix(".ko").replace("-", "_")

@@ -13,13 +13,10 @@ from pathlib import Path
 from forge.core.errors import ForgeError
 from forge.lab import elf, kernel, python, tree, unpack
 from forge.lab.applets import APPLETS
-from forge.lab.targets import PYTHON, SUITE, Target
+from forge.lab.targets import Target
 from forge.lab.unpack import Member
 
-PACKAGES = (
-    *("busybox", "dropbear-bin", "nftables", "libgcc-s1"),
-    *(f"python{PYTHON}-minimal", f"libpython{PYTHON}-stdlib"),
-)
+PACKAGES = ("busybox", "dropbear-bin", "nftables", "libgcc-s1")  # and Python
 # Of which a program or files are wanted that need nothing else of what these depend on.
 ALONE = ("util-linux", "ca-certificates")
 
@@ -33,14 +30,11 @@ PROGRAMS = {
     "usr/sbin/nft": "usr/sbin/nft",
     "usr/sbin/dropbear": "usr/sbin/dropbear",
     "usr/bin/dropbearkey": "usr/bin/dropbearkey",
-    f"usr/bin/python{PYTHON}": python.BINARY,
 }
 # Asked for by no header: a thread that ends needs it.
 EXTRA_LIBRARIES = ("libgcc_s.so.1",)
 
 LINKS = {
-    "usr/bin/python3": f"python{PYTHON}",
-    "usr/bin/python": f"python{PYTHON}",
     "var": "tmp",
     "etc/mtab": "/proc/mounts",
     # Debian's OpenSSL looks for the certificates there, OpenWrt's in /etc/ssl.
@@ -49,13 +43,18 @@ LINKS = {
 }
 FOLDERS = (
     *("dev", "etc/uci-defaults", "mnt", "overlay", "proc", "rom", "root", "sys", "tmp"),
-    *("usr/lib/opkg/info", "usr/libexec", "usr/share"),
+    *("usr/libexec", "usr/share"),
 )
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 NAMES = b"hosts: files dns\n"  # Debian's C library would ask a name server first; OpenWrt's never does
 MODULE_ORDER = "etc/modules.d/router"
 
 IGNORED = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/info/")
+
+
+def packages(target: Target) -> tuple[str, ...]:
+    """Debian's, which bring along what they depend on."""
+    return (*PACKAGES, f"python{target.python}-minimal", f"libpython{target.python}-stdlib")
 
 
 def members(debs: Iterable[Path]) -> dict[str, Member]:
@@ -65,11 +64,11 @@ def members(debs: Iterable[Path]) -> dict[str, Member]:
 
 def build(target: Target, found: Mapping[str, Member], linux: kernel.Kernel, folder: Path) -> None:
     """Make the tree as `folder`, which is not there yet, of the packages' members."""
-    library = python.subset(found)
-    files = _programs(found, library)
+    library = python.subset(target, found)
+    files = _programs(target, found, library)
     files |= libraries(target, found, files.values(), EXTRA_LIBRARIES)
     sources = {path: one.data for path, one in library.items() if path.endswith(".py") and not one.target}
-    bytecode = python.compiled(sources)
+    bytecode = python.compiled(target.python, sources)
     certificates = sorted(
         path for path in found if path.startswith("usr/share/ca-certificates/") and path.endswith(".crt")
     )
@@ -77,7 +76,7 @@ def build(target: Target, found: Mapping[str, Member], linux: kernel.Kernel, fol
     loaded = kernel.order(linux, kernel.BOOT)
     modules = [name for name in kernel.order(linux, kernel.ROUTER) if name not in loaded]
     data[MODULE_ORDER] = "".join(f"{name}\n" for name in modules).encode()
-    data |= {f"lib/modules/{linux.version}/{name}.ko": linux.modules[name] for name in modules}
+    data |= {f"lib/modules/{linux.version}/{name}.ko": linux.module(name) for name in modules}
 
     for name in FOLDERS:
         tree.make_folder(folder / name)
@@ -86,21 +85,23 @@ def build(target: Target, found: Mapping[str, Member], linux: kernel.Kernel, fol
     for path, contents in data.items():
         tree.write(folder / path, contents)
     tree.share(bytecode, folder)
-    for path, to in [*LINKS.items(), *((path, "/bin/busybox") for path in APPLETS)]:
+    links = {**LINKS, **{f"usr/bin/{name}": f"python{target.python}" for name in ("python", "python3")}}
+    for path, to in [*links.items(), *((path, "/bin/busybox") for path in APPLETS)]:
         tree.link(folder / path, to)
     (folder / "tmp").chmod(0o1777)
 
 
-def _programs(found: Mapping[str, Member], library: Mapping[str, Member]) -> dict[str, bytes]:
-    files = {place: program(found, source) for place, source in PROGRAMS.items()}
-    binary = f"usr/bin/python{PYTHON}"
-    files[binary] = python.interpreter(files[binary])
+def _programs(target: Target, found: Mapping[str, Member], library: Mapping[str, Member]) -> dict[str, bytes]:
+    files = {place: program(target, found, source) for place, source in PROGRAMS.items()}
+    files[python.binary(target)] = python.interpreter(program(target, found, python.binary(target)))
     return files | {path: one.data for path, one in library.items() if path.endswith(".so")}
 
 
 def guest_libraries(target: Target, found: Mapping[str, Member]) -> set[str]:
     """Where the libraries are that every guest of this target has."""
-    return set(libraries(target, found, _programs(found, python.subset(found)).values(), EXTRA_LIBRARIES))
+    return set(
+        libraries(target, found, _programs(target, found, python.subset(target, found)).values(), EXTRA_LIBRARIES)
+    )
 
 
 def libraries(
@@ -124,15 +125,17 @@ def libraries(
             continue
         member = unpack.resolve(dict(found), by_name[name]) if name in by_name else None
         if member is None:
-            raise ForgeError(f"no package of {SUITE} for {target.architecture} that is at hand has the library {name}")
+            raise ForgeError(
+                f"no package of {target.suite} for {target.architecture} that is at hand has the library {name}"
+            )
         place[where] = member.data
         wanted += elf.needed(member.data)
     return place
 
 
-def program(found: Mapping[str, Member], path: str) -> bytes:
-    """An executable of the packages."""
-    member = found.get(path)
+def program(target: Target, found: Mapping[str, Member], path: str) -> bytes:
+    """An executable of the packages; from trixie on all of them lie below /usr."""
+    member = found.get(path) or found.get(f"usr/{path}")
     if member is None or not elf.is_elf(member.data):
-        raise ForgeError(f"no package of {SUITE} that is at hand has the program /{path}")
+        raise ForgeError(f"no package of {target.suite} that is at hand has the program /{path}")
     return member.data

@@ -1,18 +1,23 @@
 """The lab's targets: which Debian packages a firmware is made of, and the QEMU machine that it boots on.
 
-All that is known of a target stands here; the rest of lab, images and vm/machines.py read it. The suite is the one that
-still has mipsel, and whose Python is that of OpenWrt 23.05 and 24.10: 3.11.
+All that is known of a target stands here; the rest of lab, images and vm/machines.py read it. Each can be made as of
+two releases of OpenWrt, from the suite of Debian with that release's Python: bookworm has 3.11, as 24.10, trixie has
+3.13, as 25.12. mipsel is in bookworm alone: there 25.12 is its package manager and its settings, with Python 3.11,
+which 24.10 divides into packages as 25.12 divides its own.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from forge.core import cli
 
-SUITE = "bookworm"
-PYTHON = "3.11"
+RELEASES = ("24.10", "25.12")
+RELEASE = RELEASES[0]  # where none is named
 DEFAULT = "lab-mipsel"
+_PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
+_MANAGERS = {"24.10": "opkg", "25.12": "apk"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,42 @@ class Target:
     memory: int  # MB
     console: str
     append: str = ""
+    release: str = RELEASE
+
+    @property
+    def suite(self) -> str:
+        """Debian's, of which everything in it is."""
+        return "trixie" if self.release == "25.12" and self.architecture != "mipsel" else "bookworm"
+
+    @property
+    def python(self) -> str:
+        return _PYTHONS[self.suite]
+
+    @property
+    def python_release(self) -> str:
+        """The release whose Python it has, and is divided into packages as there."""
+        return self.release if self.suite == "trixie" else RELEASE
+
+    @property
+    def manager(self) -> str:
+        """The package manager."""
+        return _MANAGERS[self.release]
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.name} {self.release}"
+
+    @property
+    def stem(self) -> str:
+        """How names of files begin that are of this target and release alone."""
+        return f"{self.name}-{self.release}"
+
+    @property
+    def shortfall(self) -> str:
+        """What it is not of its release, in words; "" for most."""
+        lacks = self.release == "25.12" and self.suite == "bookworm"
+        return f"Debian has no Python 3.13 for {self.architecture}, 25.12's: it is 3.11 here" if lacks else ""
 
     @property
     def command_line(self) -> str:
@@ -104,6 +145,7 @@ TARGETS = {
 }
 
 
-def find(name: str) -> Target:
-    """The target of that name; UsageError with near matches for any other."""
-    return TARGETS[cli.choice(name or DEFAULT, TARGETS, "--target")]
+def find(name: str, release: str = "") -> Target:
+    """The target of that name, as of that release; UsageError with near matches for any other."""
+    target = TARGETS[cli.choice(name or DEFAULT, TARGETS, "--target")]
+    return dataclasses.replace(target, release=cli.choice(release or RELEASE, RELEASES, "--release"))

@@ -1,7 +1,7 @@
 """Reads what is in Debian packages, straight from the files: nothing is unpacked that is not wanted.
 
 The packages come from debian_packages.py, which checked them against the signed lists. A deb is an ar archive with a
-compressed tar in it (deb(5)). kernel.py, rootfs.py, assemble.py and opkg_state.py call this.
+compressed tar in it (deb(5)). kernel.py, rootfs.py, assemble.py and postfix.py call this.
 """
 
 from __future__ import annotations

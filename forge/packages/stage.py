@@ -1,7 +1,7 @@
 """Stages a package directory: evaluates a copy of it, runs the install recipes, and hands out Package values.
 
 The copy has git's modes (0644 or 0755) whatever the checkout's are, and lies in a temporary folder without a space in
-its path, laid out like OpenWrt's tree; so umask, path and user leave no trace. minisdk.py, feed.py, opkg_state.py,
+its path, laid out like OpenWrt's tree; so umask, path and user leave no trace. minisdk.py, feed.py, package_state.py,
 sdk.py, imagebuilder.py and the tests call this.
 """
 

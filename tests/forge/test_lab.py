@@ -15,7 +15,7 @@ import pytest
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.host import debian_packages
-from forge.lab import assemble, elf, kernel, opkg_state, python, targets, tree, unpack
+from forge.lab import assemble, elf, kernel, package_state, postfix, python, targets, tree, unpack
 from forge.lab import firmware as firmwares
 from forge.lab.cpio import Archive
 from forge.lab.unpack import Member
@@ -148,7 +148,7 @@ def test_only_what_openwrts_python_packages_have_is_taken() -> None:
     paths = [f"{library}/{name}" for name in (*wanted, *unwanted, "json/tests/x.py", "LICENSE.txt", "pdb.doc")]
     paths += [f"{library}/lib-dynload/{name}" for name in (*extensions, *others)]
     paths += ["usr/bin/python3.11", "usr/lib/x.py"]
-    taken = python.subset({path: Member(path, 0o644) for path in paths})
+    taken = python.subset(targets.find(""), {path: Member(path, 0o644) for path in paths})
     assert {path.rpartition("python3.11/")[2].removeprefix("lib-dynload/") for path in taken} == {*wanted, *extensions}
 
 
@@ -185,17 +185,19 @@ def test_a_layer_hides_what_lies_below_and_changes_no_file_that_others_share(tmp
 KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode() + " me"
 
 
-def checkout_of(umask: int, folder: Path) -> Path:
-    """The stand-in as git lays it out under this umask."""
-    copy = folder / "standin"
-    shutil.copytree(firmwares.STANDIN, copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+def checkout_of(layer: Path, umask: int, folder: Path) -> Path:
+    """One of the stand-in's folders as git lays it out under this umask."""
+    copy = folder / layer.name
+    shutil.copytree(layer, copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for path in [copy, *copy.rglob("*")]:
         if not path.is_symlink():
             path.chmod((0o777 if path.is_dir() or path.stat().st_mode & 0o100 else 0o666) & ~umask)
     return copy
 
 
-def assembled(umask: int, folder: Path, package: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def assembled(
+    target: targets.Target, umask: int, folder: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
     """Modes and links of a root file system that is put together by somebody with this umask."""
     found: dict[str, str] = {}
 
@@ -216,17 +218,18 @@ def assembled(umask: int, folder: Path, package: Path, monkeypatch: pytest.Monke
         for name in assemble.BOOT_FILES:
             (base / name).touch()
         made.mkdir()
-        archives = [folder / f"{name}_1_all.deb" for name in [*opkg_state.INSTALLED.values(), "linux-image-x"]]
+        debian = [name.format(target.python) for name in package_state.INSTALLED.values()]
+        archives = [folder / f"{name}_1_all.deb" for name in [*debian, "linux-image-x"]]
         for archive in archives:
             archive.touch()
         site = folder / "site.toml"
         site.write_text(f'[root]\nssh_keys = ["{KEY}"]\n')
         overlay.render(sites.load(site), files)
-        feed.trust(files, "https://example.org/feed", "opkg")
+        feed.trust(files, "https://example.org/feed", target.manager)
         assemble.firmware(
-            *(targets.find(""), base, archives, made),
-            standin=checkout_of(umask, folder),
-            shared=firmwares.SHARED,
+            *(target, base, archives, made),
+            standin=[checkout_of(layer, umask, folder) for layer in firmwares.layers(target.release)],
+            shared=firmwares.shared(target.release),
             files=files,
             packages=[package],
             disabled=["firewall"],
@@ -238,24 +241,39 @@ def assembled(umask: int, folder: Path, package: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with stage.staged(paths.PACKAGES / "mailrelay", ["mailrelay"], epoch=1780000000) as packages:
-        [made] = [one.path for one in packages for one in minisdk.pack(one, tmp_path_factory.mktemp("made"), "ipk")]
-    return made
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The relay for each package manager."""
+    found, folder = {}, tmp_path_factory.mktemp("made")
+    with stage.staged(paths.PACKAGES / "mailrelay", ["mailrelay"], epoch=1780000000) as staged:
+        for manager, format in package_state.FORMATS.items():
+            [found[manager]] = [one.path for package in staged for one in minisdk.pack(package, folder, format)]
+    return found
 
 
+@pytest.mark.parametrize(
+    ("release", "files"),
+    [
+        ("24.10", "usr/lib/opkg/status etc/opkg/customfeeds.conf"),
+        (
+            "25.12",
+            "lib/apk/db/installed etc/apk/world etc/apk/keys/mailrelay.pem etc/apk/repositories.d/customfeeds.list",
+        ),
+    ],
+)
 def test_the_umask_of_who_builds_is_nowhere_in_the_firmware(
-    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+    release: str, files: str, tmp_path: Path, packages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    target = targets.find("", release)
     modes = {}
     for umask in (0o022, 0o002, 0o077):
         folder = tmp_path / oct(umask)
         folder.mkdir()
-        modes[umask] = assembled(umask, folder, package, monkeypatch)
+        modes[umask] = assembled(target, umask, folder, packages[target.manager], monkeypatch)
     assert modes[0o002] == modes[0o022] == modes[0o077]
     found = modes[0o022]
-    assert found["usr/lib/opkg/status"] == found["etc/opkg/customfeeds.conf"] == oct(0o100644)
-    assert found["etc/rc.d"] == found["etc/opkg"] == found["usr/lib/standin"] == oct(0o40755)
+    assert {found[name] for name in files.split()} == {oct(0o100644)}
+    folders = ("etc/rc.d", f"etc/{target.manager}", "usr/lib/standin")
+    assert {found[name] for name in folders} == {oct(0o40755)}
     assert found["etc/init.d/mailrelay"] == oct(0o100755)
     assert (found["etc/dropbear"], found["etc/dropbear/authorized_keys"]) == (oct(0o40700), oct(0o100600))
     assert found["tmp"] == oct(0o41777)
@@ -279,8 +297,8 @@ def test_offline_asks_no_mirror_and_says_what_is_missing(tmp_path: Path, monkeyp
 
 def test_what_a_package_needs_is_installed_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1780000000")
-    monkeypatch.setattr(opkg_state, "postfix", lambda *_, **__: tmp_path / "postfix.ipk")
-    found = opkg_state.named(targets.find(""), ["luci-i18n-mailrelay-de", "mailrelay-postfix"], tmp_path / "made")
+    monkeypatch.setattr(postfix, "packed", lambda *_, **__: tmp_path / "postfix.ipk")
+    found = package_state.named(targets.find(""), ["luci-i18n-mailrelay-de", "mailrelay-postfix"], tmp_path / "made")
     names = ["luci-app-mailrelay", "luci-i18n-mailrelay-de", "postfix.ipk", "mailrelay-postfix"]
     assert [path.name.partition("_")[0] for path in found] == names
 
@@ -288,16 +306,15 @@ def test_what_a_package_needs_is_installed_before_it(tmp_path: Path, monkeypatch
 def test_a_package_may_be_named_by_its_path(tmp_path: Path) -> None:
     own = tmp_path / "own_1_all.ipk"
     own.touch()
-    assert opkg_state.named(targets.find(""), [str(own)], tmp_path) == [own]
+    assert package_state.named(targets.find(""), [str(own)], tmp_path) == [own]
     with pytest.raises(UsageError, match=r"there is no file none\.ipk"):
-        opkg_state.named(targets.find(""), ["none.ipk"], tmp_path)
+        package_state.named(targets.find(""), ["none.ipk"], tmp_path)
 
 
-def test_opkgs_own_reason_is_told(tmp_path: Path, package: Path) -> None:
+def test_opkgs_own_reason_is_told(tmp_path: Path, packages: dict[str, Path]) -> None:
     """A root without anything: what the relay depends on is not there."""
     shutil.copytree(firmwares.STANDIN / "usr", tmp_path / "usr")
-    (tmp_path / opkg_state.STATUS).unlink()
     with pytest.raises(
         ForgeError, match=r"opkg can't install .*Cannot satisfy the following dependencies for mailrelay"
     ):
-        opkg_state.install(tmp_path, [package])
+        package_state.install(targets.find(""), tmp_path, [packages["opkg"]])

@@ -26,6 +26,12 @@ def target(pytestconfig: pytest.Config) -> str:
     return str(pytestconfig.getoption("--target") or targets.DEFAULT)
 
 
+@pytest.fixture(scope="session")
+def release(pytestconfig: pytest.Config) -> str:
+    """That a guest of the lab's is made as."""
+    return str(pytestconfig.getoption("--release") or targets.RELEASE)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A boot counts as a part of the test that needs it, and waits have deadlines of their own."""
     for item in items:

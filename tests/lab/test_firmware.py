@@ -32,31 +32,43 @@ print(json.dumps({"there": [name for name in names if name in own or there(name)
 """
 
 
+RELEASES = {"3.11": "24.10", "3.13": "25.12"}  # by their Python
+
+
 @pytest.fixture(scope="module")
-def asked(ready_router: SshRouter) -> dict[str, list[str]]:
+def split(ready_router: SshRouter) -> str:
+    """The release that divides this router's Python into packages."""
+    version = ready_router.ok("python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'").strip()
+    if version not in RELEASES:
+        pytest.skip(f"what OpenWrt's packages of Python {version} hold is not recorded")
+    return RELEASES[version]
+
+
+@pytest.fixture(scope="module")
+def asked(split: str, ready_router: SshRouter) -> dict[str, list[str]]:
     if ready_router.packages.installed("python3-asyncio"):
         pytest.skip("this router has more of Python than the package needs")
-    names = sorted(python.modules() | foreign())
+    names = sorted(python.modules(split) | foreign(split))
     ready_router.put("/tmp/ask.py", ASK)
     found: dict[str, list[str]] = json.loads(ready_router.ok("python3 -I -S /tmp/ask.py", input=json.dumps(names)))
     return found
 
 
-def foreign() -> set[str]:
+def foreign(split: str) -> set[str]:
     """The modules that only packages have which we do not depend on."""
-    lines = [line.split("\t") for line in python.TABLE.read_text().splitlines() if line.startswith(python.RELEASE)]
+    lines = [line.split("\t") for line in python.TABLE.read_text().splitlines() if line.startswith(split)]
     others = {name for _, package, names in lines if package not in python.PACKAGES for name in names.split()}
-    return (others | set(python.BUILT_IN_ELSEWHERE)) - python.modules()
+    return (others | set(python.BUILT_IN_ELSEWHERE)) - python.modules(split)
 
 
-def test_python_has_nothing_that_openwrts_packages_lack(asked: dict[str, list[str]]) -> None:
-    assert {"asyncio", "logging", "email", "ctypes", "_ctypes", "sqlite3", "uuid", "unicodedata"} <= foreign()
-    assert set(asked["there"]) & foreign() == set()
-    assert set(asked["own"]) <= python.modules()
+def test_python_has_nothing_that_openwrts_packages_lack(split: str, asked: dict[str, list[str]]) -> None:
+    assert {"asyncio", "logging", "email", "ctypes", "_ctypes", "sqlite3", "uuid", "unicodedata"} <= foreign(split)
+    assert set(asked["there"]) & foreign(split) == set()
+    assert set(asked["own"]) <= python.modules(split)
 
 
-def test_python_has_all_that_openwrts_packages_have(asked: dict[str, list[str]]) -> None:
-    assert python.modules() - set(asked["there"]) == set()
+def test_python_has_all_that_openwrts_packages_have(split: str, asked: dict[str, list[str]]) -> None:
+    assert python.modules(split) - set(asked["there"]) == set()
 
 
 def test_host_names_as_text_fail_as_on_openwrt(asked: dict[str, list[str]], ready_router: SshRouter) -> None:
@@ -80,14 +92,16 @@ def test_the_interpreter_writes_no_bytecode_of_its_library(
 
 
 @pytest.fixture(scope="module")
-def firmware(pytestconfig: pytest.Config, target: str, tmp_path_factory: pytest.TempPathFactory) -> firmwares.Firmware:
+def firmware(
+    pytestconfig: pytest.Config, target: str, release: str, tmp_path_factory: pytest.TempPathFactory
+) -> firmwares.Firmware:
     if pytestconfig.getoption("--host") or pytestconfig.getoption("--firmware"):
         pytest.skip("the firmware is not one that is built here")
-    return firmwares.build(target, site=sites.load(lab_site(tmp_path_factory.mktemp("site"))))
+    return firmwares.build(target, release, site=sites.load(lab_site(tmp_path_factory.mktemp("site"))))
 
 
 def test_busybox_is_the_only_userland(firmware: firmwares.Firmware, ready_router: SshRouter) -> None:
-    own = "python3 python python3.11 flock nft dropbear dropbearkey".split()
+    own = f"python3 python python{firmware.target.python} flock nft dropbear dropbearkey".split()
     found = ready_router.ok("cd /rom && ls bin/* sbin/* usr/bin/* usr/sbin/*").split()
     linked = ready_router.ok("cd /rom; for f in bin/* sbin/* usr/bin/* usr/sbin/*; do [ \"$(readlink $f)\" != "
                              "/bin/busybox ] || echo $f; done").split()  # fmt: skip
@@ -101,7 +115,14 @@ def test_busybox_is_the_only_userland(firmware: firmwares.Firmware, ready_router
 def test_the_manifest_names_every_package_with_version_and_hash(firmware: firmwares.Firmware) -> None:
     debian = firmware.manifest["debian"]
     assert any(name.startswith("linux-image-") for name in debian)
-    for name in ("busybox", "libc6", "python3.11-minimal", "nftables", "dropbear-bin", "ca-certificates"):
+    for name in (
+        "busybox",
+        "libc6",
+        f"python{firmware.target.python}-minimal",
+        "nftables",
+        "dropbear-bin",
+        "ca-certificates",
+    ):
         assert debian[name]["version"] and len(debian[name]["sha256"]) == 64
     assert set(firmware.manifest["files"]) == {"kernel", "initrd", "rootfs.squashfs"}
 
@@ -113,7 +134,7 @@ def listed(folder: Path) -> str:
 def test_what_qemu_boots_has_the_relay_and_its_pages(firmware: firmwares.Firmware, tmp_path: Path) -> None:
     site = lab_site(tmp_path)
     site.write_text(f'{site.read_text()}[lan]\naddress = "10.7.0.1/24"\n')
-    made = lab.default(firmware.target.name, sites.load(site))
+    made = lab.default(firmware.target.name, sites.load(site), firmware.target.release)
     files = listed(made.folder)
     assert "/usr/lib/mailrelay/relay/__main__.py\n" in files and "/etc/rc.d/S95mailrelay\n" in files
     assert "/usr/share/rpcd/acl.d/luci-app-mailrelay.json\n" in files

@@ -32,6 +32,7 @@ def new_provider() -> Iterator[Provider]:
 def new_router(
     pytestconfig: pytest.Config,
     target: str,
+    release: str,
     package: Path,
     new_provider: Provider,
     tmp_path_factory: pytest.TempPathFactory,
@@ -50,7 +51,7 @@ verify = "off"
 username = "{new_provider.username}"
 password = "{new_provider.password}"
 """)
-    firmware = firmwares.build(target, site=sites.load(site), packages=[package])
+    firmware = firmwares.build(target, release, site=sites.load(site), packages=[package])
     with Guest(target, firmware.folder, disk=True, clock=FIRST_DATE) as guest:
         yield GuestRouter(guest)
 

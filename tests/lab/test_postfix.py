@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forge.core.ports import greeting
-from forge.lab import opkg_state, targets
+from forge.lab import postfix, targets
 from forge.packages import minisdk
 from forge.servers.postfix import Provider
 from tests.support.router_ssh import SshRouter
@@ -17,6 +17,7 @@ PATIENCE = 90.0
 def router(
     pytestconfig: pytest.Config,
     target: str,
+    release: str,
     bare_router: SshRouter,
     running_provider: Provider,
     tmp_path_factory: pytest.TempPathFactory,
@@ -27,7 +28,7 @@ def router(
     files = [minisdk.packed("mailrelay-postfix", tmp_path_factory.mktemp("postfix"), bare_router.packages.ending)]
     bare_router.return_to("bare")
     if built_here:
-        files.insert(0, opkg_state.postfix(targets.find(target)))
+        files.insert(0, postfix.packed(targets.find(target, release)))
     elif not bare_router.fetch("postfix"):
         pytest.skip("this router's feeds have no postfix, or cannot be reached")
     bare_router.install(*files)

@@ -24,13 +24,14 @@ from typing import Any, TypeVar
 
 from forge.core import timeouts
 from forge.host.namespaces import apart, enter
+from forge.lab import firmware, targets
 from tests.support.router import PATIENCE, STATUS, Result, Router, as_instance, as_status
 from tests.support.tunnel import Tunnel
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "package" / "mailrelay"
-STANDIN = ROOT / "forge" / "lab" / "standin"
+STANDIN = firmware.STANDIN
 _CLONE_NEWNET = 0x40000000
 
 LAN = {
@@ -76,11 +77,12 @@ def _open_to_all(python: Path) -> bool:
 
 
 class Container(Router):
-    """`with Container() as router`. Its files are under `root`."""
+    """`with Container() as router`. Its files are under `root`; its package manager is that of the release."""
 
     provider_address = served_ip = "127.0.0.1"
 
-    def __init__(self) -> None:
+    def __init__(self, release: str = targets.RELEASE) -> None:
+        self.release = release
         self.root = Path(tempfile.mkdtemp(prefix="mailrelay-router-"))
         self.root.chmod(0o755)
         self.process: subprocess.Popen[bytes] | None = None
@@ -110,8 +112,8 @@ class Container(Router):
         root = self.root
         for name in (
             "bin", "dev", "etc/config", "etc/init.d", "etc/rc.d", "etc/uci-defaults", "host", "lib/apk/packages",
-            "lib/functions", "lib/upgrade/keep.d", "mnt", "proc", "sbin", "tmp", "usr/bin", "usr/lib/opkg/info",
-            "usr/sbin", "var/lock", "var/run",
+            "lib/functions", "lib/upgrade/keep.d", "mnt", "proc", "sbin", "tmp", "usr/bin", "usr/sbin",
+            "var/lock", "var/run",
         ):  # fmt: skip
             (root / name).mkdir(parents=True)
         (root / "tmp").chmod(0o1777)
@@ -141,12 +143,16 @@ class Container(Router):
         self.network(LAN, WAN)
 
     def _lay_standin(self) -> None:
-        def left_out(folder: str, names: list[str]) -> list[str]:
-            places = {name: str(Path(folder, name).relative_to(STANDIN)) for name in names}
-            return [name for name, place in places.items() if name == "__pycache__" or place in GUESTS_OWN]
+        for layer in firmware.layers(self.release):
 
-        shutil.copytree(STANDIN, self.root, symlinks=True, ignore=left_out, dirs_exist_ok=True)
-        shutil.copy(PACKAGE / "src/mailrelay/config/uci.py", self.root / "usr/lib/standin/uci.py")
+            def left_out(folder: str, names: list[str], layer: Path = layer) -> list[str]:
+                places = {name: str(Path(folder, name).relative_to(layer)) for name in names}
+                return [name for name, place in places.items() if name == "__pycache__" or place in GUESTS_OWN]
+
+            shutil.copytree(layer, self.root, symlinks=True, ignore=left_out, dirs_exist_ok=True)
+        for place, path in firmware.shared(self.release):
+            (self.root / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, self.root / place)
 
     def put(self, path: str, text: str, mode: int = 0o644) -> None:
         place = self.root / path.lstrip("/")

@@ -260,6 +260,7 @@ def asked_for(config: pytest.Config, folder: Path) -> Iterator[SshRouter]:
         return
     target = str(config.getoption("--target") or targets.DEFAULT)
     image = config.getoption("--firmware")
-    firmware = Path(str(image)) if image else firmwares.build(target, site=sites.load(lab_site(folder))).folder
+    release, site = str(config.getoption("--release")), sites.load(lab_site(folder))
+    firmware = Path(str(image)) if image else firmwares.build(target, release, site=site).folder
     with Guest(target, firmware, disk=True) as guest:
         yield GuestRouter(guest)

@@ -20,7 +20,7 @@ from forge.images import image, imagebuilder
 from forge.images.job import Made, Options
 from forge.inv import qemu
 from forge.lab import firmware as firmwares
-from forge.lab import opkg_state, targets
+from forge.lab import package_state, targets
 from forge.vm import machines
 from tests.targets.conftest import EPOCH, STABLE, Place
 from tests.targets.test_image import GL, site
@@ -36,7 +36,7 @@ def known() -> tuple[dict[str, Any], dict[str, list[str]]]:
     """What the lab offers, and what each engine needs: from the Makefiles, read once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOURCE_DATE_EPOCH", EPOCH)
-        return opkg_state.offered(), {engine: imagebuilder.relay_needs(engine) for engine in choices.ENGINES}
+        return package_state.offered(), {engine: imagebuilder.relay_needs(engine) for engine in choices.ENGINES}
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def _lab(
 
     def build(target: targets.Target, *, packages: Any = (), **words: Any) -> firmwares.Firmware:
         names = [path.name.partition("_")[0] for path in packages]
-        built.append({"target": target.name, "packages": names, **words})
+        built.append({"target": target.name, "release": target.release, "packages": names, **words})
         folder = tmp_path / f"firmware-{next(numbers)}"
         folder.mkdir()
         for name in firmwares.FILES:
@@ -59,9 +59,9 @@ def _lab(
         return firmwares.Firmware(target, folder, manifest)
 
     monkeypatch.setattr(firmwares, "build", build)
-    monkeypatch.setattr(opkg_state, "offered", lambda: known[0])
+    monkeypatch.setattr(package_state, "offered", lambda: known[0])
     monkeypatch.setattr(
-        opkg_state, "named", lambda target, names, folder, **_: [Path(f"{name}_1.ipk") for name in names]
+        package_state, "named", lambda target, names, folder, **_: [Path(f"{name}_1.ipk") for name in names]
     )
     monkeypatch.setattr(imagebuilder, "relay_needs", known[1].__getitem__)
 
@@ -87,6 +87,13 @@ def test_the_relay_and_its_pages_are_in_unless_they_are_left_out(options: dict[s
     assert [one["packages"] for one in built] == [names]
 
 
+def test_a_lab_target_is_made_as_of_either_release(place: Place) -> None:
+    for release in ("24.10", "25.12"):
+        [made] = make(release=release)
+        assert built[-1]["release"] == release
+        assert made.job.folder == place.dist / f"images/lab-{release}/lab-mipsel/mailrelay"
+
+
 def test_options_reach_the_lab() -> None:
     make(disabled=("firewall",), feed="https://example.org/feed", offline=True)
     wanted = {"disabled": ("firewall",), "feed": "https://example.org/feed", "offline": True}
@@ -98,7 +105,8 @@ def test_options_reach_the_lab() -> None:
     [
         ({"profile": "generic"}, "--profile means nothing for lab-mipsel"),
         ({"target": "lab-mipsel:generic"}, "--profile means nothing for lab-mipsel"),
-        ({"release": "24.10"}, "--release means nothing for lab-mipsel"),
+        ({"release": "23.05"}, "--release: there is no '23.05'"),
+        ({"release": "25.12", "packages": ("own_2_all.ipk",)}, "own_2_all.ipk is none of lab-mipsel 25.12's packages"),
         ({"mirror": "/media/usb"}, "--mirror means nothing for lab-mipsel"),
         ({"via": "https://sysupgrade.example.org"}, "--via means nothing for lab-mipsel"),
         ({"rootfs_mb": 64}, "--rootfs-mb means nothing for lab-mipsel"),
@@ -130,7 +138,7 @@ def test_every_site_gets_an_image_and_a_place_in_the_list(
     assert sorted((one["target"], one["site"].name) for one in built) == [
         (target, name) for target in ("lab-mipsel", "lab-x86-64") for name in ("hall-1", "hall-2")
     ]
-    top = place.dist / "images/lab/lab-mipsel"
+    top = place.dist / "images/lab-24.10/lab-mipsel"
     listed = json.loads((top / "sites.json").read_text())
     assert [(one["site"], one["target"], one["profile"]) for one in listed] == [
         ("hall-1", LAB, LAB),
@@ -144,13 +152,13 @@ def test_every_site_gets_an_image_and_a_place_in_the_list(
     told = capsys.readouterr().out + "".join(path.read_text() for path in (place.dist / "logs").iterdir())
     assert "a secret" not in told and "a secret" not in (top / "sites.json").read_text()
     assert sorted(path.name for path in (place.dist / "logs").glob("image-*")) == [
-        f"image-{target}-{name}.log" for target in ("lab-mipsel", "lab-x86-64") for name in ("hall-1", "hall-2")
+        f"image-{target}-24.10-{name}.log" for target in ("lab-mipsel", "lab-x86-64") for name in ("hall-1", "hall-2")
     ]
 
 
 def test_beside_the_image_lie_its_hashes_and_its_profile(place: Place) -> None:
     make()
-    folder = place.dist / "images/lab/lab-mipsel/mailrelay"
+    folder = place.dist / "images/lab-24.10/lab-mipsel/mailrelay"
     subprocess.run(["sha256sum", "--check", "--strict", "sha256sums"], cwd=folder, check=True, capture_output=True)
     names = {line.split(" *")[1] for line in (folder / "sha256sums").read_text().splitlines()}
     assert names == {*firmwares.FILES, "manifest.json", "profiles.json"}
@@ -167,8 +175,8 @@ def test_images_of_openwrt_have_the_same_beside_them(
     monkeypatch.setenv("MAILRELAY_MIRROR", upstream.url)
     out = tmp_path / "out"
     made = make(target=f"ramips:{GL},lab-mipsel", sites=str(tmp_path / "sites"), out=str(out))
-    assert [one.job.facts["release"] for one in made] == [STABLE, STABLE, "lab", "lab"]
-    for top in (out / STABLE / GL, out / "lab/lab-mipsel"):
+    assert [one.job.facts["release"] for one in made] == [STABLE, STABLE, "lab-24.10", "lab-24.10"]
+    for top in (out / STABLE / GL, out / "lab-24.10/lab-mipsel"):
         assert [one["site"] for one in json.loads((top / "sites.json").read_text())] == ["hall-1", "hall-2"]
         for name in ("hall-1", "hall-2"):
             subprocess.run(["sha256sum", "--check", "--strict", "sha256sums"], cwd=top / name, check=True)
@@ -189,18 +197,18 @@ def test_a_site_that_fails_is_named_and_stops_no_other(
         return whole(target, **words)
 
     monkeypatch.setattr(firmwares, "build", build)
-    with pytest.raises(ForgeError, match=r"1 of 2 images failed:\n  lab-mipsel bad: this site"):
+    with pytest.raises(ForgeError, match=r"1 of 2 images failed:\n  lab-mipsel 24.10 bad: this site"):
         make(sites=str(tmp_path / "sites"))
-    top = place.dist / "images/lab/lab-mipsel"
+    top = place.dist / "images/lab-24.10/lab-mipsel"
     assert [one["site"] for one in json.loads((top / "sites.json").read_text())] == ["good"]
-    assert "FAIL this site cannot be rendered" in (place.dist / "logs/image-lab-mipsel-bad.log").read_text()
+    assert "FAIL this site cannot be rendered" in (place.dist / "logs/image-lab-mipsel-24.10-bad.log").read_text()
 
 
 def test_next_names_what_was_made_and_qemu_knows_its_address(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(site=str(site(tmp_path, "hall-3")))
-    folder = place.dist / "images/lab/lab-mipsel/hall-3"
+    folder = place.dist / "images/lab-24.10/lab-mipsel/hall-3"
     assert f"./inv qemu --target lab-mipsel --firmware {folder}\n" in capsys.readouterr().out
 
     class Booted(Exception):
@@ -234,6 +242,6 @@ def test_a_dry_run_names_the_images_and_makes_none(
     monkeypatch.setenv("MAILRELAY_MIRROR", upstream.url)
     assert make(target=f"ramips:{GL},lab-mipsel", dry_run=True) == []
     shown = capsys.readouterr().out
-    for folder in (f"images/{STABLE}/{GL}/mailrelay", "images/lab/lab-mipsel/mailrelay"):
+    for folder in (f"images/{STABLE}/{GL}/mailrelay", "images/lab-24.10/lab-mipsel/mailrelay"):
         assert f"in {place.dist}/{folder}\n" in shown
     assert not built and not place.dist.exists() and not upstream.paths("imagebuilder")

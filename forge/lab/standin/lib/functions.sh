@@ -85,7 +85,7 @@ add_group_and_user() {
 		group="${entry#*:}"
 		group="${group%%[:,]*}"
 		grep -q "^${group%%=*}:" "$IPKG_INSTROOT/etc/group" ||
-			echo "${group%%=*}:x:${group#*=}:" >>"$IPKG_INSTROOT/etc/group"
+			echo "${group%%=*}:x:${group#*=}:${user%%=*}" >>"$IPKG_INSTROOT/etc/group"
 		grep -q "^${user%%=*}:" "$IPKG_INSTROOT/etc/passwd" || {
 			echo "${user%%=*}:x:${user#*=}:${group#*=}:${user%%=*}:/var/run/${user%%=*}:/bin/false" \
 				>>"$IPKG_INSTROOT/etc/passwd"
@@ -96,16 +96,16 @@ add_group_and_user() {
 
 # apk leaves alternatives to the scripts; opkg does them itself.
 update_alternatives() {
-	local entry link
+	local entry link target
 	[ -f "$IPKG_INSTROOT/lib/apk/packages/$2.alternatives" ] || return 0
 	# shellcheck disable=SC2013
 	for entry in $(cat "$IPKG_INSTROOT/lib/apk/packages/$2.alternatives"); do
 		link="${entry#*:}"
-		if [ "$1" = install ]; then
-			ln -sf "${entry##*:}" "$IPKG_INSTROOT${link%:*}"
-		else
-			ln -sf /bin/busybox "$IPKG_INSTROOT${link%:*}"
-		fi
+		link="${link%:*}"
+		target="${entry##*:}"
+		[ "$1" = install ] || target=/bin/busybox
+		ln -sf "$target" "$IPKG_INSTROOT$link"
+		echo "add alternative: $link -> $target"
 	done
 }
 

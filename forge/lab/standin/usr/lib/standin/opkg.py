@@ -14,8 +14,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import opkg_data as data
 from opkg_data import Archive, Database, Failed, Package
+from versions import newer
 
 
 class Opkg:
@@ -50,7 +50,7 @@ class Opkg:
         if old is not None and old.version == package.version and "reinstall" not in self.force:
             print(f"Package {package.name} ({package.version}) installed in root is up to date.")
             return
-        if old is not None and data.newer(old.version, package.version) and "downgrade" not in self.force:
+        if old is not None and newer(old.version, package.version) and "downgrade" not in self.force:
             print(f"Not downgrading package {package.name} on root from {old.version} to {package.version}.")
             return
         self.depends(package)

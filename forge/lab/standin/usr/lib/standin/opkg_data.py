@@ -6,11 +6,12 @@ import gzip
 import hashlib
 import io
 import os
-import re
 import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterable
+
+from versions import newer
 
 
 class Failed(Exception):
@@ -53,18 +54,6 @@ class Package:
 
     def conflict(self, other: Package) -> bool:
         return any(name in self.words("Conflicts") for name in other.provides)
-
-
-def newer(one: str, other: str) -> bool:
-    """Whether version `one` comes after `other`; digits as numbers, "~" before everything."""
-
-    def parts(version: str) -> list[tuple[int, int, str]]:
-        found = re.findall(r"(\d+)|(~)|([^\d~]+)", version)
-        return [
-            (2, int(number), "") if number else (-1, 0, "") if tilde else (1, 0, text) for number, tilde, text in found
-        ]
-
-    return [*parts(one), (0, 0, "")] > [*parts(other), (0, 0, "")]
 
 
 class Archive:
