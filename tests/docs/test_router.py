@@ -1,11 +1,12 @@
 """The documentation's lines for a router, a page after the other: typed as they stand, on a router of tests/package's.
 
 Each page starts on a router that has nothing of ours but a feed, and the packages in /tmp as the page before had them
-copied there. There is no apk here: what takes its place looks whether the files it is given are there.
+copied there; once on a router with opkg and once on one with apk, each with the lines that are its own.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 import shutil
@@ -15,18 +16,15 @@ from pathlib import Path
 import pytest
 
 from forge.inv import release
+from forge.lab import targets
+from forge.packages import minisdk
 from tests.docs import pages, places
 from tests.docs.conftest import Checkout
+from tests.forge.samples import PLAIN
 from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 
-APK = """#!/bin/sh
-case $1 in update | add | del) ;; *) echo "apk: $1?" >&2; exit 1 ;; esac
-for word; do
-    case $word in *.apk) [ -e "$word" ] || { echo "apk: $word is not there" >&2; exit 1; } ;; esac
-done
-"""
 STANDIN = '#!/bin/sh\necho "${0##*/} $*" >>/tmp/called\n'
 # Of OpenWrt's, installed as far as dependencies go.
 OTHERS = ("luci-base", "postfix")
@@ -34,19 +32,21 @@ OTHERS = ("luci-base", "postfix")
 LATER = release.following(release.current(), "patch")
 
 
-@pytest.fixture
-def router(checkout: Checkout) -> Iterator[Container]:
-    with Container() as router:
-        status = router.root / "usr/lib/opkg/status"
-        stanzas = [f"Package: {name}\nVersion: 0\nStatus: install ok installed\nArchitecture: all\n" for name in OTHERS]
-        status.write_text("\n".join([status.read_text().rstrip("\n") + "\n", *stanzas]))
-        router.put("/usr/bin/apk", APK, 0o755)
+@pytest.fixture(params=targets.RELEASES)
+def router(checkout: Checkout, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Container]:
+    with Container(request.param) as router:
+        root = tmp_path / "nothing"
+        root.mkdir()
+        for name in OTHERS:
+            package = dataclasses.replace(PLAIN, name=name, sourcename=name, root=root)
+            router.install(*minisdk.PACKERS[router.packages.ending].pack(package, tmp_path))
         for program in ("/sbin/sysupgrade", "/usr/bin/owut", "/etc/init.d/network"):
             router.put(program, STANDIN, 0o755)
         shutil.copytree(checkout.folder / "dist/feed", router.root / "mnt/feed")
         router.put("/etc/opkg/customfeeds.conf", "src/gz mailrelay file:///mnt/feed/opkg\n")
+        router.put("/etc/apk/repositories.d/customfeeds.list", "file:///mnt/feed/apk/packages.adb\n")
         for key in (checkout.folder / "dist/feed/keys").iterdir():
-            router.put(f"/etc/opkg/keys/{key.name}", key.read_text())
+            router.put(f"/etc/{router.packages.program}/keys/{key.name}", key.read_text())
         for file in (checkout.folder / "dist").glob("*.?[pk]k"):
             shutil.copy(file, router.root / "tmp" / file.name)
             later = file.name.replace(release.current(), LATER)
@@ -69,22 +69,33 @@ def on_router(line: pages.Line, checkout: Checkout, router: Container) -> str:
     return text
 
 
+def install(router: Container) -> None:
+    """The relay, of the file in /tmp."""
+    name = "mailrelay_{}-r1_all.ipk" if router.packages.program == "opkg" else "mailrelay-{}-r1.apk"
+    router.ok(router.packages.install(f"/tmp/{name.format(release.current())}"))
+
+
 @pytest.mark.parametrize("page", sorted({line.page for line in places.of("test_router.py")}), ids=lambda one: one.name)
 def test_a_page_from_its_beginning_to_its_end(page: Path, checkout: Checkout, router: Container) -> None:
-    if "opkg install /tmp/mailrelay_" not in page.read_text():
-        router.ok("opkg", "install", "/tmp/mailrelay_1.0.0-r1_all.ipk")
+    [others] = {"opkg", "apk"} - {router.packages.program}
+    if not re.search(r"\b(opkg install|apk add --allow-untrusted) /tmp/mailrelay[-_]\d", page.read_text()):
+        install(router)
     for line in places.of("test_router.py"):
-        if line.page == page:
-            text = on_router(line, checkout, router)
-            done = router.run(text)
-            assert done.status == 0, (str(line), text, done.output, done.errors)
+        text = on_router(line, checkout, router) if line.page == page else ""
+        if not text or text.startswith(f"{others} "):
+            continue
+        if text == router.packages.remove("mailrelay") and not router.packages.installed("mailrelay"):
+            router.remove("mailrelay-postfix")  # the page changes engines and says how to remove the usual one
+            install(router)
+        done = router.run(text)
+        assert done.status == 0, (str(line), text, done.output, done.errors)
 
 
 SPANS = r"`((?:service mailrelay|logread) [^`]*[a-z])`"
 
 
 def test_what_the_tables_name_works_as_well(checkout: Checkout, router: Container) -> None:
-    router.ok("opkg", "install", "/tmp/mailrelay_1.0.0-r1_all.ipk")
+    install(router)
     router.configure()
     router.ok("service", "mailrelay", "reload")
     router.wait_relay()

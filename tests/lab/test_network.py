@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 import smtplib
 from collections.abc import Iterator
 
 import pytest
 
+from forge.core import paths
 from forge.core.ports import greeting
+from tests.support.router import STATUS
 from tests.support.router_ssh import SshRouter
 
 
@@ -78,3 +82,35 @@ def test_without_a_firewall_the_relay_itself_refuses_strangers(router: SshRouter
         smtplib.SMTP(host, port, timeout=10)
     assert greeting(router.lan(25)).startswith("220 "), "the LAN is served all the same"
     assert "203.0.113.2" in router.log("refused") or "203.0.113.2" in router.log("554"), router.log("mailrelay")
+
+
+# What is typed at the address that goes. The connection outlasts that, as the address is back before it is given up.
+MOVED = """
+cp /etc/config/network /tmp/network.before
+{lines}
+for second in $(seq 60); do
+	grep -q '{address}:25"' {status} && break
+	sleep 1
+done
+ubus call network.interface.lan status; cat {status}
+mv /tmp/network.before /etc/config/network
+service network reload >/dev/null
+"""
+
+
+def test_another_address_as_the_owners_page_has_it(changed_router: SshRouter) -> None:
+    """With its network: an address alone is one of a network of one, and nobody in it is served."""
+    router = changed_router
+    page = (paths.DOCS / "owner/OPENWRT.md").read_text()
+    newer, older, *rest = re.findall(
+        r"(?m)^    (uci set network\.lan\..*|uci commit network|service network .*)$", page
+    )
+    lines = [newer if router.packages.program == "apk" else older, *rest]
+    [(address, length)] = re.findall(r"ipaddr='([\d.]+)/(\d+)'", newer)
+    said = router.ok(MOVED.format(lines="\n".join(lines), address=address, status=STATUS))
+    decoder = json.JSONDecoder()
+    lan, end = decoder.raw_decode(said[said.index("{") :])
+    status, _ = decoder.raw_decode(said[said.index("{") + end :].lstrip())
+    assert [(one["address"], one["mask"]) for one in lan["ipv4-address"]] == [(address, int(length))]
+    assert f"{address}:25" in status["listening"]
+    router.wait_relay(f"{router.lan_ip}:25")

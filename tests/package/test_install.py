@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from forge.lab import targets
 from forge.packages.package import Package
-from tests.package.managers import Apk, Manager, Opkg, packages
+from tests.package.managers import Manager, lay_out, packages
 from tests.support.router import PROVIDER
 from tests.support.router_container import Container
 
@@ -32,10 +33,10 @@ def router() -> Iterator[Container]:
         yield router
 
 
-@pytest.fixture(params=[Opkg, Apk], ids=["opkg", "apk"])
-def manager(request: pytest.FixtureRequest, router: Container) -> Manager:
-    made: Manager = request.param(router)
-    return made
+@pytest.fixture(params=targets.RELEASES)
+def manager(request: pytest.FixtureRequest) -> Iterator[Manager]:
+    with Container(request.param) as router:
+        yield Manager(router)
 
 
 def install(manager: Manager, package: Package) -> None:
@@ -89,7 +90,7 @@ def test_an_upgrade_restarts_the_relay_and_keeps_settings_and_mail(
     before = router.instance()["pid"]
     settings = (router.root / "etc/config/mailrelay").read_text()
     waiting = router.queue()
-    manager.upgrade(next_release(built["mailrelay"], tmp_path))
+    manager.install(next_release(built["mailrelay"], tmp_path))
     router.wait(lambda: router.instance().get("pid", before) != before, "the new code runs")
     router.wait_relay()
     assert (router.root / "etc/config/mailrelay").read_text() == settings
@@ -106,7 +107,7 @@ def test_an_upgrade_while_the_settings_are_faulty_keeps_the_relay_going(
     install(manager, built["mailrelay"])
     before = router.instance()["pid"]
     router.configure("option port 'abc'")
-    manager.upgrade(next_release(built["mailrelay"], tmp_path))
+    manager.install(next_release(built["mailrelay"], tmp_path))
     router.wait(
         lambda: router.instance().get("pid", before) != before, "the new code runs, with the last good settings"
     )
@@ -141,11 +142,12 @@ def test_another_engine_takes_the_settings_over(manager: Manager, built: dict[st
     settings = (router.root / "etc/config/mailrelay").read_text()
     manager.remove(built["mailrelay"])
     other = built["mailrelay-postfix"]
-    paths = manager.lay_out(other)
+    paths = lay_out(router, other)
     assert "/usr/lib/mailrelay/postfix.sh" in paths
     assert not (router.root / "usr/lib/mailrelay/python.sh").exists()
     assert (router.root / "etc/config/mailrelay").read_text() == settings
-    manager.take_away(paths)
+    for path in paths:
+        (router.root / path[1:]).unlink()
     manager.install(built["mailrelay"])
     router.wait_relay()
     assert len(router.queue()) == 1
@@ -166,8 +168,7 @@ def test_both_packages_have_the_same_files_but_for_the_engine(built: dict[str, P
 
 
 def test_defaults_never_touch_what_is_there(router: Container, built: dict[str, Package]) -> None:
-    manager = Opkg(router)
-    manager.lay_out(built["mailrelay"])
+    lay_out(router, built["mailrelay"])
     router.put("/etc/config/mailrelay", "config mailrelay 'main'\n", 0o644)
     for _ in range(2):
         router.ok("sh", "/etc/uci-defaults/60-mailrelay")
@@ -189,7 +190,7 @@ def test_defaults_never_touch_what_is_there(router: Container, built: dict[str, 
 def test_the_host_name_is_the_systems_and_never_localhost(
     router: Container, built: dict[str, Package], hostname: str, domain: str, expected: str | None
 ) -> None:
-    Opkg(router).lay_out(built["mailrelay"])
+    lay_out(router, built["mailrelay"])
     router.ok("uci", "set", f"system.@system[0].hostname={hostname}")
     router.ok("uci", "set", f"dhcp.@dnsmasq[0].domain={domain}")
     router.ok("sh", "/etc/uci-defaults/60-mailrelay")

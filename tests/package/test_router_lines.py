@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +10,19 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from forge.lab import targets
 from forge.packages import feed, keys, minisdk, router_lines, stage
+from tests.forge.samples import PLAIN
 from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 URL = "http://[::1]:8000"
 SERVE = ["python3", "-I", "-m", "http.server", "--bind", "::1", "--directory", "/mnt/feed", "8000"]
-LUCI_BASE = "\nPackage: luci-base\nVersion: 0\nStatus: install ok installed\nArchitecture: all\n"
+# What a router has before that: the owner's own feed, which is not there just now.
+OWNERS = {
+    "opkg": ("/etc/opkg/customfeeds.conf", "# add your custom package feeds here\nsrc/gz own http://[::1]:8000/x"),
+    "apk": ("/etc/apk/repositories.d/customfeeds.list", "# add your custom package feeds here\nhttp://[::1]:8000/x"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +41,15 @@ def packed(tmp_path_factory: pytest.TempPathFactory, pair: keys.Keys) -> Path:
     return folder
 
 
-@pytest.fixture
-def router(packed: Path) -> Iterator[Container]:
-    with Container() as router:
+@pytest.fixture(params=targets.RELEASES)
+def router(packed: Path, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Container]:
+    with Container(request.param) as router:
         subprocess.run(["cp", "-r", packed, router.root / "mnt/feed"], check=True)
-        router.put("etc/opkg/customfeeds.conf", "# add your custom package feeds here\nsrc/gz own http://[::1]:8000/x")
+        (tmp_path / "nothing").mkdir()
+        luci = dataclasses.replace(PLAIN, name="luci-base", sourcename="luci-base", root=tmp_path / "nothing")
+        router.install(*minisdk.PACKERS[router.packages.ending].pack(luci, tmp_path))
+        router.put(*OWNERS[router.packages.program])
         router.put("/etc/sysupgrade.conf", "/etc/own\n")
-        status = router.root / "usr/lib/opkg/status"
-        status.write_text(status.read_text().rstrip("\n") + "\n" + LUCI_BASE)
         serving = subprocess.Popen(
             ["nsenter", "--target", str(router.pid), "--net", "--mount", "--pid", "--root", "--wd",
              *SERVE],
@@ -56,23 +64,31 @@ def router(packed: Path) -> Iterator[Container]:
 
 
 def test_three_lines_bring_relay_and_luci_app_and_do_so_twice_over(router: Container, pair: keys.Keys) -> None:
-    lines = router_lines.lines(URL, pair)["opkg"]
+    manager = router.packages.program
+    lines = router_lines.lines(URL, pair)[manager]
     assert len(lines) == 3
     for _ in range(2):
         for line in lines[:2]:
             router.ok("sh", "-c", line)
-    assert (router.root / "etc/opkg/customfeeds.conf").read_text().splitlines() == [
-        "# add your custom package feeds here",
-        "src/gz own http://[::1]:8000/x",
-        f"src/gz mailrelay {URL}/opkg",
-    ]
-    public = pair.usign.public
-    assert (router.root / f"etc/opkg/keys/{public.fingerprint}").read_text() == public.text()
+    path, owners = OWNERS[manager]
+    own = f"src/gz mailrelay {URL}/opkg" if manager == "opkg" else f"{URL}/apk/packages.adb"
+    assert router.read(path).splitlines() == [*owners.splitlines(), own]
+    assert router.read(f"/etc/{manager}/keys/{key_file(manager, pair)}").encode() == key(manager, pair)
     router.ok("sh", "-c", lines[2])  # although the owner's own feed is not there
-    installed = router.ok("opkg", "list-installed")
-    assert "mailrelay - " in installed and "luci-app-mailrelay - " in installed
+    assert {"mailrelay", "luci-app-mailrelay"} <= set(router.packages.installed())
+    for line in lines:
+        router.ok("sh", "-c", line)
 
 
+def key_file(manager: str, pair: keys.Keys) -> str:
+    return pair.usign.public.fingerprint if manager == "opkg" else keys.PUBLIC_APK_FILE
+
+
+def key(manager: str, pair: keys.Keys) -> bytes:
+    return pair.usign.public.text().encode() if manager == "opkg" else keys.apk_public_text(pair.apk.public_key())
+
+
+@pytest.mark.parametrize("router", ["24.10"], indirect=True)
 def test_a_feed_that_has_moved_has_one_line_all_the_same(router: Container, pair: keys.Keys) -> None:
     for url in ("http://192.168.1.2:8000", "file:///mnt/feed"):
         lines = router_lines.lines(url, pair)["opkg"]
@@ -83,12 +99,12 @@ def test_a_feed_that_has_moved_has_one_line_all_the_same(router: Container, pair
     assert (router.root / f"etc/opkg/keys/{pair.usign.public.fingerprint}").exists()
 
 
-@pytest.mark.parametrize("manager", ["opkg", "apk"])
 def test_another_key_than_the_printed_one_does_not_get_in_nor_push_the_right_one_out(
-    router: Container, pair: keys.Keys, manager: str
+    router: Container, pair: keys.Keys
 ) -> None:
+    manager = router.packages.program
     line = router_lines.lines(URL, pair)[manager][0]
-    name = pair.usign.public.fingerprint if manager == "opkg" else "mailrelay.pem"
+    name = key_file(manager, pair)
     there, served = router.root / f"etc/{manager}/keys/{name}", router.root / f"mnt/feed/keys/{name}"
     right = served.read_bytes()
     served.write_bytes(right + b"\n")
@@ -101,15 +117,8 @@ def test_another_key_than_the_printed_one_does_not_get_in_nor_push_the_right_one
     assert there.read_bytes() == right
 
 
+@pytest.mark.parametrize("router", ["25.12"], indirect=True)
 def test_on_apk_the_key_is_kept_by_upgrades_of_the_firmware(router: Container, pair: keys.Keys) -> None:
-    """There is no apk here: what it is started with is looked at."""
-    router.put("/usr/bin/apk", '#!/bin/sh\necho "$*" >>/tmp/apk\n', 0o755)
-    lines = router_lines.lines(URL, pair)["apk"]
-    assert len(lines) == 3
     for _ in range(2):
-        for line in lines:
-            router.ok("sh", "-c", line)
-    assert (router.root / "etc/apk/keys/mailrelay.pem").read_bytes() == keys.apk_public_text(pair.apk.public_key())
-    assert (router.root / "etc/apk/repositories.d/customfeeds.list").read_text() == f"{URL}/apk/packages.adb\n"
-    assert (router.root / "etc/sysupgrade.conf").read_text() == "/etc/own\n/etc/apk/keys/mailrelay.pem\n"
-    assert (router.root / "tmp/apk").read_text().splitlines() == ["update", "add -u mailrelay luci-app-mailrelay"] * 2
+        router.ok("sh", "-c", router_lines.lines(URL, pair)["apk"][0])
+    assert router.read("/etc/sysupgrade.conf") == "/etc/own\n/etc/apk/keys/mailrelay.pem\n"

@@ -5,6 +5,7 @@ The router is a container; a shell in it stands for the way there by SSH.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -14,27 +15,14 @@ import pytest
 from forge.core.errors import ForgeError
 from forge.packages import minisdk
 from forge.vm.ssh import Ssh
+from tests.forge.samples import PLAIN
 from tests.support.router import SETTINGS, Result
 from tests.support.router_container import Container
 from tests.support.router_ssh import NetworkRouter
 
 pytestmark = pytest.mark.root
 
-# As far as the tests ask apk on a router in use: what is in /var/world is installed, and what is added lays settings.
-APK = """#!/bin/sh
-case "$*" in
-"list -I "*) grep "^$3-" /var/world ;;
-"list -I") cat /var/world ;;
-"add --allow-untrusted "*)
-	grep -q '^python3' /var/world || echo 'python3-light-3.13.9-r1 noarch {x} (y) [installed]' >>/var/world
-	[ ! -e /tmp/full ] || { echo 'ERROR: mailrelay-1.0.0-r1: No space left on device' >&2; exit 1; }
-	echo 'mailrelay-1.0.0-r1 noarch {x} (y) [installed]' >>/var/world
-	mkdir -p /usr/lib/mailrelay /etc/mailrelay/spool; [ -e /etc/config/mailrelay ] || : >/etc/config/mailrelay ;;
-"del mailrelay") sed -i '/^mailrelay-/d; /^python3-light-/d' /var/world; rm -r /usr/lib/mailrelay ;;
-"del "*) sed -i "/^$2-/d" /var/world ;;
-*) exit 1 ;;
-esac
-"""
+NEEDED = {"a-library": ["libc"], "its-user": ["a-library"]}
 OWNERS = {
     "its settings": (SETTINGS, "config mailrelay 'main'\n\toption enabled '1'\n"),
     "a queue": ("/etc/mailrelay/spool/queue/1", "mail"),
@@ -65,12 +53,9 @@ def manager(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def router(manager: str) -> Iterator[Container]:
-    with Container() as router:
-        if manager != "opkg":
+    with Container("25.12" if manager == "apk" else "24.10") as router:
+        if manager == "neither":
             (router.root / "bin/opkg").unlink()
-        if manager == "apk":
-            router.put("/usr/bin/apk", APK, 0o755)
-            router.put("/var/world", "busybox-1.37.0-r6 x86_64 {x} (y) [installed]\n")
         yield router
 
 
@@ -83,6 +68,18 @@ def tests(router: Container) -> NetworkRouter:
 @pytest.fixture
 def package(manager: str, tmp_path: Path) -> Path:
     return minisdk.packed("mailrelay", tmp_path, "apk" if manager == "apk" else "ipk")
+
+
+def needed(folder: Path, format: str) -> list[Path]:
+    """Packages that came along, the second in need of the first."""
+    (folder / "root").mkdir()
+    return [
+        path
+        for name, depends in NEEDED.items()
+        for path in minisdk.PACKERS[format].pack(
+            dataclasses.replace(PLAIN, name=name, sourcename=name, depends=depends, root=folder / "root"), folder
+        )
+    ]
 
 
 @pytest.mark.parametrize("what", OWNERS)
@@ -106,20 +103,20 @@ def test_the_refusal_names_a_spool_elsewhere(router: Container, tests: NetworkRo
 def test_a_package_that_only_the_manager_knows_is_refused(
     router: Container, tests: NetworkRouter, manager: str
 ) -> None:
-    if manager == "apk":
-        router.put("/var/world", "mailrelay-1.0.0-r1 noarch {x} (y) [installed]\n")
-    elif manager == "opkg":
-        status = router.read("/usr/lib/opkg/status")
-        entry = "Package: mailrelay\nVersion: 1.0.0-r1\nStatus: install ok installed\nArchitecture: all\n\n"
-        router.put("/usr/lib/opkg/status", status + entry)
-    else:
+    entries = {
+        "opkg": "Package: mailrelay\nVersion: 1.0.0-r1\nStatus: install ok installed\nArchitecture: all\n\n",
+        "apk": '{"name": "mailrelay", "version": "1.0.0-r1"}\n',
+    }
+    if manager not in entries:
         pytest.skip("it has none")
+    database = "/usr/lib/opkg/status" if manager == "opkg" else "/lib/apk/db/installed"
+    router.put(database, router.read(database) + entries[manager])
     with pytest.raises(pytest.exit.Exception, match=r"the package mailrelay 1\.0\.0-r1"):
         tests.refuse_if_used()
 
 
 def test_what_was_installed_goes_and_what_is_the_owners_stays(
-    router: Container, tests: NetworkRouter, manager: str, package: Path
+    router: Container, tests: NetworkRouter, manager: str, package: Path, tmp_path: Path
 ) -> None:
     router.put("/etc/config/other", "the owner's")
     tests.refuse_if_used()
@@ -128,8 +125,8 @@ def test_what_was_installed_goes_and_what_is_the_owners_stays(
             tests.install(package)
     else:
         before = tests.packages.installed()
-        tests.install(package)
-        assert tests.packages.installed("mailrelay")
+        tests.install(*needed(tmp_path, tests.packages.ending), package)
+        assert set(tests.packages.installed()) == {*before, "mailrelay", *NEEDED}
         router.put("/etc/mailrelay/spool/queue/1", "a test's mail")
     tests.clean_up()
     assert router.read("/etc/config/other") == "the owner's"
@@ -150,17 +147,15 @@ def test_where_nothing_was_installed_nothing_is_taken_away(router: Container, te
 
 
 def test_a_failed_installation_takes_away_only_what_it_has_laid(
-    router: Container, tests: NetworkRouter, manager: str, package: Path
+    router: Container, tests: NetworkRouter, manager: str, package: Path, tmp_path: Path
 ) -> None:
+    """opkg has installed those before it by then, apk nothing."""
     router.put(SETTINGS, "the owner's")
     router.put("/etc/mailrelay/spool/queue/1", "mail")
-    if manager == "apk":
-        router.put("/tmp/full", "")
     before = tests.packages.installed() if manager != "neither" else {}
-    if manager == "opkg":
-        package.write_bytes(b"no package")
+    package.write_bytes(b"no package")
     with pytest.raises((AssertionError, ForgeError)):
-        tests.install(package)
+        tests.install(*needed(tmp_path, package.suffix[1:]), package)
     assert not (router.root / "tmp" / package.name).exists()
     tests.clean_up()
     assert router.read(SETTINGS) == "the owner's"

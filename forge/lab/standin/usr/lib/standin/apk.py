@@ -100,9 +100,10 @@ class Apk:
             ]
             for one in offered:
                 if one.name not in self.db.installed or one.name in fresh:
-                    best = next((other for other in there if other.name == one.name), None)
-                    if best is None or newer(one.version, best.version):
-                        there = [one, *(other for other in there if other.name != one.name)]
+                    at = next((at for at, other in enumerate(there) if other.name == one.name), len(there))
+                    if at == len(there) or newer(one.version, there[at].version):
+                        there[at : at + 1] = [one]
+            there.sort(key=lambda one: one.name not in pins)  # of those that provide a name, one that is asked for
             exact = [one for one in there if one.name == split(needed)[0]]
             return found or exact or there
 
