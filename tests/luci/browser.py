@@ -108,6 +108,14 @@ class Browser:
         ready = "const view = document.getElementById('view'); return view && !view.querySelector(':scope > .spinning')"
         self.wait(lambda: self.driver.execute_script(ready), "the page is drawn")
 
+    def screen(self, width: int = 0) -> None:
+        """That of another device; without a width this one's again."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 0, "mobile": width < 600}
+        if width:
+            self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        else:
+            self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
     def call(self, object: str, method: str, **message: object) -> Any:
         """What the bus answers the page's session: the status and the reply, or the code of an error."""
         return self.driver.execute_async_script(CALL, object, method, message)
