@@ -24,15 +24,18 @@ OUT = "the folder that takes what is made (dist)"
 @cli.task(
     first="target",
     needs=needs.demo,
-    convert={"target": cli.OneOf(names.lab_targets)},
+    convert={"target": cli.OneOf(names.lab_targets), "release": cli.OneOf(names.lab_releases)},
     help={
         "target": "another router than lab-mipsel",
+        "release": "the OpenWrt it is made as: 25.12 (the default) or 24.10",
         "local": "run the relay on this machine, without a router",
         "keep": "leave provider and router (or relay) running until Ctrl-C, to try them by hand",
         "dry_run": DRY_RUN,
     },
 )
-def demo(_: Context, target: str = "", local: bool = False, keep: bool = False, dry_run: bool = False) -> None:
+def demo(
+    _: Context, target: str = "", release: str = "", local: bool = False, keep: bool = False, dry_run: bool = False
+) -> None:
     """Show the relay at work on a router in QEMU: plain mail goes in, a provider with TLS and a login gets it.
 
     The router boots from firmware that is made of Debian's packages, the provider is Debian's Postfix, unpacked in a
@@ -49,7 +52,7 @@ def demo(_: Context, target: str = "", local: bool = False, keep: bool = False, 
     else:
         from forge.demo import lab
 
-        lab.run(target=target, keep=keep)
+        lab.run(target=target, release=release, keep=keep)
 
 
 @cli.task(
@@ -57,7 +60,11 @@ def demo(_: Context, target: str = "", local: bool = False, keep: bool = False, 
     json=True,
     needs=needs.test,
     rest="arguments for pytest: files, -k WORD, -x",
-    convert={"only": cli.OneOf(choices.checked), "target": cli.Suggested(names.machines)},
+    convert={
+        "only": cli.OneOf(choices.checked),
+        "target": cli.Suggested(names.machines),
+        "release": cli.OneOf(names.lab_releases),
+    },
     help={
         "only": "one area alone: the name of a folder in tests/, or lint",
         "lint": "run no linters",
@@ -65,6 +72,7 @@ def demo(_: Context, target: str = "", local: bool = False, keep: bool = False, 
         "host": "run the lab's tests, or with --only luci LuCI's, on this router: ssh://root@192.168.1.1",
         "firmware": "run the lab's tests, or LuCI's, on a guest with this image of OpenWrt",
         "target": "of that image (x86/64, armsr/armv8, malta/le), or the one lab target to boot",
+        "release": "boot the lab's targets as this OpenWrt: 24.10 or 25.12 (a run has each on one of them)",
         "online": "also run the tests that ask OpenWrt's real server",
         "dry_run": "name the stages that would be run, and run none",
     },
@@ -77,6 +85,7 @@ def test(
     host: str = "",
     firmware: str = "",
     target: str = "",
+    release: str = "",
     online: bool = False,
     dry_run: bool = False,
 ) -> None:
@@ -89,8 +98,8 @@ def test(
     checks.run_all(
         only=choices.on_router(only) if host or firmware or target else only,
         lint=lint,
-        routers=checks.routers(all_targets=all_targets),
-        router=checks.router(host=host, firmware=firmware, target=target),
+        routers=checks.routers(all_targets=all_targets, release=release),
+        router=checks.router(host=host, firmware=firmware, target=target, release=release),
         online=online,
         pytest_args=cli.remainder(),
         dry_run=dry_run,
@@ -167,7 +176,7 @@ def build(
     help={
         "target": "ramips, x86/64, a board, lab-mipsel; several with commas between, each TARGET or TARGET:PROFILE",
         "profile": "the device: ./inv targets --match WORD finds it",
-        "release": "25.12 (the default), 24.10, a point release, snapshot",
+        "release": "25.12 (the default), 24.10, a point release, snapshot; of a lab target 24.10 or 25.12",
         "site": "a site file: what this router is to have set (docs/build/SITE.md)",
         "sites": "a folder of site files: an image for each",
         "jobs": "how many images are made at a time (1)",
@@ -396,12 +405,14 @@ def bench(_: Context, target: str = "", rounds: int = 5, quick: bool = False) ->
     needs=needs.guest,
     convert={
         "target": cli.OneOf(names.machines),
+        "release": cli.OneOf(names.lab_releases),
         "site": cli.existing_file,
         "memory": cli.Number(32, choices.MOST_MEMORY),
     },
     help={
         "target": "lab-mipsel (the default), lab-x86-64, lab-arm64, lab-armhf; x86/64, armsr/armv8, malta/le",
         "firmware": "an image of OpenWrt, or a folder of the lab's; without it the lab's firmware is built",
+        "release": "the OpenWrt that firmware built here is made as: 24.10 (the default) or 25.12",
         "disk": "a file that keeps what the router writes, made if it is not there yet",
         "site": "a site file, for firmware that is built here",
         "lan": "the router's own address, where its firmware has another one than 192.168.1.1/24",
@@ -409,12 +420,19 @@ def bench(_: Context, target: str = "", rounds: int = 5, quick: bool = False) ->
     },
 )
 def qemu(
-    _: Context, target: str = "", firmware: str = "", disk: str = "", site: str = "", lan: str = "", memory: int = 0
+    _: Context,
+    target: str = "",
+    firmware: str = "",
+    release: str = "",
+    disk: str = "",
+    site: str = "",
+    lan: str = "",
+    memory: int = 0,
 ) -> None:
     """Boot a router in QEMU, its console on this terminal (Ctrl-A X ends it), its ports on this machine's loopback."""
     from forge.inv import qemu
 
-    qemu.run(target=target, firmware=firmware, disk=disk, site=site, lan=lan, memory=memory)
+    qemu.run(target=target, firmware=firmware, release=release, disk=disk, site=site, lan=lan, memory=memory)
 
 
 @cli.task(

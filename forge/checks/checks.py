@@ -22,6 +22,7 @@ from forge.core.errors import CommandError, ForgeError, UsageError
 from forge.host import host, pythons
 from forge.host.pythons import Interpreter
 from forge.lab import targets
+from forge.lab.targets import Target
 from forge.vm import machines
 
 LAB = paths.TESTS / "lab"
@@ -43,7 +44,7 @@ def run_all(
     *,
     only: str = "",
     lint: bool = True,
-    routers: Sequence[str],
+    routers: Sequence[Target],
     router: Sequence[str] = (),
     online: bool = False,
     pytest_args: Sequence[str] = (),
@@ -65,7 +66,7 @@ def run_all(
         parts = [only] if only or pytest_args else choices.areas()
         wanted = [needs.AREAS[part] for part in parts if part]
         if "lab" in parts and not router:
-            wanted += [needs.qemu(target) for target in routers]
+            wanted += [needs.qemu(one.name) for one in routers]
         if not dry_run:
             host.require(*{group for one in wanted for group in one.system})
         if lacks := lacking.line():
@@ -74,7 +75,7 @@ def run_all(
         if router:
             guests = [main_tests(paths.TESTS / only, pytest_args, router, router[0].partition("=")[2])]
         elif "lab" in parts:
-            guests = [main_tests(LAB, pytest_args, [f"--target={name}"], name) for name in routers]
+            guests = [on_guest(one, pytest_args) for one in routers]
         for part in parts:
             if part != LAB.name and not router:
                 kind = main_tests if pytest_args or part != "relay" else measured_tests
@@ -100,20 +101,26 @@ def run_all(
     runner.run(stages, (f"Python 3.{minor} was not at hand: {reason}" for minor, reason in absent.items()))
 
 
-def routers(*, all_targets: bool = False) -> list[str]:
-    """The lab's targets that every run boots, or all of them."""
-    return [name for name in targets.TARGETS if all_targets or "arm" not in name]
+def routers(*, all_targets: bool = False, release: str = "") -> list[Target]:
+    """The lab's guests that every run boots, which have each release between them, or one of every target.
+
+    With a release, all of them as that.
+    """
+    chosen = targets.ALL_TESTED if all_targets else targets.TESTED
+    return [targets.find(name, release or own) for name, own in chosen.items()]
 
 
-def router(*, host: str = "", firmware: str = "", target: str = "") -> list[str]:
+def router(*, host: str = "", firmware: str = "", target: str = "", release: str = "") -> list[str]:
     """pytest's options for one router instead of the lab's, as tests/conftest.py has them; none where none is named."""
     if host and (firmware or target):
         raise UsageError("--host is a router that runs already", hint="leave out --firmware and --target")
+    if release and (host or firmware):
+        raise UsageError("--release is for firmware that is built here", hint="leave it out")
     if firmware:
         machines.find(target)
     elif target:
-        targets.find(target)
-    named = {"--host": host, "--firmware": firmware, "--target": target}
+        targets.find(target, release)
+    named = {"--host": host, "--firmware": firmware, "--target": target, "--release": release if target else ""}
     return [f"{option}={value}" for option, value in named.items() if value]
 
 
@@ -137,6 +144,11 @@ def lint_stages() -> list[Stage]:
         _command("ruff format", [*ruff, "format", "--quiet", "--check", "--output-format=concise", "."]),
         _command("shellcheck", ["shellcheck", *map(str, shell_files())]),
     ]
+
+
+def on_guest(target: Target, arguments: Sequence[str]) -> Stage:
+    """The lab's tests on one of its guests."""
+    return main_tests(LAB, arguments, [f"--target={target.name}", f"--release={target.release}"], target.label)
 
 
 def _command(name: str, argv: Sequence[proc.Arg]) -> Stage:

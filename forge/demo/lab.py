@@ -1,4 +1,4 @@
-"""`./inv demo`: a router of the lab's boots in QEMU, gets the package by opkg and a provider by uci, and relays mail.
+"""`./inv demo`: a router of the lab's boots in QEMU, gets the package and, by uci, a provider, and relays mail.
 
 The machine that reports is on the router's LAN; the provider is on this machine's loopback, which the router reaches
 through its WAN. What is shown is measured there and then. Nothing is left behind; a failure raises ForgeError.
@@ -17,6 +17,8 @@ from forge.core.errors import ForgeError, UsageError
 from forge.core.ports import greeting
 from forge.demo import story
 from forge.lab import firmware as firmwares
+from forge.lab import package_state, targets
+from forge.lab.targets import Target
 from forge.packages import minisdk
 from forge.servers import as_provider
 from forge.servers.postfix import Provider
@@ -26,25 +28,26 @@ from forge.vm.relay import PATIENCE, SILENCE
 
 
 @logs.kept("demo")
-def run(target: str = "", keep: bool = False) -> None:
+def run(target: str = "", release: str = "", keep: bool = False) -> None:
     """Play the whole story; with `keep`, provider and router stay up until Ctrl-C, to be tried by hand."""
     machine = machines.find(target)
     if not machine.lab:
         raise UsageError(f"--target {target}: the demo boots the lab's firmware", hint="./inv qemu boots images")
+    made_as = targets.find(machine.target, release or targets.CURRENT)
     started = time.monotonic()
     proc.end_in_order()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrelay-demo-", dir=registry.PARENT)))
-        firmware, package = _build(machine.target, folder)
+        firmware, package = _build(made_as, folder)
         guest = Guest(machine.target, firmware, disk=True, listed=True)
         stack.callback(guest.close)
         booting = time.monotonic()
         guest.open()
         with console.step("starting a mail provider (Debian's Postfix, unpacked in a private folder)"):
             provider = stack.enter_context(Provider())
-        with console.step(f"the router {machine.target} boots in QEMU"):
+        with console.step(f"the router {made_as.label} boots in QEMU"):
             guest.wait()
-        _show_router(guest, time.monotonic() - booting)
+        _show_router(guest, made_as, time.monotonic() - booting)
         _install(guest, package)
         _configure(guest, provider)
 
@@ -62,15 +65,15 @@ def run(target: str = "", keep: bool = False) -> None:
             _keep(guest, provider)
 
 
-def _build(target: str, folder: Path) -> tuple[Path, Path]:
-    with console.step(f"the firmware {target}, from Debian's packages (or as it was built before)"):
+def _build(target: Target, folder: Path) -> tuple[Path, Path]:
+    with console.step(f"the firmware {target.label}, from Debian's packages (or as it was built before)"):
         firmware = firmwares.build(target, site=relay.site()).folder
     with console.step("the package mailrelay"):
-        return firmware, minisdk.packed("mailrelay", folder)
+        return firmware, minisdk.packed("mailrelay", folder, package_state.FORMATS[target.manager])
 
 
-def _show_router(guest: Guest, took: float) -> None:
-    story.title(f"The router: {guest.machine.target} ({guest.machine.machine}, {guest.machine.cpu})")
+def _show_router(guest: Guest, target: Target, took: float) -> None:
+    story.title(f"The router: {target.label} ({guest.machine.machine}, {guest.machine.cpu})")
     model = _ask(guest, "sed -n 's/^\\(cpu model\\|model name\\)[^:]*: //p' /proc/cpuinfo | head -n 1").strip()
     total, free = _ask(guest, "awk '/^MemTotal|^MemAvailable/ {print $2}' /proc/meminfo").split()
     console.say(f"  processor  {model or guest.machine.cpu}, emulated")
@@ -78,6 +81,7 @@ def _show_router(guest: Guest, took: float) -> None:
         f"  memory     {guest.machine.memory} MB; of {int(total) // 1024} MB for programs {int(free) // 1024} are free"
     )
     console.say(f"  kernel     {_ask(guest, 'uname -srm').strip()}")
+    console.say(f"  OpenWrt    made as {target.release}: {target.manager}, {_ask(guest, 'python3 -V').strip()}")
     console.say(f"  up         in {console.seconds(took)}; OpenWrt's own parts are played by the lab's stand-in")
 
 
@@ -85,7 +89,7 @@ def _install(guest: Guest, package: Path) -> None:
     story.title("The package")
     guest.ssh.put([package])
     started = time.monotonic()
-    _show_command(guest, f"opkg install /tmp/{package.name}")
+    _show_command(guest, relay.packages(guest).install(f"/tmp/{package.name}"))
     _ask(guest, f"rm /tmp/{package.name}")
     console.note(f"took {console.seconds(time.monotonic() - started)}, most of it compiling to bytecode, once")
 

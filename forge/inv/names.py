@@ -9,6 +9,12 @@ def lab_targets() -> list[str]:
     return list(targets.TARGETS)
 
 
+def lab_releases() -> list[str]:
+    from forge.lab import targets
+
+    return list(targets.RELEASES)
+
+
 def machines() -> list[str]:
     """What QEMU boots: the lab's targets, and those of OpenWrt's that it has a machine for."""
     from forge.vm import machines

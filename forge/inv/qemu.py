@@ -18,19 +18,22 @@ from forge.vm.guest import Guest
 from forge.vm.ssh import Ssh
 
 
-def run(*, target: str, firmware: str, disk: str, site: str, lan: str, memory: int) -> None:
+def run(*, target: str, firmware: str, release: str, disk: str, site: str, lan: str, memory: int) -> None:
     """Boot it and stay until the guest ends, Ctrl-A X on a terminal, or Ctrl-C elsewhere."""
     machine = machines.find(target)
     chosen = sites.load(Path(site)) if site else sites.Site()
-    if site and firmware:
-        raise UsageError("--site goes into firmware that is built here", hint="leave out --firmware, or --site")
+    for option, given in (("--site", site), ("--release", release)):
+        if given and firmware:
+            raise UsageError(
+                f"{option} goes into firmware that is built here", hint=f"leave out --firmware, or {option}"
+            )
     if lan:
         lan = _address(lan)
     elif chosen.lan:
         lan = f"{chosen.lan.address}/{chosen.lan.length}"
     elif firmware and machine.lab:
         lan = firmwares.lan(Path(firmware))
-    image = Path(firmware) if firmware else _build(machine, chosen)
+    image = Path(firmware) if firmware else _build(machine, chosen, release)
     proc.end_in_order()
     router = Guest(
         machine.target,
@@ -60,13 +63,13 @@ def _address(text: str) -> str:
         raise UsageError(f"--lan: {error.problem}", hint=error.hint) from None
 
 
-def _build(machine: machines.Machine, site: sites.Site) -> Path:
+def _build(machine: machines.Machine, site: sites.Site, release: str) -> Path:
     if not machine.lab:
         raise UsageError(
             f"{machine.target} boots an image of OpenWrt", hint="name it: --firmware openwrt-…-combined.img.gz"
         )
     with console.step(f"the firmware {machine.target}"):
-        return lab.default(machine.target, site).folder
+        return lab.default(machine.target, site, release).folder
 
 
 def _introduce(router: Guest, disk: str) -> None:

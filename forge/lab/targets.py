@@ -15,6 +15,7 @@ from forge.core import cli
 
 RELEASES = ("24.10", "25.12")
 RELEASE = RELEASES[0]  # where none is named
+CURRENT = RELEASES[-1]  # what the demo shows
 DEFAULT = "lab-mipsel"
 _PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 _MANAGERS = {"24.10": "opkg", "25.12": "apk"}
@@ -143,6 +144,11 @@ TARGETS = {
         ),
     )
 }
+
+
+# What every run of the tests boots: each release on one target; and the others, each with a Python of its release.
+TESTED = {"lab-mipsel": "24.10", "lab-x86-64": "25.12"}
+ALL_TESTED = {**dict.fromkeys(TARGETS, "25.12"), **TESTED}
 
 
 def find(name: str, release: str = "") -> Target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import lzma
 import os
 import shutil
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from forge.checks import checks
 from forge.core import paths
 from forge.core.errors import ForgeError, MissingError, UsageError
 from forge.host import debian_packages
@@ -279,6 +281,33 @@ def test_the_umask_of_who_builds_is_nowhere_in_the_firmware(
     assert found["tmp"] == oct(0o41777)
     assert found["etc/rc.d/S95mailrelay"] == "../init.d/mailrelay"
     assert not [name for name in found if name.startswith("etc/rc.d/") and name.endswith("firewall")], "it is disabled"
+
+
+def test_every_run_boots_each_release_and_says_which() -> None:
+    def names(**options: str) -> list[str]:
+        return [checks.on_guest(one, ()).name for one in checks.routers(**options)]
+
+    assert names() == ["tests of lab-mipsel 24.10", "tests of lab-x86-64 25.12"]
+    assert names(release="25.12") == ["tests of lab-mipsel 25.12", "tests of lab-x86-64 25.12"]
+    assert {one.name for one in checks.routers(all_targets=True)} == set(targets.TARGETS)
+    assert checks.router(target="lab-arm64", release="25.12") == ["--target=lab-arm64", "--release=25.12"]
+    with pytest.raises(UsageError, match="--release is for firmware that is built here"):
+        checks.router(host="ssh://root@192.168.1.1", release="25.12")
+
+
+def test_where_debian_lacks_a_release_s_python_it_is_said() -> None:
+    pythons = {name: targets.find(name, "25.12").python for name in targets.TARGETS}
+    assert pythons == {**dict.fromkeys(targets.TARGETS, "3.13"), "lab-mipsel": "3.11"}
+    told = [name for name in targets.TARGETS if targets.find(name, "25.12").shortfall]
+    assert told == ["lab-mipsel"]
+    assert not any(targets.find(name, "24.10").shortfall for name in targets.TARGETS)
+
+
+def test_modules_that_debian_has_compressed_are_unpacked() -> None:
+    plain = modules(ext4="jbd2", jbd2="")
+    found = kernel.Kernel("6.12", b"", {name: lzma.compress(data) for name, data in plain.items()})
+    assert kernel.order(found, ["ext4"]) == ["jbd2", "ext4"]
+    assert found.module("ext4") == plain["ext4"]
 
 
 def test_a_way_out_that_the_lab_has_no_programs_for_is_refused(tmp_path: Path) -> None:

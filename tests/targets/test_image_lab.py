@@ -221,7 +221,7 @@ def test_next_names_what_was_made_and_qemu_knows_its_address(
 
     def boot(**words: str) -> tuple[Path, str]:
         with pytest.raises(Booted) as caught:
-            qemu.run(**dict.fromkeys(("target", "firmware", "disk", "site", "lan"), "") | words, memory=0)
+            qemu.run(**dict.fromkeys(("target", "firmware", "release", "disk", "site", "lan"), "") | words, memory=0)
         return caught.value.args  # type: ignore[return-value]
 
     assert boot(firmware=str(folder)) == (folder, "10.7.0.1/24")

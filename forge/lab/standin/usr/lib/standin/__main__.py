@@ -76,7 +76,10 @@ def set_clock() -> None:
 
 def board(message: dict[str, object]) -> dict[str, object]:
     machine = os.uname()
-    release = {"distribution": "stand-in for OpenWrt", "version": "lab", "target": f"lab/{machine.machine}"}
+    with open("/etc/openwrt_release") as file:
+        told = dict(line.rstrip().replace("'", "").split("=", 1) for line in file)
+    version = told["DISTRIB_RELEASE"]
+    release = {"distribution": told["DISTRIB_ID"], "version": version, "target": f"lab/{machine.machine}"}
     return {"kernel": machine.release, "hostname": machine.nodename, "release": release}
 
 
