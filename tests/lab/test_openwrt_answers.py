@@ -6,11 +6,12 @@ Where this is a lab guest it is the stand-in that is tested here, booted; where 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests import openwrt_answers
-from tests.support.router_ssh import SshRouter
+from tests import apk_answers, openwrt_answers
+from tests.support.router_ssh import GuestRouter, SshRouter
 
 RECORDED_LAN = ("192.168.1.1", "fd00:1:2::1")
 
@@ -42,3 +43,13 @@ def test_every_recorded_answer_is_given_again(fresh_router: SshRouter) -> None:
     asked, differences = openwrt_answers.differences(ask, router.put, leave_out="^kill -9", localise=localise)
     assert not differences, "\n\n".join(differences)
     assert asked > 45
+
+
+def test_apk_answers_as_it_is_recorded(fresh_router: SshRouter, tmp_path: Path) -> None:
+    if fresh_router.packages.program != "apk":
+        pytest.skip("this router has opkg, of which nothing is recorded")
+    if not isinstance(fresh_router, GuestRouter):
+        pytest.skip("feeds and keys of a router on the network are its owner's")
+    asked, differences = apk_answers.differences(fresh_router, tmp_path)
+    assert not differences, "\n\n".join(differences)
+    assert asked > 50

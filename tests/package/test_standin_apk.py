@@ -2,120 +2,31 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from forge.packages import apk, keys, stage
+from forge.packages import apk, stage
+from tests import apk_answers
+from tests.apk_answers import DATA, feed, probe, trust
 from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
-DATA = Path(__file__).resolve().parents[1] / "data"
-FEED = "http://feed.example.net:8000/apk"
-LOG = "# what the scripts wrote"
-# Sizes, counts, checksums and dates differ from router to router; a service that was told to end may take a moment.
-PARTICULAR = (
-    (r"OK: \d+ KiB in \d+ packages", "OK: SIZE in N packages"),
-    (r"OK: \d+ distinct", "OK: N distinct"),
-    (r"><Q1[A-Za-z0-9+/]{27}=", "><Q1…"),
-    (r"compiled for \w+", "compiled for CPU"),
-    (r"\b[A-Z][a-z]{2} +\d+ +\d\d:\d\d\b", "DATE"),
-    (r"(?m)^[a-z0-9-]+(?=><Q1…$)", "NAME"),
-    (r"(?m)^(prerm .* service=)[01]$", r"\1N"),
-)
-
-
-# Debian's busybox has none. The records ask for the probe's service, by its whole command.
-PGREP = """\
-#!/bin/sh
-for process in /proc/[0-9]*; do
-	[ "$(tr '\\0' ' ' 2>/dev/null <"$process/cmdline")" != "/bin/$2 " ] || echo "${process#/proc/}"
-done
-"""
-
-
-class Answer(NamedTuple):
-    command: str  # LOG for what the package's scripts have written since the last command of apk's
-    output: str
-    status: int
-
-
-def records() -> list[Answer]:
-    """As far as they are of apk: behind them stands what the router's network looked like."""
-    text = (DATA / "apk-answers.txt").read_text().partition("$ uci show network.lan")[0]
-    found = []
-    for one in re.split(rf"(?m)^(?=\$ |{LOG}$)", text)[1:]:
-        head, _, body = one.partition("\n")
-        body = re.sub(r"(?m)^# .*\n", "", body)  # what the next ones are about
-        status = re.search(r"(?m)^\[status (\d+)\]\n", body)
-        output = body.replace(status[0], "") if status else body
-        found.append(Answer(head.removeprefix("$ "), output, int(status[1]) if status else 0))
-    return found
-
-
-def plain(text: str) -> str:
-    for pattern, instead in PARTICULAR:
-        text = re.sub(pattern, instead, text)
-    return text.strip()
 
 
 @pytest.fixture
 def router() -> Iterator[Container]:
     with Container("25.12") as router:
-        router.put("/usr/bin/pgrep", PGREP, 0o755)
         yield router
 
 
-def probe(folder: Path, release: int) -> Path:
-    """The package of the records, and its second release."""
-    place = folder / f"probe-{release}"
-    shutil.copytree(DATA / "apk-probe", place)
-    (place / "Makefile.probe").rename(place / "Makefile")
-    for name, before in (("Makefile", "PKG_RELEASE:=1"), ("probe.conf", "value '1'"), ("tool", "tool 1")):
-        text = (place / name).read_text()
-        assert before in text
-        (place / name).write_text(text.replace(before, before.replace("1", str(release))))
-    with stage.staged(place, epoch=1_700_000_000, source="feeds/mailrelay/package/probe") as packages:
-        [made] = apk.pack(packages[0], folder)
-    return made
-
-
-def trust(router: Container, key: ec.EllipticCurvePrivateKey) -> None:
-    router.put("/etc/apk/keys/mailrelay.pem", keys.apk_public_text(key.public_key()).decode())
-
-
-def feed(router: Container, key: ec.EllipticCurvePrivateKey, *packages: Path) -> None:
-    for package in packages:
-        shutil.copy(package, router.root / "mnt")
-    (router.root / "mnt/packages.adb").write_bytes(apk.index(packages, key))
-    router.put("/etc/apk/repositories.d/customfeeds.list", "/mnt/packages.adb\n")
-
-
 def test_every_recorded_answer_is_given_again(router: Container, tmp_path: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    packages = [probe(tmp_path, 1), probe(tmp_path, 2)]
-    router.upload(packages)
-    trust(router, key)
-    feed(router, key, packages[0])
-    differences = []
-    for command, output, status in records():
-        if command == LOG:
-            said = router.run("cat /tmp/probe.log; rm /tmp/probe.log").output
-            code = 0
-        else:
-            if command.startswith(("apk add", "apk del")):
-                router.run("rm -f /tmp/probe.log")
-            done = router.run("sh", "-s", input=f"{{ {command}\n}} 2>&1")
-            said, code = done.output.replace("[/mnt/", f"[{FEED}/"), done.status
-        if (plain(said), code) != (plain(output), status):
-            differences.append(f"$ {command}\n{said}[status {code}]\nrecorded:\n{output}[status {status}]")
+    asked, differences = apk_answers.differences(router, tmp_path)
     assert not differences, "\n\n".join(differences)
-    assert len(records()) > 50
+    assert asked > 50
 
 
 def test_of_a_key_that_the_router_has_a_package_is_taken(router: Container, tmp_path: Path) -> None:
