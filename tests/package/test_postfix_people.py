@@ -251,7 +251,7 @@ def test_the_web_interface_can_see_hold_release_and_delete_what_waits(
     router.mail()
     router.wait_for_log("status=deferred")
     status = call("status")
-    assert (status["engine"], status["running"], status["cannot"]) == ("postfix", True, ["test"])
+    assert (status["engine"], status["running"], status["cannot"]) == ("postfix", True, ["test", "play"])
     assert (status["queue"], status["hold"], status["failed"]) == (1, 0, 0)
     (mail,) = router.wait(lambda: call("queue")["messages"], "the queue is listed")
     assert mail["sender"] == "plc@cabinet" and mail["recipients"][0]["address"] == "owner@example.net"
@@ -264,11 +264,15 @@ def test_the_web_interface_can_see_hold_release_and_delete_what_waits(
     assert mail["id"] in router.ok("mailrelay", "queue")
     assert call("delete", ids=[mail["id"]])["ok"] and states() == []
     assert not call("delete", ids=[mail["id"]])["ok"]
+    shown = call("show", id=mail["id"])
+    assert not shown["ok"] and mail["id"] in shown["text"], "it is there no more"
     checked = call("check")
     (told,) = checked["findings"]
     assert checked["ok"] and (told["warning"], told["section"], told["option"]) == (True, "main", "notify")
     assert "is not carried out by Postfix" in told["problem"] and told["hint"]
-    assert not call("test", address="owner@example.net")["ok"]
+    for method in ("test", "play"):
+        answer = call(method, address="owner@example.net")
+        assert not answer["ok"] and "cannot" in answer["text"]
 
 
 def test_a_queue_survives_the_end_of_master_and_a_restore_from_an_archive(

@@ -55,6 +55,8 @@ def test_the_queue_is_listed_shown_held_released_and_deleted(router: Container) 
     assert call(router, "flush", ids=[first])["ok"]
     assert call(router, "delete", ids=[first, second])["ok"]
     assert not call(router, "delete", ids=[first])["ok"]
+    shown = call(router, "show", id=first)
+    assert not shown["ok"] and "no such message" in shown["text"] and not shown["text"].rstrip()[-1].isdigit()
     assert call(router, "queue")["total"] == 1
     assert call(router, "flush")["ok"]
 
@@ -87,6 +89,18 @@ def test_a_test_mail_goes_in_the_background_and_is_polled(router: Container) -> 
     assert done["steps"][-1]["result"] == "failed", "that provider does not exist"
     assert done["steps"][-1]["advice"]
     assert (router.root / "var/run/mailrelay/test.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_machines_part_is_played_in_the_background_and_followed(router: Container) -> None:
+    assert not call(router, "play", address="two words")["ok"]
+    assert call(router, "play", address="owner@example.org")["ok"]
+    done = router.wait(
+        lambda: (found := call(router, "test_status"))["running"] is False and found["steps"] and found, "it ends"
+    )
+    names = [step.get("step") for step in done["steps"]]
+    assert names[:9] == ["connect", "banner", "ehlo", "mail", "rcpt", "data", "dot", "quit", "queued"]
+    assert done["steps"][-1]["result"] == "deferred", "that provider does not exist"
+    assert done["steps"][-1]["id"] in router.queue()
 
 
 def test_the_check_names_the_fault(router: Container) -> None:

@@ -59,7 +59,10 @@ language, and advice_values, what is filled in there. More names may be added.""
     "test": """Every step is printed with its time, and on failure what to change. Exit status: 0 accepted, 1 not.
 --json-lines prints an object a step: step, ok, text, seconds, smarthost, detail (an object of strings); step "next"
 with advice where another provider is tried; at the end result ("accepted" or "failed"), ok, text, advice (and its
-advice_code and advice_values, as status has them), smarthost, sender, recipients.""",
+advice_code and advice_values, as status has them), smarthost, sender, recipients. With --machine the mail is from
+alarm@plc.lan and goes to the postmaster, if nobody else is named; smarthost is the relay's own port until step
+"queued" (text: the queue id), then come sending, and delivered, deferred or failed, which is the result, too, beside
+id. Exit status: 0 delivered, 1 not.""",
 }
 _OWN_OPTIONS = ("serve", "sendmail", "mailq", "newaliases")
 _OPERANDS = {  # how they are written, and how many at least and at most
@@ -68,7 +71,7 @@ _OPERANDS = {  # how they are written, and how many at least and at most
     "flush": ("[ID...]", 0, sys.maxsize),
     "hold": ("ID...", 1, sys.maxsize),
     "release": ("ID...|--all", 0, sys.maxsize),
-    "test": ("ADDRESS", 1, 1),
+    "test": ("ADDRESS|--machine [ADDRESS]", 0, 1),
 }
 _OPTIONS = {
     "check": (
@@ -85,6 +88,7 @@ _OPTIONS = {
     "release": ("--all          everything that is held or has failed",),
     "test": (
         "--from ADDRESS whom it is from (default: option sender, or mailrelay at this machine)",
+        "--machine      as a machine on the LAN sends it: to the relay's port, through its queue, followed to its end",
         "--json-lines   one JSON object a step, for programs; described below",
     ),
 }
@@ -299,10 +303,17 @@ def _status(options: Options) -> int:
 
 
 def _test(options: Options) -> int:
+    machine, json_lines = "--machine" in options.flags, "--json-lines" in options.flags
+    recipient, sender = "".join(options.operands), options.values["--from"]
+    if machine:
+        from mailrelay.cli import play_machine
+
+        return play_machine.run(options.relay(), recipient, sender, json_lines)
+    if not recipient:
+        raise options.wrong("name whom the test mail is for")
     from mailrelay.cli import send_test
 
-    recipient, sender = options.operands[0], options.values["--from"]
-    return send_test.run(options.relay(), recipient, sender, "--json-lines" in options.flags)
+    return send_test.run(options.relay(), recipient, sender, json_lines)
 
 
 _HANDLERS = {

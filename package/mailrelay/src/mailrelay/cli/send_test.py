@@ -22,6 +22,7 @@ from mailrelay.courier.routing import candidates
 from mailrelay.courier.smarthost import SmarthostConnection, preload
 from mailrelay.daemon import status_file
 from mailrelay.listener.recipients import Recipients
+from mailrelay.listener.sockets import show
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
@@ -33,6 +34,10 @@ _NAMES = {
     "name": "name lookup", "connect": "connection", "tls": "TLS", "certificate": "certificate", "banner": "greeting",
     "ehlo": "EHLO", "starttls": "STARTTLS", "login": "login", "mail": "sender", "rcpt": "recipient", "data": "DATA",
     "dot": "message", "quit": "goodbye", "lost": "connection",
+}  # fmt: skip
+_RESULTS = {
+    "accepted": "Accepted by the provider", "delivered": "Delivered", "deferred": "Waits, and is tried again",
+    "failed": "Failed",
 }  # fmt: skip
 _NO_PROVIDER = Advice("Add a section config smarthost with its host.", "no-provider")
 _NO_PROVIDER_FOR_SENDER = Advice(
@@ -160,13 +165,18 @@ class Report:
         self.end(False, text, hint)
         print("The next provider is tried.")
 
-    def end(self, ok: bool, text: str, hint: Advice) -> int:
-        if ok:
-            print(f"\nAccepted by the provider: {escaped(text)}")
-        else:
-            print(f"\nFailed: {escaped(text)}")
-            if hint:
-                print(escaped(hint, "\n"))
+    def place(self, address: str, port: int) -> None:
+        """Report where a machine's part is played."""
+        print(f"\nthe relay at {address} port {port}, as a machine on the LAN", flush=True)
+
+    def queued(self, queue_id: str) -> None:
+        """Report that the relay has taken the mail."""
+        print(f"\n{queue_id} in the queue", flush=True)
+
+    def end(self, ok: bool, text: str, hint: Advice, result: str = "") -> int:
+        print(f"\n{_RESULTS[result or ('accepted' if ok else 'failed')]}: {escaped(text)}")
+        if hint:
+            print(escaped(hint, "\n"))
         sys.stdout.flush()
         return 0 if ok else 1
 
@@ -211,8 +221,15 @@ class JsonReport(Report):
     def next(self, text: str, hint: Advice) -> None:
         self._print(step="next", ok=False, text=text, **_advice_facts(hint), smarthost=self._host)
 
-    def end(self, ok: bool, text: str, hint: Advice) -> int:
-        result = "accepted" if ok else "failed"
+    def place(self, address: str, port: int) -> None:
+        self._host = show((address, port))
+
+    def queued(self, queue_id: str) -> None:
+        self._host, self._facts["id"] = "", queue_id
+        self._print(step="queued", ok=True, text=queue_id, seconds=0.0, smarthost="", detail={})
+
+    def end(self, ok: bool, text: str, hint: Advice, result: str = "") -> int:
+        result = result or ("accepted" if ok else "failed")
         self._print(result=result, ok=ok, text=text, **_advice_facts(hint), smarthost=self._host, **self._facts)
         return 0 if ok else 1
 

@@ -43,6 +43,8 @@
 #   engine_test ADDRESS [FILE]
 #                       Sends a test mail past the queue, by other settings than $SETTINGS if a file is named; prints one
 #                       JSON object a line, the last with "result".
+#   engine_play ADDRESS As engine_test, but to our own port as a machine does, and followed until it is known what became
+#                       of the mail. ADDRESS may be "".
 
 LIB=/usr/lib/mailrelay
 SETTINGS=/etc/config/mailrelay
@@ -236,7 +238,7 @@ tell_service() (
 # What the engine has no function for, as the inside of a list in JSON.
 cannot() {
 	local name comma=
-	for name in show hold release delete flush_some test; do
+	for name in show hold release delete flush_some test play; do
 		type "engine_$name" >/dev/null 2>&1 && continue
 		printf '%s"%s"' "$comma" "$name"
 		comma=', '

@@ -86,8 +86,9 @@ engine_status() {
 	echo "{\"running\": $running$numbers}"
 }
 
+# A damaged mail is shown as it is, with status 65.
 engine_show() {
-	$RELAY show -- "$1"
+	$RELAY show -- "$1" || [ "$?" = 65 ]
 }
 
 engine_hold() {
@@ -108,6 +109,10 @@ engine_flush_some() {
 
 engine_test() {
 	$RELAY test --json-lines ${2:+--config "$2"} -- "$1"
+}
+
+engine_play() {
+	$RELAY test --machine --json-lines -- ${1:+"$1"}
 }
 
 engine_removed() {
