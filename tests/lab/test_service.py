@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from forge.core.ports import greeting
 from forge.servers.postfix import Provider
+from tests.support.caller import Caller
 from tests.support.router_ssh import SshRouter
 from tests.support.scripted_provider import Hang, ScriptedProvider
+
+PLANT = """set network.plant_device=device
+set network.plant_device.name=plant0
+set network.plant_device.type=bridge
+set network.plant_device.bridge_empty=1
+set network.plant=interface
+set network.plant.device=plant0
+set network.plant.proto=static
+set network.plant.ipaddr=10.77.1.1/24
+add_list mailrelay.main.network=plant
+commit
+"""
 
 
 def test_a_killed_supervisor_is_started_again_and_leaves_no_orphan(router: SshRouter, provider: Provider) -> None:
@@ -54,11 +67,12 @@ def test_a_killed_courier_costs_no_mail(router: SshRouter, provider: Provider) -
 def test_a_committed_change_is_taken_up(changed_router: SshRouter) -> None:
     router = changed_router
     router.run("reload_config")  # the first one on a running system only takes the checksums
-    before = int(router.wait_relay()["pid"])
+    before = router.wait_relay()
     router.ok("uci add_list mailrelay.main.port=2525 && uci commit mailrelay")
     router.ok("reload_config")
     router.wait(lambda: router.host.socket(f"tcp://{router.lan_ip}:2525").is_listening, "the new port is listened on")
-    status = router.wait_relay(other_than=before)
+    status = router.wait_relay(loaded_before=before["loaded"])
+    assert status["pid"] == before["pid"], "the relay was not restarted for it"
     assert f"{router.lan_ip}:25" not in status["listening"], "the port that is given is not the default any more"
     rules = router.wait(lambda: found if "2525" in (found := router.ok("nft list ruleset")) else "", "it is let in")
     assert "dport 25 " not in rules, "the old one is shut"
@@ -78,3 +92,27 @@ def test_disabled_in_its_settings_nothing_runs(changed_router: SshRouter) -> Non
     router.ok("uci set mailrelay.main.enabled=0; uci commit mailrelay; service mailrelay reload")
     router.wait(lambda: not router.listening(25), "nobody listens")
     router.wait(lambda: "dport 25 " not in router.ok("nft list ruleset"), "the firewall is shut")
+
+
+def test_nothing_that_is_changed_closes_the_port(changed_router: SshRouter) -> None:
+    """Seen from the LAN: ten changes of the settings, a network that comes and renumbers, a reload of the firewall."""
+    router = changed_router
+    router.run("reload_config")  # the first one on a running system only takes the checksums
+    before = router.wait_relay()
+    with Caller(router) as caller:
+        for number in range(10):
+            loaded = router.status()["loaded"]
+            router.ok(
+                f"uci set mailrelay.main.postmaster=owner{number}@example.org; uci commit mailrelay; reload_config"
+            )
+            router.wait_relay(loaded_before=loaded)
+        router.ok("uci batch", input=PLANT)
+        router.ok("service network reload; reload_config")
+        router.wait_relay("10.77.1.1:")
+        router.ok("uci set network.plant.ipaddr=10.77.2.1/24; uci commit network; service network reload")
+        router.wait_relay("10.77.2.1:")
+        router.ok("service firewall reload; service mailrelay reload")
+        made = len(caller.greetings)
+        router.wait(lambda: len(caller.greetings) > made, "it calls once more")
+    assert caller.disappointments() == []
+    assert router.status()["pid"] == before["pid"]

@@ -56,7 +56,7 @@ def test_only_a_real_change_of_a_named_interface_counts() -> None:
 
 
 def test_nothing_is_watched_where_addresses_were_handed_over(tmp_path: Path) -> None:
-    plan = Plan(spool=str(tmp_path), mount="", run_dir=str(tmp_path), follow=None, smarthosts={})
+    plan = Plan(sources={}, spool=str(tmp_path), mount="", run_dir=str(tmp_path), follow=None, smarthosts={})
     assert Supervisor([], plan).addresses is None
     plan.follow = ["lo"]
     assert Supervisor([], plan).addresses is not None

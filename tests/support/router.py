@@ -172,10 +172,10 @@ class Router(ABC):
     def reload(self, *, wait: bool = True) -> None:
         """Have the service take up the settings; wait for the relay that runs by them."""
         changed = self.run(f"cmp -s {SETTINGS} /var/run/mailrelay/config").status != 0
-        before = self.instance().get("pid", 0) if changed else 0
+        before = self.status().get("loaded", 0.0) if changed else 0.0
         self.ok("service mailrelay reload")
         if wait:
-            self.wait_relay(other_than=before)
+            self.wait_relay(loaded_before=before)
 
     def know_provider(self, provider: Provider) -> None:
         """Have the router find the provider by its name, and hold the authority that vouches for it."""
@@ -197,14 +197,15 @@ class Router(ABC):
         told, _, listed = text.partition("\n--\n")
         return as_status(told), as_instance(json.loads(listed))
 
-    def wait_relay(self, listening: str = "", *, other_than: int = 0) -> dict[str, Any]:
-        """Until the instance that procd has, not the one with that pid, says that it listens there: by default on any
-        port of `served_ip`. Where it shall not listen is a test's question."""
+    def wait_relay(self, listening: str = "", *, other_than: int = 0, loaded_before: float = 0.0) -> dict[str, Any]:
+        """Until the instance that procd has says that it listens there: by default on any port of `served_ip`. Where it
+        shall not listen is a test's question. Not the one with that pid; not by settings loaded at that time."""
         places = (listening,) if listening else (f"{self.served_ip}:", "0.0.0.0:")
 
         def up() -> dict[str, Any]:
             status, instance = self._state()
             ours = bool(status) and status["pid"] == instance.get("pid") and status["pid"] != other_than
+            ours = ours and status["loaded"] != loaded_before
             there = any(address.startswith(places) for address in status.get("listening", []))
             return status if ours and there and not self.is_leaving(status["pid"]) else {}
 

@@ -17,7 +17,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -32,6 +31,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "package" / "mailrelay"
 STANDIN = firmware.STANDIN
+ADDRESSES = "/var/run/mailrelay/addresses"
 _CLONE_NEWNET = 0x40000000
 
 LAN = {
@@ -310,9 +310,12 @@ class Container(Router):
         return f"terminate mailrelay::relay {pid}\n" in self.procd_log()
 
     def given(self, option: str) -> list[str]:
-        """The values of that option in the instance's command."""
-        command = self.instance().get("command", [])
-        return [value for name, value in pairwise(command) if name == option]
+        """The values of that option which the init script hands the relay."""
+        try:
+            lines = self.read(ADDRESSES).splitlines()
+        except FileNotFoundError:
+            return []
+        return [value for name, _, value in (line.partition(" ") for line in lines) if name == option]
 
     def rules(self) -> list[dict[str, str]]:
         found = self.ask("get_data", {"type": "firewall"})

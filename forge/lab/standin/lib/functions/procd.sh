@@ -99,9 +99,13 @@ procd_add_reload_trigger() {
 }
 procd_add_reload_interface_trigger() { _procd _procd_trigger "interface.*" interface "$1" reload; }
 
-procd_add_restart_mount_trigger() {
-	local point
-	for point in $(procd_get_mountpoints "$@"); do _procd _procd_trigger mount.add target "$point" restart; done
+procd_add_restart_mount_trigger() { _procd_mount_trigger restart "$@"; }
+procd_add_reload_mount_trigger() { _procd_mount_trigger reload "$@"; }
+
+_procd_mount_trigger() {
+	local point action="$1"
+	shift
+	for point in $(procd_get_mountpoints "$@"); do _procd _procd_trigger mount.add target "$point" "$action"; done
 }
 
 _print_if_above() {

@@ -143,11 +143,12 @@ class Plan(Values):
     """What `serve` runs by: the command line and the config in one."""
 
     __slots__ = (
-        "config", "listen", "allow", "spool", "mount", "follow", "run_dir", "owner", "log", "warnings", "settings",
-        "smarthosts",
+        "config", "sources", "listen", "allow", "spool", "mount", "follow", "run_dir", "owner", "log", "warnings",
+        "settings", "smarthosts",
     )  # fmt: skip
 
     config: str  # the file's path
+    sources: dict[str, tuple[int, int]]  # the files that it was made from, as paths.stamp saw them before
     listen: list[tuple[str, int]]
     allow: list[str]  # networks, as Net.parse takes them
     spool: str

@@ -59,6 +59,11 @@ def parser() -> argparse.ArgumentParser:
         default="",
         help="the spool lies under this mount point: while nothing is mounted there, all mail is refused for now",
     )
+    options.add_argument(
+        "--addresses",
+        metavar="FILE",
+        help="further options of these, a line each without the dashes: listen ADDR:PORT; read again at each reload",
+    )
     options.add_argument("--run-dir", metavar="DIR", default=DEFAULT_RUN_DIR, help="status file (default %(default)s)")
     options.add_argument("--user", metavar="NAME", help=f"as root: run as this user (default {DEFAULT_USER})")
     options.add_argument("--log", choices=("auto", "syslog", "stderr"), default="auto", help="(default %(default)s)")
@@ -68,6 +73,9 @@ def parser() -> argparse.ArgumentParser:
 def plan(arguments: list[str]) -> Plan:
     """Return everything that `serve` runs by; raise Refused, or SystemExit for --help and wrong options."""
     options = parser().parse_args(arguments)
+    sources = {path: paths.stamp(path) for path in (options.config, options.addresses) if path}
+    if options.addresses:
+        options = parser().parse_args([*arguments, *_lines(options.addresses)])
     log.setup(options.log)
     listen = [_endpoint(text) for text in options.listen]
     for text in options.allow:
@@ -105,11 +113,13 @@ def plan(arguments: list[str]) -> Plan:
             raise Refused(os.EX_CONFIG, f"{options.config}: smarthost {place} is this relay itself")
 
     os.makedirs(options.run_dir, mode=0o755, exist_ok=True)
-    fd = os.open(f"{kept}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # in force once we have the spool
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
+    if options.config != kept:
+        fd = os.open(f"{kept}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # in force once we have the spool
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
     return Plan(
         config=options.config,
+        sources=sources,
         listen=listen,
         allow=allow,
         spool=os.path.abspath(options.spool or main.spool),
@@ -130,6 +140,12 @@ def _read(path: str) -> bytes:
             return file.read()
     except OSError as error:
         raise Refused(os.EX_CONFIG, f"{path}: {error.strerror}; name the settings with --config FILE") from None
+
+
+def _lines(path: str) -> list[str]:
+    """Read "listen ADDR:PORT" and its like as options of the command line."""
+    words = (line.partition(" ") for line in os.fsdecode(_read(path)).splitlines())
+    return [f"--{name}={value}" for name, _, value in words if name]
 
 
 def _endpoint(text: str) -> tuple[str, int]:

@@ -3,7 +3,7 @@
 | message        | through        | from → to                      | bytes                                       |
 |----------------|----------------|--------------------------------|---------------------------------------------|
 | ids            | a pipe         | listener, supervisor → courier | queue ids, a line each; no write is torn    |
-| requests       | FIFO `control` | commands → supervisor          | `flush`, `look` or queue ids, likewise      |
+| requests       | FIFO `control` | commands → supervisor          | `flush`, `look`, `reload` or queue ids      |
 | report         | a pipe         | courier → supervisor           | words between tabs, a line of 2,001 at most |
 | refusals       | a pipe         | listener → supervisor          | likewise: CLIENT COUNT REPLY ADVICE ID      |
 | counters       | shared memory  | listener, courier → supervisor | 64 bits each, see `counters`                |
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     )
 
 NEVER = float("inf")  # the time of what is not due
-FLUSH, LOOK = "flush", "look"  # requests
+FLUSH, LOOK, RELOAD = "flush", "look", "reload"  # requests; reload: of settings and addresses, if they are others now
 WAITING, BAD = "waiting", "bad"  # what a failure says of a smarthost
 FAILED, TROUBLE, ENDED = "failed", "trouble", "ended"  # carried state
 _LINES_A_WRITE = 200  # queue ids that fit into PIPE_BUF: all of them go into a pipe or none

@@ -20,10 +20,11 @@ _PAUSE = 1.0  # seconds between two starts, at least
 
 
 class Listeners:
-    """`outdated`: the one that accepts has other settings or sockets than it should."""
+    """`outdated`: the one that accepts has other settings or sockets than it should. `misplaced`: another spool, too:
+    what comes in over its sessions would lie where nobody looks, so they are not waited for."""
 
     def __init__(self) -> None:
-        self.outdated = False
+        self.outdated = self.misplaced = False
         self._pid = 0  # of the one that accepts; 0: there is none
         self._draining: set[int] = set()
         self._start_due = 0.0
@@ -43,7 +44,10 @@ class Listeners:
         if self._pid:
             os.kill(self._pid, signal.SIGUSR2)
             self._draining.add(self._pid)
-        self._pid, self.outdated = pid, False
+        if self.misplaced:
+            for earlier in self._draining:
+                os.kill(earlier, signal.SIGTERM)
+        self._pid, self.outdated, self.misplaced = pid, False, False
 
     def ended(self, pid: int, exit_code: int, expected: bool) -> bool:
         """Note that one of them has ended. Return whether it may have promised mail that it could not announce."""

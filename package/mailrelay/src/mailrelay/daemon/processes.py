@@ -14,7 +14,7 @@ import sys
 import time
 
 from mailrelay.config import settings
-from mailrelay.core import log
+from mailrelay.core import log, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,6 +76,13 @@ def load(arguments: list[str]) -> Plan | int:
     return settings.restore_plan(marshal.loads(data)) if code == 0 and data else code
 
 
+def accept_config(plan: Plan) -> None:
+    """Let couriers read the config that the plan was made from; OpenWrt's init script hands us that very file."""
+    path = f"{plan.run_dir}/{paths.ACCEPTED_CONFIG}"
+    if plan.config != path:
+        os.rename(f"{path}.new", path)
+
+
 def accepted_settings(path: str) -> Settings:
     """Have a child read the settings in `path` with their secrets. ValueError if they have faults by now."""
 
@@ -116,6 +123,16 @@ def _ask_child(read: Callable[[int], int]) -> tuple[int, bytes]:
     with os.fdopen(answer_r, "rb") as pipe:
         data = pipe.read()
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), data
+
+
+def catch_signals() -> tuple[int, int]:
+    """Have signals written to a pipe from now on. Return its ends."""
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in HANDLED:
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    return reading, writing
 
 
 def fork(run: Callable[[], None], not_theirs: Iterable[int]) -> int:

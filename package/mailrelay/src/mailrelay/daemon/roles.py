@@ -75,7 +75,7 @@ def tell_missing(plan: Plan, where: Spool, dispatcher: Dispatcher, text: str) ->
     notify.Notices(plan.settings, where, dispatcher.carried_state, report).disk(text)
 
 
-def keep_days(plan: Plan, text: bytes) -> None:
+def keep_days(plan: Plan, where: Spool, text: bytes) -> None:
     """Write the days' file with the rights of the spool's owner."""
     processes.drop_rights(plan.owner)
-    days.write(plan.spool, text)
+    days.write(where.root, text)

@@ -35,6 +35,7 @@ class Status:
         self._stamp: list[int] = []
         self._started = self._since = clock.wall()
         self._days = days.Days(self._counted, self._started)
+        self._days_known = False  # what an earlier relay wrote down of these days
         self._kept = self._counted  # as the days' file has it
         self._keep_due = clock.boottime() + _HOUR
         self._write_due = 0.0
@@ -59,7 +60,7 @@ class Status:
 
         state: as save() left it; there may be more. Before anything is counted. ValueError if it is something else.
         """
-        self._days.restore(days.read(self._spool_dir))
+        self._restore_days()
         since, *counts = state.get("counts", [str(self._since)])
         earlier = {name: int(count) for name, _, count in [word.partition("=") for word in counts]}
         for place, name in counters.NAMES.items():
@@ -67,6 +68,17 @@ class Status:
         self._since = float(since)
         self._counted = self._kept = counters.totals(self._counters)
         self._days.begin(self._counted)
+
+    def move(self, spool_dir: str) -> None:
+        """Look into another spool from now on, or into one whose storage has come."""
+        self._spool_dir = spool_dir
+        if not self._days_known:
+            self._restore_days()
+
+    def _restore_days(self) -> None:
+        text = days.read(self._spool_dir)
+        self._days.restore(text)
+        self._days_known = bool(text)
 
     def save(self) -> dict[str, list[str]]:
         """Return what the next relay of this boot is to know, as carried state."""
@@ -83,7 +95,7 @@ class Status:
         seen = counters.totals(self._counters)
         if seen == self._kept:
             return b""
-        self._kept, self._keep_due = seen, now + _HOUR
+        self._kept, self._keep_due, self._days_known = seen, now + _HOUR, True
         return self._days.encode(seen)
 
     def write(self, facts: StatusFacts, now: float, seen: tuple[str, float]) -> None:

@@ -18,7 +18,6 @@ from mailrelay.daemon.dispatcher import Dispatcher
 from mailrelay.daemon.listeners import Listeners
 from mailrelay.daemon.refusals import Refusals
 from mailrelay.listener.sockets import ListenSockets, show
-from mailrelay.spool import spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,8 +58,8 @@ class Supervisor:
     def __init__(self, arguments: list[str], plan: Plan) -> None:
         self.arguments = arguments
         self.plan = plan
-        self.spool = spool.Spool(plan.spool, plan.mount)
-        self.at_hand = self.spool.at_hand()  # with the spool's storage missing, all it does is to answer 452
+        self.custody = takeover.Custody(plan)
+        self.sources, self.loaded = plan.sources, clock.wall()
         self.counters = counters.counters()
         self.listen_sockets = ListenSockets()
         self.addresses: AddressWatcher | None = None
@@ -82,20 +81,17 @@ class Supervisor:
     def run(self) -> int:
         """Serve until a signal ends it. Return the exit code."""
         self.lifeline_r, self.lifeline_w = os.pipe2(os.O_CLOEXEC)
-        self.signal_r, self.signal_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(self.signal_w, warn_on_full_buffer=False)
-        for number in processes.HANDLED:
-            signal.signal(number, lambda *_: None)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        if self.at_hand and not takeover.take(self.spool, self.plan.owner, self.signal_r, self.fork):
+        self.signal_r, self.signal_w = processes.catch_signals()
+        if not self.custody.start(self.plan, self.signal_r, self.fork):
             return os.EX_UNAVAILABLE
-        self.accept_config()
+        processes.accept_config(self.plan)
         carried_state.restore(f"{self.plan.run_dir}/{paths.STATE}", self.dispatcher.restore, self.status.restore)
-        if not self.at_hand:
+        if not self.custody.at_hand:
             self.miss_spool()
         elif self.dispatcher.carried_state or status.may_hold_mail(self.plan.spool):
             self.dispatcher.schedule.scan()
         self.control = ipc.make_control(self.plan.run_dir)
+        self.look_for_changes()  # until now nobody could tell us of one
         self.listen_sockets.bind(self.plan.listen)
         if not self.listen_sockets.open and not self.listen_sockets.taken:
             log.event("failed", log.ERROR, reason="there is no address to listen on")
@@ -110,24 +106,15 @@ class Supervisor:
             spool=self.plan.spool,
             smarthosts=",".join(self.plan.smarthosts.values()) or "none",
         )
-        self.warn()
+        _warn(self.plan)
         gc.collect()
         gc.freeze()
         return self.loop()
 
-    def accept_config(self) -> None:
-        """Let couriers read the config that the plan was made from."""
-        path = f"{self.plan.run_dir}/{paths.ACCEPTED_CONFIG}"
-        os.rename(f"{path}.new", path)
-
     def miss_spool(self) -> None:
         text = f"{self.plan.mount}: nothing is mounted there; all mail is refused for now"
         log.event("no-spool", log.ERROR, text=text)
-        self.fork(lambda: roles.tell_missing(self.plan, self.spool, self.dispatcher, text), self.lifeline_r)
-
-    def warn(self) -> None:
-        for warning in self.plan.warnings:
-            log.event("warning", log.WARNING, text=warning["text"])
+        self.fork(lambda: roles.tell_missing(self.plan, self.custody.spool, self.dispatcher, text), self.lifeline_r)
 
     # Children.
 
@@ -142,7 +129,7 @@ class Supervisor:
 
         def run() -> None:
             pipes = (dispatcher.wake_w, self.refusals.pipe_w, self.lifeline_r)
-            roles.listen(self.plan, self.listen_sockets, self.spool, self.counters, pipes)
+            roles.listen(self.plan, self.listen_sockets, self.custody.spool, self.counters, pipes)
 
         reports = (end for post in (dispatcher.first, dispatcher.second) for end in (post.report_r, post.report_w))
         pid = self.fork(run, self.control, dispatcher.wake_r, self.refusals.pipe_r, *reports)
@@ -155,7 +142,7 @@ class Supervisor:
         self.start_listener(clock.boottime())
 
     def delivers(self) -> bool:
-        return self.at_hand and bool(self.plan.smarthosts)
+        return self.custody.at_hand and bool(self.plan.smarthosts)
 
     def start_courier(self, post: Post, now: float) -> None:
         dispatcher = self.dispatcher
@@ -164,7 +151,7 @@ class Supervisor:
         def run() -> None:
             for sock in self.listen_sockets.open.values():
                 sock.close()
-            roles.deliver(self.plan, self.spool, self.counters, dispatcher, post, orders, self.lifeline_r)
+            roles.deliver(self.plan, self.custody.spool, self.counters, dispatcher, post, orders, self.lifeline_r)
 
         not_theirs = (self.control, dispatcher.wake_w, self.refusals.pipe_r, self.refusals.pipe_w)
         pid = self.fork(run, *not_theirs, dispatcher.first.report_r, dispatcher.second.report_r)
@@ -193,7 +180,7 @@ class Supervisor:
         dispatcher = self.dispatcher
         handlers: dict[int, Callable[[], object]] = {
             self.signal_r: self.on_signals,
-            self.control: lambda: dispatcher.request(ipc.read_lines(self.control)),
+            self.control: self.on_requests,
             dispatcher.first.report_r: dispatcher.read_reports,
             dispatcher.second.report_r: dispatcher.read_reports,
             self.refusals.pipe_r: lambda: dispatcher.tell_refused(self.refusals.read()),
@@ -224,18 +211,13 @@ class Supervisor:
                 self.status.changed = True
 
     def do_what_is_due(self, now: float) -> None:
-        """Start what is to be started; or stop, if the storage says so."""
-        if self.spool.at_hand() != self.at_hand:  # whoever looks after us starts us anew
-            text = "went away" if self.at_hand else "came"
-            log.event("stopping", log.NOTICE, mount=self.plan.mount, text=f"the spool's storage {text}")
-            self.stop()
-            return
+        """Start what is to be started; take up what has changed by itself."""
+        if now >= self.custody.next_due(self.plan) and self.change_spool():
+            self.take_up_plan()
         if self.addresses and now >= self.addresses.due:
             self.addresses.due = ipc.NEVER
             log.event("addresses-changed", log.NOTICE, interfaces=",".join(self.plan.follow or ()))
-            self.reload()
-            if self.stopping:
-                return
+            self.reload_due = now
         if (
             self.listen_sockets.missing
             and now >= self.listen_sockets.retry_due
@@ -260,7 +242,7 @@ class Supervisor:
         else:
             ids_due = self.dispatcher.ids_due()
             dues += [self.dispatcher.next_due(), ids_due if ids_due > now else ipc.NEVER]
-            dues += [self.listeners.next_due(), self.reload_due]
+            dues += [self.listeners.next_due(), self.reload_due, self.custody.next_due(self.plan)]
             if self.addresses:
                 dues.append(self.addresses.due)
             if self.listen_sockets.missing:
@@ -278,8 +260,20 @@ class Supervisor:
             elif number == signal.SIGUSR1:
                 self.dispatcher.flush()
 
+    def on_requests(self) -> None:
+        lines = ipc.read_lines(self.control)
+        if ipc.RELOAD in lines:
+            self.look_for_changes()
+        self.dispatcher.request(lines)
+
+    def look_for_changes(self) -> None:
+        """Have settings and addresses read again, if their files are others than those that were read last."""
+        if any(paths.stamp(path) != known for path, known in self.sources.items()):
+            self.reload_due = 0.0
+
     def reload(self) -> None:
         """Take the config as it is now, or go on with the old one and say so."""
+        self.sources = {path: paths.stamp(path) for path in self.sources}
         plan = self.scarcity.attempt(lambda: processes.load(self.arguments))
         self.reload_due = clock.boottime() + self.scarcity.PAUSE if plan is None else ipc.NEVER
         if plan is None:
@@ -293,20 +287,36 @@ class Supervisor:
             log.event("switched-off", log.NOTICE, config=plan.config)
             self.stop()
             return
-        for name in ("spool", "mount", "run_dir", "owner"):
+        for name in ("run_dir", "owner"):
             if getattr(plan, name) != getattr(self.plan, name):
                 log.event("restart-needed", log.WARNING, option=name, text="takes effect at the next start")
                 setattr(plan, name, getattr(self.plan, name))
-        self.plan = plan
-        self.accept_config()
+        self.plan, self.loaded = plan, clock.wall()
+        processes.accept_config(self.plan)
         processes.raise_limits(plan.settings.main.max_connections)
         self.listen_sockets.bind(self.plan.listen)
+        if self.custody.is_outdated(plan):
+            self.change_spool()
+        self.take_up_plan()
+        log.event("reloaded", log.NOTICE, listen=",".join(self.listen_sockets.names()))
+        _warn(self.plan)
+
+    def take_up_plan(self) -> None:
+        """Have listener and couriers that run by the plan as it is now."""
         self.replace_listener()
         self.dispatcher.new_settings(self.delivers())
         for pid in self.dispatcher.pids():
             os.kill(pid, signal.SIGTERM)
-        log.event("reloaded", log.NOTICE, listen=",".join(self.listen_sockets.names()))
-        self.warn()
+
+    def change_spool(self) -> bool:
+        """Go over to the plan's spool, as its storage is now; the ports stay open. Return false if that has to wait."""
+        if not self.custody.change(self.plan, self.fork):
+            return False
+        self.status.move(self.plan.spool)
+        self.listeners.misplaced = True
+        if not self.custody.at_hand:
+            self.miss_spool()
+        return True
 
     # The end.
 
@@ -332,20 +342,31 @@ class Supervisor:
 
     def keep_days(self, now: float, *, end: bool = False) -> int | None:
         """Have a child write the counts of these days, if that is due. Return its pid."""
-        text = self.status.days_to_keep(now, end=end) if self.at_hand and self.spool.at_hand() else b""
-        return self.fork(lambda: roles.keep_days(self.plan, text)) if text else None
+        where = self.custody.spool
+        text = self.status.days_to_keep(now, end=end) if self.custody.at_hand and where.at_hand() else b""
+        return self.fork(lambda: roles.keep_days(self.plan, where, text)) if text else None
 
     def write_status(self, now: float) -> None:
-        if self.at_hand:
-            self.dispatcher.outcomes.forget_mails(self.spool.has)
-        facts: StatusFacts = {
-            "listening": self.listen_sockets.names(),
-            "not_listening": {show(endpoint): reason for endpoint, reason in self.listen_sockets.missing.items()},
-            "port_taken": list(self.listen_sockets.taken.values()),
-            "allow": self.plan.allow,
-            "spool_missing": not self.at_hand,
-            "refusals": self.refusals.facts(),
-            "warnings": [*self.plan.warnings, *([{"text": self.refused}] if self.refused else [])],
-        }
-        known = self.dispatcher.facts(self.plan.smarthosts, now)
-        self.status.write({**facts, **known}, now, self.dispatcher.oldest)
+        if self.custody.at_hand:
+            self.dispatcher.outcomes.forget_mails(self.custody.spool.has)
+        self.status.write(_facts(self, now), now, self.dispatcher.oldest)
+
+
+def _warn(plan: Plan) -> None:
+    for warning in plan.warnings:
+        log.event("warning", log.WARNING, text=warning["text"])
+
+
+def _facts(of: Supervisor, now: float) -> StatusFacts:
+    """Return what the status file says and the status itself does not know."""
+    facts: StatusFacts = {
+        "listening": of.listen_sockets.names(),
+        "not_listening": {show(endpoint): reason for endpoint, reason in of.listen_sockets.missing.items()},
+        "port_taken": list(of.listen_sockets.taken.values()),
+        "allow": of.plan.allow,
+        "loaded": of.loaded,
+        "spool_missing": not of.custody.at_hand,
+        "refusals": of.refusals.facts(),
+        "warnings": [*of.plan.warnings, *({"text": text} for text in (of.refused, of.custody.fault) if text)],
+    }
+    return {**facts, **of.dispatcher.facts(of.plan.smarthosts, now)}

@@ -142,6 +142,16 @@ class Spool:
         self._lock = fd
         return True
 
+    def inherit_lock(self, other: Spool) -> bool:
+        """Take the lock of `other` if that is on this directory; False if it is not."""
+        try:
+            same = other._lock >= 0 and os.path.samestat(os.fstat(other._lock), os.stat(self.root))
+        except OSError:
+            return False
+        if same:
+            self._lock, other._lock = other._lock, -1
+        return same
+
     def unlock(self) -> None:
         if self._lock >= 0:
             os.close(self._lock)

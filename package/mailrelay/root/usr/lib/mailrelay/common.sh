@@ -11,22 +11,26 @@
 #   engine_instance     Between procd_open_instance and procd_close_instance: sets command, file, limits,
 #                       respawn 3600 5 0, term_timeout. Not user (ports below 1024 are bound as root), not
 #                       reload_signal (it would keep procd from restarting us after an upgrade), not data (the init
-#                       script's). `file` lists the engine's own code: after an apk upgrade only `start` is called,
-#                       and a changed file is what makes procd restart the instance. What it hands the daemon:
-#                         $CONFIG       the settings to run by: the last good copy, mode 0600, root's; never
-#                                       /etc/config/mailrelay, which may have a fault meanwhile
-#                         $RUN_DIR      /var/run/mailrelay, root's, 0755
-#                         $ADDRESSES    where to listen, separated by spaces: 127.0.0.1 ::1 and those of `list network`
-#                         $SUBNETS      who may send: 127.0.0.0/8 ::1/128, the networks' subnets and `list allow`
-#                         $PORTS        the ports of `list port`
-#                         $SPOOL        where mail waits, an absolute path without a / at its end
-#                         $SPOOL_MOUNT  the mount point that $SPOOL lies under by /etc/config/fstab, or "". If nothing
-#                                       is mounted there now, every mail is answered 452 (or nobody listens), nothing
-#                                       is written under it, and the daemon ends when the mount comes (the init
-#                                       script's mount trigger restarts it too)
+#                       script's). `file` lists the engine's own code and nothing else: after an apk upgrade only
+#                       `start` is called, and a changed file is what makes procd restart the instance. Settings and
+#                       addresses never do, as that would close the ports: the daemon reads these files,
+#                       again when engine_reload tells it to:
+#                         $CONFIG          the settings to run by: the last good copy, mode 0600, root's; never
+#                                          /etc/config/mailrelay, which may have a fault meanwhile
+#                         $ADDRESSES_FILE  what write_addresses has made of these:
+#                       $RUN_DIR      /var/run/mailrelay, root's, 0755
+#                       $ADDRESSES    where to listen, separated by spaces: 127.0.0.1 ::1 and those of `list network`
+#                       $SUBNETS      who may send: 127.0.0.0/8 ::1/128, the networks' subnets and `list allow`
+#                       $PORTS        the ports of `list port`
+#                       $SPOOL        where mail waits, an absolute path without a / at its end
+#                       $SPOOL_MOUNT  the mount point that $SPOOL lies under by /etc/config/fstab, or "". If nothing is
+#                                     mounted there now, every mail is answered 452 (or nobody listens) and nothing is
+#                                     written under it; the mount trigger calls engine_reload when it comes
 #                       The settings as UCI: load_settings "$CONFIG", then config_get, config_foreach.
 #   engine_prepare      Before engine_instance, outside of the message to procd: makes what the daemon needs, stops what
 #                       must not run beside it (OpenWrt's own Postfix service). Prints nothing; status 1: do not start.
+#   engine_reload       After procd has taken the instance: has the one that runs, or is just starting, take up what has
+#                       changed of all that, its ports open and sessions going on. Cheap where nothing has.
 #   engine_freeze       For sysupgrade: returns when nothing is taken or sent any more, within 20 s.
 #   relay_pid           Prints the process id of the instance, if it lives; status 1: it does not.
 #   engine_flush        Everything that waits is due now. Quick, never blocks, no interpreter; status 1: not running.
@@ -52,6 +56,7 @@ INIT=/etc/init.d/mailrelay
 RUN_DIR=/var/run/mailrelay
 CONFIG="$RUN_DIR/config"
 CANDIDATE="$RUN_DIR/candidate"
+ADDRESSES_FILE="$RUN_DIR/addresses"
 SERVICE_FACTS="$RUN_DIR/service.json"
 FLUSH_PAUSE=10 # seconds between two flushes that hotplug asks for, at least
 
@@ -333,6 +338,30 @@ find_spool() {
 	config_get SPOOL main spool /etc/mailrelay/spool
 	SPOOL="${SPOOL%/}"
 	SPOOL_MOUNT="$(mount_above "$SPOOL")"
+}
+
+# Writes $ADDRESSES_FILE from what resolve_networks and find_spool have set: options of the relay's command line, which it
+# reads again with the settings. The file is replaced only if anything in it changes.
+write_addresses() {
+	local address port
+	umask 022
+	{
+		for port in $PORTS; do
+			for address in $ADDRESSES; do
+				case "$address" in *:*) address="[$address]" ;; esac
+				echo "listen $address:$port"
+			done
+		done
+		# shellcheck disable=SC2086
+		printf 'allow %s\n' $SUBNETS
+		echo "spool $SPOOL"
+		[ -z "$SPOOL_MOUNT" ] || echo "spool-mount $SPOOL_MOUNT"
+	} >"$ADDRESSES_FILE.new"
+	if cmp -s "$ADDRESSES_FILE.new" "$ADDRESSES_FILE"; then
+		rm -f "$ADDRESSES_FILE.new"
+	else
+		mv "$ADDRESSES_FILE.new" "$ADDRESSES_FILE"
+	fi
 }
 
 # has_default_route NETWORK: also one in a table of its own, as with several uplinks

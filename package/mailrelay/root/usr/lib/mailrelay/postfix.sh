@@ -73,6 +73,10 @@ engine_instance() {
 	procd_set_param stderr 1
 }
 
+engine_reload() {
+	:
+}
+
 # OpenWrt's own instance takes the same ports, and mail from the internet. Its settings stay as they are.
 stop_foreign() {
 	local script=/etc/init.d/postfix

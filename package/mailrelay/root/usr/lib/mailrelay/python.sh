@@ -28,20 +28,10 @@ engine_prepare() {
 }
 
 engine_instance() {
-	local address port subnet
 	# shellcheck disable=SC2086
-	procd_set_param command $RELAY serve --config "$CONFIG" --run-dir "$RUN_DIR" --spool "$SPOOL" --user mailrelay
-	[ -z "$SPOOL_MOUNT" ] || procd_append_param command --spool-mount "$SPOOL_MOUNT"
-	for port in $PORTS; do
-		for address in $ADDRESSES; do
-			case "$address" in *:*) address="[$address]" ;; esac
-			procd_append_param command --listen "$address:$port"
-		done
-	done
-	for subnet in $SUBNETS; do
-		procd_append_param command --allow "$subnet"
-	done
-	procd_set_param file "$CONFIG" "$LIB/version" "$LIB"/*.sh "$LIB"/relay/*.py "$LIB"/relay/mailrelay/*.py \
+	procd_set_param command $RELAY serve --config "$CONFIG" --run-dir "$RUN_DIR" --user mailrelay \
+		--addresses "$ADDRESSES_FILE"
+	procd_set_param file "$LIB/version" "$LIB"/*.sh "$LIB"/relay/*.py "$LIB"/relay/mailrelay/*.py \
 		"$LIB"/relay/mailrelay/*/*.py
 	procd_set_param respawn 3600 5 0
 	procd_set_param term_timeout 15
@@ -59,9 +49,14 @@ engine_freeze() {
 	stop_relay
 }
 
+# A relay that is just starting has no FIFO yet, and looks itself once it has.
+engine_reload() {
+	[ ! -p "$RUN_DIR/control" ] || echo reload 1<>"$RUN_DIR/control" # opened for both: it never waits for a reader
+}
+
 engine_flush() {
 	relay_pid >/dev/null && [ -p "$RUN_DIR/control" ] || return 1
-	echo flush 1<>"$RUN_DIR/control" # opened for both, so that it never waits for a reader
+	echo flush 1<>"$RUN_DIR/control"
 }
 
 engine_queue() {
