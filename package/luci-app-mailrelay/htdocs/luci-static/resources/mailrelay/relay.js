@@ -89,6 +89,13 @@ return baseclass.extend({
 	testStatus: call('test_status'),
 	log: call('log', [ 'id', 'limit' ]),
 
+	/* The style sheet of tables, another one after an upgrade. */
+	style: function() {
+		const version = L.env.resource_version ? '?v=' + L.env.resource_version : '';
+
+		return E('link', { 'rel': 'stylesheet', 'href': L.resource('mailrelay/style.css') + version });
+	},
+
 	/* A number of seconds, in its largest unit. */
 	span: function(seconds) {
 		if (seconds < 60)

@@ -54,7 +54,7 @@ return view.extend({
 		}), relay.seconds);
 
 		return E([], [
-			E('link', { 'rel': 'stylesheet', 'href': L.resource('mailrelay/style.css') }),
+			relay.style(),
 			E('h2', {}, [ _('Mail Relay') + ' – ' + _('Log') ]),
 			E('div', { 'class': 'cbi-section' }, [
 				E('div', { 'class': 'mailrelay-tools' }, [

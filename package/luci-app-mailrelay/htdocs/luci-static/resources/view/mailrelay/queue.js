@@ -61,7 +61,7 @@ return view.extend({
 		}), relay.seconds);
 
 		return E([], [
-			E('link', { 'rel': 'stylesheet', 'href': L.resource('mailrelay/style.css') }),
+			relay.style(),
 			E('h2', {}, [ _('Mail Relay') + ' – ' + _('Queue') ]),
 			E('div', { 'class': 'cbi-map-descr' }, [ _('Mail that waits to be sent, is held back, or could not be delivered.') ]),
 			E('div', { 'class': 'cbi-section', 'id': 'mailrelay-queue' }, [
