@@ -128,7 +128,11 @@ def _acl(member: Member) -> dict[str, Any]:
 
 def read(content: bytes) -> Archive:
     """Take a package apart; AdbError (ApkError is one) for everything that is wrong with it."""
-    file = adb.decode(content)
+    return archive(adb.decode(content))
+
+
+def archive(file: adb.File) -> Archive:
+    """The same of a file that is taken apart already: a router has no memory to do so twice."""
     if file.schema != PACKAGE_SCHEMA:
         raise ApkError("it holds no package" + (", but an index" if file.schema == INDEX_SCHEMA else ""))
     tree = adb.read(file.body, PACKAGE)

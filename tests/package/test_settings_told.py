@@ -13,7 +13,7 @@ from tests.support.router_container import Container
 
 pytestmark = pytest.mark.root
 INIT = "/etc/init.d/mailrelay"
-FACTS = "/var/run/mailrelay/service.json"
+SERVICE_FACTS = "/var/run/mailrelay/service.json"
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def router() -> Iterator[Container]:
 
 
 def told(router: Container) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(router.read(FACTS))
+    found: dict[str, Any] = json.loads(router.read(SERVICE_FACTS))
     return found
 
 
@@ -33,7 +33,7 @@ def test_good_settings_are_told_with_the_engine_and_its_networks(router: Contain
         "engine": "python", "package": "1.0.0-r1", "enabled": True, "settings": "good", "since": None,
         "running_old": False, "findings": [], "networks": ["lan"], "cannot": [],
     }  # fmt: skip
-    assert router.mode(FACTS) == "-rw-r--r--"
+    assert router.mode(SERVICE_FACTS) == "-rw-r--r--"
 
 
 def test_refused_settings_are_told_with_their_faults_and_since_when(router: Container) -> None:
@@ -44,7 +44,7 @@ def test_refused_settings_are_told_with_their_faults_and_since_when(router: Cont
     assert [(one["option"], one["line"], one["warning"]) for one in first["findings"]] == [("port", 5, False)]
     assert first["networks"] == ["lan"], "those of the relay that runs"
 
-    router.put(FACTS, router.read(FACTS).replace(f'"since": {first["since"]}', '"since": 1000'))
+    router.put(SERVICE_FACTS, router.read(SERVICE_FACTS).replace(f'"since": {first["since"]}', '"since": 1000'))
     router.configure("option port 'abcd'")
     router.ok(INIT, "reload")
     assert told(router)["since"] == 1000, "refused all the while"

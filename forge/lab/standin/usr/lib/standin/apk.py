@@ -212,6 +212,7 @@ class Apk:
             print(f"  * {line.decode(errors='replace').rstrip()}", flush=True)
         status = running.wait()
         os.unlink(path)
+        os.rmdir(folder)
         if status:
             print(f"ERROR: {package.label}.{name}: script exited with error {status}", file=sys.stderr)
         return int(status != 0)

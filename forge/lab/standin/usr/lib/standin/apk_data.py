@@ -124,9 +124,10 @@ class Database:
 
         try:
             with open(path, "rb") as file:
-                content = file.read()
-            archive = apk_archive.read(content)
-            self.check(adb.decode(content))
+                taken = adb.decode(file.read())
+            archive = apk_archive.archive(taken)
+            self.check(taken)
+            del taken
         except (ForgeError, Failed) as error:
             raise Failed(f"{path}: {error if isinstance(error, Failed) else DAMAGED}", 99) from None
         facts = {key: archive.info[key] for key in _FACTS if key in archive.info}
