@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from forge.core.ports import greeting
@@ -21,7 +23,7 @@ def router(
     bare_router: SshRouter,
     running_provider: Provider,
     tmp_path_factory: pytest.TempPathFactory,
-) -> SshRouter:
+) -> Iterator[SshRouter]:
     built_here = not (pytestconfig.getoption("--host") or pytestconfig.getoption("--firmware"))
     if built_here and targets.find(target).memory < 256:
         pytest.skip("Debian's Postfix with its libraries is too much for a guest of 128 MB")
@@ -36,7 +38,8 @@ def router(
     bare_router.wait(
         lambda: f"{bare_router.lan_ip}:25" in bare_router.listening(25), "Postfix listens on the LAN", PATIENCE
     )
-    return bare_router
+    yield bare_router
+    bare_router.return_to("bare")  # whoever comes next may want the other engine
 
 
 def test_it_listens_on_lan_and_loopback_only(router: SshRouter) -> None:
