@@ -250,7 +250,7 @@ def test_the_web_interface_can_see_hold_release_and_delete_what_waits(
     router.start(main(retry_min="1h", retry_max="2h", notify="/bin/true") + at(provider))
     router.mail()
     router.wait_for_log("status=deferred")
-    status = call("status")
+    status = router.wait(lambda: found if (found := call("status"))["queue"] else None, "the mail is counted")
     assert (status["engine"], status["running"], status["cannot"]) == ("postfix", True, ["test", "play"])
     assert (status["queue"], status["hold"], status["failed"]) == (1, 0, 0)
     (mail,) = router.wait(lambda: call("queue")["messages"], "the queue is listed")

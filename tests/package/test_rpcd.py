@@ -41,6 +41,48 @@ def test_status_starts_no_interpreter(router: Container) -> None:
     assert not (router.root / "tmp/started").exists()
 
 
+@pytest.mark.parametrize(("method", "most"), [("status", 1), ("test_status", 2), ("log", 2)])
+def test_what_is_asked_again_and_again_starts_next_to_no_process(router: Container, method: str, most: int) -> None:
+    call(router, method)
+    for name in ("awk", "date", "flock", "logread", "sed"):
+        program = router.ok(f"command -v {name}").strip()
+        script = f'#!/bin/sh\necho {name} >>/tmp/started\nPATH=/usr/bin:/bin exec {program} "$@"\n'
+        router.put(f"/tmp/few/{name}", script, 0o755)
+    router.put("/tmp/started", "")
+    done = router.run(f"echo '{{}}' | PATH=/tmp/few {RPCD} call {method}")
+    assert json.loads(done.output) and not done.errors, "it needs nothing else"
+    assert len(router.read("/tmp/started").split()) <= most
+
+
+def test_the_log_has_what_the_relays_own_programs_say_and_nothing_else(router: Container) -> None:
+    router.ok("logger -t uhttpd 'luci: accepted login on /admin/services/mailrelay for root from 192.168.1.5'")
+    router.ok("logger -t notmailrelay 'mailrelay: nor this'; logger -t mailrelay/smtpd 'a \\ and a \"'")
+    lines = call(router, "log")["text"].splitlines()
+    assert any("mailrelay[" in line for line in lines) and 'a \\ and a "' in lines[-1]
+    assert not any("uhttpd" in line or "nor this" in line for line in lines)
+    assert call(router, "log", limit=1)["text"] == lines[-1]
+    first = router.send().split()[-1]
+    told = router.wait(lambda: call(router, "log", id=first)["text"], "the mail is in the log")
+    assert all(first in line for line in told.splitlines())
+    call(router, "delete", ids=[first])
+
+
+def test_the_status_warns_of_settings_that_are_not_in_force() -> None:
+    with Container() as router:
+        router.enabled_router()
+        before = call(router, "status")["warnings"]
+        router.configure("option port 'abc'")
+        router.ok("/etc/init.d/mailrelay", "reload")
+        found = call(router, "status")
+        first, second, *rest = found["warnings"]
+        assert first["code"] == "settings-refused" and "the relay goes on with the settings before" in first["text"]
+        assert (second["option"], second["line"]) == ("port", 5) and rest == before
+        assert found["running"] and found["service"]["settings"] == "refused"
+        router.ok("/etc/init.d/mailrelay", "stop")
+        router.wait(lambda: not router.status(), "it has ended")
+        assert call(router, "status")["warnings"][0] == first
+
+
 def test_the_queue_is_listed_shown_held_released_and_deleted(router: Container) -> None:
     for _ in range(3):
         router.send()

@@ -23,7 +23,7 @@ FACILITIES = (
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
 )  # fmt: skip
 log_file = ""
-_lines: list[str] = []
+_lines: list[tuple[str, str]] = []  # what is said, and the line that shows it
 _size = 0
 _followers: list[tuple[Call, re.Pattern[str]]] = []
 _syslog: _socket.socket
@@ -33,17 +33,17 @@ def add(facility: str, level: str, text: str) -> None:
     """`text` begins with who says it: "mailrelay[12]: hello"."""
     global _size
     line = f"{time.strftime('%a %b %e %H:%M:%S %Y')} {facility}.{level} {text}\n"
-    _lines.append(line)
+    _lines.append((text, line))
     _size += len(line)
     while _size > RING:
-        _size -= len(_lines.pop(0))
+        _size -= len(_lines.pop(0)[1])
     if log_file:
         with open(log_file, "a", errors="surrogateescape") as file:
             file.write(line)
     for follower, pattern in list(_followers):
         if not follower.open:
             _followers.remove((follower, pattern))
-        elif pattern.search(line):
+        elif pattern.search(text):
             follower.say(line)
 
 
@@ -102,7 +102,7 @@ def collect(descriptor: int, level: str, who: str) -> None:
 
 
 def command(asked: Call) -> None:
-    """`logread [-e REGEX] [-l LINES] [-f]`."""
+    """`logread [-e REGEX] [-l LINES] [-f]`; the expression is for what is said, not for when (ubox, log/logread.c)."""
     import re
 
     pattern, last, follow = re.compile(""), 0, False
@@ -119,7 +119,7 @@ def command(asked: Call) -> None:
             asked.done(1, f"logread: unrecognized option: {flag}\n", error=True)
             return
     receive()
-    found = [line for line in _lines if pattern.search(line)]
+    found = [line for text, line in _lines if pattern.search(text)]
     text = "".join(found[-last:] if last else () if follow else found)
     if not follow:
         asked.done(0, text)

@@ -56,14 +56,14 @@ return baseclass.extend({
 
 	/*
 	 * What the relay and its service tell of themselves, as one object: status.json, and running, enabled, engine, package,
-	 * cannot, now, service. What is asked every few seconds starts no process on the router; only where nothing has written
-	 * service.json since the boot the relay's own object is asked.
+	 * cannot, now, service. What is asked every few seconds starts no process on the router; only where one of the
+	 * files is missing, as the relay does not run, its own object is asked, which counts the mail that waits.
 	 */
 	status: function() {
 		return Promise.all([ facts('status.json'), facts('service.json'), services('mailrelay'), read('/proc/uptime') ]).then((found) => {
 			const status = found[0] || {}, service = found[1];
 
-			if (!service || (service.engine == 'postfix' && !found[0]))
+			if (!service || !found[0])
 				return this.askStatus();
 
 			const { engine, package: version, enabled, cannot } = service;

@@ -32,10 +32,8 @@
 #   engine_reload       After procd has taken the instance: has the one that runs, or is just starting, take up what has
 #                       changed of all that, its ports open and sessions going on. Cheap where nothing has.
 #   engine_freeze       For sysupgrade: returns when nothing is taken or sent any more, within 20 s.
-#   relay_pid           Prints the process id of the instance, if it lives; status 1: it does not.
 #   engine_flush        Everything that waits is due now. Quick, never blocks, no interpreter; status 1: not running.
 #   engine_queue        Prints the queue for people.
-#   engine_status       Prints one JSON object, quickly: at least running (bool), queue, hold, failed (numbers).
 #   engine_queue_json N [STATE]
 #                       Prints {"messages": [...], "total": n} with at most N messages, as `mailrelay queue --json`; with
 #                       STATE (queue, hold or failed) of those alone.
@@ -51,13 +49,15 @@
 #                       of the mail. ADDRESS may be "".
 
 LIB=/usr/lib/mailrelay
+# shellcheck source=/dev/null
+. "$LIB/status.sh"
 SETTINGS=/etc/config/mailrelay
 INIT=/etc/init.d/mailrelay
-RUN_DIR=/var/run/mailrelay
 CONFIG="$RUN_DIR/config"
 CANDIDATE="$RUN_DIR/candidate"
 ADDRESSES_FILE="$RUN_DIR/addresses"
-SERVICE_FACTS="$RUN_DIR/service.json"
+LAST_GOOD=/etc/mailrelay/last-good
+SWITCH_ON="uci set mailrelay.main.enabled=1; uci commit mailrelay; service mailrelay reload"
 FLUSH_PAUSE=10 # seconds between two flushes that hotplug asks for, at least
 
 # say LEVEL TEXT: into the system's log, and onto the terminal of whoever typed the command
@@ -180,10 +180,10 @@ take_candidate() {
 	(umask 077 && cp "$SETTINGS" "$CANDIDATE") 2>/dev/null
 }
 
-# Makes the candidate $CONFIG if it is good, else says why not and leaves the last good settings there.
-# Status 1: there is nothing to run by. Either is told by tell_service.
+# Makes the candidate $CONFIG if it is good, else says why not and leaves the last good settings there, also those of
+# before a reboot. Status 1: there is nothing to run by. Either is told by tell_service.
 accept_settings() {
-	local findings refused=refused
+	local findings settings=refused
 	if same_as_accepted; then
 		rm -f "$CANDIDATE"
 		tell_service good
@@ -192,53 +192,86 @@ accept_settings() {
 	if findings="$(check_settings "$CANDIDATE" 2>&1)"; then
 		mv "$CANDIDATE" "$CONFIG"
 		version >"$RUN_DIR/checked-by"
+		keep_good
 		tell_service good
 		return 0
 	fi
 	printf '%s\n' "$findings" | grep -v ': warning: ' | head -n 20 | while read -r line; do
 		say err "settings refused: $line"
 	done
-	[ -e "$CANDIDATE" ] || refused=missing
+	[ -e "$CANDIDATE" ] || settings=missing
 	findings="$(check_settings "$CANDIDATE" --json 2>/dev/null)"
 	rm -f "$CANDIDATE"
+	[ -s "$CONFIG" ] || [ ! -s "$LAST_GOOD" ] || (umask 077 && cp "$LAST_GOOD" "$CONFIG")
 	if [ -s "$CONFIG" ] && engine_check "$CONFIG" "" >/dev/null 2>&1; then
 		say err "going on with the last good settings until $SETTINGS is mended"
-		tell_service "$refused" "$findings"
+		tell_service "$settings" "$findings"
 		return 0
 	fi
 	rm -f "$CONFIG"
 	say err "nothing runs until $SETTINGS is mended; then: service mailrelay start"
-	tell_service "$refused" "$findings"
+	tell_service "$settings" "$findings"
 	return 1
 }
 
+# Keeps the accepted settings where a reboot finds them. What they replace is there until they are whole.
+keep_good() {
+	cmp -s "$CONFIG" "$LAST_GOOD" && return
+	(umask 022 && mkdir -p "${LAST_GOOD%/*}")
+	(umask 077 && cp "$CONFIG" "$LAST_GOOD.new") && mv "$LAST_GOOD.new" "$LAST_GOOD"
+}
+
 # tell_service SETTINGS [FINDINGS]: writes $SERVICE_FACTS, what the relay cannot tell of itself: the engine, whether it is
-# enabled, what it cannot do, and what became of the settings: good, refused, missing or off, and since when. FINDINGS is
-# the list of check_settings. Whatever takes up the settings calls it; status, ubus and LuCI read the file.
+# enabled, what it cannot do, and what became of the settings: good, refused, missing, off or "" (nobody has looked), and
+# since when. FINDINGS is the list of check_settings. Whatever takes up the settings calls it; status, ubus and LuCI read
+# the file, one line whose members have the order that status.sh knows.
 tell_service() (
-	settings="$1" on=false since=null running_old=false names='' faults=''
+	became="$1" on=false since=null running_old=false names='' faults=''
 	is_enabled "$SETTINGS" && on=true
-	if [ "$settings" != good ]; then
-		since="$(date +%s)"
-		read -r before 2>/dev/null <"$SERVICE_FACTS"
-		case "$before" in *'"settings": "'"$settings"'", "since": '*)
-			since="${before#*\"since\": }" since="${since%%,*}" ;;
-		esac
-		[ "$settings" = off ] || [ ! -s "$CONFIG" ] || running_old=true
-	fi
+	case "$became" in
+		good | "") ;;
+		*) since="$(became_since "$became")" ;;
+	esac
+	case "$became" in refused | missing) [ ! -s "$CONFIG" ] || running_old=true ;; esac
 	[ -z "$2" ] || faults="$(printf '%s' "$2" | jsonfilter -e '@[@.warning=false]' | sed '$!s/$/, /' | tr -d '\n')"
-	if [ -s "$CONFIG" ]; then load_settings "$CONFIG"; else load_settings "$SETTINGS" 2>/dev/null; fi
+	load_spool 2>/dev/null
 	config_get networks main network
 	# shellcheck disable=SC2154
 	for network in $networks; do
 		case "$network" in *[!A-Za-z0-9_]*) ;; *) names="$names${names:+, }\"$network\"" ;; esac
 	done
 	umask 022
-	printf '{"engine": "%s", "package": "%s", "enabled": %s, "settings": "%s", "since": %s, "running_old": %s, ' "$ENGINE" \
-		"$(version)" "$on" "$settings" "$since" "$running_old" >"$SERVICE_FACTS.new"
-	printf '"findings": [%s], "networks": [%s], "cannot": [%s]}\n' "$faults" "$names" "$(cannot)" >>"$SERVICE_FACTS.new"
+	printf '{"engine": "%s", "package": "%s", "enabled": %s, "cannot": [%s], "settings": "%s", "since": %s, ' "$ENGINE" \
+		"$(version)" "$on" "$(cannot)" "$became" "$since" >"$SERVICE_FACTS.new"
+	printf '"running_old": %s, "findings": [%s], "networks": [%s], "spool": "%s"}\n' "$running_old" "$faults" "$names" \
+		"$(printf '%s' "$SPOOL" | sed 's/["\\]/\\&/g')" >>"$SERVICE_FACTS.new"
 	mv "$SERVICE_FACTS.new" "$SERVICE_FACTS"
 )
+
+# became_since SETTINGS: since when they are that, in seconds: since tell_service said so first, or, where it has said
+# nothing since the boot, since they were written
+became_since() {
+	local before=''
+	read -r before 2>/dev/null <"$SERVICE_FACTS"
+	case "$before" in
+		*'"settings": "'"$1"'", '*)
+			before="${before#*\"since\": }"
+			echo "${before%%,*}"
+			;;
+		"") date -r "$SETTINGS" +%s 2>/dev/null || date +%s ;;
+		*) date +%s ;;
+	esac
+}
+
+# Prints what keeps mail from coming in to the relay that runs, a line each; status 1: there is something.
+hindrances() {
+	local texts
+	relay_pid >/dev/null || return 0
+	texts="$(jsonfilter -i "$STATUS_FACTS" -e '@.warnings[@.warning=false].text')"
+	[ -n "$texts" ] || return 0
+	printf '%s\n' "$texts"
+	return 1
+}
 
 # What the engine has no function for, as the inside of a list in JSON.
 cannot() {

@@ -4,6 +4,8 @@
 
 # shellcheck source=/dev/null
 . "$LIB/postfix-facts.sh"
+# shellcheck source=/dev/null
+. "$LIB/postfix-status.sh"
 
 POSTFIX_DIR="$RUN_DIR/postfix" # config_directory: main.cf, master.cf, their tables and the passwords
 POSTFIX_PID="$RUN_DIR/postfix.pid"
@@ -142,14 +144,6 @@ postfix_count() {
 	for folder; do find "$queue/$folder" -type f; done 2>/dev/null | wc -l
 }
 
-engine_status() {
-	local running=false pid queue
-	pid="$(relay_pid)" && running=true
-	queue="$(postfix_spool)"
-	echo "{\"running\": $running, \"pid\": ${pid:-0}, \"queue\": $(postfix_count "$queue" incoming active deferred)," \
-		"\"hold\": $(postfix_count "$queue" hold), \"failed\": 0}"
-}
-
 # As the Python engine prints it, as far as Postfix knows: its own lines of JSON, each with other names.
 engine_queue_json() {
 	postqueue -c "$POSTFIX_DIR" -j 2>/dev/null | NOW="$(date +%s)" LIMIT="$1" ONLY="$2" LC_ALL=C awk -f "$LIB/postfix-queue.awk"
@@ -180,9 +174,10 @@ postfix_super() {
 		[ -z "$text" ] || printf '%s\n' "$text"
 		case "$text" in *": 1 message"*) ;; *) return 1 ;; esac
 	done
+	tell_status "$(postfix_spool)"
 }
 
 # Our instance is gone with the package; OpenWrt's own stays disabled, as nobody asked for it.
 engine_removed() {
-	rm -rf "$POSTFIX_DIR" "$POSTFIX_PID"
+	rm -rf "$POSTFIX_DIR" "$POSTFIX_PID" "$STATUS_START"
 }

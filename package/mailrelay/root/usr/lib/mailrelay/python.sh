@@ -38,13 +38,6 @@ engine_instance() {
 	procd_set_param stderr 1
 }
 
-# The process that wrote the status file, if it lives.
-relay_pid() {
-	local pid
-	pid="$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' "$RUN_DIR/status.json" 2>/dev/null)"
-	[ -n "$pid" ] && grep -qs serve "/proc/$pid/cmdline" && echo "$pid"
-}
-
 engine_freeze() {
 	stop_relay
 }
@@ -65,20 +58,6 @@ engine_queue() {
 
 engine_queue_json() {
 	$RELAY queue --json --limit "$1" ${2:+--state "$2"}
-}
-
-engine_status() {
-	local running=false state numbers=
-	relay_pid >/dev/null && running=true
-	if [ -s "$RUN_DIR/status.json" ]; then
-		sed "1s/^{/{\"running\": $running, /" "$RUN_DIR/status.json"
-		return
-	fi
-	for state in queue hold failed; do
-		# shellcheck disable=SC2012
-		numbers="$numbers, \"$state\": $(ls "${SPOOL:-/etc/mailrelay/spool}/$state" 2>/dev/null | wc -l)"
-	done
-	echo "{\"running\": $running$numbers}"
 }
 
 # A damaged mail is shown as it is, with status 65.
