@@ -32,6 +32,7 @@ class PackageManager(ABC):
 
     program: ClassVar[str]
     ending: ClassVar[str]  # of a package's file
+    listing: ClassVar[str]  # what lists installed packages, each with its version
     shipped: ClassVar[str]  # appended to the name of settings that the owner has changed: those of the new version
 
     def __init__(self, run: Run) -> None:
@@ -52,22 +53,34 @@ class PackageManager(ABC):
 
     # ---- questions -------------------------------------------------------------------------------------------------
 
-    @abstractmethod
     def installed(self, name: str = "") -> dict[str, str]:
-        """The versions by name, of all that is installed or of that package; {} if it is not."""
+        """The versions by name, of all that is installed or of that package; {} if it is not. ForgeError where there is
+        no answer: nobody is to take all that is there for new."""
+        found = dict(filter(None, map(self._version, self._lines(f"{self.listing} {name}"))))
+        if not (found or name):
+            raise ForgeError(f"the router's {self.program} names no package at all")
+        return found
+
+    @abstractmethod
+    def _version(self, line: str) -> tuple[str, str] | None:
+        """Name and version, of a line of `listing`."""
 
     @abstractmethod
     def files(self, name: str) -> set[str]:
         """The paths that an installed package has brought, without the manager's own notes."""
 
     def _lines(self, line: str) -> list[str]:
-        return self._run(line).output.splitlines()
+        done = self._run(line)
+        if done.status:
+            raise ForgeError(f"the router does not answer {line}: {done.output.strip() or f'status {done.status}'}")
+        return done.output.splitlines()
 
 
 class Opkg(PackageManager):
     program = "opkg"
     ending = "ipk"
     shipped = "-opkg"
+    listing = "opkg list-installed"
 
     def install(self, *files: str) -> str:
         return f"opkg install {' '.join(files)}"
@@ -78,9 +91,9 @@ class Opkg(PackageManager):
     def remove(self, *names: str) -> str:
         return f"opkg remove {' '.join(names)}"
 
-    def installed(self, name: str = "") -> dict[str, str]:
-        words = (line.split(" - ") for line in self._lines(f"opkg list-installed {name}"))
-        return {found[0]: found[1] for found in words if len(found) > 1}
+    def _version(self, line: str) -> tuple[str, str] | None:
+        name, dash, version = line.partition(" - ")
+        return (name, version.partition(" - ")[0]) if dash else None
 
     def files(self, name: str) -> set[str]:
         return {line for line in self._lines(f"opkg files {name}") if line.startswith("/")}
@@ -90,6 +103,7 @@ class Apk(PackageManager):
     program = "apk"
     ending = "apk"
     shipped = ".apk-new"
+    listing = "apk list -I"
     notes = "/lib/apk/packages/"
 
     def install(self, *files: str) -> str:
@@ -102,10 +116,11 @@ class Apk(PackageManager):
     def remove(self, *names: str) -> str:
         return f"apk del {' '.join(names)}"
 
-    def installed(self, name: str = "") -> dict[str, str]:
-        # probe-1.0.0-r1 noarch {feeds/…/probe} (Apache-2.0) [installed]
-        words = (line.split()[0].rsplit("-", 2) for line in self._lines(f"apk list -I {name}") if " {" in line)
-        return {found[0]: "-".join(found[1:]) for found in words}
+    def _version(self, line: str) -> tuple[str, str] | None:
+        """Of `probe-1.0.0-r1 noarch {feeds/…/probe} (Apache-2.0) [installed]`."""
+        label, _, more = line.partition(" ")
+        name, *version = label.rsplit("-", 2)
+        return (name, "-".join(version)) if "{" in more else None
 
     def files(self, name: str) -> set[str]:
         paths = {f"/{line}" for line in self._lines(f"apk info -L {name}") if line and not line.endswith(" contains:")}

@@ -146,6 +146,32 @@ def test_where_nothing_was_installed_nothing_is_taken_away(router: Container, te
     assert router.read("/etc/mailrelay/spool/queue/1") == "mail"
 
 
+def test_a_manager_that_does_not_answer_makes_nothing_new(
+    router: Container, tests: NetworkRouter, manager: str, package: Path
+) -> None:
+    """Else all that is there would be the tests' own, and go with them."""
+    if manager == "neither":
+        pytest.skip("it has none")
+    before = tests.packages.installed()
+    program = router.ok(f"command -v {manager}").strip()
+    lines = router.read(program)
+    for answer in ("echo 'Could not lock the database'; exit 255", "exit 0"):
+        router.put(program, f"#!/bin/sh\n{answer}\n", 0o755)
+        with pytest.raises(ForgeError):
+            tests.install(package)
+    router.put(program, lines, 0o755)
+    tests.clean_up()
+    assert tests.packages.installed() == before
+
+
+def test_files_of_the_tests_go_and_others_stay(router: Container, tests: NetworkRouter) -> None:
+    router.put("/www/own", "the owner's")
+    tests.put("/www/own", "a test's")
+    tests.put("/www/new", "a test's")
+    tests.clean_up()
+    assert (router.root / "www/own").exists() and not (router.root / "www/new").exists()
+
+
 def test_a_failed_installation_takes_away_only_what_it_has_laid(
     router: Container, tests: NetworkRouter, manager: str, package: Path, tmp_path: Path
 ) -> None:

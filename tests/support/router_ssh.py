@@ -120,6 +120,7 @@ class NetworkRouter(SshRouter):
         self._moments: dict[str, str] = {}
         self._before: set[str] | None = None  # its owner's files, when this run first installed something
         self._laid: set[str] = set()  # the packages that this run has put there
+        self._put: list[str] = []  # and the files
 
     def refuse_if_used(self) -> None:
         """End the run where settings, queue, certificates or package are somebody's: the tests would take them for
@@ -146,6 +147,11 @@ class NetworkRouter(SshRouter):
     def fetch(self, *names: str) -> bool:
         with self._noted():
             return super().fetch(*names)
+
+    def put(self, path: str, text: str, mode: int = 0o644) -> None:
+        if self.run("test", "-e", path).status:
+            self._put.append(path)
+        super().put(path, text, mode)
 
     @contextlib.contextmanager
     def _noted(self) -> Iterator[None]:
@@ -209,7 +215,8 @@ class NetworkRouter(SshRouter):
         )
 
     def clean_up(self) -> None:
-        """Take away what this run has put there; where it has installed nothing, that is nothing."""
+        """Take away what this run has put there: files one by one, and packages with what they leave behind."""
+        self.run("rm", "-f", *self._put)
         if self._before is None:
             return
         self._take_away([name for name in OURS if name in self._laid])
