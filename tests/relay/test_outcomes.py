@@ -108,6 +108,8 @@ def test_since_when_it_is_so_and_until_when_it_rests(outcomes: Outcomes) -> None
     (a, b) = outcomes.providers(HOSTS, {"host a": ["160.0", "1", ""]}, 60.0, 1000.0)
     assert (a["since"], a["next_try"], a["text"]) == (1005.0, 1160.0, "451 4.3.0 not now, 50")
     assert (b["since"], b["next_try"], b["text"]) == (None, None, "")
+    for words in (["x"], ["nan"], ["inf"], ["-inf"], []):
+        assert outcomes.providers(HOSTS, {"host a": words}, 60.0, 1000.0)[0]["next_try"] is None
 
 
 def test_what_the_settings_have_no_more_is_forgotten(outcomes: Outcomes) -> None:

@@ -42,6 +42,10 @@ NAME is `smarthost` and its name, and a sender if it concerns that one alone; `d
 But one kind the supervisor writes, and couriers forget it when they have told the owner:
 
     refused CLIENT                  the reply that a machine on the LAN got instead of its mail's 250, how often, advice
+
+In the file `state` stands beside it what the supervisor itself goes on with in the next relay of this boot:
+
+    kept NAME                       counts (`daemon.status`), or what went well and what did not (`daemon.outcomes`)
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     State = dict[str, list[str]]
 
+_KEPT = "kept"
+
 
 def lasting(state: State) -> State:
     """Return the limits that the provider sets, the troubles, whose end is to be told, and what is to be told yet."""
@@ -53,6 +55,16 @@ def load(path: str) -> State:
     except (OSError, ValueError):
         pass
     return state
+
+
+def keep(facts: State) -> State:
+    """Name facts of the supervisor's own, so that they are told from what couriers leave."""
+    return {f"{_KEPT} {name}": words for name, words in facts.items()}
+
+
+def kept(state: State) -> State:
+    """Return the facts that keep() named."""
+    return {name[len(_KEPT) + 1 :]: words for name, words in ipc.keep_state(state, _KEPT).items()}
 
 
 def restore(path: str, *takers: Callable[[State], None]) -> None:

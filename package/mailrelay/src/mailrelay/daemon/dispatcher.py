@@ -186,12 +186,13 @@ class Dispatcher:
 
     def save(self) -> dict[str, list[str]]:
         """Return what the next relay of this boot is to know: OpenWrt starts one for each change of the settings."""
-        return {**carried_state.lasting(self.carried_state), **self.outcomes.save()}
+        return {**carried_state.lasting(self.carried_state), **carried_state.keep(self.outcomes.save())}
 
     def restore(self, state: dict[str, list[str]]) -> None:
         """Take what save() returned in an earlier relay; there may be more. ValueError if it is something else."""
-        self.carried_state = carried_state.lasting(state)
-        self.outcomes.restore(state)
+        kept = carried_state.kept(state)
+        self.carried_state = {name: words for name, words in state.items() if name not in carried_state.keep(kept)}
+        self.outcomes.restore(kept)
 
     def tell_refused(self, news: list[tuple[str, str, int, str]]) -> None:
         """Have a courier tell the owner of machines on the LAN that were refused: client, reply, how often, advice."""

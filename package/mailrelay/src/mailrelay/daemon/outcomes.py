@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     State = dict[str, list[str]]
 
 _MAILS = 32  # failures of single mails that are kept, the latest
+_LONGEST = 1e8  # seconds that a smarthost rests
 _OPENING = ("name", "connect", "tls", "certificate", "banner", "ehlo", "starttls", "login")
 _GOOD, _UNKNOWN = "good", "unknown"
 
@@ -121,12 +122,12 @@ class Outcomes:
             state, event = self._judge(name)
             if self._states.get(name, ("", 0.0))[0] != state:
                 self._states[name] = state, event.time if event else self._last.get(name, (now, True))[0]
-            rest = float(carried.get(f"host {name}", ("0",))[0])
+            rest = _seconds(carried.get(f"host {name}", ()))
             found.append({
                 "name": name, "smarthost": place, "state": state,
                 "since": None if state == _UNKNOWN else offset + self._states[name][1],
                 "text": event.answer if event else "", "stage": event.stage if event else "",
-                "next_try": offset + rest if rest > now else None,
+                "next_try": offset + rest if now < rest < now + _LONGEST else None,
                 **(event.advice() if event else status_file.advice_facts(())),
             })  # fmt: skip
         return found
@@ -173,3 +174,11 @@ class Outcomes:
             elif kind == "success":
                 time, queue_id, smarthost, host = words
                 self.success = float(time), queue_id, smarthost, host
+
+
+def _seconds(words: Sequence[str]) -> float:
+    """Return the time that a courier's words begin with, 0 if they do not."""
+    try:
+        return float(words[0])
+    except (ValueError, IndexError):
+        return 0.0

@@ -11,7 +11,7 @@ import os
 from mailrelay.core import clock, counters
 from mailrelay.core.ipc import NEVER
 from mailrelay.core.version import VERSION
-from mailrelay.daemon import days, status_file
+from mailrelay.daemon import carried_state, days, status_file
 from mailrelay.spool import spool
 
 TYPE_CHECKING = False
@@ -61,7 +61,7 @@ class Status:
         state: as save() left it; there may be more. Before anything is counted. ValueError if it is something else.
         """
         self._restore_days()
-        since, *counts = state.get("counts", [str(self._since)])
+        since, *counts = carried_state.kept(state).get("counts", [str(self._since)])
         earlier = {name: int(count) for name, _, count in [word.partition("=") for word in counts]}
         for place, name in counters.NAMES.items():
             self._counters[place] = earlier.get(name, 0)
@@ -83,7 +83,8 @@ class Status:
     def save(self) -> dict[str, list[str]]:
         """Return what the next relay of this boot is to know, as carried state."""
         counts = counters.named(counters.totals(self._counters))
-        return {"counts": [f"{self._since:.3f}", *[f"{name}={count}" for name, count in counts.items()]]}
+        words = [f"{self._since:.3f}", *[f"{name}={count}" for name, count in counts.items()]]
+        return carried_state.keep({"counts": words})
 
     def days_to_keep(self, now: float, *, end: bool = False) -> bytes:
         """Return the days' file if it is to be written now, b"" if not.
