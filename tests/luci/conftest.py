@@ -128,20 +128,20 @@ def call(router: Router) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def told(router: Router) -> Iterator[Callable[..., None]]:
+def told(relay: Router) -> Iterator[Callable[..., None]]:
     """Has the pages read these facts, and no others, in status.json, and these in service.json beside those it has."""
-    files = {path: router.run(f"cat {path}").output for path in (STATUS, SERVICE)}
-    pid = router.instance().get("pid", 0)
+    files = {path: relay.run(f"cat {path}").output for path in (STATUS, SERVICE)}
+    pid = relay.instance()["pid"]
 
     def tell(service: dict[str, Any] | None = None, **facts: object) -> None:
-        router.run(f"kill -STOP {pid}")  # who would write the file again
-        router.put(STATUS, json.dumps({"queue": 0, "hold": 0, "failed": 0, **facts}))
-        router.put(SERVICE, json.dumps({**json.loads(files[SERVICE]), **(service or {})}))
+        relay.ok("kill", "-STOP", str(pid))  # who would write the file again
+        relay.put(STATUS, json.dumps({"queue": 0, "hold": 0, "failed": 0, **facts}))
+        relay.put(SERVICE, json.dumps({**json.loads(files[SERVICE]), **(service or {})}))
 
     yield tell
     for path, text in files.items():
-        router.put(path, text)
-    router.run(f"kill -CONT {pid}")
+        relay.put(path, text)
+    relay.ok("kill", "-CONT", str(pid))
 
 
 # ---- what the tests of pages begin with ------------------------------------------------------------------------------

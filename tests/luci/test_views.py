@@ -26,7 +26,7 @@ def test_a_provider_is_set_up_tried_saved_and_takes_mail(browser: Browser, route
     router.configure(enabled="0", rest="")
     router.ok("/etc/init.d/mailrelay", "reload")
     browser.open("overview")
-    assert "switched off in the settings" in browser.text("#mailrelay-status")
+    assert "relay is switched off" in browser.text("#mailrelay-status")
 
     browser.open("settings")
     browser.click("#cbi-mailrelay-smarthost .cbi-button-add")

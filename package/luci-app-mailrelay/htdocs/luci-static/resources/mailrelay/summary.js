@@ -1,75 +1,64 @@
 'use strict';
 'require baseclass';
+'require mailrelay.picture as picture';
 'require mailrelay.relay as relay';
 'require mailrelay.words as words';
 
-/* The status in words, for the overview and, in short, for LuCI's status page. */
+/* What the owner should know now, in words: above the picture on the overview, and in short on LuCI's status page. */
 
-/* By the stage at which the provider failed, where it says more than that. */
-const TROUBLE = {
-	name: _('not reachable'),
-	connect: _('not reachable'),
-	certificate: _('its certificate is not trusted'),
-	login: _('refuses the login')
-};
-
-function badge(good, text) {
-	return E('strong', { 'class': 'mailrelay-state', 'style': 'color:' + (good ? '#2a9d3f' : '#d03030') }, [ text ]);
-}
-
-function state(status) {
-	if (status.running)
-		return badge(true, _('running'));
-	return badge(false, status.enabled ? _('not running') : _('switched off in the settings'));
-}
-
-/* A box with a way on. */
-function link(kind, text, page, title) {
+/* A box of a kind of LuCI's; the last part is a way on. */
+function box(kind, title, parts, href, way) {
 	return E('div', { 'class': 'alert-message ' + kind }, [
-		text, ' ', E('a', { 'href': L.url('admin/services/mailrelay/' + page) }, [ title ])
+		E('h4', {}, [ title ]),
+		...parts.filter(Boolean).map((part) => E('p', { 'style': 'overflow-wrap:anywhere' }, [ part ])),
+		href ? E('p', {}, [ E('a', { 'class': 'btn cbi-button', 'href': href }, [ way ]) ]) : ''
 	]);
 }
 
-/* What is known of the provider from the last mail that went or did not go. */
-function provider(status) {
-	const good = status.last_success, bad = status.last_failure;
-
-	if (!status.running || status.provider == null) /* Postfix does not say */
-		return _('unknown');
-	if (!status.provider)
-		return badge(false, _('none'));
-	if (bad && (!good || bad.time > good.time) && status.next_try > status.now)
-		return [ badge(false, TROUBLE[bad.stage] || _('cannot be used')), ' ', _('(next try in %s)').format(relay.span(status.next_try - status.now)) ];
-	if (good)
-		return [ badge(true, _('reachable')), ' ', _('(last mail %s)').format(relay.ago(good.time, status.now)) ];
-	return _('no mail sent yet');
+function span(since, status) {
+	return relay.span(Math.max(0, status.now - since));
 }
 
-function queue(status) {
-	const texts = [ _('%d waiting').format(status.queue) ];
+/* Settings that the relay does not take: since when, what is wrong, and what runs meanwhile. */
+function refusedSettings(status) {
+	const service = status.service || {}, findings = service.findings || [], first = findings[0];
 
-	if (status.oldest != null)
-		texts[0] += ' ' + _('(the oldest for %s)').format(relay.span(Math.max(0, status.now - status.oldest)));
-	if (status.hold)
-		texts.push(_('%d held').format(status.hold));
-	if (status.failed)
-		texts.push(_('%d failed').format(status.failed));
+	if (service.settings != 'refused' && service.settings != 'missing')
+		return null;
 
-	return texts.join(', ');
+	const title = service.settings == 'missing' ? _('The settings are missing (for %s)') : _('The settings have faults (for %s)');
+	const made = relay.box('error', title.format(span(service.since, status)), findings);
+
+	made.id = 'mailrelay-refused';
+	made.append(E('p', {}, [ service.running_old ? _('The relay goes on with the ones before.') : _('Nothing runs until they are mended.') ]));
+	if (first && first.section)
+		made.append(E('p', {}, [ E('a', { 'class': 'btn cbi-button', 'href': picture.field(first.section, first.option) }, [ _('Mend it') ]) ]));
+	return made;
 }
 
-function today(counts) {
-	return _('%d taken, %d sent, %d failed').format(counts.accepted, counts.delivered, counts.failed);
+/* Why no mail comes in, the first reason of all. */
+function closed(status) {
+	if (!status.running && status.enabled === false)
+		return box('warning', _('The relay is switched off.'), [ _('Tick "Enabled" in the settings, then "Save & Apply".') ],
+			picture.field('main', 'enabled'), _('Switch it on'));
+	if (!status.running)
+		return box('error', _('The relay should run and does not.'), [], L.url('admin/services/mailrelay/log'), _('Read the log'));
+	if (status.provider === false)
+		return box('notice', _('There is no provider yet: all mail is refused for now.'), [], picture.field('smarthost'), _('Add yours'));
+	return null;
 }
 
-/* Of the counts: whether they are the whole day's. */
-function todayTitle(status) {
-	return status.started < status.today.since ? _('Today') : _('Today, since the start %s').format(relay.ago(status.started, status.now));
+/* The ports that another program has. */
+function taken(status) {
+	return (status.port_taken || []).map((one) => box('error',
+		one.by ? _('%s is taken by %s: no machine can send there.').format(one.endpoint, one.by) : _('%s is taken by another program: no machine can send there.').format(one.endpoint),
+		[ E('strong', {}, [ words.adviceText(one) || _('Stop that program, or enter another port here and in the machines.') ]) ],
+		picture.field('main', 'port'), _('Ports')));
 }
 
-/* Of the networks that may send: whether it is more than the router itself. */
-function isElsewhere(net) {
-	return net != '127.0.0.0/8' && net != '::1/128';
+function missingSpool(status) {
+	return status.spool_missing ? box('error', _('The storage for waiting mail is not there (%s): all mail is refused for now.').format(status.spool), [],
+		picture.field('main', 'spool'), _('Folder')) : null;
 }
 
 /* Of what there is now that waiting does not end. */
@@ -82,91 +71,118 @@ function troubleTitle(trouble) {
 	return trouble.sender ? _('Mail from %s waits').format(trouble.sender) : _('Mail waits for a setting to be mended');
 }
 
-/* What was answered, with what to do. */
-function troubleBox(trouble, now) {
-	return E('div', { 'class': 'alert-message error', 'data-cause': trouble.cause }, [
-		E('h4', {}, [ _('%s (for %s)').format(troubleTitle(trouble), relay.span(Math.max(0, now - trouble.since))) ]),
-		trouble.advice ? E('p', {}, [ E('strong', {}, [ words.adviceText(trouble) ]) ]) : '',
-		E('p', { 'style': 'overflow-wrap:anywhere' }, [ [ trouble.smarthost, trouble.answer ].filter(Boolean).join(': ') ])
-	]);
+/* What to do, and what was answered. */
+function said(failure) {
+	const advice = words.adviceText(failure);
+
+	return [ advice ? E('strong', {}, [ advice ]) : null, [ failure.smarthost, failure.answer ].filter(Boolean).join(': ') ];
+}
+
+function troubleBox(trouble, status) {
+	const made = box('error', _('%s (for %s)').format(troubleTitle(trouble), span(trouble.since, status)), said(trouble));
+
+	made.setAttribute('data-cause', trouble.cause);
+	return made;
+}
+
+/* The last failure, unless a trouble tells of it. The relay forgets it when its cause is mended. */
+function openFailure(status) {
+	const failure = status.running && status.last_failure;
+
+	return failure && !(status.troubles || []).some((trouble) => trouble.answer == failure.answer) ? failure : null;
+}
+
+function failureBox(status) {
+	const failure = openFailure(status);
+
+	if (!failure)
+		return null;
+
+	const title = failure.deferred ? _('Mail waits; it last failed %s') : _('Last failure, %s');
+	const made = box('warning', title.format(relay.ago(failure.time, status.now)), said(failure));
+
+	made.id = 'mailrelay-failure';
+	return made;
 }
 
 function refusal(one, now) {
 	const text = _('%s, %d times, last %s: %s').format(one.client, one.count, relay.ago(one.last, now), one.reply);
+	const advice = words.adviceText(one);
 
-	return { text: one.advice ? text + ' – ' + words.adviceText(one) : text };
+	return { text: advice ? text + ' – ' + advice : text };
+}
+
+/* What is told by a box of its own. */
+const TOLD = [ 'port-taken', 'spool-missing', 'off', 'no-smarthost' ];
+
+function notices(status) {
+	const taken = (status.port_taken || []).map((one) => one.endpoint), deaf = status.not_listening || {};
+	const found = Object.keys(deaf).filter((place) => !taken.includes(place))
+		.map((place) => ({ text: _('cannot listen on %s: %s').format(place, deaf[place]) }))
+		.concat((status.warnings || []).filter((warning) => !TOLD.includes(warning.code)));
+
+	return found.length ? relay.box('notice', _('Worth knowing'), found) : null;
+}
+
+function today(status) {
+	const counts = status.today;
+	const title = status.started < counts.since ? _('Today') : _('Today, since the start %s').format(relay.ago(status.started, status.now));
+
+	return [ title, _('%d taken, %d sent, %d failed').format(counts.accepted, counts.delivered, counts.failed) ];
 }
 
 return baseclass.extend({
-	/* The last failure, unless mail went out since then or a trouble tells of it. */
-	openFailure: function(status) {
-		const failure = status.running && status.last_failure, success = status.last_success;
-
-		if (!failure || (success && success.time >= failure.time))
-			return null;
-		return (status.troubles || []).some(function(trouble) { return trouble.answer == failure.answer; }) ? null : failure;
-	},
-
-	/* Titles and contents; the most telling first. */
+	/* Titles and contents of what the picture does not say. */
 	rows: function(status) {
-		const rows = [ [ _('Status'), state(status) ], [ _('Provider'), provider(status) ], [ _('Queue'), queue(status) ] ];
+		const rows = [];
 
-		if (status.running && status.today)
-			rows.push([ todayTitle(status), today(status.today) ]);
 		if ((status.smarthosts || []).length)
 			rows.push([ _('Sends through'), status.smarthosts.join(', ') ]);
 		if ((status.listening || []).length)
 			rows.push([ _('Listens on'), status.listening.join(', ') ]);
-		if (status.allow)
-			rows.push([ _('Takes mail from'), status.allow.filter(isElsewhere).concat(_('the router itself')).join(', ') ]);
-
 		rows.push([ _('Engine'), (status.engine == 'postfix' ? _('Postfix') : _('Python')) + ', ' + status.package ]);
 		return rows;
 	},
 
 	table: function(rows) {
-		return E('table', { 'class': 'table' }, rows.map(function(row) {
-			return E('tr', { 'class': 'tr' }, [
-				E('td', { 'class': 'td left', 'width': '33%' }, [ row[0] ]),
-				E('td', { 'class': 'td left', 'style': 'overflow-wrap:anywhere' }, [].concat(row[1]))
-			]);
-		}));
+		return E('table', { 'class': 'table' }, rows.map((row) => E('tr', { 'class': 'tr' }, [
+			E('td', { 'class': 'td left', 'width': '33%' }, [ row[0] ]),
+			E('td', { 'class': 'td left', 'style': 'overflow-wrap:anywhere' }, [].concat(row[1]))
+		])));
 	},
 
-	/* What its owner should know now: why it does not run, what failed last, what it warns of. */
-	alerts: function(status, faults) {
-		const boxes = [];
-		const failure = this.openFailure(status);
+	/* Today's counts, and the days before as bars where there are any. */
+	figures: function(status) {
+		if (!status.running || !status.today)
+			return '';
 
-		if (faults.length)
-			boxes.push(relay.box('error', _('The settings have faults, so nothing runs'), faults));
-		else if (!status.running && status.enabled)
-			boxes.push(link('error', _('The relay should run and does not.'), 'log', _('Read the log')));
-		else if (!status.running || status.provider === false)
-			boxes.push(link('notice', status.running ? _('There is no provider yet: all mail is refused for now.')
-				: _('The relay is switched off.'), 'settings', _('Set it up')));
-		if (status.spool_missing)
-			boxes.push(E('div', { 'class': 'alert-message error' }, [ _('The storage for waiting mail is not there (%s): all mail is refused for now.').format(status.spool) ]));
+		const days = status.days || [], [ title, counts ] = today(status);
+
+		return E('div', { 'class': 'cbi-section' }, [
+			E('h3', {}, [ title ]), E('p', { 'id': 'mailrelay-today' }, [ counts ]), days.length > 1 ? picture.days(days) : ''
+		]);
+	},
+
+	/* Boxes, the most telling first. */
+	alerts: function(status) {
+		const refused = refusedSettings(status);
+		const boxes = [ refused, refused && !status.running ? null : closed(status), ...taken(status), missingSpool(status) ];
+
 		if (status.running)
-			boxes.push.apply(boxes, (status.troubles || []).map(function(trouble) { return troubleBox(trouble, status.now); }));
-		if (failure)
-			boxes.push(E('div', { 'class': 'alert-message warning', 'id': 'mailrelay-failure' }, [
-				E('h4', {}, [ _('Last failure, %s').format(relay.ago(failure.time, status.now)) ]),
-				failure.advice ? E('p', {}, [ E('strong', {}, [ words.adviceText(failure) ]) ]) : '',
-				E('p', { 'style': 'overflow-wrap:anywhere' }, [ [ failure.smarthost, failure.answer ].filter(Boolean).join(': ') ])
-			]));
-
+			boxes.push(...(status.troubles || []).map((trouble) => troubleBox(trouble, status)), failureBox(status));
 		if (status.running && (status.refusals || []).length)
-			boxes.push(relay.box('warning', _('Machines that were refused'), status.refusals.map(function(one) { return refusal(one, status.now); })));
+			boxes.push(relay.box('warning', _('Machines that were refused'), status.refusals.map((one) => refusal(one, status.now))));
+		boxes.push(notices(status));
 
-		const warnings = status.warnings || [];
-		const deaf = Object.keys(status.not_listening || {}).map(function(place) {
-			return { text: _('cannot listen on %s: %s').format(place, status.not_listening[place]) };
-		});
+		return E([], boxes.filter(Boolean));
+	},
 
-		if (warnings.length + deaf.length)
-			boxes.push(relay.box('notice', _('Worth knowing'), deaf.concat(warnings)));
+	/* The one thing to know, as a line; '' where all is well. */
+	first: function(status) {
+		const service = status.service || {}, trouble = status.running && (status.troubles || [])[0], failure = openFailure(status);
 
-		return E([], boxes);
+		if (service.settings == 'refused' || service.settings == 'missing')
+			return service.running_old ? _('The settings have faults; the relay goes on with the ones before.') : _('The settings have faults, so nothing runs.');
+		return [ trouble, failure ].filter(Boolean).map((one) => words.adviceText(one) || one.answer)[0] || '';
 	}
 });

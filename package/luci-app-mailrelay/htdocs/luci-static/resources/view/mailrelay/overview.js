@@ -2,40 +2,23 @@
 'require view';
 'require dom';
 'require poll';
+'require mailrelay.picture as picture';
 'require mailrelay.relay as relay';
 'require mailrelay.trial as trial';
 'require mailrelay.summary as summary';
 
-/* Running or not and why not, for whom, the provider, the queue, and the last failure with what to change. */
+/* The way of a mail as a picture, what is wrong on it and what mends that, what was sent, and a mail to try it. */
 return view.extend({
-	load: function() {
-		return relay.status().then(L.bind(this.explain, this));
-	},
-
-	/* A relay that should run and does not: what keeps it is what the check says, which is asked once. */
-	explain: function(status) {
-		if (status.running || !status.enabled) {
-			this.faults = null;
-			return status;
-		}
-		if (this.faults)
-			return status;
-
-		return relay.check().then(L.bind(function(answer) {
-			this.faults = answer.ok ? [] : (answer.findings || []).filter(function(finding) { return !finding.warning; });
-			return status;
-		}, this));
-	},
+	load: () => relay.status(),
 
 	render: function(status) {
 		const panel = E('div', { 'id': 'mailrelay-status' });
 
 		this.fill(panel, status);
-		poll.add(L.bind(function() {
-			return relay.status().then(L.bind(this.explain, this)).then(L.bind(this.fill, this, panel));
-		}, this), relay.seconds);
+		poll.add(() => relay.status().then((now) => this.fill(panel, now)), relay.seconds);
 
 		return E([], [
+			picture.style(),
 			E('h2', {}, [ _('Mail Relay') ]),
 			E('div', { 'class': 'cbi-map-descr' }, [
 				_('Takes plain mail from the machines on your networks and sends it through your provider, with TLS and a login.')
@@ -46,8 +29,8 @@ return view.extend({
 	},
 
 	trial: function(status) {
-		if (status.cannot.indexOf('test') < 0)
-			return trial.render();
+		if (!status.cannot.includes('test'))
+			return trial.render(null, !status.cannot.includes('play'));
 
 		return E('div', { 'class': 'cbi-section' }, [
 			E('h3', {}, [ _('Test mail') ]),
@@ -57,7 +40,9 @@ return view.extend({
 
 	fill: function(panel, status) {
 		dom.content(panel, [
-			summary.alerts(status, this.faults || []),
+			summary.alerts(status),
+			E('div', { 'class': 'cbi-section' }, [ picture.draw(status) ]),
+			summary.figures(status),
 			E('div', { 'class': 'cbi-section' }, [ summary.table(summary.rows(status)) ])
 		]);
 	},
