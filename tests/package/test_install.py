@@ -132,6 +132,7 @@ def test_removal_leaves_no_link_process_or_rule(manager: Manager, built: dict[st
     left = [path for path in router.root.joinpath("usr").rglob("*mailrelay*") if path.is_file()]
     assert left == []
     assert router.queue(), "settings and mail are the owner's"
+    assert not (router.root / "etc/mailrelay/spool/days").exists(), "what was counted is not"
     assert (router.root / "etc/config/mailrelay").exists()
 
 

@@ -89,6 +89,9 @@ engine_play() {
 	$RELAY test --machine --json-lines -- ${1:+"$1"}
 }
 
+# The days' counts are written at the relay's end.
 engine_removed() {
-	:
+	load_spool 2>/dev/null
+	stop_relay
+	rm -f "$SPOOL/days"
 }
