@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from forge.lab import targets
+from forge.packages import stage
 from forge.packages.package import Package
 from tests.package.managers import Manager, lay_out, packages
 from tests.support.router import PROVIDER
-from tests.support.router_container import Container
+from tests.support.router_container import PACKAGE, Container
 
 pytestmark = pytest.mark.root
 LINKS = ("usr/sbin/sendmail", "usr/bin/mailq", "usr/bin/newaliases")
@@ -134,6 +135,32 @@ def test_removal_leaves_no_link_process_or_rule(manager: Manager, built: dict[st
     assert router.queue(), "settings and mail are the owner's"
     assert not (router.root / "etc/mailrelay/spool/days").exists(), "what was counted is not"
     assert (router.root / "etc/config/mailrelay").exists()
+
+
+def test_removal_leaves_no_folder_of_ours_but_where_mail_is(manager: Manager, built: dict[str, Package]) -> None:
+    router = manager.router
+    install(manager, built["mailrelay"])
+    assert (router.root / "etc/mailrelay/last-good").exists()
+    manager.remove(built["mailrelay"])
+    folders = sorted(router.run("find / -xdev -name host -prune -o -type d -name '*mailrelay*' -print").output.split())
+    assert folders == ["/etc/mailrelay"]
+    left = router.run("find /etc/mailrelay ! -type d").output.split()
+    assert left == [f"/etc/mailrelay/spool/queue/{router.queue()[0]}"], "the password is gone, the mail is not"
+
+    manager.install(built["mailrelay"])
+    router.wait_relay()
+    router.empty_queue()
+    manager.remove(built["mailrelay"])
+    assert not (router.root / "etc/mailrelay").exists() and (router.root / "etc/config/mailrelay").exists()
+
+
+def test_the_web_interface_takes_its_folders_along(router: Container) -> None:
+    with stage.staged(PACKAGE.parent / "luci-app-mailrelay", epoch=1786491911) as found:
+        app = next(package for package in found if package.name == "luci-app-mailrelay")
+        for name in ("www/luci-static/resources/view", "www/luci-static/resources"):
+            (router.root / name / "mailrelay").mkdir(parents=True)
+        router.ok("sh", "-c", app.scripts["postrm"])
+    assert router.run("find /www -name '*mailrelay*'").output == ""
 
 
 def test_another_engine_takes_the_settings_over(manager: Manager, built: dict[str, Package]) -> None:

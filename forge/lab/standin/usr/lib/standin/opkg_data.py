@@ -164,17 +164,10 @@ class Database:
         return {path for path, known in entries if os.path.exists(self.root + path) and _md5(self.root + path) != known}
 
     def remove_files(self, paths: Iterable[str]) -> None:
-        """And the folders that are empty then, but for those that the firmware brought."""
+        """Their folders stay: the lists know of files alone."""
         for path in paths:
             if os.path.lexists(self.root + path):
                 os.unlink(self.root + path)
-        for folder in sorted({os.path.dirname(path) for path in paths}, reverse=True):
-            while folder.count("/") > 2:
-                try:
-                    os.rmdir(self.root + folder)
-                except OSError:
-                    break
-                folder = os.path.dirname(folder)
 
     def link(self, touched: Iterable[tuple[int, str, str]]) -> None:
         """Points each link at the target of highest priority that is installed; busybox' own comes last."""
