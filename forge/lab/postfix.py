@@ -54,7 +54,6 @@ reload() {
 POSTINST = """\
 #!/bin/sh
 [ -n "${IPKG_INSTROOT}" ] && exit 0
-grep -q '^postdrop:' /etc/group || echo 'postdrop:x:26:' >>/etc/group
 mkdir -p /usr/var/spool/postfix/maildrop /usr/var/spool/postfix/public /usr/var/lib/postfix
 chown postfix /usr/var/lib/postfix
 chown postfix:postdrop /usr/var/spool/postfix/maildrop /usr/var/spool/postfix/public
@@ -113,6 +112,9 @@ def _lay_out(target: Target, archives: Sequence[Path], base: Mapping[str, Member
         if place not in there and place.rpartition("/")[2] not in own:
             trees.write(root / place, data, 0o755)
     trees.write(root / "etc/postfix/main.cf", MAIN.encode())
+    trees.write(root / "etc/postfix/master.cf", mail["usr/share/postfix/master.cf.dist"].data)
+    # Debian's copies files into a chroot, by Perl.
+    trees.write(root / "usr/lib/postfix/configure-instance.sh", b"#!/bin/sh\nexit 0\n", 0o755)
     trees.write(root / "etc/init.d/postfix", INIT.encode(), 0o755)
 
 
@@ -127,7 +129,7 @@ def _package(target: Target, version: str, root: Path) -> Package:
         maintainer="Debian's, packed for the lab",
         source="lab",
         sourcename="postfix",
-        userid="postfix=25:postfix=25",
+        userid="postfix=25:postfix=25 postfix=25:postdrop=26",
         architecture=target.package_architecture,
         title="Postfix",
         description=" Debian's Postfix, laid out for a lab guest.",

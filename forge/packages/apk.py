@@ -84,8 +84,8 @@ def inspect(path: Path, key: ec.EllipticCurvePublicKey | None = None) -> Content
     """
     key = key or keys.known_apk()
     try:
-        content = path.read_bytes()
-        archive, file = apk_archive.read(content), adb.decode(content)
+        file = adb.decode(path.read_bytes())
+        archive = apk_archive.archive(file)
     except adb.AdbError as error:
         raise ApkError(f"{path}: {error.message}", hint=error.hint) from None
     meta = f"{META}/{archive.info['name']}"
