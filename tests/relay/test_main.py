@@ -101,7 +101,7 @@ def test_check_is_told_as_json_too(tmp_path: Path) -> None:
     port, network, *_ = json.loads(done.text)
     assert port == {
         "code": "no-port", "warning": False, "section": "main", "option": "port", "line": 2,
-        "problem": "'smtp' is not a port", "hint": "write '25'",
+        "problem": "'smtp' is not a port", "hint": "write '25'", "values": {"value": "smtp", "instead": "25"},
     }  # fmt: skip
     assert network["code"] == "exposed-network" and "zone 'outside'" in network["problem"]
 

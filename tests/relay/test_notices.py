@@ -14,6 +14,7 @@ from mailrelay.config.machine import ThisMachine
 from mailrelay.config.settings import Settings
 from mailrelay.core import clock, ipc
 from mailrelay.courier import notify
+from mailrelay.courier.explain import Advice
 from mailrelay.courier.notify import Notices
 from mailrelay.spool import spool
 from mailrelay.spool.message import Message
@@ -74,7 +75,7 @@ class Desk:
 
     def trouble(self, cause: str = "login-refused", sender: bytes | None = None) -> Callable[[Notices], None]:
         host = self.settings.smarthosts[0]
-        return lambda notices: notices.trouble(host, "login", cause, "535 no", "Check the password", sender)
+        return lambda notices: notices.trouble(host, "login", cause, "535 no", Advice("Check the password"), sender)
 
     def mended(self, sender: bytes | None = None) -> Callable[[Notices], None]:
         return lambda notices: notices.mended(self.settings.smarthosts[0], sender=sender)
