@@ -59,3 +59,21 @@ def test_a_login_that_fails_is_a_trouble_with_the_providers_code_until_it_is_men
         router.ok(INIT, "reload")
         provider.wait_for(1)
         router.wait(lambda: told(router).get("troubles") == [], "it is mended")
+
+
+def test_a_port_that_another_program_has_is_told_with_its_name(router: PostfixRouter) -> None:
+    router.write(main() + section("smarthost", "p", host="127.0.0.1", tls="none", port=9))
+    script = "import signal, socket; s = socket.create_server(('127.0.0.1', 25)); signal.pause()"
+    router.ok(f'(python3 -c "{script}" </dev/null >/dev/null 2>&1 & echo $! >/tmp/other)')
+    pid = router.read("/tmp/other").strip()
+    router.wait(lambda: router.listens("127.0.0.1"), "somebody else listens")
+    router.ok(INIT, "start")
+    (taken,) = router.wait(lambda: told(router).get("port_taken"), "who it is is told")
+    assert taken["endpoint"] == "127.0.0.1:25" and taken["by"].endswith(f"(pid {pid})")
+    answer = json.loads(router.ok("/usr/libexec/rpcd/mailrelay", "call", "status"))
+    assert [one["code"] for one in answer["warnings"]] == ["port-taken"] and taken["by"] in answer["warnings"][0][
+        "text"
+    ]
+    assert f"127.0.0.1:25 is taken by {taken['by']}" in router.log()
+    router.ok("kill", pid)
+    router.wait(lambda: told(router).get("port_taken") == [], "Postfix has it")

@@ -112,14 +112,14 @@ function refusal(one, now) {
 	return { text: advice ? text + ' – ' + advice : text };
 }
 
-/* What is told by a box of its own. */
-const TOLD = [ 'port-taken', 'spool-missing', 'off', 'no-smarthost' ];
+/* What is told by a box of its own, besides what is no warning but keeps mail from coming in. */
+const TOLD = [ 'off', 'no-smarthost' ];
 
 function notices(status) {
 	const taken = (status.port_taken || []).map((one) => one.endpoint), deaf = status.not_listening || {};
 	const found = Object.keys(deaf).filter((place) => !taken.includes(place))
 		.map((place) => ({ text: _('cannot listen on %s: %s').format(place, deaf[place]) }))
-		.concat((status.warnings || []).filter((warning) => !TOLD.includes(warning.code)));
+		.concat((status.warnings || []).filter((warning) => warning.warning !== false && !TOLD.includes(warning.code)));
 
 	return found.length ? relay.box('notice', _('Worth knowing'), found) : null;
 }

@@ -7,7 +7,7 @@ LOOK=5                                # seconds between two looks at the queue
 
 # note_start PID: for postfix-run, before PID becomes master; reads the settings' lines from standard input
 note_start() {
-	local address port endpoint smarthosts provider=false missing=false listening='' deaf='' wanted='' allow='' item
+	local address port endpoint smarthosts provider=false missing=false listening='' deaf='' wanted='' allow='' taken item
 	for port in $PORTS; do
 		for address in $ADDRESSES; do
 			endpoint="$address:$port"
@@ -24,39 +24,28 @@ note_start() {
 	smarthosts="$(postfix_awk status)"
 	[ -z "$smarthosts" ] || provider=true
 	[ -z "$REFUSE" ] || missing=true
-	TAKEN="$(WANTED="$wanted" occupants)"
+	taken="$(WANTED="$wanted" occupants)"
 	{
 		printf '"version": "%s", "pid": %s, "started": %s, "listening": [%s], "not_listening": {%s}, "allow": [%s], ' \
 			"$(version)" "$1" "$(date +%s)" "$listening" "$deaf" "$allow"
 		printf '"spool": "%s", "spool_missing": %s, "provider": %s, "smarthosts": [%s], "port_taken": [%s], "warnings": [%s],\n' \
-			"$SPOOL" "$missing" "$provider" "$smarthosts" "${TAKEN%%|*}" "${TAKEN#*|}"
+			"$SPOOL" "$missing" "$provider" "$smarthosts" "${taken%%|*}" "${taken#*|}"
 	} >"$STATUS_START"
 }
 
-# Prints who has a port that is WANTED as the inside of the list port_taken, a | and that of the list warnings; logs it.
+# Prints who has an endpoint of WANTED as the inside of the list port_taken, a | and that of the list warnings; logs it.
 occupants() {
-	local line endpoint name pid advice taken='' warnings=''
-	netstat -ltnp 2>/dev/null | awk '$6 == "LISTEN" {
-		port = host = $4
-		sub(/.*:/, "", port)
-		sub(/:[^:]*$/, "", host)
-		n = split(ENVIRON["WANTED"], wanted, " ")
-		for (i = 1; i <= n; i++) {
-			bare = wanted[i]
-			sub(/:[^:]*$/, "", bare)
-			gsub(/[][]/, "", bare)
-			if (wanted[i] ~ (":" port "$") && (host == bare || host ~ /^(0\.0\.0\.0|::)$/) && !seen[wanted[i]]++)
-				print wanted[i], $7
-		}
-	}' | {
-		while read -r endpoint line; do
-			pid="${line%%/*}" name="${line#*/}" advice="stop it"
+	local endpoint name pid by advice taken='' warnings=''
+	postfix_awk occupants </dev/null | {
+		while read -r endpoint name pid; do
 			[ "$name" != master ] || name=postfix
+			by="$name${pid:+ (pid $pid)}" advice="stop it"
 			[ ! -x "/etc/init.d/$name" ] || advice="service $name stop; service $name disable"
 			advice="$advice; or give the relay another port than ${endpoint##*:}"
-			say err "$endpoint is taken by $name (pid $pid); $advice"
-			taken="$taken${taken:+, }{\"endpoint\": \"$endpoint\", \"by\": \"$name (pid $pid)\", \"advice\": \"$advice\"}"
-			warnings="$warnings${warnings:+, }{\"code\": \"port-taken\", \"warning\": false, \"text\": \"$endpoint is taken by $name (pid $pid); $advice\"}"
+			say err "$endpoint is taken by $by; $advice"
+			taken="$taken${taken:+, }{\"endpoint\": \"$endpoint\", \"by\": \"$by\", \"advice\": \"$advice\"}"
+			warnings="$warnings${warnings:+, }{\"code\": \"port-taken\", \"warning\": false,"
+			warnings="$warnings \"text\": \"$endpoint is taken by $by; $advice\"}"
 		done
 		printf '%s|%s' "$taken" "$warnings"
 	}
