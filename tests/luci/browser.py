@@ -78,11 +78,11 @@ class Browser:
 
     # Pages.
 
-    def open(self, page: str, user: str = "root", **more: str) -> None:
-        """A page of the app by its name, or LuCI's status page with our part of it."""
+    def open(self, page: str, user: str = "root", place: str = "", **more: str) -> None:
+        """A page of the app by its name, or LuCI's status page with our part of it; place: what stands behind a #."""
         words = "&".join(f"{name}={value}" for name, value in more.items())
         path = "status/overview" if page == "status" else f"services/mailrelay/{page}"
-        address = f"{self.address}/{PAGES}/{path}?{words}"
+        address = f"{self.address}/{PAGES}/{path}?{words}" + (f"#{place}" if place else "")
         if user != self.user:
             self._log_in(user, address)
         self.driver.get(address)

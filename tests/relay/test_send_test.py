@@ -169,13 +169,25 @@ def test_a_provider_for_other_senders_is_not_asked(config: Path) -> None:
         assert (len(first.messages), len(second.messages)) == (1, 1)
 
 
+def test_it_goes_the_way_and_comes_from_whom_mail_of_a_machine_does(config: Path) -> None:
+    """Whose sender is its own: the one that all mail is sent as is no reason for a provider."""
+    with ScriptedProvider() as first, ScriptedProvider() as second:
+        special = plain(first.port, "\tlist sender '@example.com'")
+        write(config, special, plain(second.port), main="\toption sender 'account@example.com'")
+        done = send_test(config, "owner@example.org")
+        assert done.code == 0 and "from  account@example.com\n" in done.text, "and nobody asked for another one"
+        assert (len(first.messages), len(second.messages)) == (0, 1)
+        assert second.messages[0].sender == b"account@example.com"
+
+
 def test_json_lines_are_an_object_a_step_and_a_result(config: Path) -> None:
     with ScriptedProvider() as provider:
         write(config, plain(provider.port))
         done = send_test(config, "owner@example.org", "--json-lines")
         lines = [json.loads(line) for line in done.text.splitlines()]
-        assert [line["step"] for line in lines[:-1]] == "name connect banner ehlo mail rcpt data dot".split()
-        assert all(line["ok"] is True and line["seconds"] >= 0 for line in lines[:-1])
+        assert [line["step"] for line in lines[:-1]] == "begin name connect banner ehlo mail rcpt data dot".split()
+        assert all(line["ok"] is True and line["seconds"] >= 0 for line in lines[1:-1])
+        assert (lines[0]["smarthost"], lines[0]["limit"]) == (f"127.0.0.1:{provider.port}", 60)
         assert lines[-1]["result"] == "accepted"
         assert lines[-1]["recipients"] == ["owner@example.org"]
     done = send_test(config, "owner@example.org", "--json-lines")

@@ -149,9 +149,17 @@
 	});
 
 	const NetworkSelect = ListValue.extend({
-		__init__: function(...given) {
-			Value.prototype.__init__.apply(this, given);
-			[ 'lan', 'guest', 'wan' ].forEach((name) => this.value(name));
+		load: function(sid) {
+			return Promise.resolve().then(() => {
+				this.networks = [ 'lan', 'guest', 'wan' ].map((name) => ({ getName: () => name }));
+				return Value.prototype.load.call(this, sid);
+			});
+		},
+		filter: () => true,
+		widget: function(sid, value) {
+			this.choices = [];
+			this.networks.map((one) => one.getName()).filter((name) => this.filter(sid, name)).forEach((name) => this.value(name));
+			return ListValue.prototype.widget.call(this, sid, value);
 		}
 	});
 

@@ -35,7 +35,8 @@ _COMMANDS = {
 _DETAILS = {
     "check": """Exit status: 0 fine, 1 faults, 66 no such file, 77 not for this user. The JSON is a list of objects, a
 hundred at most, faults first: code (a word that never changes), warning (true, or false for a fault), section and
-option ("" for neither), line (0 for the whole file), problem, hint. More names may be added.""",
+option ("" for neither), line (0 for the whole file), problem, hint, values (what is filled in
+there). More names may be added.""",
     "queue": """The JSON is one object: spool (its directory), running, total (how many there are), and messages, a
 list of objects: id; state (queue, hold or failed); sending (true while it is being delivered); damage (null, or what is
 wrong with the file, and then nothing else is known); received (seconds since 1970); age (seconds); size (bytes);
@@ -57,8 +58,9 @@ of objects for the last seven, each of day (2026-11-30) and its counts, today la
 mail came in (seconds since 1970, null for none). Beside each advice stand advice_code, which names it in every
 language, and advice_values, what is filled in there. More names may be added.""",
     "test": """Every step is printed with its time, and on failure what to change. Exit status: 0 accepted, 1 not.
---json-lines prints an object a step: step, ok, text, seconds, smarthost, detail (an object of strings); step "next"
-with advice where another provider is tried; at the end result ("accepted" or "failed"), ok, text, advice (and its
+--json-lines prints an object a step: step, ok, text, seconds, smarthost, detail (an object of strings); before those
+of a provider step "begin" with limit, how many seconds it may take for one answer; step "next" with advice where
+another provider is tried; at the end result ("accepted" or "failed"), ok, text, advice (and its
 advice_code and advice_values, as status has them), smarthost, sender, recipients. With --machine the mail is from
 alarm@plc.lan and goes to the postmaster, if nobody else is named; smarthost is the relay's own port until step
 "queued" (text: the queue id), then come sending, and delivered, deferred or failed, which is the result, too, beside

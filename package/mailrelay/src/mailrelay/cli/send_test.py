@@ -71,10 +71,11 @@ class TestDelivery:
         self.settings = settings
         self.main = settings.main
         self.report = report
-        self.original = b""  # the sender before an option changes it
+        self.asked = self.original = b""  # the sender that was asked for, and that before an option changes it
 
     def run(self, recipient: bytes, sender: bytes) -> int:
-        sender = sender or (self.main.sender or f"mailrelay@{self.main.hostname}").encode()
+        self.asked = sender
+        sender = sender or f"mailrelay@{self.main.hostname}".encode()  # as a machine's own would be
         rules = Recipients(self.main)
         refusal = rules.refusal(recipient)
         recipients = [] if refusal else rules.expand([recipient])
@@ -98,7 +99,7 @@ class TestDelivery:
 
     def send(self, smarthost: Smarthost, envelope: spool.Envelope, *, last: bool) -> int | None:
         """Send it by this smarthost. Return the exit code; None if another one is to be tried."""
-        self.report.smarthost(smarthost, self.original, outgoing.sender(envelope, self.main, smarthost))
+        self.report.smarthost(smarthost, self.asked, outgoing.sender(envelope, self.main, smarthost))
         mail, queue_id = self.mail(), spool.Spool("").new_id()
         test = outgoing.compose(
             envelope, queue_id, envelope.recipients, lambda: [mail], len(mail), self.main, smarthost
@@ -145,12 +146,12 @@ class Report:
         names = ", ".join(address(recipient) for recipient in recipients) or address(asked)
         print(f"to    {names}" + (f" (that is where {address(asked)} goes)" if recipients not in ([], [asked]) else ""))
 
-    def smarthost(self, smarthost: Smarthost, original: bytes, sender: bytes) -> None:
+    def smarthost(self, smarthost: Smarthost, asked: bytes, sender: bytes) -> None:
         tls = {"starttls": "STARTTLS", "tls": "TLS", "none": "no encryption"}[smarthost.tls]
         unverified = "" if smarthost.verify or smarthost.tls == "none" else ", certificate not verified"
         print(f"\n{smarthost.host} port {smarthost.port}, {tls}{unverified}")
         option = f"option from of provider {smarthost.name}" if smarthost.from_ else "option sender"
-        rewritten = f" ({option}; asked for was {address(original)})" if sender != original else ""
+        rewritten = f" ({option}; asked for was {address(asked)})" if sender != asked != b"" else ""
         print(f"from  {address(sender)}{rewritten}", flush=True)
 
     def step(self, step: Step) -> None:
@@ -210,9 +211,11 @@ class JsonReport(Report):
     def begin(self, original: bytes, asked: bytes, recipients: list[bytes]) -> None:
         self._facts = {"sender": address(original), "recipients": [address(recipient) for recipient in recipients]}
 
-    def smarthost(self, smarthost: Smarthost, original: bytes, sender: bytes) -> None:
+    def smarthost(self, smarthost: Smarthost, asked: bytes, sender: bytes) -> None:
         self._facts["sender"] = address(sender)
         self._host = f"{smarthost.host}:{smarthost.port}"
+        text = f"from {address(sender)}"
+        self._print(step="begin", ok=True, text=text, smarthost=self._host, limit=smarthost.timeout)
 
     def step(self, step: Step) -> None:
         facts = {"step": step.stage, "ok": step.ok, "text": step.text, "seconds": step.seconds}

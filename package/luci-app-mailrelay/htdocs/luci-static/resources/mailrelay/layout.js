@@ -11,13 +11,13 @@ const TABS = {
 	mailrelay: [
 		[ 'general', _('General'), [
 			[ 'enabled', _('Enabled') ], [ 'network', _('Networks that may send') ], [ 'allow', _('Addresses that may send') ],
-			[ 'sender', _('Send as') ]
+			[ 'sender', _('Send as') ], [ 'postmaster', _('Notices to') ]
 		] ],
 		[ 'recipients', _('Recipients'), [
 			[ 'recipient', _('Send everything to') ], [ 'alias', _('Aliases') ], [ 'allowed_recipient', _('Allowed recipients') ]
 		] ],
 		[ 'trouble', _('Trouble'), [
-			[ 'postmaster', _('Postmaster') ], [ 'notify', _('Program') ], [ 'notify_after', _('Stuck after') ]
+			[ 'notify', _('Program') ], [ 'notify_after', _('Stuck after') ]
 		] ],
 		[ 'storage', _('Storage'), [
 			[ 'spool', _('Folder') ], [ 'max_queue_size', _('Largest queue') ], [ 'min_free_space', _('Free space') ],

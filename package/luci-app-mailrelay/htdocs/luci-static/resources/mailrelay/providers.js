@@ -17,15 +17,15 @@ return baseclass.extend({
 		},
 		{
 			name: 'Microsoft 365: Azure Communication Services', host: 'smtp.azurecomm.net', port: '587', tls: 'starttls', rate: '30/minute',
-			login: _('The login name is that of the resource, the ID of the application and the ID of the tenant, with | between them, or the SMTP user name that you made there; the password is a client secret of the application. Mail must come from a MailFrom address of a verified domain: enter it as "Send as", and your own address as the postmaster.')
+			login: _('The login name is that of the resource, the ID of the application and the ID of the tenant, with | between them, or the SMTP user name that you made there; the password is a client secret of the application. Mail must come from a MailFrom address of a verified domain: enter it as "Send as", and your own address as "Notices to".')
 		},
 		{
 			name: 'Microsoft 365: connector or Direct Send', host: 'TENANT-com.mail.protection.outlook.com', port: '25', tls: 'starttls',
-			login: _('Put your own domain into the server\'s name, with hyphens for its dots, and leave login name and password empty. This wants a fixed public address and an internet provider that lets port 25 out. With a connector for that address mail goes to anyone, without one (Direct Send) to your own mailboxes only, and nowhere where Direct Send is rejected. Enter an address of your domain as "Send as", and your own as the postmaster.')
+			login: _('Put your own domain into the server\'s name, with hyphens for its dots, and leave login name and password empty. This wants a fixed public address and an internet provider that lets port 25 out. With a connector for that address mail goes to anyone, without one (Direct Send) to your own mailboxes only, and nowhere where Direct Send is rejected. Enter an address of your domain as "Send as", and your own as "Notices to".')
 		},
 		{
 			name: 'Microsoft 365: High Volume Email', host: 'smtp-hve.office365.com', port: '587', tls: 'starttls',
-			login: _('The login is a High Volume Email account, made in the Exchange admin center, and its password. Mail goes to your own organization only and must come from this account: enter it as "Send as", and your own address as the postmaster.')
+			login: _('The login is a High Volume Email account, made in the Exchange admin center, and its password. Mail goes to your own organization only and must come from this account: enter it as "Send as", and your own address as "Notices to".')
 		},
 		{
 			name: 'Outlook.com', host: 'smtp-mail.outlook.com', port: '587', tls: 'starttls',

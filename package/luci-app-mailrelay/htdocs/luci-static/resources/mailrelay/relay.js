@@ -106,6 +106,7 @@ return baseclass.extend({
 	},
 
 	askTest: call('test_status'),
+	restart: call('restart'),
 	log: call('log', [ 'id', 'limit' ]),
 
 	/* The style sheet of tables, another one after an upgrade. */

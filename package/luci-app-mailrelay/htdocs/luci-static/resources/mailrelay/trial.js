@@ -44,25 +44,70 @@ const CERTIFICATE = {
 };
 
 function facts(step) {
+	const detail = step.detail || {};
+
 	if (step.step == 'certificate')
-		return Object.keys(CERTIFICATE).filter(function(name) { return (step.detail || {})[name]; })
-			.map(function(name) { return CERTIFICATE[name].format(step.detail[name]); });
+		return Object.keys(CERTIFICATE).filter((name) => detail[name]).map((name) => CERTIFICATE[name].format(detail[name]));
 	if (step.step == 'ehlo')
-		return (step.detail || {}).name ? [ _('we said %s').format(step.detail.name) ] : [];
-	return step.step == 'login' && (step.detail || {}).mechanism ? [ step.detail.mechanism ] : [];
+		return detail.name ? [ _('we said %s').format(detail.name) ] : [];
+	return step.step == 'login' && detail.mechanism ? [ detail.mechanism ] : [];
 }
 
 function row(step) {
 	return E('tr', { 'class': 'tr', 'data-step': step.step }, [
 		E('td', { 'class': 'td left', 'style': 'width:1.5em' }, [
-			E('span', { 'class': 'label ' + (step.ok ? 'success' : 'danger error'), 'title': step.ok ? _('done') : _('failed') },
-				[ step.ok ? '✔' : '✘' ])
+			E('span', { 'class': 'label ' + (step.ok ? 'success' : 'danger error'), 'title': step.ok ? _('done') : _('failed') }, [ step.ok ? '✔' : '✘' ])
 		]),
 		E('td', { 'class': 'td left', 'style': 'width:10em' }, [ STEPS[step.step] || step.step ]),
 		E('td', { 'class': 'td left', 'style': 'overflow-wrap:anywhere' }, [ step.text ].concat(facts(step)).filter(Boolean)
-			.reduce(function(parts, text) { return parts.concat(parts.length ? E('br') : [], text); }, [])),
+			.reduce((parts, text) => parts.concat(parts.length ? E('br') : [], text), [])),
 		E('td', { 'class': 'td right', 'style': 'width:5em' }, [ step.seconds != null ? _('%d ms').format(step.seconds * 1000) : '' ])
 	]);
+}
+
+/* That there is no end yet: for whom, since when, and how long at most. */
+function waiting(begun, seconds) {
+	return E('tr', { 'class': 'tr' }, [ E('td', { 'class': 'td left', 'colspan': 4 }, [
+		E('em', { 'class': 'spinning' }, [ begun
+			? _('Waiting for %s: %d s so far, %d s at most for each answer').format(begun.smarthost, seconds, begun.limit)
+			: _('Waiting for the provider…') ])
+	]) ]);
+}
+
+/*
+ * A second look before a certificate is trusted that nobody vouches for: what that means, and the word of somebody who has
+ * compared it.
+ */
+function askTrust(host, sha256, trust) {
+	const compared = E('input', { 'type': 'checkbox', 'id': 'mailrelay-compared' });
+	const button = E('button', {
+		'class': 'btn cbi-button cbi-button-negative', 'id': 'mailrelay-trust', 'disabled': '',
+		'click': ui.createHandlerFn(null, () => Promise.resolve(trust(host, sha256)).then(ui.hideModal))
+	}, [ _('Trust this certificate') ]);
+
+	compared.addEventListener('change', () => { button.disabled = !compared.checked; });
+	ui.showModal(_('Trust a certificate'), [
+		E('p', {}, [ _('Only for a server of your own. Of a public provider this certificate means that something on the way answers in its place: whoever that is would get the password and read all mail.') ]),
+		E('p', {}, [ _('%s has shown the certificate with this SHA-256 fingerprint:').format(host) ]),
+		E('p', {}, [ E('code', { 'style': 'overflow-wrap:anywhere' }, [ sha256 ]) ]),
+		E('p', {}, [ _('At the server itself this prints it: openssl x509 -noout -fingerprint -sha256 -in CERTIFICATE') ]),
+		E('p', {}, [ E('label', {}, [ compared, ' ', _('I have compared it at the server itself, and it is the same.') ]) ]),
+		E('div', { 'class': 'right' }, [
+			E('button', { 'class': 'btn cbi-button', 'click': ui.hideModal }, [ _('Dismiss') ]), ' ', button
+		])
+	]);
+}
+
+/* The way to it, where the certificate is what failed. */
+function trustLink(last, steps, trust) {
+	const shown = steps.filter((step) => step.step == 'certificate' && !step.ok && (step.detail || {}).sha256).pop();
+
+	if (!trust || !shown || !last || [ 'certificate-untrusted', 'certificate-changed' ].indexOf(last.advice_code) < 0)
+		return '';
+
+	return E('p', {}, [ E('button', {
+		'class': 'btn cbi-button', 'id': 'mailrelay-look', 'click': () => askTrust(shown.smarthost, shown.detail.sha256, trust)
+	}, [ _('It is a server of my own…') ]) ]);
 }
 
 /* By what became of the mail: LuCI's kind of box, and its title. */
@@ -73,30 +118,31 @@ const RESULTS = {
 	failed: [ 'error', _('The mail was not sent') ]
 };
 
-function verdict(last) {
+function verdict(last, steps, trust) {
 	const [ kind, title ] = RESULTS[(last || {}).result] || RESULTS.failed, failed = kind != 'success';
-	const faults = (last && last.findings || []).filter(function(finding) { return !finding.warning; });
+	const faults = (last && last.findings || []).filter((finding) => !finding.warning);
 	const texts = (faults.length ? faults.map((fault) => words.findingText(fault)) : [ last ? last.text : _('The test ended without a result; see the log.') ])
-		.map(function(text) { return E('p', {}, [ text ]); });
+		.map((text) => E('p', {}, [ text ]));
 
 	if (!failed)
-		texts.push(E('p', {}, [ _('Look into the mailbox: if it is not there in a few minutes, look among the spam.') ]));
+		texts.push(E('p', {}, [ _('It was sent as %s. Look into the mailbox: if it is not there in a few minutes, look among the spam.').format(last.sender) ]));
 	else if (last && last.advice)
 		texts.unshift(E('p', { 'class': 'mailrelay-advice' }, [ E('strong', {}, [ words.adviceText(last) ]) ]));
 
-	return E('div', { 'class': 'alert-message ' + kind }, [ E('h4', {}, [ title ]) ].concat(texts));
+	return E('div', { 'class': 'alert-message ' + kind }, [ E('h4', {}, [ title ]), ...texts, trustLink(last, steps, trust) ]);
 }
 
 function wait() {
-	return new Promise(function(resolve) { window.setTimeout(resolve, PAUSE); });
+	return new Promise((resolve) => window.setTimeout(resolve, PAUSE));
 }
 
 return baseclass.extend({
 	/*
 	 * The panel. `settings` returns, or promises, the settings to send by as the text of a file; without it the saved
-	 * ones are taken. `plays`: whether the engine can play a machine.
+	 * ones are taken. `plays`: whether the engine can play a machine. `trust(host, sha256)` has the certificate that
+	 * "host:port" has shown trusted from then on.
 	 */
-	render: function(settings, plays) {
+	render(settings, plays, trust) {
 		const field = E('input', {
 			'type': 'email', 'class': 'cbi-input-text', 'id': 'mailrelay-test-address', 'autocomplete': 'email',
 			'placeholder': 'you@example.org', 'aria-label': _('Mail address')
@@ -105,7 +151,7 @@ return baseclass.extend({
 		const send = (address) => Promise.resolve(settings ? settings() : null)
 			.then((text) => text ? relay.testDraft(address, text) : relay.test(address));
 		const button = (id, kind, title, begin) => E('button', {
-			'class': 'btn cbi-button cbi-button-' + kind, 'id': id, 'click': ui.createHandlerFn(this, 'run', field, result, begin)
+			'class': 'btn cbi-button cbi-button-' + kind, 'id': id, 'click': ui.createHandlerFn(this, 'run', field, result, begin, trust)
 		}, [ title ]);
 
 		return E('div', { 'class': 'cbi-section' }, [
@@ -130,7 +176,7 @@ return baseclass.extend({
 	},
 
 	/* Begins it and follows it. `begin` promises the router's answer. */
-	run: function(field, result, begin) {
+	run(field, result, begin, trust) {
 		const table = E('table', { 'class': 'table' });
 
 		dom.content(result, table);
@@ -139,25 +185,29 @@ return baseclass.extend({
 			if (!answer.ok)
 				throw new Error(answer.text);
 
-			return this.follow(table);
-		}).then((last) => {
-			dom.append(result, verdict(last));
+			return this.follow(table, { steps: 0, since: Date.now() });
+		}).then((steps) => {
+			const last = steps[steps.length - 1];
+
+			dom.append(result, verdict(last && last.result ? last : null, steps, trust));
 		}).catch((error) => {
-			dom.content(result, verdict({ text: error.message }));
+			dom.content(result, verdict({ text: error.message }, []));
 		});
 	},
 
-	/* Shows the steps as they come; promises the last one, which has the result, null if it ended without. */
-	follow: function(table) {
+	/* Shows the steps as they come; promises all of them, the result last. `seen`: how many there were, and since when. */
+	follow(table, seen) {
 		return relay.testStatus().then((answer) => {
-			const steps = answer.steps, last = steps[steps.length - 1];
+			const steps = answer.steps || [];
+			const begun = steps.filter((step) => step.step == 'begin').pop();
 
-			dom.content(table, steps.filter((step) => !step.result).map(row).concat(
-				answer.running ? E('tr', { 'class': 'tr' }, [ E('td', { 'class': 'td left', 'colspan': 4 }, [
-					E('em', { 'class': 'spinning' }, [ _('Waiting for the provider…') ])
-				]) ]) : []));
+			if (steps.length != seen.steps)
+				seen = { steps: steps.length, since: Date.now() };
 
-			return answer.running ? wait().then(() => this.follow(table)) : (last && last.result ? last : null);
+			dom.content(table, steps.filter((step) => !step.result && step.step != 'begin').map(row)
+				.concat(answer.running ? waiting(begun, (Date.now() - seen.since) / 1000) : []));
+
+			return answer.running ? wait().then(() => this.follow(table, seen)) : steps;
 		});
 	}
 });

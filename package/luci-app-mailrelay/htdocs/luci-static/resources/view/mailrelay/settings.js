@@ -3,24 +3,21 @@
 'require form';
 'require ui';
 'require uci';
-'require tools.widgets as widgets';
+'require mailrelay.fields as fields';
 'require mailrelay.kinds as kinds';
 'require mailrelay.layout as layout';
-'require mailrelay.options as options';
 'require mailrelay.providers as providers';
 'require mailrelay.relay as relay';
 'require mailrelay.trial as trial';
+'require mailrelay.upkeep as upkeep';
 'require mailrelay.words as words';
 
 /*
- * The settings: their fields and titles stand in layout.js, everything else about an option in options.js. Nothing is
- * saved that the relay's own check finds a fault in; it says why.
+ * The settings. Nothing is saved that the relay's own check finds a fault in; it says why. A link to
+ * #mailrelay/SECTION/OPTION, with the section as the relay calls it, opens that field.
  */
 
 const CONFIG = 'mailrelay';
-
-/* What a grid's rows show; the rest is behind Edit. */
-const COLUMNS = { smarthost: [ 'enabled', 'host', 'username' ], client: [ 'address', 'accept_any_login', 'username' ] };
 
 /* A section as `mailrelay check` calls it. */
 function checkName(section) {
@@ -28,12 +25,16 @@ function checkName(section) {
 		return section['.name'];
 
 	return '%s[%d]'.format(section['.type'], uci.sections(CONFIG, section['.type'])
-		.findIndex(function(other) { return other['.name'] == section['.name']; }));
+		.findIndex((other) => other['.name'] == section['.name']));
+}
+
+function sectionOf(name) {
+	return uci.sections(CONFIG).find((section) => checkName(section) == name);
 }
 
 /* Where a finding is, as the page calls it. */
 function place(name, option) {
-	const section = uci.sections(CONFIG).find(function(section) { return checkName(section) == name; });
+	const section = sectionOf(name);
 
 	if (!section)
 		return option || name;
@@ -43,77 +44,85 @@ function place(name, option) {
 	return [ own, option ? layout.titleOf(section['.type'], option) || option : '' ].filter(Boolean).join(', ');
 }
 
-/* The schema's help as HTML: `code` and *stress*. */
-function html(text) {
-	return text.replace(/&/g, '&amp;').replace(/</g, '&lt;')
-		.replace(/`([^`]*)`/g, '<code>$1</code>').replace(/\*([^*]+)\*/g, '<em>$1</em>');
-}
+/* What the relay's check finds, in one section where that is named: [ faults, warnings ]. */
+function check(own) {
+	return relay.checkDraft(relay.draft()).then((answer) => {
+		const findings = (answer.findings || []).filter((finding) => !own || finding.section == own);
 
-function widgetOf(option) {
-	if (option.type == 'network')
-		return widgets.NetworkSelect;
-	if (option.list)
-		return form.DynamicList;
-	return { switch: form.Flag, choice: form.ListValue }[option.type] || form.Value;
-}
-
-/* One field, by what the schema says of its option. */
-function addField(section, type, tab, name, title) {
-	const option = options.sections[type][name];
-	const o = section.taboption(tab, widgetOf(option), name, title, html(option.help));
-
-	if (option.type == 'network') {
-		o.multiple = true;
-		o.nocreate = true;
-	}
-	else {
-		o.validate = function(section_id, value) { return kinds.check(option, value); };
-	}
-
-	if (option.type == 'switch') {
-		o.default = option.value;
-		o.load = function(section_id) {
-			const value = uci.get(CONFIG, section_id, name);
-			return options.yes.indexOf(value) >= 0 ? '1' : options.no.indexOf(value) >= 0 ? '0' : value;
-		};
-	}
-	else if (option.type == 'choice') {
-		option.choices.forEach(function(choice) { o.value(choice); });
-		o.default = option.value;
-	}
-	else if (option.list && options.spaceFree.indexOf(option.type) < 0) {
-		o.load = function(section_id) {
-			const value = uci.get(CONFIG, section_id, name);
-			return typeof(value) == 'string' ? [ value ] : value;
-		};
-	}
-
-	if (name == 'enabled')
-		o.rmempty = false;
-	if (option.type == 'secret')
-		o.password = true;
-	if (option.required)
-		o.rmempty = false;
-
-	o.placeholder = option.value || (option.computed || '').replace(/`/g, '');
-	return o;
-}
-
-/* All fields of a section; `first` adds what comes before them. */
-function addFields(section, type, first) {
-	layout.tabs[type].forEach(function(tab) { section.tab(tab[0], tab[1]); });
-
-	if (first)
-		first(section);
-
-	layout.tabs[type].forEach(function(tab) {
-		tab[2].forEach(function(entry) {
-			const o = addField(section, type, tab[0], entry[0], entry[1]);
-
-			if (COLUMNS[type] && COLUMNS[type].indexOf(entry[0]) < 0)
-				o.modalonly = true;
-		});
+		return [ findings.filter((finding) => !finding.warning), findings.filter((finding) => finding.warning) ];
 	});
+}
+
+/* An error that needs no telling any more. */
+function told(findings) {
+	return Object.assign(new Error(words.findingText(findings[0], place)), { shown: true });
+}
+
+function dialog(title, children) {
+	ui.showModal(title, children.concat(E('div', { 'class': 'right' }, [
+		E('button', { 'class': 'btn cbi-button', 'click': ui.hideModal }, [ _('Dismiss') ])
+	])));
+}
+
+/* Shows a box on top of an open dialog, in place of the one before. */
+function showIn(map, name, box) {
+	map.root.querySelectorAll('.mailrelay-faults, .mailrelay-warnings').forEach((old) => old.remove());
+	box.classList.add(name);
+	map.root.insertBefore(box, map.root.firstChild);
+	box.scrollIntoView({ block: 'nearest' });
+}
+
+/*
+ * The first provider makes the relay ready: it is switched on, and mail comes from the account, as most providers demand.
+ */
+function begin(section_id) {
+	const login = uci.get(CONFIG, section_id, 'username') || '';
+	const isAddress = login && kinds.check({ type: 'address' }, login) === true;
+
+	uci.set(CONFIG, 'main', 'enabled', '1');
+
+	if (!uci.get(CONFIG, 'main', 'sender') && isAddress)
+		uci.set(CONFIG, 'main', 'sender', login);
+
+	ui.addNotification(null, E('p', {}, [ isAddress
+		? _('The first provider: the relay is switched on, and mail is sent as %s.').format(uci.get(CONFIG, 'main', 'sender'))
+		: _('The first provider: the relay is switched on.') ]), 'info');
+}
+
+/* Has a dialog's Save ask the check first: faults keep it open, warnings until it is pressed again. */
+function guard(section) {
+	section.addModalOptions = (modal, section_id) => {
+		const map = modal.map;
+		const isFirst = !uci.get(CONFIG, section_id, 'host') && section.sectiontype == 'smarthost'
+			&& uci.sections(CONFIG, 'smarthost').length == 1;
+		let known = '';
+
+		map.save = function(cb, silent) {
+			return form.Map.prototype.save.call(this, () => check(checkName(uci.get(CONFIG, section_id))).then(([ faults, warnings ]) => {
+				const found = warnings.map((finding) => [ finding.code, finding.option ].join(' ')).join();
+
+				if (faults.length) {
+					showIn(map, 'mailrelay-faults', relay.box('error', _('This is not saved'), faults, place));
+					throw told(faults);
+				}
+
+				if (warnings.length && found != known) {
+					const box = relay.box('notice', _('Before this is saved'), warnings, place);
+
+					box.appendChild(E('div', { 'class': 'right' }, [ E('button', {
+						'class': 'btn cbi-button mailrelay-anyhow',
+						'click': () => map.root.closest('.modal').querySelector('.cbi-button-positive').click()
+					}, [ _('Save anyhow') ]) ]));
+					known = found;
+					showIn(map, 'mailrelay-warnings', box);
+					throw told(warnings);
+				}
+
+				if (isFirst)
+					begin(section_id);
+			}), silent);
+		};
+	};
 }
 
 /* The list of known providers on top of a provider's fields, and what each wants for a login. */
@@ -122,84 +131,71 @@ function addProviders(section) {
 
 	o.modalonly = true;
 	o.value('', _('another one'));
-	providers.list.forEach(function(provider) { o.value(provider.name); });
-	o.load = function(section_id) { return (providers.of(uci.get(CONFIG, section_id, 'host')) || { name: '' }).name; };
-	o.write = o.remove = function() {};
+	providers.list.forEach((provider) => o.value(provider.name));
+	o.load = (section_id) => (providers.of(uci.get(CONFIG, section_id, 'host')) || { name: '' }).name;
+	o.write = o.remove = () => {};
 	o.onchange = function(ev, section_id, name) {
-		const provider = providers.list.find(function(one) { return one.name == name; });
+		const provider = providers.list.find((one) => one.name == name);
 
-		[ 'host', 'port', 'tls', 'rate' ].forEach(L.bind(function(option) {
+		[ 'host', 'port', 'tls', 'rate' ].forEach((option) => {
 			const found = this.map.lookupOption(option, section_id);
 
 			if (provider && found)
 				found[0].getUIElement(section_id).setValue(provider[option] || '');
-		}, this));
+		});
 		this.map.checkDepends();
 	};
 
-	providers.list.forEach(function(provider, at) {
+	providers.list.forEach((provider, at) => {
 		const hint = section.taboption('general', form.DummyValue, '_login' + at, _('About its login'));
 
 		hint.modalonly = true;
 		hint.depends('_provider', provider.name);
-		hint.load = function() { return provider.login; };
+		hint.load = () => provider.login;
 	});
 }
 
-/* Asks the relay's check; promises its warnings. What has faults is not saved, and said. */
-function refuseFaults(map) {
-	return relay.checkDraft(relay.draft()).then(function(answer) {
-		const own = map.parent ? checkName(uci.get(CONFIG, map.section)) : null;
-		const findings = (answer.findings || []).filter(function(finding) { return !own || finding.section == own; });
-		const faults = findings.filter(function(finding) { return !finding.warning; });
+/* Brings a field of the page, or of the open dialog, to the person: its tab, and the cursor. */
+function focusOn(within, section_id, option) {
+	const field = within.querySelector('[id="cbi-%s-%s-%s"]'.format(CONFIG, section_id, option));
+	const pane = field && field.closest('[data-tab]');
+	const tab = pane && pane.parentNode.querySelector('.cbi-tabmenu [data-tab="%s"] a'.format(pane.getAttribute('data-tab')));
+	const input = field && field.querySelector('input:not([type="hidden"]), select, textarea, .cbi-dropdown');
 
-		if (answer.ok || !faults.length)
-			return findings.filter(function(finding) { return finding.warning; });
-
-		const box = relay.box('error', _('This is not saved'), faults, place);
-
-		box.classList.add('mailrelay-faults');
-
-		if (own) {
-			map.root.querySelectorAll('.mailrelay-faults').forEach(function(old) { old.remove(); });
-			map.root.insertBefore(box, map.root.firstChild);
-			box.scrollIntoView({ block: 'nearest' });
-		}
-		else {
-			ui.showModal(_('Settings'), [
-				box,
-				E('div', { 'class': 'right' }, [ E('button', { 'class': 'btn cbi-button', 'click': ui.hideModal }, [ _('Dismiss') ]) ])
-			]);
-		}
-
-		return Promise.reject(Object.assign(new Error(words.findingText(faults[0], place)), { shown: true }));
-	});
-}
-
-/* Has a dialog's Save ask the check first. */
-function guard(section) {
-	section.addModalOptions = function(modal) {
-		const map = modal.map;
-
-		map.save = function(cb, silent) {
-			return form.Map.prototype.save.call(this, function() { return refuseFaults(map); }, silent);
-		};
-	};
+	if (tab)
+		tab.click();
+	if (field)
+		field.scrollIntoView({ block: 'center' });
+	if (input)
+		input.focus();
 }
 
 return view.extend({
-	load: function() {
+	load() {
 		if (!L.hasViewPermission())
 			return null;
 
-		return Promise.all([ relay.status(), uci.load(CONFIG) ]).then(function(data) {
+		return Promise.all([ relay.status(), uci.load(CONFIG) ]).then(([ status ]) => {
 			if (!uci.get(CONFIG, 'main'))
 				uci.add(CONFIG, 'mailrelay', 'main');
-			return data[0];
+			return status;
 		});
 	},
 
-	render: function(status) {
+	/* A list of sections with dialogs behind it. */
+	grid(type, title, description, add, dialogTitle, none, columns, first) {
+		const s = this.map.section(form.GridSection, type, title, description);
+
+		s.addremove = s.anonymous = s.nodescriptions = true;
+		s.addbtntitle = add;
+		s.modaltitle = dialogTitle;
+		s.renderSectionPlaceholder = () => E('em', {}, [ none ]);
+		guard(s);
+		fields.add(s, type, first, columns);
+		return s;
+	},
+
+	render(status) {
 		if (!status) {
 			this.handleSave = this.handleSaveApply = this.handleReset = null;
 			return E([], [
@@ -208,53 +204,90 @@ return view.extend({
 			]);
 		}
 
-		const m = this.map = new form.Map(CONFIG, _('Mail Relay') + ' – ' + _('Settings'),
+		this.map = new form.Map(CONFIG, _('Mail Relay') + ' – ' + _('Settings'),
 			status.engine == 'postfix' ? _('Carried out by Postfix, which cannot do all of this: when you save, the page names what it leaves out.') : null);
+		fields.add(this.map.section(form.NamedSection, 'main', 'mailrelay'), 'mailrelay');
 
-		let s = m.section(form.NamedSection, 'main', 'mailrelay');
-		addFields(s, 'mailrelay');
+		this.grids = {
+			smarthost: this.grid('smarthost', _('Providers'), _('The servers that mail goes out through. The first one is used, the others when it fails.'),
+				_('Add a provider'), _('Provider'), _('There is no provider yet: add yours.'), [ 'enabled', 'host', 'username' ], addProviders),
+			client: this.grid('client', _('Machines'), _('Only for machines that need something special, such as one that has to give a password of its own, or that sends too much. Who may send at all is set above.'),
+				_('Add a machine'), _('Machine'), _('None.'), [ 'address', 'accept_any_login', 'username' ])
+		};
+		this.grids.smarthost.sortable = true;
 
-		s = m.section(form.GridSection, 'smarthost', _('Providers'), _('The servers that mail goes out through. The first one is used, the others when it fails.'));
-		s.addremove = s.anonymous = s.sortable = s.nodescriptions = true;
-		s.addbtntitle = _('Add a provider');
-		s.modaltitle = _('Provider');
-		s.renderSectionPlaceholder = function() { return E('em', {}, [ _('There is no provider yet: add yours.') ]); };
-		guard(s);
-		addFields(s, 'smarthost', addProviders);
+		return this.map.render().then((node) => {
+			window.addEventListener('hashchange', () => this.follow());
+			window.setTimeout(() => this.follow());
 
-		s = m.section(form.GridSection, 'client', _('Machines'), _('Only for machines that need something special, such as one that has to give a password of its own, or that sends too much. Who may send at all is set above.'));
-		s.addremove = s.anonymous = s.nodescriptions = true;
-		s.addbtntitle = _('Add a machine');
-		s.modaltitle = _('Machine');
-		s.renderSectionPlaceholder = function() { return E('em', {}, [ _('None.') ]); };
-		guard(s);
-		addFields(s, 'client');
+			return E([], [
+				node,
+				status.cannot.indexOf('test') < 0 ? trial.render(() => this.draft(), false, (host, sha256) => this.trust(host, sha256)) : '',
+				upkeep.render(() => this.draft(), () => this.redraw())
+			]);
+		});
+	},
 
-		return m.render().then(L.bind(function(node) {
-			return E([], [ node, status.cannot.indexOf('test') < 0 ? trial.render(L.bind(this.draft, this)) : '' ]);
-		}, this));
+	/* Opens the field that the page's address names. */
+	follow() {
+		const [ config, name, option ] = decodeURIComponent(location.hash.slice(1)).split('/');
+
+		if (config != CONFIG || !option)
+			return null;
+		if (name == 'main')
+			return focusOn(this.map.root, name, option);
+
+		const section = sectionOf(name);
+		const grid = this.grids[section ? section['.type'] : name.replace(/\[.*/, '')];
+		const opened = section ? grid.renderMoreOptionsModal(section['.name']) : grid && grid.handleAdd();
+
+		return Promise.resolve(opened).then(() => {
+			const sections = uci.sections(CONFIG);
+
+			focusOn(document.getElementById('modal_overlay'), (section || sections[sections.length - 1])['.name'], option);
+		});
 	},
 
 	/* The settings in the form, to try them. */
-	draft: function() {
-		return this.map.parse().then(function() { return relay.draft(); });
+	draft() {
+		return this.map.parse().then(() => relay.draft());
 	},
 
-	handleSave: function() {
-		const map = this.map;
+	redraw() {
+		return this.map.load().then(() => this.map.reset());
+	},
+
+	/* Takes the certificate that a provider has shown, "host:port", for the one to trust. */
+	trust(host, sha256) {
+		const section = uci.sections(CONFIG, 'smarthost').find((one) => host == one.host || host.indexOf(one.host + ':') == 0);
+
+		if (!section)
+			return null;
+
+		uci.set(CONFIG, section['.name'], 'fingerprint', sha256);
+		return uci.save().then(() => this.redraw());
+	},
+
+	handleSave() {
 		let warnings = [];
 
-		return map.save(function() {
-			return refuseFaults(map).then(function(found) { warnings = found; });
-		}, true).then(function() {
+		return this.map.save(() => check().then(([ faults, found ]) => {
+			warnings = found;
+
+			if (faults.length) {
+				const box = relay.box('error', _('This is not saved'), faults, place);
+
+				box.classList.add('mailrelay-faults');
+				dialog(_('Settings'), [ box ]);
+				throw told(faults);
+			}
+		}), true).then(() => {
 			if (warnings.length)
 				ui.addNotification(null, relay.box('notice', _('Saved. Worth knowing:'), warnings, place), 'info');
-		}).catch(function(error) {
+		}).catch((error) => {
 			if (!error.shown)
-				ui.showModal(_('Settings'), [
-					E('p', {}, [ _('This is not saved yet:') ]),
-					E('p', { 'style': 'white-space:pre-line' }, [ error.message ]),
-					E('div', { 'class': 'right' }, [ E('button', { 'class': 'btn cbi-button', 'click': ui.hideModal }, [ _('Dismiss') ]) ])
+				dialog(_('Settings'), [
+					E('p', {}, [ _('This is not saved yet:') ]), E('p', { 'style': 'white-space:pre-line' }, [ error.message ])
 				]);
 
 			return Promise.reject(error);
