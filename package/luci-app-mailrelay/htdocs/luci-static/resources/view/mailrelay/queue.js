@@ -20,7 +20,7 @@ const FILTERS = [ [ '', _('All') ], [ 'queue', _('Waiting') ], [ 'hold', _('Held
 const ACTIONS = [
 	{ name: 'flush', title: _('Try now'), kind: 'action', needs: 'flush_some', states: [ 'queue' ] },
 	{ name: 'hold', title: _('Hold'), kind: 'neutral', needs: 'hold', states: [ 'queue', 'failed' ] },
-	{ name: 'release', title: _('Release'), kind: 'neutral', needs: 'release', states: [ 'hold', 'failed' ] },
+	{ name: 'release', title: _('Release'), kind: 'neutral', needs: 'release', states: [ 'hold', 'failed' ], hint: _('Puts held and failed mail back into the queue, to be tried at once.') },
 	{ name: 'remove', title: _('Delete'), kind: 'remove', needs: 'delete', states: [ 'queue', 'hold', 'failed' ] }
 ];
 
@@ -131,7 +131,7 @@ return view.extend({
 				E('input', { 'type': 'checkbox', 'id': 'mailrelay-all', 'change': (ev) => mails.choose(ev.target.checked) }), ' ', _('all')
 			])
 		].concat(ACTIONS.filter((action) => this.can(action.needs)).map((action) => E('button', {
-			'class': 'btn cbi-button cbi-button-' + action.kind, 'data-action': action.name,
+			'class': 'btn cbi-button cbi-button-' + action.kind, 'data-action': action.name, 'title': action.hint || null,
 			'click': ui.createHandlerFn(this, 'act', action)
 		}, [ action.title ])), this.progress));
 	},
