@@ -10,6 +10,7 @@ import os
 
 from mailrelay.cli.display import complain, prepare_streams
 from mailrelay.cli.instance import Relay, Stop, single_line
+from mailrelay.cli.service import start_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _take_value(options: Options, letter: str, value: str) -> None:
         options.dot_ends = False
     elif letter == "b":
         if value in ("d", "D"):
-            raise Stop(os.EX_USAGE, f"-b{value} would start a daemon; 'mailrelay serve' does that")
+            raise Stop(os.EX_USAGE, f"-b{value} would start a daemon; '{start_command()}' does that")
         if value not in tuple(_MODES):
             raise Stop(os.EX_USAGE, f"-b{value} is not known here; it can be -bm, -bp, -bs or -bi")
         options.mode = value
