@@ -119,6 +119,8 @@ config smarthost
             assert relay.ask("test", *place, "owner@example.org").returncode == 1
             provider.script = {}
             assert b"queued" in (done := relay.ask("test", *place, "owner@example.org")).stdout, done.stderr
+            played = relay.ask("test", *place, "--machine")
+            assert played.returncode == 0 and b"Delivered" in played.stdout, played.stderr
             for words in (["release", second], ["flush"], ["delete", "--all"]):
                 assert b"Traceback" not in relay.ask(*words[:1], *place, *words[1:]).stderr
             sent = relay.ask("sendmail", *place, "-t", stdin=b"To: root\nSubject: x\n\nfrom nut\n.\nnot this\n")

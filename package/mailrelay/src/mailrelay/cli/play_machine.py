@@ -94,8 +94,11 @@ class Machine:
     def send(self, sender: bytes, recipient: bytes) -> str:
         """Say everything. Return the queue id, "" if the relay does not take the mail, which is reported."""
         stage, began = "connect", monotonic()
+        family = socket.AF_INET6 if ":" in self._place[0] else socket.AF_INET
         try:
-            with socket.create_connection(self._place, _PATIENCE) as sock, sock.makefile("rb") as file:
+            with socket.socket(family) as sock, sock.makefile("rb") as file:
+                sock.settimeout(_PATIENCE)
+                sock.connect(self._place)
                 self._step(stage, True, f"{self._place[0]} port {self._place[1]}", began)
                 text = ""
                 for stage, said in _dialogue(sender, recipient):
