@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from forge.checks import coverage, foreign_cpu, lacking, runner
+from forge.checks import coverage, foreign_cpu, lacking, runner, scripts
 from forge.checks.runner import COLOUR, Outcome, Stage
 from forge.core import choices, cli, console, needs, paths, proc
 from forge.core.errors import CommandError, ForgeError, UsageError
@@ -136,7 +136,7 @@ def lint_stages() -> list[Stage]:
     mypy: list[proc.Arg] = [sys.executable, "-m", "mypy", "--strict"]
     host_mypy = [*mypy, "--python-version=3.11"]
     ruff: list[proc.Arg] = [sys.executable, "-m", "ruff"]
-    return [
+    stages = [
         _command("mypy, relay", [*mypy, "--python-version=3.10", paths.RELAY]),
         _command("mypy, host", [*host_mypy, "--exclude=/standin/", paths.ROOT / "forge", paths.ROOT / "tasks.py"]),
         _command("mypy, stand-in", [*host_mypy, "--explicit-package-bases", STANDIN]),
@@ -144,6 +144,7 @@ def lint_stages() -> list[Stage]:
         _command("ruff format", [*ruff, "format", "--quiet", "--check", "--output-format=concise", "."]),
         _command("shellcheck", ["shellcheck", *map(str, shell_files())]),
     ]
+    return [*stages, Stage("eslint", lambda: _outcome(scripts.check()))] if scripts.offered() else stages
 
 
 def on_guest(target: Target, arguments: Sequence[str]) -> Stage:
@@ -152,12 +153,12 @@ def on_guest(target: Target, arguments: Sequence[str]) -> Stage:
 
 
 def _command(name: str, argv: Sequence[proc.Arg]) -> Stage:
-    def action() -> Outcome:
-        result = proc.run(argv, cwd=paths.ROOT, check=False, timeout=LINT_TIMEOUT)
-        lines = result.output.rstrip().splitlines()
-        return Outcome(result.status == 0, lines[-1] if lines else "", result.output)
+    return Stage(name, lambda: _outcome(proc.run(argv, cwd=paths.ROOT, check=False, timeout=LINT_TIMEOUT)))
 
-    return Stage(name, action)
+
+def _outcome(result: proc.Result) -> Outcome:
+    lines = result.output.rstrip().splitlines()
+    return Outcome(result.status == 0, lines[-1] if lines else "", result.output)
 
 
 def shell_files() -> list[Path]:

@@ -8,6 +8,8 @@
 'require mailrelay.options as options';
 'require mailrelay.relay as relay';
 
+/* global kinds, layout, options, relay */
+
 /* The fields of the settings page, made of what the relay's schema says of each option. */
 
 /* The schema's help as HTML: `code` and *stress*. */

@@ -2,6 +2,8 @@
 'require baseclass';
 'require mailrelay.options as options';
 
+/* global options */
+
 /*
  * Whether a value is of its type. What an expression can say of one comes from the relay's schema (options.js); here is
  * what it cannot: addresses, hosts, aliases. Tests hold both to the relay's verdict on the same values.
@@ -24,9 +26,7 @@ function isText(value) {
 function ipv4(value) {
 	const parts = value.split('.');
 
-	return parts.length == 4 && parts.every(function(part) {
-		return /^(0|[1-9][0-9]{0,2})$/.test(part) && +part < 256;
-	}) ? parts.map(Number) : null;
+	return parts.length == 4 && parts.every((part) => /^(0|[1-9][0-9]{0,2})$/.test(part) && +part < 256) ? parts.map(Number) : null;
 }
 
 /* An IPv6 address as eight numbers, or null. */
@@ -47,7 +47,7 @@ function ipv6(value) {
 	if (text.indexOf(':') < 0 || halves.length > 2)
 		return null;
 
-	const words = halves.map(function(half) { return half === '' ? [] : half.split(':'); });
+	const words = halves.map((half) => half === '' ? [] : half.split(':'));
 	const count = words[0].length + (words[1] || []).length;
 
 	if (halves.length == 1 ? count != 8 : count > 7)
@@ -56,12 +56,12 @@ function ipv6(value) {
 	const fill = Array(8 - count).fill('0');
 	const all = words[0].concat(fill, words[1] || []);
 
-	return all.every(function(word) { return /^[0-9A-Fa-f]{1,4}$/.test(word); })
-		? all.map(function(word) { return parseInt(word, 16); }) : null;
+	return all.every((word) => /^[0-9A-Fa-f]{1,4}$/.test(word))
+		? all.map((word) => parseInt(word, 16)) : null;
 }
 
 function isMapped(words) {
-	return words && words.slice(0, 5).every(function(word) { return word == 0; }) && words[5] == 0xffff;
+	return words && words.slice(0, 5).every((word) => word == 0) && words[5] == 0xffff;
 }
 
 function isAddress(value) {
@@ -127,7 +127,7 @@ function isAlias(value) {
 	if (!found || !found[1] || !found[2] || found[1] == '*')
 		return false;
 
-	return [ found[1] ].concat(found[2].split(',')).every(function(name, i) {
+	return [ found[1] ].concat(found[2].split(',')).every((name, i) => {
 		const word = i ? name.trim() : name;
 
 		if (!i && word.charAt(0) == '@')
@@ -140,7 +140,7 @@ function isAlias(value) {
 function normal(path) {
 	const parts = [];
 
-	path.split('/').forEach(function(part) {
+	path.split('/').forEach((part) => {
 		if (part == '..')
 			parts.pop();
 		else if (part != '' && part != '.')

@@ -2,6 +2,8 @@
 'require baseclass';
 'require mailrelay.relay as relay';
 
+/* global relay */
+
 /*
  * The way of a mail, drawn: machines, router, provider, you, and between them links that are green, yellow or red and
  * lead to what is to be mended. It judges by what the relay tells of itself, and never by less: what nobody has tried

@@ -63,6 +63,6 @@ return baseclass.extend({
 
 	/* The provider of a server's name, or undefined. */
 	of: function(host) {
-		return this.list.find(function(provider) { return provider.host == host; });
+		return this.list.find((provider) => provider.host == host);
 	}
 });

@@ -6,6 +6,8 @@
 'require mailrelay.layout as layout';
 'require mailrelay.words as words';
 
+/* global layout, words */
+
 /*
  * What the views share: the calls of rpcd's object, texts for times and sizes, and what is said of settings. No rule
  * about settings stands here: the relay's own check says what is wrong with them.
@@ -167,7 +169,7 @@ return baseclass.extend({
 	box: function(kind, title, findings, names) {
 		return E('div', { 'class': 'alert-message ' + kind }, [
 			E('h4', {}, [ title ]),
-			E('ul', { 'style': 'margin:0; padding-left:1.5em' }, findings.map(function(finding) {
+			E('ul', { 'style': 'margin:0; padding-left:1.5em' }, findings.map((finding) => {
 				const place = names ? names(finding.section, finding.option) : finding.option && layout.title(finding.section, finding.option);
 
 				return E('li', {}, place ? [ E('strong', {}, [ place ]), ': ', words.finding(finding) ] : [ words.finding(finding) ]);

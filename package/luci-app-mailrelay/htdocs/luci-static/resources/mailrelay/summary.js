@@ -4,6 +4,8 @@
 'require mailrelay.relay as relay';
 'require mailrelay.words as words';
 
+/* global picture, relay, words */
+
 /* What the owner should know now, in words: above the picture on the overview, and in short on LuCI's status page. */
 
 /* A box of a kind of LuCI's; the last part is a way on. */

@@ -5,6 +5,8 @@
 'require mailrelay.relay as relay';
 'require mailrelay.words as words';
 
+/* global relay, words */
+
 /*
  * The test mail: a field, a button, and each step as it happens. Shown on the overview, where it goes out by the saved
  * settings, and on the settings page, where it goes out by those in the form. On the overview a machine's mail can be

@@ -3,7 +3,8 @@
 'require ui';
 'require uci';
 'require mailrelay.relay as relay';
-'require mailrelay.words as words';
+
+/* global relay */
 
 /*
  * What there is to do with the service and all settings at once: start it anew, save them in a file, take them from one.

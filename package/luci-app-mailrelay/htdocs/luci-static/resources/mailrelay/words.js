@@ -4,6 +4,8 @@
 'require mailrelay.layout as layout';
 'require mailrelay.options as options';
 
+/* global advice, layout, options */
+
 /*
  * What the relay finds and advises, in the page's words and language: by the ids that it gives beside its own English,
  * which speaks of options. {main.sender} is the title of that field, {value} a fact of the relay's. Where an id is not

@@ -7,6 +7,8 @@
 'require mailrelay.trial as trial';
 'require mailrelay.summary as summary';
 
+/* global picture, relay, trial, summary */
+
 /* The way of a mail as a picture, what is wrong on it and what mends that, what was sent, and a mail to try it. */
 return view.extend({
 	load: () => relay.status(),

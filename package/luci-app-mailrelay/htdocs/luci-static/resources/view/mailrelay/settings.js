@@ -12,6 +12,8 @@
 'require mailrelay.upkeep as upkeep';
 'require mailrelay.words as words';
 
+/* global fields, kinds, layout, providers, relay, trial, upkeep, words */
+
 /*
  * The settings. Nothing is saved that the relay's own check finds a fault in; it says why. A link to
  * #mailrelay/SECTION/OPTION, with the section as the relay calls it, opens that field.

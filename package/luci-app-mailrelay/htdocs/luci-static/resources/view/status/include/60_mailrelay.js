@@ -4,6 +4,8 @@
 'require mailrelay.relay as relay';
 'require mailrelay.summary as summary';
 
+/* global picture, relay, summary */
+
 /* The mail relay in short, on LuCI's status page. */
 return baseclass.extend({
 	title: _('Mail Relay'),
