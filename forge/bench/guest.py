@@ -139,7 +139,7 @@ class _Router:
         lines = as_provider.commands(as_provider.settings(self.provider))
         self._ask("uci batch", input="\n".join([*lines, "commit mailrelay", ""]))
         self._ask("service mailrelay reload")
-        self._until_it_greets()
+        relay.until_it_has_a_provider(self.guest)
 
     def measure(self, *, bytecode: bool) -> Figures:
         """One round, on a guest that has just been restored."""

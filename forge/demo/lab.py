@@ -104,7 +104,7 @@ def _configure(guest: Guest, provider: Provider) -> None:
     console.say("  $ uci commit mailrelay; service mailrelay reload", "dim")
     _ask(guest, "uci batch", input="\n".join([*lines, "commit mailrelay", ""]))
     _ask(guest, "sync; service mailrelay reload")  # settings are not mail: only a sync makes them outlive a power cut
-    relay.until_it_greets(guest)
+    relay.until_it_has_a_provider(guest)
     for line in _ask(guest, "logread | grep 'mailrelay'").splitlines():
         console.say(f"  {line}", "dim")
 

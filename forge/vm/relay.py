@@ -52,6 +52,12 @@ def until_it_greets(guest: Guest) -> None:
     until("the relay greets on the LAN", lambda: greeting(guest.lan(25), SILENCE).startswith("220 "))
 
 
+def until_it_has_a_provider(guest: Guest) -> None:
+    """A relay that runs already greets all the while that it takes up new settings."""
+    until("the relay has taken up its provider", lambda: status(guest).get("provider"))
+    until_it_greets(guest)
+
+
 def status(guest: Guest) -> dict[str, Any]:
     """The relay's own account of itself; {} before it has written one."""
     try:

@@ -87,7 +87,7 @@ def test_addresses_become_listeners_and_subnets_networks_without_host_bits(tmp_p
         "mynetworks = !10.0.0.1/32, 127.0.0.0/8, [0000:0000:0000:0000:0000:0000:0000:0001]/128, 192.168.1.0/24, "
         "[fd00:0001:0002:0000:0000:0000:0000:0000]/60" in files["main.cf"]
     )
-    assert "inet_interfaces = 127.0.0.1, [::1], 192.168.1.1, [fd00:1:2::1]" in files["main.cf"]
+    assert "proxy_interfaces = 127.0.0.1, [::1], 192.168.1.1, [fd00:1:2::1]" in files["main.cf"]
     listeners = [line.split()[0] for line in files["master.cf"] if line.endswith(" smtpd")]
     assert listeners == [
         f"{address}:{port}" for address in ("127.0.0.1", "[::1]", "192.168.1.1", "[fd00:1:2::1]") for port in (25, 587)

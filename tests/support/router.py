@@ -205,7 +205,7 @@ class Router(ABC):
         def up() -> dict[str, Any]:
             status, instance = self._state()
             ours = bool(status) and status["pid"] == instance.get("pid") and status["pid"] != other_than
-            ours = ours and status["loaded"] != loaded_before
+            ours = ours and status.get("loaded") != loaded_before
             there = any(address.startswith(places) for address in status.get("listening", []))
             return status if ours and there and not self.is_leaving(status["pid"]) else {}
 

@@ -122,7 +122,7 @@ function way_out(r,    s, i, host, list, wait, rate, steps) {
 			row("passwords" r, destination(host) " " one_line(get(host, "username") ":" get(host, "password")))
 	}
 	service("out" r " unix - - n - - smtp")
-	service("\t-o inet_interfaces=loopback-only") # so that a server at an address of ours is no loop
+	service("\t-o proxy_interfaces=") # so that a server at an address of ours is no loop
 	service("\t-o smtp_sasl_auth_enable=yes")
 	service("\t-o smtp_sasl_password_maps=texthash:$config_directory/passwords" r)
 	service("\t-o smtp_tls_policy_maps=texthash:$config_directory/policy" r)

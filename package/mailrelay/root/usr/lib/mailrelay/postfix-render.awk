@@ -86,7 +86,8 @@ function own_literal(    n, i, parts) {
 	return "[" (parts[i] ~ /:/ ? "IPv6:" : "") (ip(parts[i]) == "" ? "127.0.0.1" : parts[i]) "]"
 }
 
-# inet_interfaces are the addresses that the ports of master.cf are opened on; there is no other listener.
+# The addresses that the ports of master.cf are opened on; there is no other listener. As proxy_interfaces they are known
+# to be this machine's all the same, and come and go by a reload, which a change of inet_interfaces does not.
 function networks(    n, i, k, parts, ports, port_count, list, address, most) {
 	most = has(main, "max_connections") ? get(main, "max_connections") + 0 : 64
 	port_count = split(ENVIRON["PORTS"], ports, " ")
@@ -100,7 +101,8 @@ function networks(    n, i, k, parts, ports, port_count, list, address, most) {
 			if (ports[k] ~ /^[0-9]+$/)
 				service(address ":" ports[k] " inet n - n - " (most < 500 ? most : 500) " smtpd")
 	}
-	put("inet_interfaces", list == "" ? "loopback-only" : substr(list, 3))
+	put("inet_interfaces", "loopback-only")
+	put("proxy_interfaces", substr(list, 3))
 	list = ""
 	for (i = 1; i <= sections; i++) # what must log in cannot do so here
 		if (type[i] == "client" && get(i, "username") != "" && network(get(i, "address")) != "")

@@ -5,15 +5,25 @@
 STATUS_START="$RUN_DIR/postfix.start" # what holds as long as master lives: a line of members
 LOOK=5                                # seconds between two looks at the queue
 
-# note_start PID: for postfix-run, before PID becomes master; reads the settings' lines from standard input
+# note_start PID [again]: for postfix-run, before PID becomes master or, again, reloads; reads the settings' lines from
+# standard input
 note_start() {
+	local earlier='' started
 	local address port endpoint smarthosts provider=false missing=false listening='' deaf='' wanted='' allow='' taken item
+	started="$(date +%s)"
+	if [ -n "$2" ]; then
+		read -r earlier <"$STATUS_START"
+		started="${earlier#*\"started\": }" started="${started%%,*}" earlier="${earlier%%\"not_listening\"*}"
+	fi
 	for port in $PORTS; do
 		for address in $ADDRESSES; do
 			endpoint="$address:$port"
 			case "$address" in *:*) endpoint="[$address]:$port" ;; esac
 			case " $BOUND " in
-				*" $address "*) listening="$listening${listening:+, }\"$endpoint\"" wanted="$wanted $endpoint" ;;
+				*" $address "*)
+					listening="$listening${listening:+, }\"$endpoint\""
+					case "$earlier" in *"\"$endpoint\""*) ;; *) wanted="$wanted $endpoint" ;; esac # master has those
+					;;
 				*) deaf="$deaf${deaf:+, }\"$endpoint\": \"the address is not there yet\"" ;;
 			esac
 		done
@@ -27,7 +37,7 @@ note_start() {
 	taken="$(WANTED="$wanted" occupants)"
 	{
 		printf '"version": "%s", "pid": %s, "started": %s, "listening": [%s], "not_listening": {%s}, "allow": [%s], ' \
-			"$(version)" "$1" "$(date +%s)" "$listening" "$deaf" "$allow"
+			"$(version)" "$1" "$started" "$listening" "$deaf" "$allow"
 		printf '"spool": "%s", "spool_missing": %s, "provider": %s, "smarthosts": [%s], "port_taken": [%s], "warnings": [%s],\n' \
 			"$SPOOL" "$missing" "$provider" "$smarthosts" "${taken%%|*}" "${taken#*|}"
 	} >"$STATUS_START"

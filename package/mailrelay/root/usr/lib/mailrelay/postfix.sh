@@ -67,16 +67,17 @@ postfix_maildrop() {
 }
 
 engine_instance() {
-	procd_set_param command /bin/sh "$LIB/postfix-run" "$CONFIG" "$SPOOL" "${SPOOL_MOUNT:--}" "$ADDRESSES" \
-		"$SUBNETS" "$PORTS"
-	procd_set_param file "$CONFIG" "$LIB/version" "$LIB"/common.sh "$LIB"/postfix*
+	local storage=there
+	[ -z "$SPOOL_MOUNT" ] || mounted "$SPOOL_MOUNT" || storage=missing
+	procd_set_param command /bin/sh "$LIB/postfix-run" "$CONFIG" "$SPOOL" "${SPOOL_MOUNT:--}" "$storage"
+	procd_set_param file "$LIB/version" "$LIB"/common.sh "$LIB"/postfix*
 	procd_set_param respawn 3600 5 0
 	procd_set_param term_timeout 15
 	procd_set_param stderr 1
 }
 
 engine_reload() {
-	:
+	/bin/sh "$LIB/postfix-run" again "$CONFIG"
 }
 
 # OpenWrt's own instance takes the same ports, and mail from the internet. Its settings stay as they are.
