@@ -112,7 +112,7 @@ function incoming(status) {
 	if (status.spool_missing)
 		return found(BAD, _('all refused'), field('main', 'spool'), _('The storage for waiting mail is not there.'));
 	if (status.provider === false)
-		return found(BAD, _('all refused'), field('smarthost'), _('There is no provider.'));
+		return found(BAD, _('all refused'), field('smarthost', 'host'), _('There is no provider.'));
 	if (deaf.length)
 		return found(WARN, _('open in part'), field('main', 'network'), _('cannot listen on %s').format(deaf.join(', ')));
 	if (status.allow && !status.allow.some(isElsewhere))
@@ -144,7 +144,7 @@ function outgoing(status) {
 	if (!status.running)
 		return found(UNKNOWN, _('nothing is sent'), page('log'));
 	if (status.provider === false)
-		return found(BAD, _('no provider'), field('smarthost'), _('Add yours.'));
+		return found(BAD, _('no provider'), field('smarthost', 'host'), _('Add yours.'));
 	if (good && first.state == BAD)
 		return found(WARN, _('by a spare'), first.href, first.text);
 	if (good && (status.deferred && failure && (!success || failure.time >= success.time)))

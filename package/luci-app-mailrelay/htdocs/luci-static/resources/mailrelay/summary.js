@@ -46,7 +46,7 @@ function closed(status) {
 	if (!status.running)
 		return box('error', _('The relay should run and does not.'), [], L.url('admin/services/mailrelay/log'), _('Read the log'));
 	if (status.provider === false)
-		return box('notice', _('There is no provider yet: all mail is refused for now.'), [], picture.field('smarthost'), _('Add yours'));
+		return box('notice', _('There is no provider yet: all mail is refused for now.'), [], picture.field('smarthost', 'host'), _('Add yours'));
 	return null;
 }
 
