@@ -101,7 +101,7 @@ def differences(router: Router, folder: Path) -> tuple[int, list[str]]:
     found = []
     for command, output, status in records():
         if command == LOG:
-            said, code = router.run("cat /tmp/probe.log; rm /tmp/probe.log").output, 0
+            said, code = router.run("cat /tmp/probe.log 2>/dev/null; rm -f /tmp/probe.log").output, 0
         else:
             if command.startswith(("apk add", "apk del")):
                 router.run("rm -f /tmp/probe.log")
