@@ -102,6 +102,8 @@ def test_deferred_mail_is_yellow_and_counted_while_it_waits(
     browser.open("overview")
     browser.wait(lambda: states(browser)["out"] in ("warn", "bad"), "not green")
     assert states(browser)["home"] != "good"
+    link = browser.find('[data-cause="login-refused"] a').get_attribute("href") or ""
+    assert link.endswith("/settings#mailrelay/smarthost%5B0%5D/password")
     stop_provider(relay, provider, provider.password)
     provider.wait_for(1)
     browser.wait(lambda: states(browser) == {"in": "good", "out": "good", "home": "good"}, "mended")

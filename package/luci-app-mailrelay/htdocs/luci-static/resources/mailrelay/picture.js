@@ -31,9 +31,12 @@ const FIELDS = {
 
 /* Themes have these variables or not. Floats and fixed widths of theirs are not touched. */
 const STYLE = `
-.mailrelay-picture, .mailrelay-short, .mailrelay-days { --mailrelay-good: var(--success-color-medium, #2e9e46);
+#mailrelay-status, .mailrelay-short { --mailrelay-good: var(--success-color-medium, #2e9e46);
 	--mailrelay-warn: var(--warn-color-medium, #d99a00); --mailrelay-bad: var(--error-color-medium, #d0342c);
 	--mailrelay-unknown: var(--text-color-medium, #8a8a8a); --mailrelay-border: var(--border-color-medium, rgba(128, 128, 128, .45)); }
+#mailrelay-status > .alert-message.error { background: var(--mailrelay-bad) !important; color: #fff !important; }
+#mailrelay-status > .alert-message.warning { background: var(--mailrelay-warn) !important; color: #000 !important; }
+#mailrelay-status > .alert-message :is(h4, li, p, strong) { background: none; border: none; color: inherit; text-shadow: none; }
 .mailrelay-picture { display: flex; align-items: stretch; margin: .5em 0 1em; }
 .mailrelay-node { flex: 1 1 0; min-width: 0; padding: .75em; border: 1px solid var(--mailrelay-border); border-radius: .5em;
 	overflow-wrap: anywhere; }
@@ -84,6 +87,11 @@ function label(state, text) {
 /* The settings page, at a field: it opens it. */
 function field(section, option) {
 	return L.url('admin/services/mailrelay/settings') + '#' + [ 'mailrelay', section, option ].filter(Boolean).map(encodeURIComponent).join('/');
+}
+
+/* The field that mends a failure at that provider, null where none is known to. */
+function mend(one) {
+	return one && one.name && FIELDS[one.stage] ? field(one.name, FIELDS[one.stage]) : null;
 }
 
 function page(name) {
@@ -202,7 +210,7 @@ function link(name, between, way) {
 }
 
 return baseclass.extend({
-	label, field, waiting,
+	label, field, mend, waiting,
 
 	style: () => E('style', {}, [ STYLE ]),
 

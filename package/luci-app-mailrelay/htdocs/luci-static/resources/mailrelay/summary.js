@@ -81,7 +81,8 @@ function said(failure) {
 }
 
 function troubleBox(trouble, status) {
-	const made = box('error', _('%s (for %s)').format(troubleTitle(trouble), span(trouble.since, status)), said(trouble));
+	const at = picture.mend((status.providers || []).find((one) => one.state == 'bad' && one.text == trouble.answer));
+	const made = box('error', _('%s (for %s)').format(troubleTitle(trouble), span(trouble.since, status)), said(trouble), at, _('Mend it'));
 
 	made.setAttribute('data-cause', trouble.cause);
 	return made;
