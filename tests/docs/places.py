@@ -13,7 +13,7 @@ PLACES = {
     r"cp examples/": "test_inv.py",
     r"python3 -m venv |\. \.venv2/|pip install ": "test_inv.py",
     r"useradd |install |for name in |python3 -I -S package/mailrelay/src |mailrelay |swaks ": "test_linux.py",
-    r"uci |service |opkg |apk |ssh |scp |rm -r /etc/|logread |ubus |owut ": "test_router.py",
+    r"uci |service |opkg |apk |ssh |scp |rm -rf /etc/|logread |ubus |owut ": "test_router.py",
     r"/etc/config/mailrelay:|plant7\.toml|dist/images/": "test_settings.py",
     r"250 ": "test_linux.py",
 }
