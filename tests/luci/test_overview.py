@@ -52,6 +52,15 @@ def test_all_is_green_while_mail_goes_and_links_have_words(browser: Browser, tol
 
 failure = {"time": 1e9 - 5, "id": "1m81x5813g42b6mg", "name": "smarthost[0]", "smarthost": "mail.provider.example"}
 failure |= {"stage": "dot", "answer": "451 4.3.0 later", "advice": "The provider is busy.", "deferred": True}
+failing = {**failure, "name": "", "stage": "login", "answer": REFUSED}
+trouble = {
+    "cause": "login-refused",
+    "smarthost": "",
+    "sender": "",
+    "since": 1.0,
+    "answer": REFUSED,
+    "advice": "Check both.",
+}
 waiting = {**PROVIDER, "state": "waiting", "text": "451 4.3.0 later", "stage": "dot"}
 bad = {**PROVIDER, "state": "bad", "text": REFUSED, "stage": "login", "next_try": 1e9 + 600}
 unknown = {**PROVIDER, "state": "unknown", "name": "spare"}
@@ -66,6 +75,8 @@ unknown = {**PROVIDER, "state": "unknown", "name": "spare"}
          "mail waits", "smarthost%5B0%5D/host"),
         ({"queue": 3, "deferred": 3, "providers": [bad, unknown]}, ("good", "bad", "warn"),
          "refuses the login", "smarthost%5B0%5D/password"),
+        ({"queue": 1, "deferred": 1, "providers": [], "last_success": None, "last_failure": failing,
+          "troubles": [trouble]}, ("good", "bad", "warn"), "refuses the login", "settings"),  # as Postfix tells it
         ({"providers": [bad, {**PROVIDER, "name": "spare"}]}, ("good", "warn", "good"), "by a spare", "password"),
         ({"providers": [unknown], "last_success": None}, ("good", "unknown", "unknown"), "not tried yet", "spare/host"),
         ({"provider": False, "providers": [], "last_success": None}, ("bad", "bad", "unknown"),

@@ -37,6 +37,7 @@ const STYLE = `
 #mailrelay-status > .alert-message.error { background: var(--mailrelay-bad) !important; color: #fff !important; }
 #mailrelay-status > .alert-message.warning { background: var(--mailrelay-warn) !important; color: #000 !important; }
 #mailrelay-status > .alert-message :is(h4, li, p, strong) { background: none; border: none; color: inherit; text-shadow: none; }
+#mailrelay-status > .alert-message a.btn { background: transparent; border: 1px solid; color: inherit; box-shadow: none; text-shadow: none; }
 .mailrelay-picture { display: flex; align-items: stretch; margin: .5em 0 1em; }
 .mailrelay-node { flex: 1 1 0; min-width: 0; padding: .75em; border: 1px solid var(--mailrelay-border); border-radius: .5em;
 	overflow-wrap: anywhere; }
@@ -161,6 +162,8 @@ function outgoing(status) {
 		return all.find((one) => one.state == WARN) || all.find((one) => one.state == BAD) || first;
 	if (good)
 		return good;
+	if (failure) /* Postfix's, which knows no states of providers */
+		return found((status.troubles || []).length ? BAD : WARN, TROUBLES[failure.stage] || _('mail waits'), page('settings'), failure.answer);
 	return status.deferred ? found(WARN, _('mail waits'), page('queue')) : found(UNKNOWN, _('not known'), page('log'));
 }
 
