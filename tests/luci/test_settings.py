@@ -49,10 +49,12 @@ def open_dialog(browser: Browser) -> str:
 
 def test_a_dialog_tells_what_is_unwise_before_it_saves_and_then_saves_it(browser: Browser, relay: Router) -> None:
     section = open_dialog(browser)
+    help = browser.text(".modal")
+    assert "see Allow no encryption" in help and "allow_cleartext" not in help, "by its title"
     browser.fill(section, host="mail.example.org", port="465", username="me@example.org", password="x")
     browser.press(".modal .cbi-button-positive")
     said = browser.text(".modal .mailrelay-warnings")
-    assert 'Port 465 usually wants "Encryption" to be tls.' in said
+    assert 'Port: 465 usually wants "Encryption" to be tls.' in said
     assert browser.unsaved() == [], "nothing is saved yet"
     browser.fill(section, port="587")
     browser.choose(section, "tls", "none")

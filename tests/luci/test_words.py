@@ -145,6 +145,7 @@ def test_a_page_names_fields_by_its_own_titles_in_its_language(browser: Browser)
     failure = {"answer": "535 no", "advice": "English", "advice_code": "gmail-app-password", "advice_values": {}}
     name = {"answer": "x", "advice": "E", "advice_code": "name-timeout", "advice_values": {"host": "a.example"}}
     cut = {"answer": "x", "advice": "English, whole", "advice_code": "name-timeout", "advice_values": {}}
+    port = {"endpoint": "192.168.1.1:25", "by": "postfix (pid 7)", "advice": "x", "stop": "service postfix stop"}
     script = """
         const [ findings, failures, done ] = arguments;
         L.require('mailrelay.words').then(words => done(
@@ -154,7 +155,7 @@ def test_a_page_names_fields_by_its_own_titles_in_its_language(browser: Browser)
     for language in ("en", "de"):
         browser.open("overview", language=language if language == "de" else "")
         told[language] = browser.driver.execute_async_script(
-            script, [finding, typed, secret, unknown], [failure, name, cut]
+            script, [finding, typed, secret, unknown], [failure, name, cut, port]
         )
     assert '"Networks that may send"' in told["en"][0] and told["en"][0].startswith("Address: ")
     assert told["en"][1] == 'Ports: "smtp" cannot be used. Expected: a port, 1 to 65535. It may be "25".'
@@ -165,4 +166,5 @@ def test_a_page_names_fields_by_its_own_titles_in_its_language(browser: Browser)
     assert told["en"][6] == "English, whole", "a fact that got lost on its way leaves no gap"
     assert "„Netzwerke, die senden dürfen“" in told["de"][0] and told["de"][1].startswith("Ports: „smtp“ ist nicht")
     assert "bei „Passwort“ eintragen" in told["de"][4] and "Tippfehler" in told["de"][5]
+    assert "Auf dem Router ausführen: service postfix stop" in told["de"][7]
     browser.leave()

@@ -295,3 +295,28 @@ def test_whoever_shows_a_hint_writes_settings_in_his_own_way() -> None:
     _, (fault,), _ = schema.check((MAIN + "list allow lan").encode(), "FILE", Machine())
     assert Setting("network", "lan", "list").__str__() == "list network 'lan'"
     assert "go into list network 'lan'; here" in fault.advice()
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "values"),
+    [
+        (MAIN + "list port 'smtp'", "no-port", {"value": "smtp", "instead": "25"}),
+        (MAIN + "list allow '8.8.8.8'", "public-network", {"value": "8.8.8.8"}),
+        (MAIN + "option retry_min '1h'", "retry-order", {"value": "15m", "least": "1h"}),
+        (SMTP + "option port 465", "port-and-tls", {"value": "465", "tls": "tls"}),
+        (SMTP + "option username u\noption password 'a\u200b'", "no-secret", {}),
+        (MAIN + "option sender 'a@b'\noption sender 'a@b.example'", "twice", {"last": "3"}),
+        ("config mailrelay 'main\n", "syntax", {"reason": "EOF with unterminated '", "line": "1"}),
+    ],
+)
+def test_a_finding_tells_what_is_filled_in_so_that_others_can_say_it(
+    text: str, code: str, values: dict[str, str]
+) -> None:
+    _, faults, warnings = schema.check(text.encode(), "FILE", Machine())
+    found = [finding.facts()["values"] for finding in [*faults, *warnings] if finding.code == code]
+    assert values in found
+
+
+def test_a_network_that_faces_the_internet_is_named_with_its_zone() -> None:
+    _, (fault,), _ = schema.check((MAIN + "list network wan").encode(), "FILE", Machine({"wan": "outside"}))
+    assert (fault.code, fault.values) == ("exposed-network", {"value": "wan", "zone": "outside"})

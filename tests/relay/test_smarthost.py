@@ -349,8 +349,10 @@ class TestConnecting:
         failure = failure_of(smarthost(host="smtp.example.invalid"))
         assert (failure.stage, failure.cause) == ("name", "no-such-name")
 
-    def test_no_name_server(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.resolver(monkeypatch, socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"))
+    @pytest.mark.parametrize("error", [socket.EAI_AGAIN, socket.EAI_FAIL])
+    def test_no_name_server(self, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+        """musl makes EAI_FAIL of REFUSED, which OpenWrt's dnsmasq answers while there is no connection."""
+        self.resolver(monkeypatch, socket.gaierror(error, "Temporary failure in name resolution"))
         failure = failure_of(smarthost(host="smtp.example.org"))
         assert (failure.stage, failure.cause) == ("name", "name-timeout")
 

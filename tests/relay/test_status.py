@@ -130,7 +130,7 @@ def test_a_port_that_is_taken_is_told_with_who_has_it_and_taken_when_it_is_free(
     with relay:
         (taken,) = wait(lambda: relay.status().get("port_taken"), "status has it")
         assert taken["endpoint"] == f"127.0.0.1:{relay.port}" and f"(pid {os.getpid()})" in taken["by"]
-        assert f"another port than {relay.port}" in taken["advice"]
+        assert f"another port than {relay.port}" in taken["advice"] and taken["stop"] == ""
         (warning,) = (one for one in relay.status()["warnings"] if one.get("code") == "port-taken")
         assert taken["by"] in warning["text"] and taken["advice"] in warning["text"]
         assert taken["by"] in relay.wait_log("cannot-listen")

@@ -84,7 +84,9 @@ if TYPE_CHECKING:
         clock_trusted: bool
         listening: list[str]
         not_listening: dict[str, str]  # why
-        port_taken: Sequence[Mapping[str, str]]  # endpoint, by (a program with its pid, or ""), advice
+        port_taken: Sequence[
+            Mapping[str, str]
+        ]  # endpoint, by (a program with its pid), advice, stop (a command); or ""
         allow: list[str]
         spool: str
         spool_missing: bool

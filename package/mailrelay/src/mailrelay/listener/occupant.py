@@ -26,15 +26,19 @@ def taken_by(address: str, port: int) -> str:
     return f"{_name(pid)} (pid {pid})" if pid else ""
 
 
+def stop_command(name: str) -> str:
+    """Return what stops a service that `taken_by` has named, for good; "" if it is none."""
+    program = name.partition(" ")[0]
+    if not program or not os.path.exists(f"/etc/init.d/{program}"):
+        return ""
+    if os.path.isdir("/run/systemd/system"):
+        return f"systemctl disable --now {program}"
+    return f"service {program} stop; service {program} disable"
+
+
 def advice(name: str, port: int) -> str:
     """Say how to free the port from what `taken_by` has named."""
-    program = name.partition(" ")[0]
-    stop = "stop it"
-    if program and os.path.exists(f"/etc/init.d/{program}"):
-        stop = f"service {program} stop; service {program} disable"
-        if os.path.isdir("/run/systemd/system"):
-            stop = f"systemctl disable --now {program}"
-    return f"{stop}; or give the relay another port than {port}"
+    return f"{stop_command(name) or 'stop it'}; or give the relay another port than {port}"
 
 
 def _listening(port: int) -> Iterator[tuple[bytes, str]]:

@@ -51,7 +51,8 @@ class ListenSockets:
 
                     by = occupant.taken_by(*endpoint)
                     advice = occupant.advice(by, endpoint[1])
-                    self.taken[endpoint] = {"endpoint": show(endpoint), "by": by, "advice": advice}
+                    stop = occupant.stop_command(by)
+                    self.taken[endpoint] = {"endpoint": show(endpoint), "by": by, "advice": advice, "stop": stop}
                     reason = f"taken by {by or 'another program'}"
                 if known.get(endpoint) != reason:
                     log.event("cannot-listen", log.ERROR, address=show(endpoint), reason=reason, advice=advice)

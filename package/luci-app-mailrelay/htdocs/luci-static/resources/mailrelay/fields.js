@@ -12,10 +12,18 @@
 
 /* The fields of the settings page, made of what the relay's schema says of each option. */
 
-/* The schema's help as HTML: `code` and *stress*. */
-function html(text) {
+const CHOICES = Object.values(options.sections).flatMap((section) => Object.values(section).flatMap((one) => one.choices || []));
+
+/* The title of another option that the schema's help names, by the type of the section that it is said in. */
+function titleOf(type, name) {
+	return CHOICES.indexOf(name) < 0 ? layout.titleOf(type, name) || layout.titleOf('mailrelay', name) : null;
+}
+
+/* The schema's help as HTML: `code`, titles in place of options, and *stress*. */
+function html(type, text) {
 	return text.replace(/&/g, '&amp;').replace(/</g, '&lt;')
-		.replace(/`([^`]*)`/g, '<code>$1</code>').replace(/\*([^*]+)\*/g, '<em>$1</em>');
+		.replace(/`([^`]*)`/g, (all, name) => titleOf(type, name) ? '<em>' + titleOf(type, name) + '</em>' : '<code>' + name + '</code>')
+		.replace(/\*([^*]+)\*/g, '<em>$1</em>');
 }
 
 let asked = null;
@@ -55,7 +63,7 @@ function widgetOf(option) {
 /* One field. */
 function addField(section, type, tab, name, title) {
 	const option = options.sections[type][name];
-	const o = section.taboption(tab, widgetOf(option), name, title, html(option.help));
+	const o = section.taboption(tab, widgetOf(option), name, title, html(type, option.help));
 	const stored = (section_id) => uci.get('mailrelay', section_id, name);
 
 	if (option.type == 'network')
@@ -88,7 +96,7 @@ function addField(section, type, tab, name, title) {
 	if (option.type == 'secret')
 		o.password = true;
 
-	o.placeholder = option.value || (option.computed || '').replace(/`/g, '');
+	o.placeholder = option.value || (option.computed || '').replace(/`([^`]*)`/g, (all, of) => titleOf('smarthost', of) || of);
 	return o;
 }
 

@@ -164,19 +164,15 @@ function isWithin(option, type, value) {
 
 /* What the expressions cannot say. */
 const MORE = {
-	choice: function(value, option) { return option.choices.indexOf(value) >= 0; },
-	hostname: function(value) {
-		return isName(value) && !isAddress(value.replace(/^[[\]]+|[[\]]+$/g, '')) && !isLocalhost(value);
-	},
+	choice: (value, option) => option.choices.indexOf(value) >= 0,
+	hostname: (value) => isName(value) && !isAddress(value.replace(/^[[\]]+|[[\]]+$/g, '')) && !isLocalhost(value),
 	host: isHost,
 	address: isMail,
-	sender: function(value) { return value.charAt(0) == '@' ? isDomain(value.substr(1)) : isMail(value); },
-	recipient: function(value) {
-		return value.replace(/^@+/, '').indexOf('@') >= 0 ? isMail(value) : isDomain(value.replace(/^@/, ''));
-	},
+	sender: (value) => value.charAt(0) == '@' ? isDomain(value.substr(1)) : isMail(value),
+	recipient: (value) => value.replace(/^@+/, '').indexOf('@') >= 0 ? isMail(value) : isDomain(value.replace(/^@/, '')),
 	alias: isAlias,
 	net: isNet,
-	network: function(value) { return !isAddress(value.split('/')[0]); }
+	network: (value) => !isAddress(value.split('/')[0])
 };
 
 function isOfType(option, value) {
@@ -188,7 +184,7 @@ function isOfType(option, value) {
 
 return baseclass.extend({
 	/* Of an option, as options.js has it. Nothing at all is for the form to refuse, where the option is required. */
-	check: function(option, value) {
+	check(option, value) {
 		const text = options.types[option.type].text;
 
 		if (value == null || value === '' || isOfType(option, String(value)))

@@ -62,7 +62,7 @@ return baseclass.extend({
 	],
 
 	/* The provider of a server's name, or undefined. */
-	of: function(host) {
+	of(host) {
 		return this.list.find((provider) => provider.host == host);
 	}
 });

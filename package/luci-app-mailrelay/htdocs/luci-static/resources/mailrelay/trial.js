@@ -58,7 +58,7 @@ function facts(step) {
 function row(step) {
 	return E('tr', { 'class': 'tr', 'data-step': step.step }, [
 		E('td', { 'class': 'td left', 'style': 'width:1.5em' }, [
-			E('span', { 'class': 'label ' + (step.ok ? 'success' : 'danger error'), 'title': step.ok ? _('done') : _('failed') }, [ step.ok ? '✔' : '✘' ])
+			E('span', { 'class': 'label ' + (step.ok ? 'success' : 'important danger error'), 'title': step.ok ? _('done') : _('failed') }, [ step.ok ? '✔' : '✘' ])
 		]),
 		E('td', { 'class': 'td left', 'style': 'width:10em' }, [ STEPS[step.step] || step.step ]),
 		E('td', { 'class': 'td left', 'style': 'overflow-wrap:anywhere' }, [ step.text ].concat(facts(step)).filter(Boolean)
@@ -169,7 +169,7 @@ return baseclass.extend({
 					button('mailrelay-test', 'action', _('Send test mail'), send),
 					plays ? [ ' ', button('mailrelay-play', 'neutral', _('Send what a PLC would'), relay.play) ] : [],
 					plays ? E('div', { 'class': 'cbi-value-description' }, [
-						_('A PLC\'s mail goes to this router\'s own port and through the queue, as an alarm does. Without an address it goes to the postmaster.')
+						_('A PLC\'s mail goes to this router\'s own port and through the queue, as an alarm does. Without an address it goes where notices go.')
 					]) : ''
 				].flat())
 			]),

@@ -57,7 +57,7 @@ const FINDINGS = {
 	'cleartext': _('With none, everyone on the way can read mail and password. It works only to a server in a private network, or with {smarthost.allow_cleartext}.'),
 	'cleartext-refused': _('None is refused, as {host} is not in a private network: choose starttls or tls, or tick {smarthost.allow_cleartext} if anyone may read the mail.'),
 	'reading-port': _('{value} is for reading mail. Sending uses 587 or 465.'),
-	'port-and-tls': _('Port {value} usually wants {smarthost.tls} to be {tls}.'),
+	'port-and-tls': _('{value} usually wants {smarthost.tls} to be {tls}.'),
 	'not-a-server': _('"{value}" is the provider\'s domain. Its server for sending is {instead}.'),
 	'reading-host': _('"{value}" looks like a server for reading mail. The one for sending may be {instead}.'),
 	'auth-without-login': _('"{value}" needs {smarthost.username} and {smarthost.password}.'),
@@ -171,21 +171,25 @@ return baseclass.extend({
 	 * What a finding says, in one text: of `mailrelay check --json`, or one of the status's warnings. `names` says where it
 	 * is, of its section and option; without it the field's title does.
 	 */
-	findingText: function(finding, names) {
+	findingText(finding, names) {
 		const place = (names || ((section, option) => option && layout.title(section, option)))(finding.section, finding.option);
 
 		return [ place, this.finding(finding) ].filter(Boolean).join(': ');
 	},
 
 	/* The same without the place. */
-	finding: function(finding) {
+	finding(finding) {
 		const text = this.findings[finding.code + ' ' + finding.option] || this.findings[finding.code];
 
 		return fill(text, finding.values) || typed(finding) || (finding.problem ? finding.problem + '; ' + finding.hint : finding.text);
 	},
 
-	/* What to do about a failure, a trouble, a refusal or the end of a test; '' where nobody knows. */
-	adviceText: function(failure) {
+	/* What to do about a failure, a trouble, a refusal, a port that is taken, or the end of a test; '' where nobody knows. */
+	adviceText(failure) {
+		if (failure.stop != null)
+			return failure.stop ? _('Run this on the router: %s. Or enter another port, here and in the machines.').format(failure.stop)
+				: _('Stop that program, or enter another port here and in the machines.');
+
 		const values = Object.assign({ text: failure.answer || failure.text }, failure.advice_values);
 
 		return fill(this.advice[failure.advice_code], values) || failure.advice || '';

@@ -45,15 +45,16 @@ note_start() {
 
 # Prints who has an endpoint of WANTED as the inside of the list port_taken, a | and that of the list warnings; logs it.
 occupants() {
-	local endpoint name pid by advice taken='' warnings=''
+	local endpoint name pid by stop advice taken='' warnings=''
 	postfix_awk occupants </dev/null | {
 		while read -r endpoint name pid; do
 			[ "$name" != master ] || name=postfix
-			by="$name${pid:+ (pid $pid)}" advice="stop it"
-			[ ! -x "/etc/init.d/$name" ] || advice="service $name stop; service $name disable"
-			advice="$advice; or give the relay another port than ${endpoint##*:}"
+			by="$name${pid:+ (pid $pid)}" stop=
+			[ ! -x "/etc/init.d/$name" ] || stop="service $name stop; service $name disable"
+			advice="${stop:-stop it}; or give the relay another port than ${endpoint##*:}"
 			say err "$endpoint is taken by $by; $advice"
-			taken="$taken${taken:+, }{\"endpoint\": \"$endpoint\", \"by\": \"$by\", \"advice\": \"$advice\"}"
+			taken="$taken${taken:+, }{\"endpoint\": \"$endpoint\", \"by\": \"$by\", \"advice\": \"$advice\","
+			taken="$taken \"stop\": \"$stop\"}"
 			warnings="$warnings${warnings:+, }{\"code\": \"port-taken\", \"warning\": false,"
 			warnings="$warnings \"text\": \"$endpoint is taken by $by; $advice\"}"
 		done

@@ -104,12 +104,12 @@ function guard(section) {
 				const found = warnings.map((finding) => [ finding.code, finding.option ].join(' ')).join();
 
 				if (faults.length) {
-					showIn(map, 'mailrelay-faults', relay.box('error', _('This is not saved'), faults, place));
+					showIn(map, 'mailrelay-faults', relay.box('error', _('This is not saved'), faults));
 					throw told(faults);
 				}
 
 				if (warnings.length && found != known) {
-					const box = relay.box('notice', _('Before this is saved'), warnings, place);
+					const box = relay.box('notice', _('Before this is saved'), warnings);
 
 					box.appendChild(E('div', { 'class': 'right' }, [ E('button', {
 						'class': 'btn cbi-button mailrelay-anyhow',
