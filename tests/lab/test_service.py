@@ -87,10 +87,27 @@ def test_faulty_settings_leave_the_good_ones_running(changed_router: SshRouter, 
     provider.wait_for(1)
 
 
+def test_a_reboot_with_faulty_settings_goes_on_with_the_last_good_ones(
+    changed_router: SshRouter, provider: Provider
+) -> None:
+    router = changed_router
+    router.ok("uci set mailrelay.provider.port=none; uci commit mailrelay; service mailrelay reload")
+    router.reboot()
+    router.wait_relay()
+    told = router.ok("mailrelay status")
+    assert "refused since" in told and "the relay goes on with the ones before, also after a reboot" in told
+    router.send("After the reboot")
+    provider.wait_for(1)
+
+
 def test_disabled_in_its_settings_nothing_runs(changed_router: SshRouter) -> None:
     router = changed_router
     router.ok("uci set mailrelay.main.enabled=0; uci commit mailrelay; service mailrelay reload")
     router.wait(lambda: not router.listening(25), "nobody listens")
+    assert (
+        "uci set mailrelay.main.enabled=1; uci commit mailrelay; service mailrelay reload"
+        in router.run("mailrelay status").output
+    )
     router.wait(lambda: "dport 25 " not in router.ok("nft list ruleset"), "the firewall is shut")
 
 
