@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mailrelay.core import clock
+from mailrelay.core import clock, counters
 from mailrelay.daemon import status
 from mailrelay.listener import occupant
 from mailrelay.spool.spool import Envelope, Spool
@@ -265,11 +265,37 @@ def test_counts_and_what_went_well_and_wrong_outlast_a_new_relay() -> None:
         (relay.run_dir / "state").unlink(missing_ok=True)
         relay.stop()
         (relay.run_dir / "state").unlink()  # as a reboot does
+        kept = (relay.spool / "days").stat()
+        assert (kept.st_uid, kept.st_mode & 0o777) == (relay.spool.stat().st_uid, 0o600), "no file of root's"
         relay.start()
         again = relay.status()
         assert (again["counts"]["accepted"], again["last_failure"]) == (0, None)
         assert again["days"] == before["days"], "these outlast it"
         assert again["today"]["accepted"] == again["days"][-1]["accepted"] == 2
+
+
+def test_days_are_written_at_midnight_hourly_and_at_the_end_and_only_what_has_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now = [1_800_000_000.0]  # 08:00 UTC
+    monkeypatch.setattr(clock, "wall", lambda: now[0])
+    monkeypatch.setattr(clock, "boottime", lambda: now[0])
+    counts = counters.counters()
+    one = status.Status(str(tmp_path), str(tmp_path), counts)
+
+    def written(seconds: float, mails: int, *, end: bool = False) -> bool:
+        now[0] += seconds
+        counts[counters.DELIVERED] += mails
+        one.look()
+        return bool(one.days_to_keep(now[0], end=end))
+
+    assert not written(3599, 5), "the hour is not over"
+    assert written(1, 0)
+    assert not written(7200, 0), "nothing has changed"
+    assert written(1, 1) and not written(3599, 1) and written(1, 0), "once in an hour"
+    assert written(1_800_000_000 + 15.75 * 3600 - now[0], 1), "a quarter to midnight"
+    assert not written(840, 1) and written(120, 0), "a minute past it"
+    assert not written(60, 1) and written(1, 0, end=True) and not written(1, 0, end=True)
 
 
 def states(relay: Relay) -> list[str]:
