@@ -63,7 +63,7 @@ function row(step) {
 		E('td', { 'class': 'td left', 'style': 'width:10em' }, [ STEPS[step.step] || step.step ]),
 		E('td', { 'class': 'td left', 'style': 'overflow-wrap:anywhere' }, [ step.text ].concat(facts(step)).filter(Boolean)
 			.reduce((parts, text) => parts.concat(parts.length ? E('br') : [], text), [])),
-		E('td', { 'class': 'td right', 'style': 'width:5em' }, [ step.seconds != null ? _('%d ms').format(step.seconds * 1000) : '' ])
+		E('td', { 'class': 'td right', 'style': 'width:5em; white-space:nowrap' }, [ step.seconds != null ? _('%d ms').format(step.seconds * 1000) : '' ])
 	]);
 }
 
