@@ -110,3 +110,19 @@ def test_nothing_is_read_again_where_nothing_has_changed(running: Container) -> 
     running.wait(lambda: running.status()["queue"] == 1, "the relay has looked up since")
     assert running.status()["loaded"] == before
     assert " reloaded" not in running.log()
+
+
+def test_the_listener_before_answers_until_the_new_one_can(running: Container) -> None:
+    """On a small router a new one takes longer to load than some machines wait for a greeting."""
+    place = "/usr/lib/mailrelay/relay/mailrelay/listener/listener.py"
+    slow = "from __future__ import annotations\nimport os, time\nopen('/tmp/loading', 'w').close()\n"
+    slow += "while not os.path.exists('/tmp/go-on'):\n    time.sleep(0.02)\n"
+    running.put(place, running.read(place).replace("from __future__ import annotations\n", slow, 1))
+    before = running.status()["loaded"]
+    running.ok("echo >>/var/run/mailrelay/config; echo reload 1<>/var/run/mailrelay/control")
+    running.wait(lambda: (running.root / "tmp/loading").exists(), "the new one is loading")
+    running.send("Meanwhile")
+    assert running.status()["loaded"] == before
+    running.put("/tmp/go-on", "")
+    running.wait_relay(loaded_before=before)
+    running.send("Afterwards")

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from mailrelay.spool.spool import Spool
 
 
-def listen(plan: Plan, sockets: ListenSockets, where: Spool, counts: memoryview, pipes: tuple[int, int, int]) -> None:
-    """Serve the LAN. pipes: those that take the ids of new mail and refusals, and the lifeline."""
+def listen(
+    plan: Plan, sockets: ListenSockets, where: Spool, counts: memoryview, pipes: tuple[int, int, int], ready: int
+) -> None:
+    """Serve the LAN. pipes: those that take the ids of new mail and refusals, and the lifeline; ready: Listeners'."""
     from mailrelay.listener import listener
 
     if any(client.password for client in plan.settings.clients):
@@ -28,7 +30,9 @@ def listen(plan: Plan, sockets: ListenSockets, where: Spool, counts: memoryview,
 
     processes.drop_rights(plan.owner)
     allow = [Net.parse(net) for net in plan.allow]
-    listener.Listener(plan.settings, allow, list(sockets.open.values()), where, counts, pipes).run()
+    serving = listener.Listener(plan.settings, allow, list(sockets.open.values()), where, counts, pipes)
+    os.write(ready, b"%d\n" % os.getpid())
+    serving.run()
 
 
 def deliver(

@@ -78,7 +78,7 @@ if TYPE_CHECKING:
         version: str
         pid: int
         started: float
-        loaded: float  # when the settings and addresses were read that are in force
+        loaded: float  # since when the settings and addresses are in force
         updated: float
         uptime: float  # seconds since boot at that moment: who reads it later knows the time now by /proc/uptime
         clock_trusted: bool

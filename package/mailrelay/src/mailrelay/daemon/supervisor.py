@@ -60,6 +60,7 @@ class Supervisor:
         self.plan = plan
         self.custody = takeover.Custody(plan)
         self.sources, self.loaded = plan.sources, clock.wall()
+        self.reloading = False  # a new plan waits for a listener that accepts by it
         self.counters = counters.counters()
         self.listen_sockets = ListenSockets()
         self.addresses: AddressWatcher | None = None
@@ -97,15 +98,7 @@ class Supervisor:
             log.event("failed", log.ERROR, reason="there is no address to listen on")
             return os.EX_UNAVAILABLE
         processes.raise_limits(self.plan.settings.main.max_connections)
-        log.event(
-            "started",
-            log.NOTICE,
-            version=VERSION,
-            listen=",".join(self.listen_sockets.names()),
-            allow=",".join(self.plan.allow) or "loopback only",
-            spool=self.plan.spool,
-            smarthosts=",".join(self.plan.smarthosts.values()) or "none",
-        )
+        _tell_start(self.plan, self.listen_sockets.names())
         _warn(self.plan)
         gc.collect()
         gc.freeze()
@@ -129,10 +122,12 @@ class Supervisor:
 
         def run() -> None:
             pipes = (dispatcher.wake_w, self.refusals.pipe_w, self.lifeline_r)
-            roles.listen(self.plan, self.listen_sockets, self.custody.spool, self.counters, pipes)
+            roles.listen(
+                self.plan, self.listen_sockets, self.custody.spool, self.counters, pipes, self.listeners.ready_w
+            )
 
         reports = (end for post in (dispatcher.first, dispatcher.second) for end in (post.report_r, post.report_w))
-        pid = self.fork(run, self.control, dispatcher.wake_r, self.refusals.pipe_r, *reports)
+        pid = self.fork(run, self.control, dispatcher.wake_r, self.refusals.pipe_r, self.listeners.ready_r, *reports)
         self.listeners.started(pid, now)
         self.status.changed = True
 
@@ -181,6 +176,7 @@ class Supervisor:
         handlers: dict[int, Callable[[], object]] = {
             self.signal_r: self.on_signals,
             self.control: self.on_requests,
+            self.listeners.ready_r: self.on_listener_ready,
             dispatcher.first.report_r: dispatcher.read_reports,
             dispatcher.second.report_r: dispatcher.read_reports,
             self.refusals.pipe_r: lambda: dispatcher.tell_refused(self.refusals.read()),
@@ -291,15 +287,20 @@ class Supervisor:
             if getattr(plan, name) != getattr(self.plan, name):
                 log.event("restart-needed", log.WARNING, option=name, text="takes effect at the next start")
                 setattr(plan, name, getattr(self.plan, name))
-        self.plan, self.loaded = plan, clock.wall()
+        self.plan = plan
         processes.accept_config(self.plan)
         processes.raise_limits(plan.settings.main.max_connections)
         self.listen_sockets.bind(self.plan.listen)
         if self.custody.is_outdated(plan):
             self.change_spool()
         self.take_up_plan()
-        log.event("reloaded", log.NOTICE, listen=",".join(self.listen_sockets.names()))
+        self.reloading = True
         _warn(self.plan)
+
+    def on_listener_ready(self) -> None:
+        if self.listeners.took_over() and self.reloading:
+            self.reloading, self.loaded = False, clock.wall()
+            log.event("reloaded", log.NOTICE, listen=",".join(self.listen_sockets.names()))
 
     def take_up_plan(self) -> None:
         """Have listener and couriers that run by the plan as it is now."""
@@ -350,6 +351,18 @@ class Supervisor:
         if self.custody.at_hand:
             self.dispatcher.outcomes.forget_mails(self.custody.spool.has)
         self.status.write(_facts(self, now), now, self.dispatcher.oldest)
+
+
+def _tell_start(plan: Plan, names: list[str]) -> None:
+    log.event(
+        "started",
+        log.NOTICE,
+        version=VERSION,
+        listen=",".join(names),
+        allow=",".join(plan.allow) or "loopback only",
+        spool=plan.spool,
+        smarthosts=",".join(plan.smarthosts.values()) or "none",
+    )
 
 
 def _warn(plan: Plan) -> None:
