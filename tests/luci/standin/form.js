@@ -192,7 +192,7 @@
 				} }, [ tab.title ])
 			])));
 
-			return E('div', { 'class': 'cbi-section-node' }, [ menu ].concat(panes));
+			return E('div', { 'class': 'cbi-section-node' }, [ menu, E('div', {}, panes) ]);
 		}
 	});
 

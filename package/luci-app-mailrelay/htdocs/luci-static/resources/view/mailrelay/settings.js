@@ -161,7 +161,8 @@ function addProviders(section) {
 function focusOn(within, section_id, option) {
 	const field = within.querySelector('[id="cbi-%s-%s-%s"]'.format(CONFIG, section_id, option));
 	const pane = field && field.closest('[data-tab]');
-	const tab = pane && pane.parentNode.querySelector('.cbi-tabmenu [data-tab="%s"] a'.format(pane.getAttribute('data-tab')));
+	const menu = pane && pane.parentNode.previousElementSibling; /* as ui.tabs puts it */
+	const tab = menu && menu.querySelector('[data-tab="%s"] a'.format(pane.getAttribute('data-tab')));
 	const input = field && field.querySelector('input:not([type="hidden"]), select, textarea, .cbi-dropdown');
 
 	if (tab)
