@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from types import TracebackType
 
@@ -34,6 +35,7 @@ class Caller(threading.Thread):
             self.greetings.append(self._greeting())
 
     def _greeting(self) -> str:
+        greeting = ""
         try:
             with self.router.connect(25) as sock, sock.makefile("rb") as lines:
                 greeting = lines.readline().decode()
@@ -41,7 +43,9 @@ class Caller(threading.Thread):
                 lines.read()
                 return greeting
         except OSError as error:
-            return str(error)
+            return f"{greeting}{error}"
 
-    def disappointments(self) -> list[str]:
-        return [greeting for greeting in self.greetings if not greeting.startswith("220 ")]
+    def disappointments(self, *, but_cut_off: bool = False) -> list[str]:
+        """What was no greeting, or not followed by a whole session, unless that may be cut off."""
+        good = re.compile(r"220 .*\r\n" if but_cut_off else r"220 .*\r\n\Z")
+        return [greeting for greeting in self.greetings if not good.match(greeting)]
