@@ -43,8 +43,10 @@ LINKS = {
 }
 FOLDERS = (
     *("dev", "etc/uci-defaults", "mnt", "overlay", "proc", "rom", "root", "sys", "tmp"),
-    *("usr/libexec", "usr/share"),
+    # OpenWrt's own packages have files in these.
+    *("etc/hotplug.d/ntp", "usr/libexec/rpcd", "usr/share/acl.d"),
 )
+MANAGERS_FOLDERS = {"opkg": ("usr/lib/opkg/info",), "apk": ()}
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 NAMES = b"hosts: files dns\n"  # Debian's C library would ask a name server first; OpenWrt's never does
 MODULE_ORDER = "etc/modules.d/router"
@@ -78,7 +80,7 @@ def build(target: Target, found: Mapping[str, Member], linux: kernel.Kernel, fol
     data[MODULE_ORDER] = "".join(f"{name}\n" for name in modules).encode()
     data |= {f"lib/modules/{linux.version}/{name}.ko": linux.module(name) for name in modules}
 
-    for name in FOLDERS:
+    for name in (*FOLDERS, *MANAGERS_FOLDERS[target.manager]):
         tree.make_folder(folder / name)
     for path, contents in files.items():
         tree.write(folder / path, contents, 0o755)
