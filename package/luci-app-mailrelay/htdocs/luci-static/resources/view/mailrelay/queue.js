@@ -3,14 +3,15 @@
 'require dom';
 'require poll';
 'require ui';
-'require mailrelay.bulk as bulk';
-'require mailrelay.mails as mails';
 'require mailrelay.relay as relay';
+'require mailrelay.mails as mails';
 
-/* global bulk, mails, relay */
+/* global relay, mails */
 
 /* The mail that waits, is held or has failed, and what can be done with it. */
 
+const LISTED = 500; /* mails that are listed at most: an answer of the bus has room for a megabyte */
+const PORTION = 100; /* mails that a call acts on: it has to be done within seconds */
 const SHARE = 10; /* the list costs the router an interpreter: it may be at it a tenth of the time */
 
 const FILTERS = [ [ '', _('All') ], [ 'queue', _('Waiting') ], [ 'hold', _('Held') ], [ 'failed', _('Failed') ] ];
@@ -39,7 +40,7 @@ function headers(text) {
 
 return view.extend({
 	load() {
-		return Promise.all([ relay.status(), relay.queue(bulk.listed, '') ]);
+		return Promise.all([ relay.status(), relay.queue(LISTED, '') ]);
 	},
 
 	render([ status, answer ]) {
@@ -85,7 +86,7 @@ return view.extend({
 		const begun = Date.now(), filter = this.filter;
 
 		this.stamp = stamp(this.status);
-		return relay.queue(bulk.listed, filter).then((answer) => filter == this.filter ? this.take(answer, begun) : null);
+		return relay.queue(LISTED, filter).then((answer) => filter == this.filter ? this.take(answer, begun) : null);
 	},
 
 	take(answer, begun) {
@@ -228,12 +229,12 @@ return view.extend({
 	act(action) {
 		const ids = this.fitting(action), count = this.everything ? this.taken.total : ids.length;
 
-		return (action.name == 'remove' ? bulk.confirm(count) : Promise.resolve(true)).then((sure) => {
+		return (action.name == 'remove' ? this.confirm(count) : Promise.resolve(true)).then((sure) => {
 			if (!sure)
 				return null;
 			this.acting = true;
 			this.enable();
-			return this.carryOut(action, ids, count).finally(() => {
+			return this.carryOut(action, ids).finally(() => {
 				this.acting = false;
 				this.progress.textContent = '';
 				mails.choose(false);
@@ -242,13 +243,63 @@ return view.extend({
 		}).finally(() => window.setTimeout(() => this.enable())); /* when LuCI has made the button one to press again */
 	},
 
-	carryOut(action, ids, total) {
-		const progress = (done) => { this.progress.textContent = _('%s of %s').format(done.toLocaleString(), total.toLocaleString()); };
-		const states = this.filter ? [ this.filter ] : action.states;
+	carryOut(action, ids) {
+		const told = [];
+		const done = this.everything ? this.onEverything(action, told) : this.inPortions(action, ids, 0, told);
 
-		return (this.everything ? bulk.onAll(action.name, states, progress) : bulk.on(action.name, ids, progress)).then((told) => {
+		return done.then(() => {
 			if (told.length)
 				ui.addNotification(null, E('p', { 'style': 'white-space:pre-line' }, [ told.join('\n').split('\n').slice(0, 10).join('\n') ]), 'error');
+		});
+	},
+
+	/* Whatever there is when we look, state by state; what an action leaves where it was is not tried twice. */
+	onEverything(action, told) {
+		if (action.name == 'flush')
+			return relay.flush([]).then((answer) => answer.ok || told.push(answer.text));
+
+		const tried = new Set();
+		const next = (states) => !states.length ? Promise.resolve() : relay.queue(LISTED, states[0]).then((answer) => {
+			const ids = (answer.messages || []).map((mail) => mail.id).filter((id) => !tried.has(id));
+
+			if (!ids.length)
+				return next(states.slice(1));
+
+			const before = tried.size;
+
+			ids.forEach((id) => tried.add(id));
+			return this.inPortions(action, ids, before, told).then(() => next(states));
+		});
+
+		return next(this.filter ? [ this.filter ] : action.states);
+	},
+
+	/* `before` were done already. */
+	inPortions(action, ids, before, told) {
+		const total = this.everything ? this.taken.total : ids.length;
+
+		return ids.reduce((last, id, at) => at % PORTION ? last : last.then(() => {
+			if (total > PORTION)
+				this.progress.textContent = _('%s of %s').format((before + at).toLocaleString(), total.toLocaleString());
+			return relay[action.name](ids.slice(at, at + PORTION)).then((answer) => answer.ok || told.push(answer.text));
+		}), Promise.resolve());
+	},
+
+	/* Promises whether its owner is sure. */
+	confirm(count) {
+		return new Promise((resolve) => {
+			const answer = (sure) => () => {
+				ui.hideModal();
+				resolve(sure);
+			};
+
+			ui.showModal(_('Delete mail'), [
+				E('p', {}, [ N_(count, 'This deletes %s mail for good. Nobody is told.', 'This deletes %s mails for good. Nobody is told.').format(count.toLocaleString()) ]),
+				E('div', { 'class': 'right' }, [
+					E('button', { 'class': 'btn cbi-button', 'click': answer(false) }, [ _('Cancel') ]), ' ',
+					E('button', { 'class': 'btn cbi-button cbi-button-negative', 'id': 'mailrelay-delete', 'click': answer(true) }, [ _('Delete') ])
+				])
+			]);
 		});
 	},
 
