@@ -206,6 +206,39 @@ def test_a_machines_mail_is_played_and_followed_to_its_delivery(
     assert mail.recipients == ("owner@example.org",)
 
 
+def test_one_test_at_a_time(browser: Browser, relay: Router, provider: Provider) -> None:
+    """What another button would begin is refused by the router, and would stand beside the result of the first."""
+    browser.open("overview")
+    browser.find("#mailrelay-test-address").send_keys("owner@example.org")
+    browser.driver.execute_script(
+        "for (const id of ['play', 'test']) document.getElementById('mailrelay-' + id).click()"
+    )
+    browser.wait(lambda: browser.text("#mailrelay-test-result .alert-message"), "the result")
+    assert "went all the way to the provider" in browser.text("#mailrelay-test-result .alert-message h4")
+    assert len(browser.driver.find_elements("css selector", "#mailrelay-test-result .alert-message")) == 1
+    browser.wait(lambda: browser.find("#mailrelay-test").is_enabled(), "the next one can begin")
+
+
+def test_a_machine_that_was_refused_once_was_not_refused_times(browser: Browser, told: Callable[..., None]) -> None:
+    refusal = {"client": "192.168.1.7", "count": 1, "last": 1e9 - 60, "reply": "550 no", "advice": ""}
+    told(**facts(refusals=[refusal, {**refusal, "client": "192.168.1.8", "count": 2}]))
+    browser.open("overview")
+    said = browser.text("#mailrelay-status")
+    assert "192.168.1.7, 1 time, 1 min ago: 550 no" in said
+    assert "192.168.1.8, 2 times, last 1 min ago: 550 no" in said
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["%", "mailrelay/main/a%22b", "mailrelay/main/none", "mailrelay/none/host"],
+)
+def test_a_link_that_names_no_field_opens_the_page(browser: Browser, relay: Router, place: str) -> None:
+    """And the console, which quiet_console reads, is told of no error."""
+    browser.leave()
+    browser.open("settings", place=place)
+    assert browser.field("main", "enabled").is_displayed() and not browser.text(".modal")
+
+
 @pytest.mark.parametrize("width", [390, 760, 1280])
 def test_the_overview_fits_every_screen(browser: Browser, told: Callable[..., None], width: int) -> None:
     long = {**bad, "smarthost": "a-name-without-end-" * 5 + ".mail.protection.outlook.com:587"}

@@ -117,6 +117,9 @@ def test_the_queue_is_leafed_through_sorted_and_searched(
     browser.click('th[data-column="subject"]')
     browser.click('th[data-column="subject"]')
     assert subjects(browser)[-1] == "Störung 0000"
+    browser.find('th[data-column="subject"]').send_keys(" ")
+    assert browser.find('th[data-column="subject"]').get_attribute("data-sort-direction") == "asc", "by a key, too"
+    browser.find('th[data-column="subject"]').send_keys("\ue007")
     browser.click('[data-turn="-1"]')
     assert subjects(browser)[0] == "Störung 0059"
 

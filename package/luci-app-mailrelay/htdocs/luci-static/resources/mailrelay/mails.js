@@ -160,7 +160,12 @@ return baseclass.extend({
 		};
 		const title = E('th', {
 			'class': 'th', 'data-column': column.name, 'data-sortable-row': 'true', 'tabindex': '0', 'role': 'button',
-			'click': sort, 'keydown': (ev) => { if (ev.key == 'Enter') sort(); }
+			'click': sort, 'keydown': (ev) => {
+				if (ev.key != 'Enter' && ev.key != ' ')
+					return;
+				ev.preventDefault(); /* a space scrolls the page */
+				sort();
+			}
 		}, [ column.title ]);
 
 		return title;

@@ -109,7 +109,7 @@ function failureBox(status) {
 }
 
 function refusal(one, now) {
-	const text = _('%s, %d times, last %s: %s').format(one.client, one.count, relay.ago(one.last, now), one.reply);
+	const text = N_(one.count, '%s, %d time, %s: %s', '%s, %d times, last %s: %s').format(one.client, one.count, relay.ago(one.last, now), one.reply);
 	const advice = words.adviceText(one);
 
 	return { text: advice ? text + ' – ' + advice : text };

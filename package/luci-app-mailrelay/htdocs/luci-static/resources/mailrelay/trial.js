@@ -180,7 +180,9 @@ return baseclass.extend({
 	/* Begins it and follows it. `begin` promises the router's answer. */
 	run(field, result, begin, trust) {
 		const table = E('table', { 'class': 'table' });
+		const buttons = Array.from(result.parentNode.querySelectorAll('button')); /* the router plays one at a time */
 
+		buttons.forEach((button) => { button.disabled = true; });
 		dom.content(result, table);
 
 		return begin(field.value.trim()).then((answer) => {
@@ -194,7 +196,7 @@ return baseclass.extend({
 			dom.append(result, verdict(last && last.result ? last : null, steps, trust));
 		}).catch((error) => {
 			dom.content(result, verdict({ text: error.message }, []));
-		});
+		}).finally(() => buttons.forEach((button) => { button.disabled = false; }));
 	},
 
 	/* Shows the steps as they come; promises all of them, the result last. `seen`: how many there were, and since when. */

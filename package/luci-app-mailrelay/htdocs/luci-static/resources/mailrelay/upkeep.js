@@ -63,7 +63,7 @@ function sections(text) {
 		else if (command == 'list' && last && value != null)
 			last.values[name] = [].concat(last.values[name] || [], value);
 		else if (command != 'package')
-			throw new Error(_('This is no line of settings of the mail relay: %s').format([ command, name ].filter(Boolean).join(' ')));
+			throw new Error(_('This is no line of settings of the mail relay: %s').format([ command, name ].filter(Boolean).join(' ').slice(0, 80)));
 	});
 
 	if (!found.length)

@@ -233,9 +233,9 @@ return view.extend({
 
 	/* Opens the field that the page's address names. */
 	follow() {
-		const [ config, name, option ] = decodeURIComponent(location.hash.slice(1)).split('/');
+		const [ config, name, option ] = location.hash.slice(1).split('/').map((part) => part.replace(/%5B/gi, '[').replace(/%5D/gi, ']'));
 
-		if (config != CONFIG || !option)
+		if (config != CONFIG || !/^\w+$/.test(option) || !/^\w+(?:\[\d+\])?$/.test(name))
 			return null;
 		if (name == 'main')
 			return focusOn(this.map.root, name, option);
