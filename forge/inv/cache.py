@@ -22,6 +22,7 @@ WHAT = {
     "bare": "what bare Debian trees have downloaded",
     "coverage": "which lines of the relay the tests reached last",
     "debs": "Debian packages: the lab's firmware, interpreters, what tests need",
+    "eslint": "what checks LuCI's scripts",
     "lab": "the lab's firmware, and what it is made of",
     "openwrt": "downloads from OpenWrt",
     "openwrt-packages": "packages that ImageBuilders fetched",

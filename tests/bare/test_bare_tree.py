@@ -31,7 +31,7 @@ HARMLESS = ("e2scrub", "qemu-vmsr-helper")  # of e2fsprogs and QEMU, and asleep
 # The demo, up to what needs QEMU: all that it brings, and the package.
 STUB = """
 
-def run(target: str = "", keep: bool = False) -> None:
+def run(target: str = "", release: str = "", keep: bool = False) -> None:
     with tempfile.TemporaryDirectory() as folder:
         console.say(f"packed {minisdk.packed('mailrelay', Path(folder)).name}")
 """

@@ -206,6 +206,7 @@ def test_it_follows_the_addresses_of_its_interface(machine: Machine, network: La
         network.ip("address", "add", "192.168.9.1/24", "dev", "cable")  # an interface that it was not told of
         network.ip("address", "add", "192.168.8.1/24", "dev", "eth0")
         wait(lambda: network.greets("192.168.8.1"), "it listens again")
+        wait(lambda: service.log.read_text().count(" reloaded ") > reloads, "and says so")
         assert service.log.read_text().count(" reloaded ") == reloads + 1
 
 

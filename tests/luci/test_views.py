@@ -102,7 +102,7 @@ def test_what_the_overview_asks_again_and_again_starts_nothing_on_the_router(bro
 
 def test_a_relay_that_cannot_run_says_why(browser: Browser, relay: Router, provider: Provider) -> None:
     relay.configure("option port 'abc'", settings(provider))
-    relay.ok("rm", "/var/run/mailrelay/config")
+    relay.ok("rm", "/var/run/mailrelay/config", "/etc/mailrelay/last-good")
     relay.ok("/etc/init.d/mailrelay", "restart")
     relay.wait(lambda: relay.status() == {}, "it has ended")
     browser.open("overview")

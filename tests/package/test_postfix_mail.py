@@ -119,7 +119,9 @@ def test_mail_waits_while_the_provider_is_away_and_flush_sends_it(
     provider.start()
     router.engine("engine_flush")
     provider.wait_for(1)
-    router.wait(lambda: '"queue": 0' in router.engine("engine_status").output, "the queue is empty")
+    router.wait(
+        lambda: '"queue": 0, "deferred": 0' in router.read("/var/run/mailrelay/status.json"), "the queue is empty"
+    )
 
 
 def test_the_next_provider_takes_over_and_priority_decides(router: PostfixRouter, provider: postfix.Provider) -> None:

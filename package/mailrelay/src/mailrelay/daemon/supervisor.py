@@ -32,7 +32,7 @@ else:
     import _signal as signal  # signal and socket would cost a megabyte for their enums
 
 _STOP = 3.5  # seconds that children have to end
-_WRITE = 2.0  # seconds that the disk has to take the days' file at the end
+_WRITE = 0.3  # seconds that the disk has at least to take the days' file at the end
 _HEARTBEAT = 10.0  # seconds without any event after which counters are looked at
 
 
@@ -336,7 +336,7 @@ class Supervisor:
         kept = self.keep_days(clock.boottime(), end=True)
         carried_state.save(f"{self.plan.run_dir}/{paths.STATE}", {**self.status.save(), **self.dispatcher.save()})
         if kept:
-            processes.wait(kept, _WRITE)
+            processes.wait(kept, max(self.stopping - clock.boottime(), _WRITE))
         status_file.remove(self.plan.run_dir)
         log.event("stopped", log.NOTICE)
         return 0
