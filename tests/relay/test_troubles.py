@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from mailrelay.core import ipc
 from mailrelay.courier.explain import Advice
 from mailrelay.courier.troubles import Troubles
+from mailrelay.daemon import carried_state
 
 NOW = 1000.0
 DAY = 86400
@@ -99,3 +101,11 @@ def test_a_trouble_that_was_cut_short_on_its_way_is_read_as_far_as_it_goes() -> 
     desk.state["trouble a"] = words[:-4]
     (trouble,) = desk.courier().known.values()
     assert (trouble.smarthost, trouble.answer, trouble.advice) == ("mail.example.org", "", "")
+
+
+def test_a_time_that_is_no_number_in_json_is_not_told() -> None:
+    for since in ("nan", "inf", "-inf", "x", ""):
+        words = [since, "0", "0", "0", "", "login", "smtp.a.example", "", "535 5.7.8 no", "advice"]
+        assert carried_state.troubles({f"{ipc.TROUBLE} {since}": words}) == [], since
+    (trouble,) = carried_state.troubles({f"{ipc.TROUBLE} a": ["1", *words[1:]]})
+    assert trouble["cause"] == "login"

@@ -84,6 +84,8 @@ def troubles(state: State) -> list[Trouble]:
     for words in ipc.keep_state(state, ipc.TROUBLE).values():
         since, _, _, _, _, cause, smarthost, sender, answer, *advice = (*words, *[""] * (10 - len(words)))
         try:
+            if not abs(float(since)) < ipc.NEVER:  # no number in JSON
+                continue
             found.append({
                 "cause": cause, "smarthost": smarthost, "sender": sender, "since": offset + float(since),
                 "answer": answer, **status_file.advice_facts(advice),
