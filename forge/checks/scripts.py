@@ -21,6 +21,7 @@ APP = paths.PACKAGES / "luci-app-mailrelay"
 NPM = Path(sys.executable).with_name("npm")
 NODE = Path(sys.executable).with_name("node")
 TIMEOUT = 300.0
+QUIET = {"NODE_DISABLE_COMPILE_CACHE": "1"}  # else it leaves a folder where temporary files are
 OPTIONS = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
 
 
@@ -41,7 +42,7 @@ def check(folder: Path = APP) -> proc.Result:
         config,
         ".",
     ]
-    return proc.run(argv, cwd=folder, check=False, timeout=TIMEOUT)
+    return proc.run(argv, cwd=folder, check=False, timeout=TIMEOUT, env=QUIET)
 
 
 def installed() -> Path:
@@ -56,6 +57,7 @@ def installed() -> Path:
                 [NPM, "ci", *OPTIONS],
                 cwd=Path(scratch),
                 timeout=TIMEOUT,
+                env=QUIET,
                 hint="eslint's packages come from npm's registry; ./inv lint brings Node.js itself",
             )
             with contextlib.suppress(OSError):  # another has been quicker
