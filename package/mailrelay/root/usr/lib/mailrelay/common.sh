@@ -241,11 +241,14 @@ tell_service() (
 		case "$network" in *[!A-Za-z0-9_]*) ;; *) names="$names${names:+, }\"$network\"" ;; esac
 	done
 	umask 022
-	printf '{"engine": "%s", "package": "%s", "enabled": %s, "cannot": [%s], "settings": "%s", "since": %s, ' "$ENGINE" \
-		"$(version)" "$on" "$(cannot)" "$became" "$since" >"$SERVICE_FACTS.new"
-	printf '"running_old": %s, "findings": [%s], "networks": [%s], "spool": "%s"}\n' "$running_old" "$faults" "$names" \
-		"$(printf '%s' "$SPOOL" | sed 's/["\\]/\\&/g')" >>"$SERVICE_FACTS.new"
-	mv "$SERVICE_FACTS.new" "$SERVICE_FACTS"
+	if printf '{"engine": "%s", "package": "%s", "enabled": %s, "cannot": [%s], "settings": "%s", "since": %s, ' "$ENGINE" \
+		"$(version)" "$on" "$(cannot)" "$became" "$since" >"$SERVICE_FACTS.new" &&
+		printf '"running_old": %s, "findings": [%s], "networks": [%s], "spool": "%s"}\n' "$running_old" "$faults" "$names" \
+			"$(printf '%s' "$SPOOL" | sed 's/["\\]/\\&/g')" >>"$SERVICE_FACTS.new"; then
+		mv "$SERVICE_FACTS.new" "$SERVICE_FACTS"
+	else
+		rm -f "$SERVICE_FACTS.new" # no room: half a file would be no answer at all
+	fi
 )
 
 # became_since SETTINGS: since when they are that, in seconds: since tell_service said so first, or, where it has said
